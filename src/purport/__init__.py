@@ -1,0 +1,73 @@
+"""Train, prove, bundle and serve intent classifiers that people can trust in production.
+
+>>> from purport import Classifier
+>>> Classifier.open("atis").predict(["show me flights from boston to denver"])[0].labels
+('flight',)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .classifier import Classifier
+    from .data.catalog import load as load_dataset
+    from .data.dataset import Dataset, Example
+    from .errors import PurportError
+    from .evaluation.evaluate import evaluate
+    from .labels import LabelSet, Task
+    from .prediction import Prediction, ScoredLabel
+    from .training.recipe import load_recipe
+    from .training.train import train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bundle": "bundle",
+    "Classifier": "classifier",
+    "Dataset": "data.dataset",
+    "Example": "data.dataset",
+    "LabelSet": "labels",
+    "Prediction": "prediction",
+    "PurportError": "errors",
+    "ScoredLabel": "prediction",
+    "Task": "labels",
+    "evaluate": "evaluation.evaluate",
+    "load_dataset": "data.catalog:load",
+    "load_recipe": "training.recipe",
+    "train": "training.train",
+}
+
+__all__ = [
+    "Bundle",
+    "Classifier",
+    "Dataset",
+    "Example",
+    "LabelSet",
+    "Prediction",
+    "PurportError",
+    "ScoredLabel",
+    "Task",
+    "__version__",
+    "evaluate",
+    "load_dataset",
+    "load_recipe",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562), so that ``import purport`` costs nothing."""
+    try:
+        module, _, attribute = _HOME[name].partition(":")
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(f".{module}", __name__), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

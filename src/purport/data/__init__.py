@@ -1,0 +1,1 @@
+"""Reading labelled utterances: files, named datasets, splits."""

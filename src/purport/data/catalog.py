@@ -1,0 +1,162 @@
+"""Datasets by name: the sample that ships with the package, and public ones.
+
+Public data is looked for in ``PURPORT_DATA_DIR`` first, then in the cache, then downloaded. Whatever the
+publisher's layout, it is kept as ``<name>/<split>.tsv`` (text, tab, labels joined by ``+``, white space
+folded), and that form is checked against the sha256 of the catalog.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from ..errors import DatasetNotFound, DownloadFailed, did_you_mean
+from .dataset import Dataset, Reading
+from .download import Progress, fetch
+from .sources import convert
+
+SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSplit:
+    """One split: where it is published (one URL, or texts and labels apart), and its checksum as TSV."""
+
+    urls: tuple[str, ...]
+    sha256: str
+    rows: int
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A public dataset."""
+
+    name: str
+    title: str
+    licence: str
+    homepage: str
+    source: str
+    splits: dict[str, CatalogSplit]
+
+
+@cache
+def catalog() -> dict[str, CatalogEntry]:
+    """The public datasets, by name."""
+    raw = tomllib.loads((files(__package__) / "catalog.toml").read_text("utf-8"))
+    entries = {}
+    for name, fields in raw.items():
+        base = fields["base"]
+        splits = {
+            split: CatalogSplit(
+                tuple(f"{base}/{file}" for file in spec["files"]),
+                spec["sha256"],
+                spec["rows"],
+                spec.get("part", ""),
+            )
+            for split, spec in fields["splits"].items()
+        }
+        entries[name] = CatalogEntry(
+            name, fields["title"], fields["licence"], fields["homepage"], fields["source"], splits
+        )
+    return entries
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept: ``$XDG_CACHE_HOME/purport`` or ``~/.cache/purport``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "purport" / "data"
+
+
+def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: Progress | None = None) -> Dataset:
+    """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
+
+    In a directory every ``<split>.<tsv|csv|jsonl|parquet>[.gz]`` is a split; a single file is the split
+    ``train``. A path wins over a name.
+
+    Raises:
+        DatasetNotFound: nothing has that name.
+        DownloadFailed: a catalog dataset is neither here nor to be had.
+        DataError: the data cannot be read (see :func:`~purport.data.dataset.file_split`).
+    """
+    reading = reading or Reading()
+    path = Path(ref)
+    if path.is_dir():
+        return from_directory(path, reading)
+    if path.is_file():
+        return Dataset.from_files({"train": path}, name=path.name.split(".")[0], reading=reading)
+    if str(ref) == "sample":
+        return from_directory(Path(str(files(__package__) / "sample")), reading)
+    if str(ref) in catalog():
+        return from_directory(locate(str(ref), progress), reading)
+    hint = did_you_mean(str(ref), ["sample", *catalog()])
+    raise DatasetNotFound(f"no file, directory or catalog dataset {ref}.{hint}")
+
+
+def from_directory(path: Path, reading: Reading) -> Dataset:
+    """Every data file in ``path`` as a split."""
+    found: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        stem = file.name.removesuffix(".gz")
+        if stem.endswith(SUFFIXES):
+            split = stem.rsplit(".", 1)[0]
+            if split in found:
+                raise DatasetNotFound(f"{path} has two files for split {split}: {found[split].name}, {file.name}")
+            found[split] = file
+    if not found:
+        raise DatasetNotFound(f"{path} holds no <split>{'|'.join(SUFFIXES)} file")
+    return Dataset.from_files(found, name=path.name, reading=reading)
+
+
+def locate(name: str, progress: Progress | None = None) -> Path:
+    """The directory of the catalog dataset ``name``, downloaded into the cache if need be.
+
+    Raises:
+        DownloadFailed: it is not here and could not be fetched; what was fetched so far is kept and the
+            next attempt goes on from there.
+    """
+    local = os.environ.get("PURPORT_DATA_DIR")
+    if local and (Path(local) / name).is_dir():
+        return Path(local) / name
+    entry, target = catalog()[name], cache_directory() / name
+    for split, spec in entry.splits.items():
+        _ensure(entry, split, spec, target, progress)
+    return target
+
+
+def _ensure(
+    entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, progress: Progress | None
+) -> None:
+    file = target / f"{split}.tsv"
+    if file.is_file():
+        return
+    raw = [fetch(url, target / "download" / _file_name(url), progress) for url in spec.urls]
+    try:
+        lines = convert(entry.source, raw, spec.part)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise _unexpected(entry, split, raw, f"cannot be read ({error})") from None
+    content = "".join(f"{text}\t{labels}\n" for text, labels in lines).encode()
+    if hashlib.sha256(content).hexdigest() != spec.sha256:
+        raise _unexpected(entry, split, raw, "is not what the catalog expects (its sha256 differs)")
+    partial = file.with_suffix(".tsv.part")
+    partial.write_bytes(content)
+    partial.rename(file)
+
+
+def _file_name(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def _unexpected(entry: CatalogEntry, split: str, raw: list[Path], problem: str) -> DownloadFailed:
+    for file in raw:
+        file.unlink(missing_ok=True)
+    return DownloadFailed(
+        f"split {split} of {entry.name}, as published now, {problem}; it was not kept. "
+        f"Put a good copy into $PURPORT_DATA_DIR/{entry.name}/{split}.tsv"
+    )
+
+

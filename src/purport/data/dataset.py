@@ -1,0 +1,293 @@
+"""Examples in named splits, with a label set and a content fingerprint.
+
+A split is read from its source each time it is iterated, so that only what the reader keeps is in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, DatasetNotFound, LabelUnknown, RowInvalid, SplitUnknown, did_you_mean
+from ..labels import LabelSet, Task
+from .formats import BadRow, Layout, Row, format_of
+from .stratify import stratified_mask
+
+_MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance with its gold labels, in alphabetical order."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the rows of files become examples.
+
+    Attributes:
+        task: ``multiclass`` wants exactly one label per row.
+        layout: columns and delimiters of the files.
+        joint: multiclass only: a combination of labels ("flight+airfare") is one label of its own,
+            whatever the order of its parts.
+        unlabelled: rows without a label: ``error``, or ``out_of_scope`` (multilabel only), where they are
+            examples of what no label covers.
+    """
+
+    task: Task = Task.MULTILABEL
+    layout: Layout = Layout()
+    joint: bool = False
+    unlabelled: str = "error"
+
+    def example(self, row: Row) -> Example | BadRow:
+        """The example that ``row`` holds, or what is wrong with it."""
+        if not isinstance(row.text, str):
+            return BadRow(row.number, f"text is {_kind(row.text)}, not a string; write a text or delete the row")
+        if not row.text.strip():
+            return BadRow(row.number, "text is empty; write a text or delete the row")
+        labels = self._labels(row.label)
+        if isinstance(labels, str):
+            return BadRow(row.number, labels)
+        return Example(row.text, labels)
+
+    def _labels(self, value: Any) -> tuple[str, ...] | str:
+        delimiter = self.layout.label_delimiter
+        if value is None or value == "" or value == []:
+            parts: list[Any] = []
+        elif isinstance(value, str):
+            parts = [part.strip() for part in value.split(delimiter)] if delimiter else [value.strip()]
+        elif isinstance(value, Sequence):
+            parts = list(value)
+        else:
+            return f"label is {_kind(value)}, not a string or a list of strings"
+        if any(not isinstance(part, str) or not part.strip() for part in parts):
+            return f"label {value!r} has an empty part; name every label"
+        labels = tuple(sorted(set(parts)))
+        if not labels:
+            if self.unlabelled == "out_of_scope" and self.task is Task.MULTILABEL:
+                return ()
+            return (
+                'label is empty; name one, or read the data with unlabelled = "out_of_scope" '
+                "(multilabel) if no intent applies"
+            )
+        if self.task is Task.MULTICLASS and len(labels) > 1:
+            if not self.joint:
+                return (
+                    f"has {len(labels)} labels ({', '.join(labels)}) and the task is multiclass; "
+                    "use task multilabel, or joint = true to make each combination a label"
+                )
+            return ((delimiter or "+").join(labels),)
+        return labels
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"
+
+
+class Split:
+    """One split: an iterable of examples that can be read again and again.
+
+    ``len``, ``label_counts`` and ``fingerprint`` are counted in one pass, the first time they are asked for.
+    """
+
+    def __init__(self, name: str, read: Callable[[], Iterable[Example]]) -> None:
+        self.name = name
+        self._read = read
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return self._summary[0]
+
+    @property
+    def label_counts(self) -> Counter[str]:
+        """How many examples carry each label."""
+        return self._summary[1]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over texts and labels in order; file format and order of a row's labels do not matter."""
+        return self._summary[2]
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """The utterances, in order."""
+        return (example.text for example in self)
+
+    @property
+    def gold(self) -> Iterator[tuple[str, ...]]:
+        """The gold labels, in order."""
+        return (example.labels for example in self)
+
+    @cached_property
+    def _summary(self) -> tuple[int, Counter[str], str]:
+        count, labels, digest = 0, Counter[str](), hashlib.sha256()
+        for example in self:
+            count += 1
+            labels.update(example.labels)
+            digest.update("\x1f".join((example.text, *example.labels)).encode() + b"\x1e")
+        return count, labels, digest.hexdigest()
+
+    def where(self, mask: NDArray[np.bool_], name: str) -> Split:
+        """The examples at which ``mask`` ``(n,) bool`` is true, as a split called ``name``."""
+        return Split(name, lambda: (example for example, keep in zip(self, mask, strict=True) if keep))
+
+
+def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None = None) -> Split:
+    """The examples of one file.
+
+    Raises (on reading):
+        RowInvalid: rows that cannot be used; the first few are named, with file, row and remedy.
+        DataError: the file is a directory or holds no rows.
+        DatasetNotFound: there is no such file.
+        LabelUnknown: a label is not among ``allowed``.
+    """
+
+    def read() -> Iterator[Example]:
+        _require_file(path)
+        problems: list[tuple[int, str]] = []
+        found = bad = 0
+        for row in format_of(path).read(path, reading.layout):
+            example = row if isinstance(row, BadRow) else reading.example(row)
+            if isinstance(example, Example) and allowed is not None:
+                example = _check_labels(row.number, example, allowed)
+            if isinstance(example, BadRow):
+                bad += 1
+                if len(problems) < _MOST_PROBLEMS:
+                    problems.append((example.number, example.problem))
+            elif not bad:
+                yield example
+            found += 1
+        if bad:
+            raise RowInvalid(path, problems, "Correct the file and run again.", bad - len(problems))
+        if not found:
+            raise DataError(f"{path} holds no rows; name a file with utterances and labels")
+
+    return Split(name, read)
+
+
+def _check_labels(number: int, example: Example, allowed: LabelSet) -> Example | BadRow:
+    for label in example.labels:
+        if label not in allowed:
+            hint = did_you_mean(label, allowed)
+            return BadRow(number, f'label "{label}" is not in the label set.{hint}')
+    return example
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} is a directory; name a file in it, or load it as a dataset of splits")
+    if not path.is_file():
+        raise DatasetNotFound(f"no file {path}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples in named splits.
+
+    ``labels`` is the label set of the split called ``train`` (of all splits if there is none), unless one
+    is given. Other splits may carry labels outside it; :meth:`unseen` counts them.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    task: Task = Task.MULTILABEL
+    given_labels: LabelSet | None = None
+
+    @classmethod
+    def from_files(
+        cls,
+        splits: Mapping[str, str | os.PathLike[str]],
+        *,
+        name: str = "files",
+        reading: Reading | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Dataset:
+        """One file per split. With ``labels``, any other label is an error; rows are checked on reading."""
+        reading = reading or Reading()
+        allowed = None if labels is None else LabelSet(labels)
+        parts = {key: file_split(key, Path(path), reading, allowed) for key, path in splits.items()}
+        for path in splits.values():
+            _require_file(Path(path))
+        return cls(name, parts, reading.task, allowed)
+
+    @classmethod
+    def from_examples(
+        cls, splits: Mapping[str, Iterable[Example]], *, name: str = "examples", task: Task = Task.MULTILABEL
+    ) -> Dataset:
+        """Splits that are in memory already."""
+        parts = {}
+        for key, examples in splits.items():
+            held = list(examples)
+            parts[key] = Split(key, lambda held=held: held)  # type: ignore[misc]
+        return cls(name, parts, task)
+
+    def __getitem__(self, split: str) -> Split:
+        try:
+            return self.splits[split]
+        except KeyError:
+            hint = did_you_mean(split, self.splits)
+            raise SplitUnknown(f'dataset {self.name} has no split "{split}".{hint}') from None
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The ordered labels that a model of this data can answer."""
+        if self.given_labels is not None:
+            return self.given_labels
+        source = [self.splits["train"]] if "train" in self.splits else list(self.splits.values())
+        return LabelSet(sorted({label for split in source for label in split.label_counts}))
+
+    def unseen(self, split: str) -> dict[str, int]:
+        """Labels of ``split`` that are not in the label set, with their counts."""
+        counts = self[split].label_counts
+        return {label: count for label, count in sorted(counts.items()) if label not in self.labels}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the names and contents of all splits."""
+        digest = hashlib.sha256()
+        for name, split in sorted(self.splits.items()):
+            digest.update(f"{name}\x1f{split.fingerprint}\x1e".encode())
+        return digest.hexdigest()
+
+    def with_validation(self, fraction: float, *, seed: int) -> Dataset:
+        """Move a stratified ``fraction`` of ``train`` to a split called ``valid``.
+
+        Raises:
+            DataError: there is a ``valid`` split already, or ``fraction`` leaves one of the two empty.
+        """
+        if "valid" in self.splits:
+            raise DataError(f"dataset {self.name} has a valid split already; use it instead of carving one")
+        train = self["train"]
+        mask = stratified_mask(list(train.gold), fraction, seed=seed)
+        if not 0 < int(mask.sum()) < len(mask):
+            raise DataError(f"a validation share of {fraction} of {len(mask)} rows leaves a split empty")
+        parts = {**self.splits, "train": train.where(~mask, "train"), "valid": train.where(mask, "valid")}
+        return replace(self, splits=parts, given_labels=self.labels)
+
+
+def require_known(dataset: Dataset, split: str, labels: LabelSet) -> None:
+    """Check that every label of ``split`` is in ``labels``.
+
+    Raises:
+        LabelUnknown: one is not; training and calibration splits may not hold such labels.
+    """
+    for label, count in sorted(dataset[split].label_counts.items()):
+        if label not in labels:
+            raise LabelUnknown(
+                f'label "{label}" ({count} rows of split {split}) is not in the train split; '
+                "add training examples for it or correct it"
+            )

@@ -1,0 +1,59 @@
+"""Fetching one file with progress, going on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import DownloadFailed
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the URL, the bytes so far, and all bytes if known."""
+
+_CHUNK = 1 << 16
+_TIMEOUT_S = 30.0
+
+
+def fetch(url: str, target: Path, progress: Progress | None = None) -> Path:
+    """Download ``url`` to ``target`` unless it is there.
+
+    The bytes go to ``target`` + ``.part`` first; if that file is there, only what is missing is asked for.
+
+    Raises:
+        DownloadFailed: the server or the network said no; the partial file is kept.
+    """
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+            resumed = response.status == 206
+            have = have if resumed else 0
+            length = response.headers.get("Content-Length")
+            total = have + int(length) if length else None
+            with part.open("ab" if resumed else "wb") as stream:
+                while chunk := response.read(_CHUNK):
+                    stream.write(chunk)
+                    have += len(chunk)
+                    if progress:
+                        progress(url, have, total)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the partial file is not a beginning of what the server has
+            part.unlink()
+            return fetch(url, target, progress)
+        raise DownloadFailed(f"{url} answered {error.code} {error.reason}; {_REMEDY}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise DownloadFailed(f"cannot reach {url} ({reason}); {_REMEDY}") from None
+    if total is not None and have < total:
+        raise DownloadFailed(f"{url} broke off after {have} of {total} bytes; run again to go on from there")
+    part.rename(target)
+    return target
+
+
+_REMEDY = "connect to the network and run again, or put the files into $PURPORT_DATA_DIR/<name>/<split>.tsv"

@@ -1,0 +1,96 @@
+"""One file per format. Each yields the rows of a file one at a time, so that no file needs its size in memory.
+
+A format is an object with ``suffixes``, ``read`` and ``write`` (see :class:`Format`), registered in the
+entry-point group ``purport.formats``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ... import registry
+from ...errors import FormatUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file is laid out.
+
+    Attributes:
+        text_column: name of the column with the utterance.
+        label_column: name of the column with the labels; ``None`` where only texts are read.
+        header: whether the first row of a TSV or CSV names the columns. ``None``: it does if it holds
+            ``text_column``. Without a header the columns are text, label.
+        label_delimiter: stands between the labels of one utterance. JSONL and Parquet may hold lists.
+    """
+
+    text_column: str = "text"
+    label_column: str | None = "label"
+    header: bool | None = None
+    label_delimiter: str = "+"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its number in the file (from 1; the line, where there are lines), and its values."""
+
+    number: int
+    text: Any
+    label: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be read, and why."""
+
+    number: int
+    problem: str
+
+
+class RowWriter(Protocol):
+    """Receives rows as mappings from column name to value."""
+
+    def __call__(self, row: Mapping[str, Any]) -> None: ...
+
+
+class Format(Protocol):
+    """Reads and writes one kind of file."""
+
+    suffixes: tuple[str, ...]
+
+    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+        """The rows of ``path`` in order. A bad row is yielded as such, and reading goes on where it can."""
+        ...
+
+    def write(self, path: Path, columns: Sequence[str]) -> AbstractContextManager[RowWriter]:
+        """Open ``path`` for writing rows with these columns."""
+        ...
+
+
+def format_of(path: Path) -> Format:
+    """The format that the suffix of ``path`` names; ``.gz`` may follow it.
+
+    Raises:
+        FormatUnknown: no registered format has that suffix.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    known = {}
+    for name in registry.names("formats"):
+        candidate: Format = registry.load("formats", name)
+        if suffix in candidate.suffixes:
+            return candidate
+        known[name] = candidate.suffixes
+    listing = ", ".join(suffix for group in known.values() for suffix in group)
+    raise FormatUnknown(f"{path}: cannot tell the format from the name; end it in one of {listing} (or .gz)")
+
+
+def describe_columns(wanted: str, present: Sequence[str]) -> str:
+    """The problem text for a column that is not there."""
+    return f'no column "{wanted}"; the columns are {", ".join(map(str, present))}'

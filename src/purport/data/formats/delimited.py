@@ -1,0 +1,93 @@
+"""TSV (no quoting, as published datasets write it) and CSV (RFC 4180 quoting)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from . import BadRow, Layout, Row, RowWriter, describe_columns
+from .text import NOT_UTF8, is_utf8, open_read, open_write
+
+_Cells = Iterator[tuple[int, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delimited:
+    """Rows of cells between ``delimiter``; ``quoting`` decides whether quotes mean anything."""
+
+    suffixes: tuple[str, ...]
+    delimiter: str
+    quoting: bool
+
+    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+        """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
+        with open_read(path) as stream:
+            cells = self._quoted(stream) if self.quoting else self._plain(stream)
+            first = next(cells, None)
+            if first is None:
+                return
+            named = layout.header
+            if named is None:
+                named = layout.text_column in first[1]
+            if named:
+                header = first[1]
+                for wanted in (layout.text_column, layout.label_column):
+                    if wanted is not None and wanted not in header:
+                        yield BadRow(first[0], describe_columns(wanted, header))
+                        return
+                text = header.index(layout.text_column)
+                label = None if layout.label_column is None else header.index(layout.label_column)
+                width = len(header)
+            else:
+                text, label = 0, (None if layout.label_column is None else 1)
+                width = len(first[1]) if label is None else 2
+                yield self._row(*first, text, label, width)
+            for number, row in cells:
+                yield self._row(number, row, text, label, width)
+
+    def _row(self, number: int, row: list[str], text: int, label: int | None, width: int) -> Row | BadRow:
+        if len(row) != width:
+            return BadRow(number, f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}")
+        if not is_utf8("".join(row)):
+            return BadRow(number, NOT_UTF8)
+        return Row(number, row[text], None if label is None else row[label])
+
+    def _plain(self, stream: IO[str]) -> _Cells:
+        for number, line in enumerate(stream, start=1):
+            yield number, line.rstrip("\r\n").split(self.delimiter)
+
+    def _quoted(self, stream: IO[str]) -> _Cells:
+        reader = csv.reader(stream, delimiter=self.delimiter)
+        before = 0
+        for row in reader:
+            if row:  # the csv module gives [] for a blank line
+                yield before + 1, row
+            before = reader.line_num
+
+    @contextmanager
+    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns; a header comes first."""
+        with open_write(path) as stream:
+            if self.quoting:
+                emit = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n").writerow
+            else:
+
+                def emit(cells: Sequence[Any]) -> None:  # type: ignore[misc]
+                    # A tab or line break inside a value would make another column or row.
+                    folded = (" ".join(str(cell).split()) for cell in cells)
+                    stream.write(self.delimiter.join(folded) + "\n")
+
+            emit(list(columns))
+
+            def write(row: Mapping[str, Any]) -> None:
+                emit(["" if row.get(name) is None else row[name] for name in columns])
+
+            yield write
+
+
+TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)
+CSV = Delimited(suffixes=(".csv",), delimiter=",", quoting=True)

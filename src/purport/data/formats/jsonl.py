@@ -1,0 +1,56 @@
+"""JSON Lines: one object per line, labels as a string or a list of strings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import BadRow, Layout, Row, RowWriter, describe_columns
+from .text import NOT_UTF8, is_utf8, open_read, open_write
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """One JSON object per line; blank lines are passed over."""
+
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+
+    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+        """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
+        with open_read(path) as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield self._row(number, line, layout)
+
+    def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
+        if not is_utf8(line):
+            return BadRow(number, NOT_UTF8)
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            return BadRow(number, f"is not JSON ({error})")
+        if not isinstance(values, dict):
+            return BadRow(number, "is not a JSON object")
+        for wanted in (layout.text_column, layout.label_column):
+            if wanted is not None and wanted not in values:
+                return BadRow(number, describe_columns(wanted, list(values)))
+        label = None if layout.label_column is None else values[layout.label_column]
+        return Row(number, values[layout.text_column], label)
+
+    @contextmanager
+    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns; values that are ``None`` are left out."""
+        with open_write(path) as stream:
+
+            def write(row: Mapping[str, Any]) -> None:
+                kept = {name: row[name] for name in columns if row.get(name) is not None}
+                stream.write(json.dumps(kept, ensure_ascii=False) + "\n")
+
+            yield write
+
+
+JSONL = JsonLines()

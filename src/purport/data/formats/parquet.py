@@ -1,0 +1,86 @@
+"""Parquet through pyarrow (``purport[parquet]``), one row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError, DependencyMissing
+from . import BadRow, Layout, Row, RowWriter, describe_columns
+
+_BATCH = 8192
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DependencyMissing("Parquet", "parquet") from None
+    return pyarrow
+
+
+@dataclass(frozen=True, slots=True)
+class Parquet:
+    """Columns of strings; the label column may hold lists."""
+
+    suffixes: tuple[str, ...] = (".parquet", ".pq")
+
+    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+        """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
+        pyarrow = _pyarrow()
+        try:
+            file = pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowInvalid as error:
+            raise DataError(f"{path} is not a Parquet file ({error}); write it again") from None
+        wanted = [name for name in (layout.text_column, layout.label_column) if name is not None]
+        for name in wanted:
+            if name not in file.schema_arrow.names:
+                yield BadRow(1, describe_columns(name, file.schema_arrow.names))
+                return
+        number = 0
+        for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+            columns = [batch.column(name).to_pylist() for name in wanted]
+            for values in zip(*columns, strict=True):
+                number += 1
+                yield Row(number, *values)
+
+    @contextmanager
+    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns; the types are those of the first rows."""
+        pyarrow = _pyarrow()
+        pending: list[dict[str, Any]] = []
+        writer = None
+
+        def flush() -> None:
+            nonlocal writer
+            table = pyarrow.Table.from_pylist(pending, schema=writer and writer.schema)
+            if writer is None:
+                # A column that is empty so far is text: only error messages come that late.
+                fields = [
+                    pyarrow.field(f.name, pyarrow.string()) if pyarrow.types.is_null(f.type) else f
+                    for f in table.schema
+                ]
+                table = table.cast(pyarrow.schema(fields))
+                writer = pyarrow.parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            pending.clear()
+
+        def write(row: Mapping[str, Any]) -> None:
+            pending.append({name: row.get(name) for name in columns})
+            if len(pending) >= _BATCH:
+                flush()
+
+        try:
+            yield write
+            if pending or writer is None:
+                flush()
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+PARQUET = Parquet()

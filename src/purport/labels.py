@@ -1,0 +1,82 @@
+"""What a model can answer: the task and the ordered labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import LabelUnknown, did_you_mean
+
+
+class Task(StrEnum):
+    """``multiclass``: exactly one label per utterance; ``multilabel``: any number, none included."""
+
+    MULTICLASS = "multiclass"
+    MULTILABEL = "multilabel"
+
+
+class LabelSet:
+    """The ordered labels of one model: index ↔ name. Immutable.
+
+    Raises:
+        ValueError: a label is empty or stands twice.
+    """
+
+    __slots__ = ("_index", "names")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names: tuple[str, ...] = tuple(names)
+        self._index = {name: index for index, name in enumerate(self.names)}
+        if "" in self._index:
+            raise ValueError("a label is empty")
+        if len(self._index) != len(self.names):
+            raise ValueError(f"a label stands twice in {self.names}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LabelSet) and self.names == other.names
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __repr__(self) -> str:
+        return f"LabelSet({list(self.names)})"
+
+    def index(self, name: str) -> int:
+        """The position of ``name``.
+
+        Raises:
+            LabelUnknown: it is not in the set.
+        """
+        try:
+            return self._index[name]
+        except KeyError:
+            raise LabelUnknown(f'no label "{name}".{did_you_mean(name, self.names)}') from None
+
+    def encode(self, rows: Iterable[Iterable[str]]) -> NDArray[np.bool_]:
+        """Gold labels as ``(n_rows, n_labels) bool``.
+
+        Raises:
+            LabelUnknown: a row has a label that is not in the set.
+        """
+        rows = list(rows)
+        matrix = np.zeros((len(rows), len(self.names)), dtype=np.bool_)
+        for row, labels in enumerate(rows):
+            for label in labels:
+                matrix[row, self.index(label)] = True
+        return matrix
+
+    def decode(self, matrix: NDArray[np.bool_]) -> list[tuple[str, ...]]:
+        """The inverse of :meth:`encode`: the labels of each row, in the order of the set."""
+        return [tuple(self.names[index] for index in np.flatnonzero(row)) for row in matrix]

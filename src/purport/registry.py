@@ -1,0 +1,40 @@
+"""One registry over entry points: built-in kinds and third-party kinds are found the same way.
+
+A distribution adds a kind with one line of metadata, for example::
+
+    [project.entry-points."purport.formats"]
+    xlsx = "my_package.excel:XLSX"
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from .errors import PurportError, did_you_mean
+
+GROUPS = ("formats", "scorers", "trainers")
+
+
+@cache
+def _group(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in sorted(entry_points(group=f"purport.{group}"))}
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names registered in ``group``; imports none of them."""
+    return tuple(_group(group))
+
+
+def load(group: str, name: str, error: type[PurportError] = PurportError) -> Any:
+    """The object registered as ``name`` in ``group``.
+
+    Raises:
+        PurportError: (or the given subclass) nothing has that name.
+    """
+    try:
+        point = _group(group)[name]
+    except KeyError:
+        raise error(f'no {group[:-1]} "{name}".{did_you_mean(name, names(group))}') from None
+    return point.load()

@@ -1,0 +1,83 @@
+"""The linear model: TF-IDF of word and character n-grams times a weight matrix."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..errors import BundleCorrupt, DeviceUnavailable
+from . import FloatArray, Scores
+from .ngrams import Ngrams
+
+WEIGHTS_FILE = "linear.npz"
+VOCABULARY_FILE = "vocabulary.json"
+
+
+class LinearScorer:
+    """Features are ``(1 + ln tf) · idf``, scaled to length 1 (Manning et al. 2008, ch. 6); logits are affine.
+
+    Args:
+        ngrams: how a text becomes n-grams.
+        vocabulary: column of each known n-gram.
+        idf: ``(n_features,) float32``.
+        weights: ``(n_features, n_labels) float32``.
+        bias: ``(n_labels,) float32``.
+    """
+
+    def __init__(
+        self, ngrams: Ngrams, vocabulary: dict[str, int], idf: FloatArray, weights: FloatArray, bias: FloatArray
+    ) -> None:
+        self._ngrams = ngrams
+        self._vocabulary = vocabulary
+        self._idf = idf
+        self._weights = weights
+        self._bias = bias
+
+    @classmethod
+    def open(cls, bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> LinearScorer:
+        """See :class:`~purport.runtime.Scorer`; runs on the CPU only, in one thread."""
+        if device != "cpu":
+            raise DeviceUnavailable(f'a linear model runs on the CPU, not on "{device}"; leave --device out')
+        return cls.load(bundle.path, Ngrams.model_validate(bundle.manifest.model["ngrams"]))
+
+    @classmethod
+    def load(cls, path: Path, ngrams: Ngrams) -> LinearScorer:
+        """Load the files in ``path``, whether or not it is a finished bundle."""
+        try:
+            terms = json.loads((path / VOCABULARY_FILE).read_text("utf-8"))
+            with np.load(path / WEIGHTS_FILE, allow_pickle=False) as arrays:
+                idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise BundleCorrupt(path, WEIGHTS_FILE, f"cannot be loaded ({error})") from None
+        return cls(ngrams, {term: column for column, term in enumerate(terms)}, idf, weights, bias)
+
+    def save(self, path: Path) -> None:
+        """Write the files that :meth:`load` reads."""
+        terms = sorted(self._vocabulary, key=self._vocabulary.__getitem__)
+        (path / VOCABULARY_FILE).write_text(json.dumps(terms, ensure_ascii=False), "utf-8")
+        np.savez(path / WEIGHTS_FILE, idf=self._idf, weights=self._weights, bias=self._bias)
+
+    def score(self, texts: Sequence[str]) -> Scores:
+        """See :class:`~purport.runtime.Scorer`."""
+        logits = np.empty((len(texts), len(self._bias)), dtype=np.float32)
+        for row, text in enumerate(texts):
+            logits[row] = self._logits(text)
+        truncated = np.array([self._ngrams.truncates(text) for text in texts], dtype=np.bool_)
+        return Scores(logits, truncated)
+
+    def _logits(self, text: str) -> FloatArray:
+        counts = Counter(term for term in self._ngrams(text) if term in self._vocabulary)
+        if not counts:
+            return self._bias
+        columns = np.fromiter((self._vocabulary[term] for term in counts), dtype=np.intp, count=len(counts))
+        frequency = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
+        features = (1 + np.log(frequency)) * self._idf[columns]
+        features /= np.linalg.norm(features)
+        logits: FloatArray = features @ self._weights[columns] + self._bias
+        return logits

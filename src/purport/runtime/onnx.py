@@ -1,0 +1,106 @@
+"""The encoder as ONNX, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ..bundle import Bundle
+from ..errors import BundleCorrupt, DeviceUnavailable
+from . import FloatArray, Scores
+
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+
+# Tokens that one forward pass reads at most, padding included: bounds memory whatever the texts' lengths.
+_BATCH_TOKENS = 4096
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxScorer:
+    """``model.onnx`` with inputs ``input_ids``/``attention_mask (batch, tokens) int64``, output ``logits``."""
+
+    def __init__(self, session: Any, tokenizer: Tokenizer, n_labels: int, pad_id: int) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._n_labels = n_labels
+        self._pad_id = pad_id
+
+    @classmethod
+    def open(cls, bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> OnnxScorer:
+        """See :class:`~purport.runtime.Scorer`."""
+        model = bundle.manifest.model
+        return cls.load(
+            bundle.path, len(bundle.manifest.labels), int(model["max_length"]), device=device, threads=threads
+        )
+
+    @classmethod
+    def load(
+        cls, path: Path, n_labels: int, max_length: int, *, device: str = "cpu", threads: int | None = None
+    ) -> OnnxScorer:
+        """Load the files in ``path``, whether or not it is a finished bundle."""
+        try:
+            tokenizer = Tokenizer.from_file(str(path / TOKENIZER_FILE))
+        except Exception as error:  # the library raises bare Exception
+            raise BundleCorrupt(path, TOKENIZER_FILE, f"cannot be loaded ({error})") from None
+        pad_id = (tokenizer.padding or {}).get("pad_id", 0)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length)
+        return cls(_session(path / MODEL_FILE, device, threads), tokenizer, n_labels, pad_id)
+
+    def score(self, texts: Sequence[str]) -> Scores:
+        """See :class:`~purport.runtime.Scorer`."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        ids = [encoding.ids for encoding in encodings]
+        logits = np.empty((len(ids), self._n_labels), dtype=np.float32)
+        for rows in batches([len(row) for row in ids]):
+            logits[rows] = self._forward([ids[row] for row in rows])
+        truncated = np.array([bool(encoding.overflowing) for encoding in encodings], dtype=np.bool_)
+        return Scores(logits, truncated)
+
+    def _forward(self, ids: list[list[int]]) -> FloatArray:
+        longest = max(map(len, ids))
+        input_ids = np.full((len(ids), longest), self._pad_id, dtype=np.int64)
+        attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
+        for row, tokens in enumerate(ids):
+            input_ids[row, : len(tokens)] = tokens
+            attention_mask[row, : len(tokens)] = 1
+        feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+        logits: FloatArray = self._session.run(["logits"], feeds)[0]
+        return logits
+
+
+def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[NDArray[np.intp]]:
+    """Positions grouped by similar length, each group at most ``budget`` tokens with its padding."""
+    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end + 1 - start) * lengths[order[end]] <= budget:
+            end += 1
+        yield order[start:end]
+        start = end
+
+
+def _session(file: Path, device: str, threads: int | None) -> Any:
+    import onnxruntime as ort
+
+    provider = _PROVIDERS.get(device)
+    if provider not in ort.get_available_providers():
+        have = [name for name, known in _PROVIDERS.items() if known in ort.get_available_providers()]
+        remedy = " (CUDA needs the onnxruntime-gpu package)" if device == "cuda" else ""
+        raise DeviceUnavailable(f'no device "{device}" here{remedy}; available: {", ".join(have)}')
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    # Spinning pools slow down everything beside them (measured: docs/decisions/0004).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(file), options, providers=[provider])
+    except Exception as error:  # the library raises its own pybind exceptions
+        raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
