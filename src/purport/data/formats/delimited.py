@@ -84,9 +84,15 @@ class Delimited:
             emit(list(columns))
 
             def write(row: Mapping[str, Any]) -> None:
-                emit(["" if row.get(name) is None else row[name] for name in columns])
+                emit([_cell(row.get(name)) for name in columns])
 
             yield write
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return "+".join(value) if isinstance(value, list) else value
 
 
 TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)

@@ -1,0 +1,60 @@
+"""``purport data``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def data(
+    name: Annotated[
+        str | None, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
+    joint: Annotated[bool, typer.Option("--joint", help="multiclass: a combination of labels is a label.")] = False,
+    unlabelled: Annotated[
+        str, typer.Option(help="Rows without a label: error, or out_of_scope.")
+    ] = "error",
+) -> None:
+    """List the datasets that have a name, or read one and say what is in it (downloading it if need be).
+
+    Every row is checked; the first bad ones are named with file, row and remedy.
+
+    Examples:
+
+        purport data
+
+        purport data sample --unlabelled out_of_scope
+
+        purport data ./tickets
+    """
+    from rich.table import Table
+
+    from ..data.catalog import catalog, load
+    from ..data.dataset import Reading
+    from ..errors import SettingsError
+    from ..labels import Task
+    from .console import download_progress, out
+
+    if name is None:
+        listing = Table("name", "what", "rows", "licence")
+        listing.add_row("sample", "customer support, ships with purport", "1,102", "Apache-2.0")
+        for entry in catalog().values():
+            rows = sum(split.rows for split in entry.splits.values())
+            listing.add_row(entry.name, entry.title, f"{rows:,}", entry.licence)
+        out.print(listing)
+        return
+    if task not in list(Task):
+        raise SettingsError(f'--task is multilabel or multiclass, not "{task}"')
+    if unlabelled not in ("error", "out_of_scope"):
+        raise SettingsError(f'--unlabelled is error or out_of_scope, not "{unlabelled}"')
+    dataset = load(name, Reading(Task(task), joint=joint, unlabelled=unlabelled), download_progress)
+    table = Table("split", "rows", "labels", "several labels", "none", "never in train", title=dataset.name)
+    for split_name, split in dataset.splits.items():
+        sizes = [len(labels) for labels in split.gold]
+        several, none = sum(size > 1 for size in sizes), sum(size == 0 for size in sizes)
+        unseen = ", ".join(f"{label} ({count})" for label, count in dataset.unseen(split_name).items()) or "–"
+        table.add_row(split_name, f"{len(split):,}", str(len(split.label_counts)), str(several), str(none), unseen)
+    out.print(table)
+    out.print(f"fingerprint {dataset.fingerprint}", markup=False)

@@ -1,0 +1,63 @@
+"""``purport evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
+    split: Annotated[str, typer.Argument(help="A split of the bundle's dataset (test), or a data file.")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Another dataset: catalog name, directory, or file.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write the evaluation.")
+    ] = Path("evaluation.json"),
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the 95 % intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
+) -> None:
+    """Measure a bundle on a split, with 95 % bootstrap intervals.
+
+    Every row counts; labels that the model does not know are errors. Rows are read as in training.
+
+    Examples:
+
+        purport evaluate atis test
+
+        purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
+    """
+    from rich.table import Table
+
+    from ..classifier import Classifier
+    from ..evaluation.evaluate import evaluate as measure
+    from ..evaluation.table import interval, metric_rows, number
+    from ..files import write_text
+    from ..training.source import evaluation_split
+    from .console import download_progress, interactive, out
+    from .progress import counter
+
+    classifier = Classifier.open(bundle)
+    dataset, rows = evaluation_split(classifier.bundle, split, data, download_progress)
+    with counter("rows", interactive()) as advance:
+        result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, progress=advance)
+    write_text(output, result.model_dump_json(indent=1) + "\n")
+    table = Table("metric", "value", "95 % interval", title=f"{result.dataset} {result.split}, {result.n} rows")
+    for row in metric_rows(result):
+        table.add_row(*row)
+    out.print(table)
+    if per_label:
+        labels = Table("label", "rows", "predicted", "precision", "recall", "f1", "95 % of f1")
+        for name, label in sorted(result.labels.items(), key=lambda item: -item[1].support):
+            values = (number(label.precision.value), number(label.recall.value), number(label.f1.value))
+            labels.add_row(name, str(label.support), str(label.predicted), *values, interval(label.f1))
+        out.print(labels)
+    for label, count in result.unseen_labels.items():
+        out.print(f'"{label}" ({count} rows) is not a label of the model: counted as errors', markup=False)
+    if result.left_out:
+        out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}", markup=False)
+    out.print(f"written to {output}", markup=False)

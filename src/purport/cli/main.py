@@ -1,0 +1,56 @@
+"""``purport``: the commands put together, errors turned into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from . import config, data, evaluate, predict, serve, train
+
+app = typer.Typer(
+    name="purport",
+    help="Train, prove, bundle and serve intent classifiers that people can trust in production.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        from .. import __version__
+
+        typer.echo(f"purport {__version__}")
+        raise typer.Exit
+
+
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
+app.command("data")(data.data)
+app.command("config")(config.config)
+
+
+def run() -> None:
+    """Entry point of the ``purport`` command."""
+    from ..errors import PurportError
+    from .exits import INTERRUPTED, exit_code
+
+    try:
+        app()
+    except PurportError as error:
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

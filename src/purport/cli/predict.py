@@ -1,0 +1,125 @@
+"""``purport predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+_MOST_SHOWN = 20
+
+
+def predict(
+    bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    top_k: Annotated[int, typer.Option(min=0, help="So many likeliest labels.")] = 3,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Decide labels from this probability up, not as the bundle does.")
+    ] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="The probability of every label.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Answer texts, or every row of a file.
+
+    A file is streamed; the output has the same rows in the same order and appears only when it is whole.
+    A bad row keeps its place with the reason in the column "error".
+
+    Examples:
+
+        purport predict atis "flights from boston to denver and the fares"
+
+        purport predict atis --input questions.csv --output answers.jsonl --top-k 1
+    """
+    from ..classifier import Classifier
+    from ..errors import SettingsError
+
+    if (source is None) != (target is None):
+        raise SettingsError("--input and --output go together: what to read, and where the answers go")
+    if (source is None) == (not texts):
+        raise SettingsError("give either texts or --input FILE --output FILE")
+    classifier = Classifier.open(bundle, device=device)
+    if source is not None and target is not None:
+        _file(classifier, source, target, text_column, top_k, threshold, probabilities)
+    else:
+        _texts(classifier, texts or [], top_k, threshold, probabilities, as_json)
+
+
+def _file(
+    classifier: Classifier,
+    source: Path,
+    target: Path,
+    text_column: str,
+    top_k: int,
+    threshold: float | None,
+    probabilities: bool,
+) -> None:
+    from ..data.formats import BadRow, Layout
+    from ..predict_file import Columns, predict_file
+    from .console import interactive, report
+    from .progress import counter
+
+    shown = 0
+
+    def on_bad(row: BadRow) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= _MOST_SHOWN:
+            report(f"{source}:{row.number}: {row.problem}")
+
+    with counter("rows", interactive()) as advance:
+        tally = predict_file(
+            classifier,
+            source,
+            target,
+            layout=Layout(text_column=text_column, label_column=None),
+            columns=Columns(top_k, probabilities),
+            threshold=threshold,
+            on_bad=on_bad,
+            progress=advance,
+        )
+    bad = f", {len(tally.bad)} bad rows (column error)" if tally.bad else ""
+    report(f"{target}: {tally.answered} rows answered{bad}")
+    if tally.bad:
+        raise typer.Exit(1)
+
+
+def _texts(
+    classifier: Classifier, texts: list[str], top_k: int, threshold: float | None, probabilities: bool, as_json: bool
+) -> None:
+    import json
+
+    from ..errors import TextEmpty
+    from .console import out
+
+    if not all(text.strip() for text in texts):
+        raise TextEmpty
+    for text, prediction in zip(texts, classifier.predict(texts, threshold=threshold), strict=True):
+        ranked = prediction.ranked if probabilities else prediction.top(top_k)
+        if as_json:
+            answer = {
+                "text": text,
+                "labels": list(prediction.labels),
+                "out_of_scope": prediction.out_of_scope,
+                "truncated": prediction.truncated,
+                "intents": [{"label": each.label, "confidence": each.confidence} for each in ranked],
+                "bundle": prediction.bundle,
+            }
+            typer.echo(json.dumps(answer, ensure_ascii=False))
+            continue
+        out.print(text, style="bold", markup=False)
+        decided = ", ".join(prediction.labels) or "none: out of scope"
+        out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""), markup=False)
+        for each in ranked:
+            out.print(f"  {each.confidence:.4f}  {each.label}", markup=False)

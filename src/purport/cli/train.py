@@ -1,0 +1,55 @@
+"""``purport train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file that decides the run, e.g. recipes/atis.toml.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the new bundle.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one value of the recipe, e.g. --set fit.epochs=3. May be repeated."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this bundle.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle and any unfinished run.")] = False,
+    keep_run: Annotated[
+        bool, typer.Option("--keep-run", help="Keep checkpoints and TensorBoard logs in OUT.run.")
+    ] = False,
+) -> None:
+    """Train a bundle from a recipe.
+
+    Checkpoints go to OUT.run, so that an interrupted run can go on with --resume; the bundle appears at OUT
+    only when it is whole and its gates have passed.
+
+    Examples:
+
+        purport train recipes/sample-linear.toml --out bundles/sample
+
+        purport train recipes/atis.toml --out bundles/atis --set seed=2 --set fit.epochs=5
+
+        torchrun --nproc-per-node 2 -m purport train recipes/atis.toml --out bundles/atis
+    """
+    import os
+
+    from ..training.recipe import load_recipe
+    from ..training.train import train as run
+    from .console import interactive, out as console, report
+
+    leader = int(os.environ.get("RANK", "0")) == 0
+    bundle = run(
+        load_recipe(recipe, override or ()),
+        out,
+        overwrite=overwrite,
+        resume=resume,
+        keep_run=keep_run,
+        report=report if leader else None,
+        interactive=leader and interactive(),
+    )
+    if bundle:
+        console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB", markup=False)
+        console.print(f'try it: purport predict {out} "your text"   purport serve {out}', markup=False)

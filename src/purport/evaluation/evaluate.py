@@ -1,0 +1,218 @@
+"""Measuring a classifier on a split, with 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ..classifier import Classifier
+from ..data.dataset import Split
+from ..errors import DataError
+from ..labels import LabelSet, Task
+from ..runtime import BoolArray, FloatArray
+from .metrics import Counts, Outcome, Values, all_metrics, per_label
+
+LEVEL = 0.95
+_CHUNK_CELLS = 4_000_000  # weights held at once while resampling: 32 MB
+_ANSWER_ROWS = 1024
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_Part):
+    """A metric with its bootstrap interval; all ``None`` where it is undefined on these rows."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class LabelResult(_Part):
+    """One label: gold and predicted rows, and its metrics (``None`` without gold rows)."""
+
+    support: int
+    predicted: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
+class Evaluation(_Part):
+    """What was measured, on what, with intervals.
+
+    ``unseen_labels`` are gold labels that the model does not know: every such row counts as an error.
+    ``left_out`` are labels of the model without a gold row here: undefined, so not in means over labels.
+    """
+
+    bundle: str
+    dataset: str
+    split: str
+    fingerprint: str
+    task: Task
+    n: int
+    level: float
+    resamples: int
+    seed: int
+    metrics: dict[str, Estimate]
+    unseen_labels: dict[str, int]
+    left_out: list[str]
+    labels: dict[str, LabelResult]
+
+
+Progress = Callable[[int], None]
+"""Called with the number of rows answered so far."""
+
+
+def evaluate(
+    classifier: Classifier,
+    split: Split,
+    *,
+    dataset: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure ``classifier`` on every row of ``split``; none is dropped.
+
+    Intervals are percentiles over ``resamples`` bootstrap samples of rows (Efron & Tibshirani 1993, ch. 13).
+
+    Raises:
+        DataError: the split holds no rows, or cannot be read.
+    """
+    gold: list[tuple[str, ...]] = []
+    held: list[tuple[FloatArray, BoolArray]] = []
+    texts: list[str] = []
+
+    def answer() -> None:
+        answers = classifier.answer(texts)
+        held.append((answers.probabilities, answers.decided))
+        texts.clear()
+        if progress:
+            progress(len(gold))
+
+    for example in split:
+        texts.append(example.text)
+        gold.append(example.labels)
+        if len(texts) == _ANSWER_ROWS:
+            answer()
+    if texts:
+        answer()
+    if not gold:
+        raise DataError(f"split {split.name} holds no rows to evaluate on")
+    probabilities = np.concatenate([part[0] for part in held])
+    decided = np.concatenate([part[1] for part in held])
+    outcome, names = extend(gold, classifier.labels, probabilities, decided, classifier.task)
+    bootstrap = Bootstrap.of(outcome, resamples, seed)
+    return Evaluation(
+        bundle=classifier.bundle.manifest.id,
+        dataset=dataset,
+        split=split.name,
+        fingerprint=split.fingerprint,
+        task=classifier.task,
+        n=len(outcome),
+        level=LEVEL,
+        resamples=resamples,
+        seed=seed,
+        metrics=bootstrap.metrics,
+        unseen_labels={
+            name: int(outcome.gold[:, column].sum())
+            for column, name in enumerate(names)
+            if name not in classifier.labels
+        },
+        left_out=[name for column, name in enumerate(names) if not outcome.gold[:, column].any()],
+        labels=_label_results(outcome, names, bootstrap),
+    )
+
+
+def extend(
+    gold: Sequence[tuple[str, ...]], labels: LabelSet, probabilities: FloatArray, decided: BoolArray, task: Task
+) -> tuple[Outcome, tuple[str, ...]]:
+    """The outcome with a column for every label of model or gold, and the names of the columns."""
+    unseen = sorted({label for row in gold for label in row if label not in labels})
+    names = (*labels.names, *unseen)
+    extra = ((0, 0), (0, len(unseen)))
+    outcome = Outcome(LabelSet(names).encode(gold), np.pad(decided, extra), np.pad(probabilities, extra), task)
+    return outcome, names
+
+
+class Bootstrap(BaseModel):
+    """Estimates of every metric, and of each label's precision, recall and F1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metrics: dict[str, Estimate]
+    labels: dict[str, list[Estimate]]
+
+    @classmethod
+    def of(cls, outcome: Outcome, resamples: int, seed: int) -> Bootstrap:
+        """Resample the rows of ``outcome``, a chunk of resamples at a time."""
+        n = len(outcome)
+        plain = np.ones((1, n))
+        point, label_point = all_metrics(outcome, plain), per_label(Counts.of(outcome, plain))
+        rng = np.random.default_rng(seed)
+        spread: dict[str, list[Values]] = {name: [] for name in point}
+        label_spread: dict[str, list[Values]] = {name: [] for name in label_point}
+        size = max(1, min(resamples, _CHUNK_CELLS // n))
+        for start in range(0, resamples, size):
+            weights = _draw(rng, min(size, resamples - start), n)
+            for name, values in all_metrics(outcome, weights).items():
+                spread[name].append(values)
+            for name, values in per_label(Counts.of(outcome, weights)).items():
+                label_spread[name].append(values)
+        return cls(
+            metrics={name: _estimate(float(value[0]), _joined(spread[name])) for name, value in point.items()},
+            labels={
+                name: [
+                    _estimate(float(value[0, column]), _joined(label_spread[name])[..., column])
+                    for column in range(value.shape[1])
+                ]
+                for name, value in label_point.items()
+            },
+        )
+
+
+def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
+    """How often each row is drawn in each of ``count`` resamples: ``(count, n)``."""
+    weights = np.zeros((count, n))
+    for row in weights:
+        row += np.bincount(rng.integers(0, n, size=n), minlength=n)
+    return weights
+
+
+def _joined(parts: Iterable[Values]) -> Values:
+    held = list(parts)
+    return np.concatenate(held) if held else np.empty(0)
+
+
+def _estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
+    if np.isnan(value):
+        return Estimate(value=None, low=None, high=None)
+    defined = spread[~np.isnan(spread)]
+    if not len(defined):
+        return Estimate(value=_rounded(value), low=None, high=None)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Estimate(value=_rounded(value), low=_rounded(low), high=_rounded(high))
+
+
+def _rounded(value: float) -> float:
+    """Six decimals: stable across machines whose sums differ in the last bit."""
+    return round(float(value), 6)
+
+
+def _label_results(outcome: Outcome, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, LabelResult]:
+    return {
+        name: LabelResult(
+            support=int(outcome.gold[:, column].sum()),
+            predicted=int(outcome.decided[:, column].sum()),
+            precision=bootstrap.labels["precision"][column],
+            recall=bootstrap.labels["recall"][column],
+            f1=bootstrap.labels["f1"][column],
+        )
+        for column, name in enumerate(names)
+    }

@@ -1,0 +1,247 @@
+"""Metrics of intent classification, computed for many weightings of the same rows at once.
+
+A bootstrap needs every metric a thousand times. Each function therefore takes ``weights (n_resamples, n)``,
+how often each row counts in each resample, and returns ``(n_resamples,)`` or ``(n_resamples, n_labels)``.
+All ones give the plain metric; the tests hold these against scikit-learn. NaN marks what is undefined and
+never leaves this package: a label without positives is left out of means over labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..labels import Task
+from ..runtime import BoolArray, FloatArray
+
+Weights = NDArray[np.float64]
+Values = NDArray[np.float64]
+
+CALIBRATION_BINS = 15
+_SMALLEST = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was right and what was answered: ``gold``, ``decided (n, n_labels) bool``, ``probabilities``.
+
+    Labels that the model does not know are columns too, with probability 0 and never decided.
+    """
+
+    gold: BoolArray
+    decided: BoolArray
+    probabilities: FloatArray
+    task: Task
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Weighted counts per label, each ``(n_resamples, n_labels)``."""
+
+    hits: Values
+    support: Values
+    predicted: Values
+
+    @classmethod
+    def of(cls, outcome: Outcome, weights: Weights) -> Counts:
+        """Count ``outcome`` under ``weights``."""
+        return cls(
+            weights @ (outcome.gold & outcome.decided),
+            weights @ outcome.gold.astype(np.float64),
+            weights @ outcome.decided.astype(np.float64),
+        )
+
+
+def per_label(counts: Counts) -> dict[str, Values]:
+    """precision, recall and F1 per label; NaN where the label has no positives."""
+    defined = counts.support > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(counts.predicted > 0, counts.hits / counts.predicted, 0.0)
+        recall = counts.hits / counts.support
+        f1 = 2 * counts.hits / (counts.support + counts.predicted)
+    return {
+        "precision": np.where(defined, precision, np.nan),
+        "recall": np.where(defined, recall, np.nan),
+        "f1": np.where(defined, f1, np.nan),
+    }
+
+
+def _over_labels(values: Values, support: Values) -> dict[str, Values]:
+    """Unweighted and support-weighted means over the labels for which ``values`` is defined."""
+    defined = ~np.isnan(values)
+    filled = np.where(defined, values, 0.0)
+    weight = np.where(defined, support, 0.0)
+    return {
+        "macro": _ratio(filled.sum(axis=1), defined.sum(axis=1)),
+        "weighted": _ratio((filled * weight).sum(axis=1), weight.sum(axis=1)),
+    }
+
+
+def _ratio(above: Values, below: Values) -> Values:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
+
+
+def _mean_over_rows(values: Values, weights: Weights) -> Values:
+    """Weighted mean of one value per row; rows where it is NaN are left out."""
+    defined = ~np.isnan(values)
+    return _ratio(weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64))
+
+
+def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
+    """Every metric of the task, each ``(n_resamples,)``."""
+    counts = Counts.of(outcome, weights)
+    metrics = _averaged(counts)
+    metrics |= _multilabel(outcome, counts, weights) if outcome.task is Task.MULTILABEL else {}
+    metrics |= _multiclass(outcome, counts, weights) if outcome.task is Task.MULTICLASS else {}
+    metrics["roc_auc_macro"] = _over_labels(roc_auc(outcome, weights), counts.support)["macro"]
+    metrics["expected_calibration_error"] = expected_calibration_error(outcome, weights)
+    return metrics
+
+
+def _averaged(counts: Counts) -> dict[str, Values]:
+    hits, support, predicted = (part.sum(axis=1) for part in (counts.hits, counts.support, counts.predicted))
+    metrics = {
+        "precision_micro": _ratio(hits, predicted),
+        "recall_micro": _ratio(hits, support),
+        "f1_micro": _ratio(2 * hits, support + predicted),
+    }
+    for name, values in per_label(counts).items():
+        for average, mean in _over_labels(values, counts.support).items():
+            metrics[f"{name}_{average}"] = mean
+    return metrics
+
+
+def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str, Values]:
+    gold, decided = outcome.gold, outcome.decided
+    hits = (gold & decided).sum(axis=1).astype(np.float64)
+    wanted, given = gold.sum(axis=1), decided.sum(axis=1)
+    nothing = (wanted == 0) & (given == 0)  # rightly nothing: all of it is right
+
+    def rows(below: NDArray[np.int_], factor: int = 1) -> Values:
+        return np.where(nothing, 1.0, factor * hits / np.maximum(below, 1))
+
+    union = (gold | decided).sum(axis=1)
+    unions = counts.support + counts.predicted - counts.hits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        jaccard = np.where(counts.support > 0, counts.hits / unions, np.nan)
+    over_labels = _over_labels(jaccard, counts.support)
+    return {
+        "precision_samples": _mean_over_rows(rows(given), weights),
+        "recall_samples": _mean_over_rows(rows(wanted), weights),
+        "f1_samples": _mean_over_rows(rows(wanted + given, 2), weights),
+        "subset_accuracy": _mean_over_rows((gold == decided).all(axis=1).astype(np.float64), weights),
+        "hamming_loss": _mean_over_rows((gold != decided).mean(axis=1), weights),
+        "jaccard_micro": _ratio(counts.hits.sum(axis=1), unions.sum(axis=1)),
+        "jaccard_macro": over_labels["macro"],
+        "jaccard_weighted": over_labels["weighted"],
+        "jaccard_samples": _mean_over_rows(rows(union), weights),
+        "average_precision_macro": _over_labels(average_precision(outcome, weights), counts.support)["macro"],
+        "coverage_error": _mean_over_rows(_coverage(outcome), weights),
+        "ranking_loss": _mean_over_rows(_ranking_loss(outcome), weights),
+    }
+
+
+def _multiclass(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str, Values]:
+    total = weights.sum(axis=1)
+    hits = counts.hits.sum(axis=1)
+    # A rejected row is an answer of its own kind: it agrees with nothing.
+    rejected = (weights @ ~outcome.decided.any(axis=1))[:, None]
+    predicted = np.concatenate([counts.predicted, rejected], axis=1)
+    support = np.concatenate([counts.support, np.zeros_like(rejected)], axis=1)
+    chance = (predicted * support).sum(axis=1)
+    spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (support**2).sum(axis=1))
+    gold_probability = np.where(outcome.gold, outcome.probabilities, 0.0).max(axis=1)
+    return {
+        "accuracy": hits / total,
+        "balanced_accuracy": _over_labels(per_label(counts)["recall"], counts.support)["macro"],
+        # Cohen (1960), from the marginals of the confusion matrix.
+        "cohen_kappa": _ratio(hits * total - chance, total**2 - chance),
+        # Gorodkin (2004): the multiclass correlation coefficient.
+        "matthews_correlation": _ratio(hits * total - chance, np.sqrt(np.maximum(spread, 0.0))),
+        "log_loss": _mean_over_rows(-np.log(np.clip(gold_probability, _SMALLEST, 1.0).astype(np.float64)), weights),
+    }
+
+
+def _coverage(outcome: Outcome) -> Values:
+    """How far down its ranking each row must be read to meet all gold labels (Tsoumakas et al. 2010)."""
+    lowest = np.where(outcome.gold, outcome.probabilities, np.inf).min(axis=1, keepdims=True)
+    depth = (outcome.probabilities >= lowest).sum(axis=1).astype(np.float64)
+    return np.where(outcome.gold.any(axis=1), depth, np.nan)
+
+
+def _ranking_loss(outcome: Outcome) -> Values:
+    """Share of (gold, other) label pairs of each row in the wrong order, ties included."""
+    losses = np.full(len(outcome), np.nan)
+    for row in np.flatnonzero(outcome.gold.any(axis=1) & ~outcome.gold.all(axis=1)):
+        gold, scores = outcome.gold[row], outcome.probabilities[row]
+        losses[row] = (scores[gold][:, None] <= scores[~gold][None, :]).mean()
+    return losses
+
+
+def _by_score(outcome: Outcome, label: int, weights: Weights) -> tuple[Values, Values]:
+    """Positive and negative weight at each distinct score of ``label``, from the highest score down."""
+    scores = outcome.probabilities[:, label]
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
+    ordered = weights[:, order]
+    positive = np.add.reduceat(ordered * outcome.gold[order, label], starts, axis=1)
+    return positive, np.add.reduceat(ordered, starts, axis=1) - positive
+
+
+def roc_auc(outcome: Outcome, weights: Weights) -> Values:
+    """Area under the ROC curve of each label against the rest; NaN without positives or negatives."""
+    areas = np.empty((len(weights), outcome.gold.shape[1]))
+    for label in range(areas.shape[1]):
+        positive, negative = _by_score(outcome, label, weights)
+        above = np.cumsum(positive, axis=1)
+        won = (negative * (above - positive / 2)).sum(axis=1)
+        areas[:, label] = _ratio(won, positive.sum(axis=1) * negative.sum(axis=1))
+    return areas
+
+
+def average_precision(outcome: Outcome, weights: Weights) -> Values:
+    """Mean precision over the recall steps of each label, without interpolation; NaN without positives."""
+    means = np.empty((len(weights), outcome.gold.shape[1]))
+    for label in range(means.shape[1]):
+        positive, negative = _by_score(outcome, label, weights)
+        hits = np.cumsum(positive, axis=1)
+        precision = np.nan_to_num(_ratio(hits, hits + np.cumsum(negative, axis=1)))
+        means[:, label] = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    return means
+
+
+def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
+    """Mean gap between confidence and truth over equal-width bins (Naeini et al. 2015).
+
+    multiclass: of the likeliest label; multilabel: of every (row, label) pair.
+    """
+    confidence, truth = outcome.probabilities.astype(np.float64), outcome.gold
+    if outcome.task is Task.MULTICLASS:
+        best = confidence.argmax(axis=1, keepdims=True)
+        confidence, truth = np.take_along_axis(confidence, best, 1), np.take_along_axis(truth, best, 1)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    gaps = np.zeros(len(weights))
+    for index in range(CALIBRATION_BINS):
+        inside = bins == index
+        gaps += np.abs(weights @ np.where(inside, confidence - truth, 0.0).sum(axis=1))
+    return gaps / (weights.sum(axis=1) * confidence.shape[1])
+
+
+def quick_metrics(logits: FloatArray, gold: BoolArray, task: Task) -> Mapping[str, float]:
+    """``f1_micro``, ``f1_macro`` and ``exact_match`` of raw logits, as training watches them."""
+    if task is Task.MULTILABEL:
+        decided = logits >= 0
+    else:
+        decided = np.zeros(gold.shape, dtype=np.bool_)
+        decided[np.arange(len(logits)), logits.argmax(axis=1)] = True
+    counts = Counts.of(Outcome(gold, decided, np.zeros_like(logits), task), np.ones((1, len(gold))))
+    averaged = {name: float(np.nan_to_num(value[0])) for name, value in _averaged(counts).items()}
+    exact = float((gold == decided).all(axis=1).mean())
+    return {"f1_micro": averaged["f1_micro"], "f1_macro": averaged["f1_macro"], "exact_match": exact}

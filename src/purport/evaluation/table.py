@@ -1,0 +1,23 @@
+"""An evaluation as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .evaluate import Estimate, Evaluation
+
+
+def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
+    """Name, value and interval of each metric."""
+    for name, estimate in evaluation.metrics.items():
+        yield name, number(estimate.value), interval(estimate)
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or a dash where a metric is undefined."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """``low to high``, or a dash."""
+    return "–" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"

@@ -1,0 +1,96 @@
+"""Token ids of a split, batched by similar length in an order that only the seed and the epoch decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from .run import Rows
+
+# Batches are cut from sorted runs of so many batches: little padding, and still another mix each epoch.
+_WINDOW = 50
+
+
+class TokenRows(Dataset[dict[str, Any]]):
+    """Token ids as ``int32`` arrays and gold labels; what a training run keeps of its texts."""
+
+    def __init__(self, rows: Rows, tokenizer: Any, max_length: int) -> None:
+        self.ids: list[NDArray[np.int32]] = []
+        for start in range(0, len(rows), 4096):
+            texts = list(rows.texts[start : start + 4096])
+            encoded = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
+            self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in encoded)
+        self._gold = rows.gold
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"ids": self.ids[index], "gold": self._gold[index]}
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens per row."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+
+class Collator:
+    """Pads a batch to its longest text, on the right."""
+
+    def __init__(self, pad_id: int) -> None:
+        self._pad_id = pad_id
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask (batch, tokens)``, ``labels (batch, n_labels) float``."""
+        longest = max(len(row["ids"]) for row in rows)
+        input_ids = torch.full((len(rows), longest), self._pad_id, dtype=torch.long)
+        attention_mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for position, row in enumerate(rows):
+            length = len(row["ids"])
+            input_ids[position, :length] = torch.from_numpy(row["ids"])
+            attention_mask[position, :length] = 1
+        labels = torch.from_numpy(np.stack([row["gold"] for row in rows])).float()
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Every row once, neighbours of similar length, in an order that depends on seed and ``epoch`` only.
+
+    The library's own sampler draws from the global random state, so that a run resumed inside an epoch sees
+    another order than one that was never interrupted.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self._seed, self.epoch))
+        shuffled = rng.permutation(len(self._lengths))
+        size = self._batch_size
+        whole: list[NDArray[np.int64]] = []
+        rest: list[NDArray[np.int64]] = []
+        for start in range(0, len(shuffled), size * _WINDOW):
+            window = shuffled[start : start + size * _WINDOW]
+            window = window[np.argsort(self._lengths[window], kind="stable")]
+            for cut in range(0, len(window), size):
+                batch = window[cut : cut + size]
+                (whole if len(batch) == size else rest).append(batch)
+        order = [whole[index] for index in rng.permutation(len(whole))] + rest
+        for batch in order:
+            yield from batch.tolist()

@@ -1,0 +1,58 @@
+"""The model card: a bundle's README.md, written from the facts in the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..bundle import Manifest
+from ..evaluation.evaluate import Evaluation
+from ..labels import Task
+from ..evaluation.table import metric_rows
+
+
+def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
+    """Markdown: what the model is, what it was trained on, what was measured, and what it is not for."""
+    provenance = manifest.provenance
+    rows = ", ".join(f"{count:,} {name}" for name, count in provenance.rows.items())
+    model = ", ".join(f"{key} {value}" for key, value in manifest.model.items() if not isinstance(value, dict))
+    lines = [
+        f"# {provenance.dataset}: {manifest.task} intent classifier",
+        "",
+        "Written by `purport train`; every number below is in `evaluation.json` or `manifest.json`.",
+        "",
+        f"- **Kind**: {manifest.kind} ({model})",
+        f"- **Labels** ({len(manifest.labels)}): {', '.join(f'`{label}`' for label in manifest.labels)}",
+        f"- **Data**: {provenance.dataset}, {rows} rows, fingerprint `{provenance.fingerprint[:16]}`",
+        f"- **Calibration**: {manifest.calibration.method} {manifest.calibration.temperature:.4g}, "
+        "fitted on the validation split",
+        f"- **Decision**: {_decision(manifest)}",
+    ]
+    lines += [f"- **Gate** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.gates.items())]
+    for name, evaluation in measured.items():
+        lines += ["", f"## Measured on {name} ({evaluation.n:,} rows)", "", "| metric | value | 95 % interval |"]
+        lines += ["|---|---|---|", *(f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation))]
+        for label, count in evaluation.unseen_labels.items():
+            lines += ["", f"`{label}` ({count} rows) is not a label of this model: those rows count as errors."]
+        if evaluation.left_out:
+            lines += ["", f"No gold rows, so left out of means over labels: {', '.join(evaluation.left_out)}."]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "The numbers hold for utterances like those of the data above, in their language. Thresholds and "
+        "calibration were fitted on the validation split, the test split was measured once. A text longer than "
+        "the model reads is answered from its beginning, and the answer says so.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _decision(manifest: Manifest) -> str:
+    decision = manifest.decision
+    if manifest.task is Task.MULTILABEL:
+        pairs = zip(manifest.labels, decision.thresholds, strict=True)
+        fitted = [f"{label} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
+        return "every label from 0.5 up" + (f"; fitted: {', '.join(fitted)}" if fitted else "")
+    if decision.reject_below:
+        return f"the likeliest label; out of scope below {decision.reject_below:g}"
+    return "the likeliest label"

@@ -1,0 +1,233 @@
+"""Fine-tuning an encoder through ``transformers.Trainer`` and ``peft``.
+
+Devices, ``torchrun``, gradient accumulation, mixed precision, checkpoints and TensorBoard are the
+libraries'; the loss, the order of batches, the weights that are kept and the metric are ours.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from ..evaluation.metrics import quick_metrics
+from ..runtime import FloatArray
+from ..runtime.onnx import batches
+from .adapters import adapt
+from .batching import Collator, LengthGroupedSampler, TokenRows
+from .export import export
+from .model import IntentModel, label_weights, load_encoder, load_tokenizer
+from .progress import ProgressLines
+from .recipe import EncoderRecipe, Fit
+from .run import Fitted, Run
+
+WEIGHTS = "trained.safetensors"
+
+
+def fit(run: Run[EncoderRecipe]) -> Fitted | None:
+    """Train, keep the best checkpoint, export it. See :class:`~purport.training.trainers.Trainer`."""
+    recipe = run.recipe
+    set_seed(recipe.seed)
+    tokenizer = load_tokenizer(recipe.model)
+    model = build(run)
+    train = TokenRows(run.train, tokenizer, recipe.model.max_length)
+    valid = TokenRows(run.valid, tokenizer, recipe.model.max_length)
+    collator = Collator(tokenizer.pad_token_id)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    every = sum(parameter.numel() for parameter in model.parameters())
+    run.report(f"{trainable:,} of {every:,} weights are trained on {len(train):,} texts")
+
+    trainer = IntentTrainer(
+        model=model,
+        args=_arguments(recipe, run.work),
+        train_dataset=train,
+        eval_dataset=valid,
+        data_collator=collator,
+        compute_metrics=lambda prediction: _metrics(prediction, run),
+        head_learning_rate=recipe.fit.head_learning_rate,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if trainer.is_world_process_zero():
+        trainer.add_callback(ProgressLines(run.report, interactive=run.interactive))
+    if recipe.fit.patience:
+        from transformers import EarlyStoppingCallback
+
+        trainer.add_callback(EarlyStoppingCallback(recipe.fit.patience))
+    checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
+    if checkpoint:
+        run.report(f"going on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not trainer.is_world_process_zero():
+        return None
+
+    model = model.float().cpu().eval()
+    adapter = run.stage / "adapter"
+    adapter.mkdir()
+    save_file(trained_weights(model), adapter / WEIGHTS, metadata={"format": "pt"})
+    reference = torch_logits(model, valid, collator)
+    scorer = export(model, tokenizer, train, run)
+    return Fitted(
+        scorer=scorer,
+        model={
+            "encoder": recipe.model.name,
+            "pooling": recipe.model.pooling,
+            "max_length": recipe.model.max_length,
+            "adapter": recipe.adapter.method,
+            "trained_weights": trainable,
+            "weights": every,
+            "quantize": recipe.export.quantize,
+        },
+        valid_logits=scorer.score(run.valid.texts).logits,
+        reference_logits=reference,
+        facts={"steps": trainer.state.global_step, "best": trainer.state.best_metric},
+    )
+
+
+def build(run: Run[EncoderRecipe]) -> IntentModel:
+    """The model that ``run`` trains, adapters in place."""
+    recipe = run.recipe
+    encoder = load_encoder(recipe.model)
+    width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
+    weights = label_weights(torch.from_numpy(run.train.gold), recipe.task, recipe.fit.class_weight)
+    encoder = adapt(encoder, recipe.adapter)
+    return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model, weights)
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that training changes, by name; all that a checkpoint or a bundle needs to keep."""
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def torch_logits(model: IntentModel, rows: TokenRows, collator: Collator) -> FloatArray:
+    """Logits of ``rows`` in fp32, ``(n, n_labels)``: what the export is held against."""
+    logits: FloatArray | None = None
+    with torch.inference_mode():
+        for positions in batches(rows.lengths.tolist()):
+            batch = collator([rows[int(position)] for position in positions])
+            out = model(batch["input_ids"], batch["attention_mask"]).numpy()
+            if logits is None:
+                logits = np.empty((len(rows), out.shape[1]), dtype=np.float32)
+            logits[positions] = out
+    assert logits is not None, "the validation split is not empty"
+    return logits
+
+
+def latest_checkpoint(directory: Path) -> Path | None:
+    """The last complete checkpoint; the trainer writes ``trainer_state.json`` last."""
+    complete = [path for path in directory.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _metrics(prediction: EvalPrediction, run: Run[EncoderRecipe]) -> dict[str, float]:
+    return quick_metrics(prediction.predictions, prediction.label_ids.astype(bool), run.recipe.task)
+
+
+def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
+    fit = recipe.fit
+    # The library takes the log directory from the environment only.
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(work / "tensorboard")
+    when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+    if fit.save_steps:
+        when = {
+            "eval_strategy": "steps",
+            "save_strategy": "steps",
+            "eval_steps": fit.save_steps,
+            "save_steps": fit.save_steps,
+        }
+    cuda = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(work / "checkpoints"),
+        per_device_train_batch_size=fit.batch_size,
+        per_device_eval_batch_size=fit.eval_batch_size,
+        num_train_epochs=fit.epochs,
+        learning_rate=fit.learning_rate,
+        weight_decay=fit.weight_decay,
+        warmup_steps=fit.warmup,
+        lr_scheduler_type=fit.schedule,
+        max_grad_norm=fit.max_grad_norm,
+        gradient_accumulation_steps=fit.accumulate,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{fit.metric}",
+        greater_is_better=fit.metric != "loss",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        logging_steps=25,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        use_cpu=not cuda,
+        ddp_backend="nccl" if cuda else "gloo",
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=cuda,
+        **_precision(fit, cuda),
+        **when,
+    )
+
+
+def _precision(fit: Fit, cuda: bool) -> dict[str, bool]:
+    chosen = fit.precision
+    if chosen == "auto":
+        native = torch.cuda.is_bf16_supported() if cuda else torch.cpu._is_avx512_bf16_supported()
+        chosen = "bf16" if native else "fp32"
+    return {"bf16": chosen == "bf16", "fp16": chosen == "fp16"}
+
+
+class _SetEpoch(TrainerCallback):
+    """Tells the sampler the epoch; the library does not reach it through every wrapper it adds."""
+
+    def __init__(self, sampler: LengthGroupedSampler) -> None:
+        self._sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._sampler.set_epoch(int(state.epoch or 0))
+
+
+class IntentTrainer(Trainer):  # type: ignore[misc]
+    """The library's trainer with our batches, learning rates, and checkpoints of the trained weights only."""
+
+    def __init__(self, *args: Any, head_learning_rate: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_learning_rate = head_learning_rate
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        size = self.args.train_batch_size * self.args.world_size
+        sampler = LengthGroupedSampler(self.train_dataset.lengths, size, self.args.seed)
+        self.add_callback(_SetEpoch(sampler))
+        return sampler
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a learning rate for the head of its own, and no decay of biases and norms."""
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                rate = self._head_learning_rate if name.startswith("head.") else self.args.learning_rate
+                decay = self.args.weight_decay if parameter.ndim > 1 else 0.0
+                groups.setdefault((rate, decay), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": held, "lr": rate, "weight_decay": decay} for (rate, decay), held in groups.items()]
+        )
+        return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        directory = Path(output_dir or self.args.output_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        save_file(trained_weights(self.model), directory / WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.model.load_state_dict(load_file(Path(resume_from_checkpoint) / WEIGHTS), strict=False)
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(self.state.best_model_checkpoint)

@@ -1,0 +1,52 @@
+"""Word and character TF-IDF with linear support vector machines."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.svm import LinearSVC
+
+from ..runtime import BoolArray, FloatArray
+from ..runtime.linear import LinearScorer
+from .recipe import LinearRecipe
+from .run import Fitted, Run
+
+
+def fit(run: Run[LinearRecipe]) -> Fitted:
+    """One squared-hinge SVM per label; its margins are the logits that calibration turns into probabilities."""
+    recipe, ngrams = run.recipe.model, run.recipe.model.ngrams()
+    vectorizer = TfidfVectorizer(
+        analyzer=ngrams,
+        sublinear_tf=True,
+        min_df=min(recipe.min_count, len(run.train)),
+        max_features=recipe.max_features,
+        dtype=np.float32,
+    )
+    features = vectorizer.fit_transform(run.train.texts)
+    run.report(f"{features.shape[1]:,} n-grams of {len(run.train):,} texts")
+    weights = np.zeros((features.shape[1], len(run.labels)), dtype=np.float32)
+    bias = np.zeros(len(run.labels), dtype=np.float32)
+    for column, label in enumerate(run.labels):
+        weights[:, column], bias[column] = _margin(features, run.train.gold[:, column], run.recipe)
+        run.report(f"[{column + 1}/{len(run.labels)}] {label}")
+    vocabulary = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
+    scorer = LinearScorer(ngrams, vocabulary, vectorizer.idf_.astype(np.float32), weights, bias)
+    scorer.save(run.stage)
+    return Fitted(
+        scorer=scorer,
+        model={"ngrams": ngrams.model_dump(mode="json"), "features": features.shape[1]},
+        valid_logits=scorer.score(run.valid.texts).logits,
+    )
+
+
+def _margin(features: object, gold: BoolArray, recipe: LinearRecipe) -> tuple[FloatArray, float]:
+    """Weights and bias of one label; a label that every or no row has is a constant."""
+    if gold.all() or not gold.any():
+        return np.zeros(features.shape[1], dtype=np.float32), 1.0 if gold.all() else -1.0  # type: ignore[attr-defined]
+    weight = "balanced" if recipe.model.class_weight == "balanced" else None
+    # A multiclass model is one-against-rest too: its margins compete in a softmax.
+    machine = LinearSVC(C=recipe.model.c, class_weight=weight, random_state=recipe.seed)
+    machine.fit(features, gold)
+    return machine.coef_[0].astype(np.float32), float(machine.intercept_[0])
+
+
