@@ -7,6 +7,7 @@ libraries'; the loss, the order of batches, the weights that are kept and the me
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging as library_logging
 
 from ..evaluation.metrics import quick_metrics
 from ..runtime import FloatArray
@@ -35,6 +37,10 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     """Train, keep the best checkpoint, export it. See :class:`~purport.training.trainers.Trainer`."""
     recipe = run.recipe
     set_seed(recipe.seed)
+    # Its bars and deprecation notes would drown what we report.
+    library_logging.set_verbosity_error()
+    library_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     tokenizer = load_tokenizer(recipe.model)
     model = build(run)
     train = TokenRows(run.train, tokenizer, recipe.model.max_length)
@@ -169,7 +175,7 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
         remove_unused_columns=False,
         label_names=["labels"],
         use_cpu=not cuda,
-        ddp_backend="nccl" if cuda else "gloo",
+        ddp_backend=("nccl" if cuda else "gloo") if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=cuda,
         **_precision(fit, cuda),

@@ -1,0 +1,50 @@
+"""The one place where errors become HTTP answers."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.responses import JSONResponse
+
+from .. import errors
+
+HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
+    errors.TextEmpty: (400, "TEXT_EMPTY"),
+    errors.TextMissing: (400, "TEXT_MISSING"),
+    errors.TextInvalid: (400, "TEXT_INVALID"),
+    errors.BodyInvalid: (400, "BODY_INVALID"),
+    errors.BodyTooLarge: (413, "BODY_TOO_LARGE"),
+    errors.MediaTypeUnsupported: (415, "MEDIA_TYPE_UNSUPPORTED"),
+    errors.PathUnknown: (404, "NOT_FOUND"),
+    errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
+    errors.NotReady: (423, "NOT_READY"),
+    errors.Unauthenticated: (401, "UNAUTHENTICATED"),
+    errors.Forbidden: (403, "FORBIDDEN"),
+    errors.RateLimited: (429, "RATE_LIMITED"),
+    errors.Overloaded: (503, "OVERLOADED"),
+    errors.DeadlineExceeded: (504, "DEADLINE_EXCEEDED"),
+    # Whatever else goes wrong inside is not the client's doing.
+    errors.PurportError: (500, "INTERNAL_ERROR"),
+}
+
+
+def status_and_label(error: errors.PurportError) -> tuple[int, str]:
+    """Status and label of the nearest class in the table."""
+    return next(HTTP[kind] for kind in type(error).__mro__ if kind in HTTP)
+
+
+def answer(error: errors.PurportError) -> JSONResponse:
+    """``{"label": …, "message": …}`` with the headers that belong to the status."""
+    status, label = status_and_label(error)
+    headers = {}
+    if isinstance(error, errors.RequestError) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"label": label, "message": str(error)}, status, headers)
+
+
+def internal_error(request_id: str, debug: str | None) -> JSONResponse:
+    """The answer to an unexpected exception; ``debug`` is its text, where that may be shown."""
+    message = f"Something went wrong; request {request_id}." + (f" {debug}" if debug else "")
+    return JSONResponse({"label": "INTERNAL_ERROR", "message": message}, 500)

@@ -1,0 +1,107 @@
+"""The serving process: uvicorn with a drain, and JSON for malformed HTTP too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..bundle import locate
+from ..classifier import Classifier
+from ..errors import PurportError
+from ..settings import ServerSettings
+from .app import create_app
+from .engine import Engine, State
+from .logs import configure
+
+_GRACE_S = 30
+_WATCH_S = 0.05
+
+
+def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url: None) -> None:
+    """Serve until SIGTERM or SIGINT. ``announce`` is given the address once the socket listens.
+
+    Raises:
+        BundleError, DeviceUnavailable: the model cannot be loaded.
+        SettingsError: a setting cannot be used.
+    """
+    locate(settings.bundle)
+    configure(settings.log_level)
+    engine = Engine(
+        partial(Classifier.open, settings.bundle, device=settings.device, threads=settings.threads),
+        queue_limit=settings.queue_limit,
+        deadline=settings.deadline_ms / 1000,
+    )
+    config = uvicorn.Config(
+        create_app(engine, settings),
+        host=settings.host,
+        port=settings.port,
+        http=_JsonErrors,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    _Server(config, engine, settings.drain_seconds, announce).run()
+    if isinstance(engine.failure, PurportError):
+        raise engine.failure
+    if engine.failure is not None:
+        raise PurportError(f"the model could not be loaded: {engine.failure!r}") from engine.failure
+
+
+class _JsonErrors(HttpToolsProtocol):
+    """What is not even HTTP is answered in the form of every other error."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = json.dumps({"label": "BODY_INVALID", "message": msg}).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that answers on for a while after SIGTERM, so that balancers see ``/ready`` turn to 423."""
+
+    def __init__(
+        self, config: uvicorn.Config, engine: Engine, drain_seconds: float, announce: Callable[[str], None]
+    ) -> None:
+        super().__init__(config)
+        self._engine = engine
+        self._drain_seconds = drain_seconds
+        self._announce = announce
+        self._log = structlog.get_logger("purport.server")
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, say where, and watch the model load."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while self._engine.state is State.LOADING:
+            await asyncio.sleep(_WATCH_S)
+        self._log.info("model", state=str(self._engine.state))
+        if self._engine.state is State.FAILED:
+            self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM drains first; SIGINT, or a second signal, does not."""
+        if sig != signal.SIGTERM or self._engine.state is State.DRAINING or not self._drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self._engine.drain()
+        self._log.info("draining", seconds=self._drain_seconds)
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._leave, sig)
+
+    def _leave(self, sig: int) -> None:
+        self.should_exit = True

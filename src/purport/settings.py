@@ -1,0 +1,108 @@
+"""Settings of long-running processes: flag > ``PURPORT_*`` environment > ``purport.toml`` > default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from .errors import SettingsError, did_you_mean
+
+FILE = "purport.toml"
+
+
+class ServerSettings(BaseSettings):
+    """Everything ``purport serve`` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="PURPORT_", extra="forbid", toml_file=FILE)
+
+    bundle: str = Field("atis", description="Directory of a bundle, or the name of a shipped one")
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    device: str = Field("cpu", description="cpu or cuda")
+    threads: int | None = Field(None, ge=1, description="Threads of the model; one per core if not given")
+    max_body_bytes: int = Field(65_536, ge=1, description="A larger body is answered with 413")
+    queue_limit: int = Field(256, ge=1, description="Requests that may wait; one more is answered with 503")
+    deadline_ms: int = Field(5_000, ge=1, description="A request that waits longer is answered with 504")
+    rate_limit: str = Field("", description='Per client, e.g. "100/minute"; more is answered with 429')
+    api_keys: SecretStr = Field(
+        SecretStr(""), description='Comma-separated "key" or "key@scope"; POST /intent needs scope intent'
+    )
+    drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
+    log_level: str = Field("info", description="debug, info, warning or error")
+    debug: bool = Field(False, description="Put the exception's text into 500 answers")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """Flags first, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting's value as text (secrets hidden) and where it came from."""
+
+    name: str
+    value: str
+    source: str
+    description: str
+
+
+def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
+    """The settings in force; ``flags`` that are ``None`` were not given.
+
+    Raises:
+        SettingsError: a value that cannot be used, or an unknown key in ``purport.toml``.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return ServerSettings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problem(item, given) for item in error.errors())) from None
+    except ValueError as error:  # tomllib
+        raise SettingsError(f"{FILE} is not TOML: {error}") from None
+
+
+def origins(flags: Mapping[str, Any] | None = None) -> list[Origin]:
+    """Each setting in force and where it came from."""
+    given = {name for name, value in (flags or {}).items() if value is not None}
+    settings = load(flags)
+    environment, file = _environment(), TomlConfigSettingsSource(ServerSettings)()
+    found = []
+    for name, field in ServerSettings.model_fields.items():
+        source = "default"
+        if name in given:
+            source = "flag"
+        elif name in environment:
+            source = f"environment PURPORT_{name.upper()}"
+        elif name in file:
+            source = str(Path(FILE).resolve())
+        found.append(Origin(name, str(getattr(settings, name)), source, field.description or ""))
+    return found
+
+
+def _environment() -> Mapping[str, Any]:
+    from pydantic_settings import EnvSettingsSource
+
+    return EnvSettingsSource(ServerSettings)()
+
+
+def _problem(item: Any, given: Mapping[str, Any]) -> str:
+    name = str(item["loc"][0])
+    if item["type"] == "extra_forbidden":
+        return f'{FILE}: unknown setting "{name}".{did_you_mean(name, ServerSettings.model_fields)}'
+    where = f"--{name.replace('_', '-')}" if name in given else f"{name} (PURPORT_{name.upper()} or {FILE})"
+    return f"{where}: {item['msg']}"
