@@ -11,28 +11,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..runtime import BoolArray
 from .run import Rows
 
 # Batches are cut from sorted runs of so many batches: little padding, and still another mix each epoch.
 _WINDOW = 50
+_LARGEST_WEIGHT = 5.0
+
+
+def row_weights(gold: BoolArray) -> NDArray[np.float32]:
+    """Weights ``(n,)`` that make up for rare combinations of labels, from ``gold (n, n_labels) bool``.
+
+    √(n / (combinations · rows of this combination)), at least 1 and at most 5: a rare label or a rare
+    combination of frequent ones is heard, and nothing drowns the rest.
+    """
+    _, combination, counts = np.unique(gold, axis=0, return_inverse=True, return_counts=True)
+    weights = np.sqrt(len(gold) / (len(counts) * counts))
+    return np.clip(weights, 1.0, _LARGEST_WEIGHT).astype(np.float32)[combination]
 
 
 class TokenRows(Dataset[dict[str, Any]]):
     """Token ids as ``int32`` arrays and gold labels; what a training run keeps of its texts."""
 
-    def __init__(self, rows: Rows, tokenizer: Any, max_length: int) -> None:
+    def __init__(
+        self, rows: Rows, tokenizer: Any, max_length: int, weights: NDArray[np.float32] | None = None
+    ) -> None:
         self.ids: list[NDArray[np.int32]] = []
         for start in range(0, len(rows), 4096):
             texts = list(rows.texts[start : start + 4096])
             encoded = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
             self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in encoded)
         self._gold = rows.gold
+        self._weights = np.ones(len(rows), dtype=np.float32) if weights is None else weights
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"ids": self.ids[index], "gold": self._gold[index]}
+        return {"ids": self.ids[index], "gold": self._gold[index], "weight": self._weights[index]}
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -47,7 +63,7 @@ class Collator:
         self._pad_id = pad_id
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask (batch, tokens)``, ``labels (batch, n_labels) float``."""
+        """``input_ids``, ``attention_mask (batch, tokens)``, ``labels (batch, n_labels)``, ``weights (batch,)``."""
         longest = max(len(row["ids"]) for row in rows)
         input_ids = torch.full((len(rows), longest), self._pad_id, dtype=torch.long)
         attention_mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -56,7 +72,8 @@ class Collator:
             input_ids[position, :length] = torch.from_numpy(row["ids"])
             attention_mask[position, :length] = 1
         labels = torch.from_numpy(np.stack([row["gold"] for row in rows])).float()
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+        weights = torch.tensor([row["weight"] for row in rows])
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "weights": weights}
 
 
 class LengthGroupedSampler(Sampler[int]):

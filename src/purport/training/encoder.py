@@ -23,9 +23,9 @@ from ..evaluation.metrics import quick_metrics
 from ..runtime import FloatArray
 from ..runtime.onnx import batches
 from .adapters import adapt
-from .batching import Collator, LengthGroupedSampler, TokenRows
+from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
 from .export import export
-from .model import IntentModel, label_weights, load_encoder, load_tokenizer
+from .model import IntentModel, load_encoder, load_tokenizer
 from .progress import ProgressLines
 from .recipe import EncoderRecipe, Fit
 from .run import Fitted, Run
@@ -43,7 +43,8 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     tokenizer = load_tokenizer(recipe.model)
     model = build(run)
-    train = TokenRows(run.train, tokenizer, recipe.model.max_length)
+    weights = row_weights(run.train.gold) if recipe.fit.class_weight == "balanced" else None
+    train = TokenRows(run.train, tokenizer, recipe.model.max_length, weights)
     valid = TokenRows(run.valid, tokenizer, recipe.model.max_length)
     collator = Collator(tokenizer.pad_token_id)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -73,12 +74,13 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     if not trainer.is_world_process_zero():
         return None
 
-    model = model.float().cpu().eval()
+    # Without the mixed precision that training wrapped around forward.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float().cpu().eval()
     adapter = run.stage / "adapter"
     adapter.mkdir()
     save_file(trained_weights(model), adapter / WEIGHTS, metadata={"format": "pt"})
     reference = torch_logits(model, valid, collator)
-    scorer = export(model, tokenizer, train, run)
+    scorer = export(model, tokenizer, run)
     return Fitted(
         scorer=scorer,
         model={
@@ -101,9 +103,8 @@ def build(run: Run[EncoderRecipe]) -> IntentModel:
     recipe = run.recipe
     encoder = load_encoder(recipe.model)
     width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-    weights = label_weights(torch.from_numpy(run.train.gold), recipe.task, recipe.fit.class_weight)
     encoder = adapt(encoder, recipe.adapter)
-    return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model, weights)
+    return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model)
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import copy
 import logging
-import tempfile
 import warnings
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from torch import nn
 
 from ..runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
 from .adapters import merged
-from .batching import TokenRows
 from .model import IntentModel
 from .quantize import quantize
 from .recipe import EncoderRecipe
@@ -25,30 +21,19 @@ from .run import Run
 OPSET = 18
 
 
-def export(model: IntentModel, tokenizer: Any, train: TokenRows, run: Run[EncoderRecipe]) -> OnnxScorer:
-    """Write the deployed form of ``model`` into ``run.stage`` and open it.
-
-    Scales of a quantised model are taken from training texts, never from validation or test.
-    """
+def export(model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe]) -> OnnxScorer:
+    """Write the deployed form of ``model`` into ``run.stage`` and open it."""
     recipe = run.recipe
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.report("exporting to ONNX")
-    with tempfile.TemporaryDirectory(dir=run.work) as scratch:
-        plain = Path(scratch) / "plain.onnx"
-        to_onnx(model, plain)
-        if recipe.export.quantize == "static-int8":
-            run.report("quantising with fixed scales")
-            rng = np.random.default_rng(recipe.seed)
-            count = min(recipe.export.calibration_texts, len(train))
-            rows = rng.choice(len(train), size=count, replace=False)
-            samples = [train.ids[int(row)].astype(np.int64) for row in rows]
-            quantize(plain, run.stage / MODEL_FILE, samples)
-        else:
-            onnx.save(_bare(onnx.load(plain)), run.stage / MODEL_FILE)
+    run.report(f"exporting to ONNX, {recipe.export.quantize}")
+    plain = to_onnx(model)
+    if recipe.export.quantize == "int8":
+        quantize(plain)
+    onnx.save(plain, run.stage / MODEL_FILE)
     return OnnxScorer.load(run.stage, len(run.labels), recipe.model.max_length)
 
 
-def to_onnx(model: IntentModel, target: Path) -> None:
+def to_onnx(model: IntentModel) -> onnx.ModelProto:
     """``model`` with adapters merged, in fp32, batch and length dynamic."""
     plain = copy.deepcopy(model).eval()
     plain.encoder = merged(plain.encoder)
@@ -58,19 +43,18 @@ def to_onnx(model: IntentModel, target: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
+        program = torch.onnx.export(
             _Positional(plain),
             (ids, mask),
-            str(target),
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],
             dynamic_shapes=(dims, dims),
             opset_version=OPSET,
-            external_data=False,
             dynamo=True,
             verbose=False,
         )
-    onnx.save(_bare(onnx.load(target)), target)
+    assert program is not None, "the dynamo exporter returns a program"
+    return _bare(program.model_proto)
 
 
 class _Positional(nn.Module):

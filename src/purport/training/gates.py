@@ -39,7 +39,7 @@ def check_agreement(
     if agreement < LEAST_AGREEMENT:
         raise GateFailed(
             f"the exported model decides as the trained one on {agreement:.2%} of {len(decided)} validation rows, "
-            f"{LEAST_AGREEMENT:.1%} are required; raise export.calibration_texts or set export.quantize=none"
+            f"{LEAST_AGREEMENT:.1%} are required; set export.quantize=none"
         )
     return {"agreement_with_torch": round(agreement, 6)}
 

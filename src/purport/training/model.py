@@ -97,23 +97,24 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: Literal["mean", "cls", "la
 class IntentModel(nn.Module):
     """Encoder, pooling, dropout, linear head; with labels it gives the loss as well.
 
-    The loss is binary cross-entropy summed over labels and averaged over texts (multilabel), or
-    cross-entropy (multiclass). ``label_weights (n_labels,)`` weigh positives, or classes.
+    The loss of a text is binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass);
+    that of a batch is the mean over its texts, each times its weight.
     """
 
-    def __init__(
-        self, encoder: nn.Module, width: int, n_labels: int, task: Task, spec: EncoderModel, label_weights: Tensor | None
-    ) -> None:
+    def __init__(self, encoder: nn.Module, width: int, n_labels: int, task: Task, spec: EncoderModel) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(spec.head_dropout)
         self.head = nn.Linear(width, n_labels)
         self._task = task
         self._pooling = spec.pooling
-        self.register_buffer("label_weights", label_weights, persistent=False)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Mapping[str, Tensor] | Tensor:
         """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float`` a mapping that has ``loss`` too."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -122,27 +123,10 @@ class IntentModel(nn.Module):
         if labels is None:
             return logits
         logits = logits.float()
-        return {"loss": self._loss(logits, labels), "logits": logits}
+        losses = self._losses(logits, labels)
+        return {"loss": (losses if weights is None else losses * weights).mean(), "logits": logits}
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        weights: Any = self.label_weights
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self._task is Task.MULTILABEL:
-            each = nn.functional.binary_cross_entropy_with_logits(
-                logits, labels, pos_weight=weights, reduction="none"
-            )
-            return each.sum(dim=1).mean()
-        return nn.functional.cross_entropy(logits, labels.argmax(dim=1), weight=weights)
-
-
-def label_weights(gold: Tensor, task: Task, how: Literal["none", "balanced"]) -> Tensor | None:
-    """Weights that make up for imbalance, from ``gold (n, n_labels) bool``; ``None`` for ``none``.
-
-    multilabel: √(negatives / positives) per label, the square root keeping rare labels from drowning the
-    rest; multiclass: n / (n_labels · count), as in scikit-learn.
-    """
-    if how == "none":
-        return None
-    positives = gold.sum(dim=0).clamp(min=1).float()
-    if task is Task.MULTILABEL:
-        return ((len(gold) - positives).clamp(min=1) / positives).sqrt()
-    return len(gold) / (gold.shape[1] * positives)
+            return nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(dim=1)
+        return nn.functional.cross_entropy(logits, labels.argmax(dim=1), reduction="none")

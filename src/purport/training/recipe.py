@@ -54,8 +54,8 @@ class Decide(Section):
     thresholds: Literal["per-label", "fixed"] = "per-label"
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """The one of every label where ``thresholds = "fixed"``."""
-    min_positives: int = Field(default=10, ge=1)
-    """A label with fewer positive validation rows keeps 0.5."""
+    min_gain: int = Field(default=3, ge=1)
+    """A label's threshold leaves 0.5 only where that makes so many fewer errors on the validation split."""
     reject_below: float = Field(default=0.0, ge=0, lt=1)
     """multiclass: out of scope when the likeliest label is less probable than this."""
 
@@ -138,6 +138,7 @@ class Fit(Section):
     accumulate: int = Field(default=1, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     class_weight: Literal["none", "balanced"] = "none"
+    """``balanced``: texts with rare label combinations weigh up to five times as much."""
     metric: Literal["f1_micro", "f1_macro", "exact_match", "loss"] = "f1_micro"
     """Of the validation split: decides which checkpoint is kept and when to stop."""
     patience: int = Field(default=0, ge=0)
@@ -149,9 +150,8 @@ class Fit(Section):
 class Export(Section):
     """How the trained model becomes ``model.onnx``."""
 
-    quantize: Literal["static-int8", "none"] = "static-int8"
-    calibration_texts: int = Field(default=256, ge=1)
-    """Training texts from which the fixed activation scales are taken."""
+    quantize: Literal["int8", "none"] = "int8"
+    """``int8``: a scale per output channel and per token; ``none``: fp32, four times the size."""
 
 
 class EncoderRecipe(Recipe):

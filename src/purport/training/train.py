@@ -132,7 +132,7 @@ def _fit_decision(decide: Decide, fitted: Fitted, run: Run[Any], calibration: Ca
     if decide.thresholds == "fixed":
         return Decision(thresholds=(decide.threshold,) * len(run.labels))
     proba = probabilities(fitted.valid_logits, run.recipe.task, calibration)
-    return Decision(thresholds=fit_thresholds(proba, run.valid.gold, min_positives=decide.min_positives))
+    return Decision(thresholds=fit_thresholds(proba, run.valid.gold, min_gain=decide.min_gain))
 
 
 def _rows(dataset: Dataset, name: str) -> Rows:
