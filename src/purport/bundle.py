@@ -226,7 +226,7 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     is_bundle = (target / MANIFEST).is_file()
-    if target.is_dir() and (overwrite and is_bundle or not any(target.iterdir())):
+    if target.is_dir() and ((overwrite and is_bundle) or not any(target.iterdir())):
         return
     remedy = "pass --overwrite to replace it" if is_bundle else "it is no bundle; choose another place"
     raise OutputExists(f"{target} exists already: {remedy}")

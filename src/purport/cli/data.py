@@ -13,9 +13,7 @@ def data(
     ] = None,
     task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
     joint: Annotated[bool, typer.Option("--joint", help="multiclass: a combination of labels is a label.")] = False,
-    unlabelled: Annotated[
-        str, typer.Option(help="Rows without a label: error, or out_of_scope.")
-    ] = "error",
+    unlabelled: Annotated[str, typer.Option(help="Rows without a label: error, or out_of_scope.")] = "error",
 ) -> None:
     """List the datasets that have a name, or read one and say what is in it (downloading it if need be).
 

@@ -14,9 +14,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option("--data", help="Another dataset: catalog name, directory, or file.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the evaluation.")
-    ] = Path("evaluation.json"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the evaluation.")] = Path(
+        "evaluation.json"
+    ),
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the 95 % intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
@@ -56,8 +56,8 @@ def evaluate(
             values = (number(label.precision.value), number(label.recall.value), number(label.f1.value))
             labels.add_row(name, str(label.support), str(label.predicted), *values, interval(label.f1))
         out.print(labels)
-    for label, count in result.unseen_labels.items():
-        out.print(f'"{label}" ({count} rows) is not a label of the model: counted as errors', markup=False)
+    for unseen, count in result.unseen_labels.items():
+        out.print(f'"{unseen}" ({count} rows) is not a label of the model: counted as errors', markup=False)
     if result.left_out:
         out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}", markup=False)
     out.print(f"written to {output}", markup=False)

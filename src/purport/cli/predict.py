@@ -17,7 +17,8 @@ def predict(
     bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file.")
+        Path | None,
+        typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file."),
     ] = None,
     target: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")
@@ -25,7 +26,8 @@ def predict(
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     top_k: Annotated[int, typer.Option(min=0, help="So many likeliest labels.")] = 3,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Decide labels from this probability up, not as the bundle does.")
+        float | None,
+        typer.Option(min=0, max=1, help="Decide labels from this probability up, not as the bundle does."),
     ] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="The probability of every label.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
@@ -96,7 +98,12 @@ def _file(
 
 
 def _texts(
-    classifier: Classifier, texts: list[str], top_k: int, threshold: float | None, probabilities: bool, as_json: bool
+    classifier: Classifier,
+    texts: list[str],
+    top_k: int,
+    threshold: float | None,
+    probabilities: bool,
+    as_json: bool,
 ) -> None:
     import json
 
@@ -120,6 +127,9 @@ def _texts(
             continue
         out.print(text, style="bold", markup=False)
         decided = ", ".join(prediction.labels) or "none: out of scope"
-        out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""), markup=False)
+        out.print(
+            f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""),
+            markup=False,
+        )
         for each in ranked:
             out.print(f"  {each.confidence:.4f}  {each.label}", markup=False)

@@ -38,7 +38,8 @@ def train(
 
     from ..training.recipe import load_recipe
     from ..training.train import train as run
-    from .console import interactive, out as console, report
+    from .console import interactive, report
+    from .console import out as console
 
     leader = int(os.environ.get("RANK", "0")) == 0
     bundle = run(

@@ -128,9 +128,7 @@ def locate(name: str, progress: Progress | None = None) -> Path:
     return target
 
 
-def _ensure(
-    entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, progress: Progress | None
-) -> None:
+def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, progress: Progress | None) -> None:
     file = target / f"{split}.tsv"
     if file.is_file():
         return
@@ -158,5 +156,3 @@ def _unexpected(entry: CatalogEntry, split: str, raw: list[Path], problem: str) 
         f"split {split} of {entry.name}, as published now, {problem}; it was not kept. "
         f"Put a good copy into $PURPORT_DATA_DIR/{entry.name}/{split}.tsv"
     )
-
-

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Reading:
     """
 
     task: Task = Task.MULTILABEL
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     joint: bool = False
     unlabelled: str = "error"
 

@@ -130,7 +130,11 @@ def evaluate(
 
 
 def extend(
-    gold: Sequence[tuple[str, ...]], labels: LabelSet, probabilities: FloatArray, decided: BoolArray, task: Task
+    gold: Sequence[tuple[str, ...]],
+    labels: LabelSet,
+    probabilities: FloatArray,
+    decided: BoolArray,
+    task: Task,
 ) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome with a column for every label of model or gold, and the names of the columns."""
     unseen = sorted({label for row in gold for label in row if label not in labels})

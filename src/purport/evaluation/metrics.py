@@ -8,7 +8,6 @@ never leaves this package: a label without positives is left out of means over l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -231,10 +230,11 @@ def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
     for index in range(CALIBRATION_BINS):
         inside = bins == index
         gaps += np.abs(weights @ np.where(inside, confidence - truth, 0.0).sum(axis=1))
-    return gaps / (weights.sum(axis=1) * confidence.shape[1])
+    error: Values = gaps / (weights.sum(axis=1) * confidence.shape[1])
+    return error
 
 
-def quick_metrics(logits: FloatArray, gold: BoolArray, task: Task) -> Mapping[str, float]:
+def quick_metrics(logits: FloatArray, gold: BoolArray, task: Task) -> dict[str, float]:
     """``f1_micro``, ``f1_macro`` and ``exact_match`` of raw logits, as training watches them."""
     if task is Task.MULTILABEL:
         decided = logits >= 0

@@ -20,7 +20,8 @@ def probabilities(logits: FloatArray, task: Task, calibration: Calibration) -> F
         return (0.5 * (1.0 + np.tanh(0.5 * scaled))).astype(np.float32)
     scaled -= scaled.max(axis=1, keepdims=True)
     exp = np.exp(scaled)
-    return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+    softmax: FloatArray = (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+    return softmax
 
 
 def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Calibration:

@@ -31,7 +31,12 @@ class LinearScorer:
     """
 
     def __init__(
-        self, ngrams: Ngrams, vocabulary: dict[str, int], idf: FloatArray, weights: FloatArray, bias: FloatArray
+        self,
+        ngrams: Ngrams,
+        vocabulary: dict[str, int],
+        idf: FloatArray,
+        weights: FloatArray,
+        bias: FloatArray,
     ) -> None:
         self._ngrams = ngrams
         self._vocabulary = vocabulary

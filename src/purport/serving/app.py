@@ -19,7 +19,7 @@ from .body import parse_text, read_body
 from .engine import Engine
 from .errors import HTTP, answer, internal_error
 from .logs import REQUEST_ID, RequestLog
-from .schema import ERROR_SCHEMA, INTENT_BODY, INTENT_ANSWER
+from .schema import ERROR_SCHEMA, INTENT_ANSWER, INTENT_BODY
 
 TOP = 3
 TRUNCATED_HEADER = "Purport-Truncated"
@@ -76,9 +76,7 @@ def create_app(engine: Engine, settings: ServerSettings) -> FastAPI:
         engine.require_loaded()
         text = parse_text(await read_body(request, settings.max_body_bytes))
         prediction = await engine.predict(text)
-        intents = [
-            {"label": scored.label, "confidence": round(scored.confidence, 6)} for scored in prediction.top(TOP)
-        ]
+        intents = [{"label": scored.label, "confidence": round(scored.confidence, 6)} for scored in prediction.top(TOP)]
         headers = {TRUNCATED_HEADER: "true"} if prediction.truncated else None
         return JSONResponse({"intents": intents}, headers=headers)
 
@@ -124,7 +122,10 @@ def _quality(parameter: str) -> float:
 
 
 def _ready_responses() -> dict[int | str, dict[str, Any]]:
-    either = {"text/plain": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "string"}}}
+    either = {
+        "text/plain": {"schema": {"type": "string"}},
+        "application/json": {"schema": {"type": "string"}},
+    }
     return {
         200: {"description": "The model is loaded.", "content": either},
         423: {"description": "It is not, or the server is about to stop.", "content": either},

@@ -23,7 +23,8 @@ def adapt(encoder: nn.Module, adapter: Adapter) -> nn.Module:
         encoder.requires_grad_(False)
         return encoder
     try:
-        return get_peft_model(encoder, _config(encoder, adapter))
+        adapted: nn.Module = get_peft_model(encoder, _config(encoder, adapter))
+        return adapted
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise RecipeError(f"adapter.targets {adapter.targets!r} does not fit the encoder: {reason}") from None
@@ -43,5 +44,6 @@ def _config(encoder: nn.Module, adapter: Adapter) -> Any:
 def merged(encoder: nn.Module) -> nn.Module:
     """The plain encoder with what was learnt folded into its weights."""
     if isinstance(encoder, PeftModel):
-        return encoder.merge_and_unload()  # type: ignore[no-any-return]
+        plain: nn.Module = encoder.merge_and_unload()
+        return plain
     return encoder

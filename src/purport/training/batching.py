@@ -33,16 +33,17 @@ def row_weights(gold: BoolArray) -> NDArray[np.float32]:
 class TokenRows(Dataset[dict[str, Any]]):
     """Token ids as ``int32`` arrays and gold labels; what a training run keeps of its texts."""
 
-    def __init__(
-        self, rows: Rows, tokenizer: Any, max_length: int, weights: NDArray[np.float32] | None = None
-    ) -> None:
+    def __init__(self, rows: Rows, tokenizer: Any, max_length: int, weights: NDArray[np.float32] | None = None) -> None:
         self.ids: list[NDArray[np.int32]] = []
         for start in range(0, len(rows), 4096):
             texts = list(rows.texts[start : start + 4096])
             encoded = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
             self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in encoded)
         self._gold = rows.gold
-        self._weights = np.ones(len(rows), dtype=np.float32) if weights is None else weights
+        # Rows beyond the weights are composed ones: they weigh 1.
+        self._weights = np.ones(len(rows), dtype=np.float32)
+        if weights is not None:
+            self._weights[: len(weights)] = weights
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,7 +74,12 @@ class Collator:
             attention_mask[position, :length] = 1
         labels = torch.from_numpy(np.stack([row["gold"] for row in rows])).float()
         weights = torch.tensor([row["weight"] for row in rows])
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "weights": weights}
+        return {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "labels": labels,
+            "weights": weights,
+        }
 
 
 class LengthGroupedSampler(Sampler[int]):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ..bundle import Manifest
 from ..evaluation.evaluate import Evaluation
-from ..labels import Task
 from ..evaluation.table import metric_rows
+from ..labels import Task
 
 
 def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
@@ -29,12 +29,26 @@ def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
     ]
     lines += [f"- **Gate** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.gates.items())]
     for name, evaluation in measured.items():
-        lines += ["", f"## Measured on {name} ({evaluation.n:,} rows)", "", "| metric | value | 95 % interval |"]
-        lines += ["|---|---|---|", *(f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation))]
+        lines += [
+            "",
+            f"## Measured on {name} ({evaluation.n:,} rows)",
+            "",
+            "| metric | value | 95 % interval |",
+        ]
+        lines += [
+            "|---|---|---|",
+            *(f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)),
+        ]
         for label, count in evaluation.unseen_labels.items():
-            lines += ["", f"`{label}` ({count} rows) is not a label of this model: those rows count as errors."]
+            lines += [
+                "",
+                f"`{label}` ({count} rows) is not a label of this model: those rows count as errors.",
+            ]
         if evaluation.left_out:
-            lines += ["", f"No gold rows, so left out of means over labels: {', '.join(evaluation.left_out)}."]
+            lines += [
+                "",
+                f"No gold rows, so left out of means over labels: {', '.join(evaluation.left_out)}.",
+            ]
     lines += [
         "",
         "## Limits",

@@ -24,6 +24,7 @@ from ..runtime import FloatArray
 from ..runtime.onnx import batches
 from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
+from .compose import with_composed
 from .export import export
 from .model import IntentModel, load_encoder, load_tokenizer
 from .progress import ProgressLines
@@ -44,7 +45,8 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     tokenizer = load_tokenizer(recipe.model)
     model = build(run)
     weights = row_weights(run.train.gold) if recipe.fit.class_weight == "balanced" else None
-    train = TokenRows(run.train, tokenizer, recipe.model.max_length, weights)
+    rows = with_composed(run.train, recipe.fit.compose, recipe.fit.conjunction, recipe.seed)
+    train = TokenRows(rows, tokenizer, recipe.model.max_length, weights)
     valid = TokenRows(run.valid, tokenizer, recipe.model.max_length)
     collator = Collator(tokenizer.pad_token_id)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -192,7 +194,7 @@ def _precision(fit: Fit, cuda: bool) -> dict[str, bool]:
     return {"bf16": chosen == "bf16", "fp16": chosen == "fp16"}
 
 
-class _SetEpoch(TrainerCallback):
+class _SetEpoch(TrainerCallback):  # type: ignore[misc]
     """Tells the sampler the epoch; the library does not reach it through every wrapper it adds."""
 
     def __init__(self, sampler: LengthGroupedSampler) -> None:

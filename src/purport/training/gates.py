@@ -35,7 +35,9 @@ def check_agreement(
         for logits in (fitted.valid_logits, fitted.reference_logits)
     )
     agreement = float((decided == reference).all(axis=1).mean())
-    report(f"gate: same decisions as torch on {agreement:.2%} of {len(decided)} validation rows (≥ {LEAST_AGREEMENT:.1%})")
+    report(
+        f"gate: same decisions as torch on {agreement:.2%} of {len(decided)} validation rows (≥ {LEAST_AGREEMENT:.1%})"
+    )
     if agreement < LEAST_AGREEMENT:
         raise GateFailed(
             f"the exported model decides as the trained one on {agreement:.2%} of {len(decided)} validation rows, "
@@ -44,9 +46,7 @@ def check_agreement(
     return {"agreement_with_torch": round(agreement, 6)}
 
 
-def check_independence(
-    fitted: Fitted, run: Run[Any], calibration: Calibration, decision: Decision
-) -> dict[str, float]:
+def check_independence(fitted: Fitted, run: Run[Any], calibration: Calibration, decision: Decision) -> dict[str, float]:
     """A text's answer does not depend on what else is in its batch.
 
     Validation texts are answered alone and inside random batches: no other decision, and no probability
@@ -82,5 +82,3 @@ def alone_and_together(
         [scorer.score(texts[start : start + _BATCH]).logits for start in range(0, len(texts), _BATCH)]
     )
     return probabilities(alone, task, calibration), probabilities(together, task, calibration)
-
-

@@ -48,5 +48,3 @@ def _margin(features: object, gold: BoolArray, recipe: LinearRecipe) -> tuple[Fl
     machine = LinearSVC(C=recipe.model.c, class_weight=weight, random_state=recipe.seed)
     machine.fit(features, gold)
     return machine.coef_[0].astype(np.float32), float(machine.intercept_[0])
-
-

@@ -58,7 +58,7 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
         reason = str(error).splitlines()[0]
         raise RecipeError(f"cannot load encoder {spec.name}: {reason} (name a local directory or a hub id)") from None
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None
+        encoder.pooler = None  # type: ignore[assignment]
     if spec.dropout is not None:
         for module in encoder.modules():
             if isinstance(module, nn.Dropout):

@@ -139,6 +139,10 @@ class Fit(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     class_weight: Literal["none", "balanced"] = "none"
     """``balanced``: texts with rare label combinations weigh up to five times as much."""
+    compose: float = Field(default=0.0, ge=0, le=1)
+    """multilabel: pairs of training texts put together with the labels of both, as a share of all texts."""
+    conjunction: str = " and "
+    """Stands between the two texts of a pair."""
     metric: Literal["f1_micro", "f1_macro", "exact_match", "loss"] = "f1_micro"
     """Of the validation split: decides which checkpoint is kept and when to stop."""
     patience: int = Field(default=0, ge=0)
@@ -162,6 +166,12 @@ class EncoderRecipe(Recipe):
     adapter: Adapter = Adapter()
     fit: Fit = Fit()
     export: Export = Export()
+
+    @model_validator(mode="after")
+    def _only_multilabel_composes(self) -> Self:
+        if self.fit.compose and self.task is not Task.MULTILABEL:
+            raise ValueError("fit.compose makes texts with several labels, which only multilabel can have")
+        return self
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Recipe:

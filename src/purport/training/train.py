@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path) -> Bu
     if recipe.decide.calibration == "temperature":
         calibration = fit_temperature(fitted.valid_logits, run.valid.gold, recipe.task)
     decision = _fit_decision(recipe.decide, fitted, run, calibration)
-    gates = {}
+    gates: dict[str, float] = {}
     if fitted.reference_logits is not None:
         gates |= check_agreement(fitted, recipe.task, calibration, decision, run.report)
     gates |= check_independence(fitted, run, calibration, decision)
@@ -149,9 +148,7 @@ def _describe(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _prepare(
-    work: Path, recipe: Recipe, dataset: Dataset, overwrite: bool, resume: bool, leader: bool
-) -> Path:
+def _prepare(work: Path, recipe: Recipe, dataset: Dataset, overwrite: bool, resume: bool, leader: bool) -> Path:
     """Make or reopen the work directory; the recipe and data it belongs to are written in it."""
     described = recipe.model_dump_json() + dataset.fingerprint
     identity = hashlib.sha256(described.encode()).hexdigest()
@@ -175,7 +172,7 @@ def _prepare(
     return work
 
 
-def _versions() -> Mapping[str, str]:
+def _versions() -> dict[str, str]:
     found = {"purport": __version__}
     for library in _LIBRARIES:
         try:

@@ -16,11 +16,11 @@ _BATCH = 8192
 
 def _pyarrow() -> Any:
     try:
-        import pyarrow
+        import pyarrow as pa
         import pyarrow.parquet
     except ImportError:
         raise DependencyMissing("Parquet", "parquet") from None
-    return pyarrow
+    return pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Parquet:
         """Open ``path`` for rows with these columns; the types are those of the first rows."""
         pyarrow = _pyarrow()
         pending: list[dict[str, Any]] = []
-        writer = None
+        writer: Any = None
 
         def flush() -> None:
             nonlocal writer
-            table = pyarrow.Table.from_pylist(pending, schema=writer and writer.schema)
+            table = pyarrow.Table.from_pylist(pending, schema=None if writer is None else writer.schema)
             if writer is None:
                 # A column that is empty so far is text: only error messages come that late.
                 fields = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # Bytes that are not UTF-8 become lone surrogates, so that one broken row does not end the file.
 _ERRORS = "surrogateescape"
@@ -14,7 +14,7 @@ NOT_UTF8 = "is not valid UTF-8; save the file as UTF-8"
 
 def open_read(path: Path) -> IO[str]:
     """``path`` as text; a byte order mark is passed over. Line ends are kept as they are."""
-    binary: IO[bytes] = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[assignment]
+    binary: Any = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors=_ERRORS, newline="")
 
 

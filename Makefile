@@ -1,0 +1,19 @@
+# Each target is one line; what it runs stands where it belongs. `make demo` and `make test` make .venv themselves.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format bench results requirements clean
+
+demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+test: lint ; $(BIN)/python -m pytest
+lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
+format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
+bench: $(VENV)/.dev ; $(BIN)/python benchmarks/serving.py --output results/serving.json
+results: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/results.sh
+requirements: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/requirements.sh
+clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python: ; $(PYTHON) -m venv $(VENV)
+$(VENV)/.serve: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[serve]' && touch $@
+$(VENV)/.dev: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[dev]' && touch $@

@@ -1,0 +1,101 @@
+"""Models and data that many tests share. Tiny models stand for large ones: same code, made in seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from purport import Bundle, Dataset, Example, load_dataset
+from purport.data.dataset import Reading
+from purport.training.recipe import parse_recipe
+from purport.training.train import train
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SAMPLE = {"name": "sample", "valid": "valid", "test": "test", "unlabelled": "out_of_scope"}
+
+
+@pytest.fixture(scope="session")
+def sample() -> Dataset:
+    return load_dataset("sample", Reading(unlabelled="out_of_scope"))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, sample: Dataset) -> Path:
+    """A randomly initialised BERT of 2 layers with a word-piece tokenizer of the sample's words."""
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizerFast, set_seed
+
+    path = tmp_path_factory.mktemp("tiny-encoder")
+    pieces = BertWordPieceTokenizer(lowercase=True)
+    pieces.train_from_iterator(list(sample["train"].texts), vocab_size=800, min_frequency=2, show_progress=False)
+    tokenizer = BertTokenizerFast(tokenizer_object=pieces._tokenizer)
+    tokenizer.save_pretrained(path)
+    set_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_encoder: Path) -> dict[str, Any]:
+    """A recipe that trains in about two seconds; quantisation is checked on trained models, not on this noise."""
+    return {
+        "kind": "encoder",
+        "task": "multilabel",
+        "seed": 3,
+        "data": dict(SAMPLE),
+        "model": {"name": str(tiny_encoder), "max_length": 32},
+        "adapter": {"rank": 4, "alpha": 8},
+        "fit": {"epochs": 2, "learning_rate": 5e-3, "head_learning_rate": 1e-2, "precision": "fp32"},
+    }
+
+
+@pytest.fixture(scope="session")
+def linear_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    recipe = parse_recipe({"kind": "linear", "task": "multilabel", "data": SAMPLE})
+    bundle = train(recipe, tmp_path_factory.mktemp("linear") / "bundle")
+    assert bundle is not None
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def encoder_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: dict[str, Any]) -> Bundle:
+    bundle = train(parse_recipe(tiny_recipe), tmp_path_factory.mktemp("encoder") / "bundle")
+    assert bundle is not None
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """Where the public datasets lie; tests that need them say so when they are not here."""
+    directory = os.environ.get("PURPORT_DATA_DIR")
+    if not directory or not Path(directory, "atis").is_dir():
+        pytest.skip("the public datasets are not here: set PURPORT_DATA_DIR (see README, Data)")
+    return Path(directory)
+
+
+@pytest.fixture
+def animals() -> Dataset:
+    """Four rows that anybody can check by eye."""
+    return Dataset.from_examples(
+        {
+            "train": [
+                Example("a cat", ("cat",)),
+                Example("a dog", ("dog",)),
+                Example("cat and dog", ("cat", "dog")),
+                Example("a bird", ("bird",)),
+            ],
+            "test": [Example("a cow", ("cow",)), Example("cat", ("cat",))],
+        }
+    )

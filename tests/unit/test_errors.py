@@ -1,0 +1,46 @@
+"""Every error has a place in the tree that is drawn, an HTTP answer and an exit code."""
+
+from __future__ import annotations
+
+import inspect
+
+from purport import errors
+from purport.cli.exits import EXIT_CODES, exit_code
+from purport.serving.errors import HTTP, status_and_label
+
+ALL = [
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PurportError)
+]
+
+
+def make(kind: type[errors.PurportError]) -> errors.PurportError:
+    return kind.__new__(kind)
+
+
+def test_the_drawing_names_every_class_and_no_other() -> None:
+    drawing = (errors.__doc__ or "").split("::", 1)[1].split("A message says")[0]
+    drawn = {word for word in drawing.replace("├──", " ").replace("└──", " ").replace("│", " ").split()}
+    names = {kind.__name__ for kind in ALL}
+    assert names <= drawn
+    assert {word for word in drawn if word[0].isupper() and word.isalpha()} - names <= {"TOML", "HTTP"}
+
+
+def test_every_request_error_has_its_own_row_in_the_http_table() -> None:
+    leaves = [kind for kind in ALL if issubclass(kind, errors.RequestError) and kind is not errors.RequestError]
+    assert set(leaves) <= set(HTTP)
+    assert len({HTTP[kind] for kind in leaves}) == len(leaves), "two errors share an answer"
+
+
+def test_every_error_has_a_status_and_an_exit_code() -> None:
+    for kind in ALL:
+        status, label = status_and_label(make(kind))
+        assert 400 <= status <= 504 and label
+        assert (status == 500) == (not issubclass(kind, errors.RequestError) or kind is errors.RequestError)
+        assert 1 <= exit_code(make(kind)) < 128
+    assert set(EXIT_CODES) <= set(ALL)
+
+
+def test_did_you_mean_offers_the_nearest_or_the_list() -> None:
+    assert errors.did_you_mean("epoch", ["epochs", "seed"]) == ' Did you mean "epochs"?'
+    assert errors.did_you_mean("zzz", ["epochs", "seed"]) == " Known: epochs, seed."
+    assert errors.did_you_mean("zzz", []) == ""

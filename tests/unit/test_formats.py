@@ -1,0 +1,128 @@
+"""Each format reads what it writes, row by row, and says which row is broken."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from purport import registry
+from purport.data.formats import BadRow, Layout, Row, format_of
+from purport.errors import DataError, FormatUnknown
+
+SUFFIXES = [".tsv", ".csv", ".jsonl", ".parquet", ".tsv.gz", ".csv.gz", ".jsonl.gz"]
+TEXTS = ["plain", "ümläut 漢字 🙂", 'with "quotes", commas', "ends in a backslash \\"]
+
+
+def read(path: Path, layout: Layout | None = None) -> list[Row | BadRow]:
+    return list(format_of(path).read(path, layout or Layout()))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_reads_what_it_writes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"data{suffix}"
+    with format_of(path).write(path, ["text", "label"]) as write:
+        for text in TEXTS:
+            write({"text": text, "label": ["a", "b"]})
+    rows = read(path)
+    assert [row.text for row in rows if isinstance(row, Row)] == TEXTS
+    assert all(isinstance(row, Row) and row.label in ("a+b", ["a", "b"]) for row in rows)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_columns_are_found_by_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"data{suffix}"
+    with format_of(path).write(path, ["id", "intent", "utterance"]) as write:
+        write({"id": "1", "intent": "x", "utterance": "hello"})
+    (row,) = read(path, Layout("utterance", "intent"))
+    assert isinstance(row, Row) and (row.text, row.label) == ("hello", "x")
+    (bad,) = read(path, Layout("utterance", "label", header=True))
+    assert isinstance(bad, BadRow) and 'no column "label"' in bad.problem and "intent" in bad.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "number", "problem"),
+    [
+        ("a.tsv", b"one\tx\ntwo\nthree\ty\n", 2, "1 column instead of 2"),
+        ("a.tsv", b"one\tx\nt\xffwo\ty\nthree\ty\n", 2, "UTF-8"),
+        ("a.csv", b'"one",x\n"two\nlines",y,z\n"three",y\n', 2, "3 columns instead of 2"),
+        ("a.csv", b"one,x\nt\xffwo,y\nthree,y\n", 2, "UTF-8"),
+        ("a.jsonl", b'{"text": "one", "label": "x"}\n{"text": \n{"text": "three", "label": "y"}\n', 2, "not JSON"),
+        ("a.jsonl", b'{"text": "one", "label": "x"}\n[1]\n{"text": "three", "label": "y"}\n', 2, "not a JSON object"),
+        ("a.jsonl", b'{"text": "one", "label": "x"}\n{"txt": "2"}\n{"text": "three", "label": "y"}\n', 2, "no column"),
+    ],
+)
+def test_a_broken_row_is_named_and_the_rest_is_read(
+    tmp_path: Path, name: str, content: bytes, number: int, problem: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    rows = read(path)
+    (bad,) = [row for row in rows if isinstance(row, BadRow)]
+    assert bad.number == number and problem in bad.problem
+    assert [row.text for row in rows if isinstance(row, Row)] == ["one", "three"]
+
+
+def test_a_tsv_keeps_quotes_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('"unbalanced quote\tx\nnext\ty\n', "utf-8")
+    assert [row.text for row in read(path) if isinstance(row, Row)] == ['"unbalanced quote', "next"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"\xef\xbb\xbfone\tx\r\ntwo\ty\r\n")
+    assert [(row.text, row.label) for row in read(path) if isinstance(row, Row)] == [("one", "x"), ("two", "y")]
+
+
+def test_a_value_with_tabs_stays_one_cell(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    with format_of(path).write(path, ["text", "label"]) as write:
+        write({"text": "a\tb\nc", "label": "x"})
+    (row,) = read(path)
+    assert isinstance(row, Row) and row.text == "a b c"
+
+
+def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(FormatUnknown, match=r"data\.xls.*\.parquet.*\.tsv"):
+        format_of(tmp_path / "data.xls")
+
+
+def test_a_file_that_is_not_parquet_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"text,label\n")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        read(path)
+
+
+def test_gzip_output_is_the_same_bytes_every_time(tmp_path: Path) -> None:
+    contents = []
+    for name in ("a.tsv.gz", "b.tsv.gz"):
+        with format_of(tmp_path / name).write(tmp_path / name, ["text"]) as write:
+            write({"text": "same"})
+        contents.append((tmp_path / name).read_bytes())
+    assert contents[0] == contents[1]
+    assert gzip.decompress(contents[0]) == b"text\nsame\n"
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".parquet"])
+def test_reading_needs_a_fraction_of_the_file_in_memory(tmp_path: Path, suffix: str) -> None:
+    path, count = tmp_path / f"data{suffix}", 60_000
+    with format_of(path).write(path, ["text", "label"]) as write:
+        for number in range(count):
+            write({"text": f"utterance number {number} " + "with some more words " * 5, "label": "x"})
+    format_of(path)
+    tracemalloc.start()
+    assert sum(1 for _ in format_of(path).read(path, Layout())) == count
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    plain = count * 130
+    assert peak < plain / 2, f"{peak:,} bytes for {plain:,} bytes of text"
+
+
+def test_every_registered_format_names_its_suffixes() -> None:
+    for name in registry.names("formats"):
+        suffixes = registry.load("formats", name).suffixes
+        assert suffixes and all(suffix.startswith(".") for suffix in suffixes)

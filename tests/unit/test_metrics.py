@@ -1,0 +1,169 @@
+"""Metrics against scikit-learn and against what can be checked by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from purport import Task
+from purport.evaluation.evaluate import Bootstrap
+from purport.evaluation.metrics import Outcome, all_metrics, quick_metrics
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, task: Task = Task.MULTILABEL) -> Outcome:
+    n, labels = draw(st.integers(1, 12)), draw(st.integers(2, 5))
+    # Few distinct scores, so that ties are common.
+    score = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
+    proba = np.array(draw(st.lists(st.lists(score, min_size=labels, max_size=labels), min_size=n, max_size=n)))
+    if task is Task.MULTILABEL:
+        bits = st.lists(st.lists(st.booleans(), min_size=labels, max_size=labels), min_size=n, max_size=n)
+        gold = np.array(draw(bits))
+        return Outcome(gold, proba >= 0.5, proba.astype(np.float32), task)
+    classes = draw(st.lists(st.integers(0, labels - 1), min_size=n, max_size=n))
+    eye = np.eye(labels, dtype=np.bool_)
+    proba = proba + 1e-3
+    proba /= proba.sum(axis=1, keepdims=True)
+    return Outcome(eye[classes], eye[proba.argmax(axis=1)], proba.astype(np.float32), task)
+
+
+def plain(outcome: Outcome) -> dict[str, float]:
+    return {name: float(value[0]) for name, value in all_metrics(outcome, np.ones((1, len(outcome)))).items()}
+
+
+def close(ours: float, theirs: float) -> bool:
+    return math.isclose(ours, theirs, rel_tol=1e-6, abs_tol=1e-7)
+
+
+@settings(max_examples=300, deadline=None)
+@given(outcomes())
+def test_multilabel_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
+    gold, decided, proba = outcome.gold, outcome.decided, outcome.probabilities
+    ours = plain(outcome)
+    some = [label for label in range(gold.shape[1]) if gold[:, label].any()]
+    pairs: dict[str, Callable[..., Any]] = {
+        "precision": sk.precision_score,
+        "recall": sk.recall_score,
+        "f1": sk.f1_score,
+        "jaccard": sk.jaccard_score,
+    }
+    for name, theirs in pairs.items():
+        if gold.any() and decided.any():
+            assert close(ours[f"{name}_micro"], theirs(gold, decided, average="micro", zero_division=0))
+        if some:
+            mean = theirs(gold, decided, average="macro", labels=some, zero_division=0)
+            assert close(ours[f"{name}_macro"], mean)
+            assert close(ours[f"{name}_weighted"], theirs(gold, decided, average="weighted", zero_division=0))
+        else:
+            assert math.isnan(ours[f"{name}_macro"])
+        # scikit-learn counts rows that are rightly empty as 0; here they are right.
+        both_empty = ~gold.any(axis=1) & ~decided.any(axis=1)
+        samples = theirs(gold, decided, average="samples", zero_division=0) + both_empty.mean()
+        assert close(ours[f"{name}_samples"], samples)
+    assert close(ours["subset_accuracy"], sk.accuracy_score(gold, decided))
+    assert close(ours["hamming_loss"], sk.hamming_loss(gold, decided))
+    two_sided = [label for label in some if not gold[:, label].all()]
+    if two_sided:
+        areas = [sk.roc_auc_score(gold[:, label], proba[:, label]) for label in two_sided]
+        assert close(ours["roc_auc_macro"], float(np.mean(areas)))
+    if some:
+        means = [sk.average_precision_score(gold[:, label], proba[:, label]) for label in some]
+        assert close(ours["average_precision_macro"], float(np.mean(means)))
+    rows = gold.any(axis=1)
+    if rows.any():
+        assert close(ours["coverage_error"], sk.coverage_error(gold[rows], proba[rows]))
+    rows &= ~gold.all(axis=1)
+    if rows.any():
+        assert close(ours["ranking_loss"], sk.label_ranking_loss(gold[rows], proba[rows]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(outcomes(Task.MULTICLASS))
+def test_multiclass_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
+    gold, decided = outcome.gold.argmax(axis=1), outcome.decided.argmax(axis=1)
+    ours = plain(outcome)
+    assert close(ours["accuracy"], sk.accuracy_score(gold, decided))
+    assert close(ours["f1_micro"], ours["accuracy"])
+    assert close(ours["f1_weighted"], sk.f1_score(gold, decided, average="weighted", zero_division=0))
+    present = sorted(set(gold.tolist()))
+    assert close(ours["f1_macro"], sk.f1_score(gold, decided, average="macro", labels=present, zero_division=0))
+    assert close(ours["balanced_accuracy"], sk.recall_score(gold, decided, average="macro", labels=present))
+    if len(set(gold) | set(decided)) > 1:
+        assert close(ours["cohen_kappa"], sk.cohen_kappa_score(gold, decided))
+    if len(set(gold)) > 1 and len(set(decided)) > 1:
+        assert close(ours["matthews_correlation"], sk.matthews_corrcoef(gold, decided))
+    every = list(range(outcome.gold.shape[1]))
+    assert math.isclose(ours["log_loss"], sk.log_loss(gold, outcome.probabilities, labels=every), rel_tol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(outcomes() | outcomes(Task.MULTICLASS), st.integers(0, 9))
+def test_weights_are_repetitions(outcome: Outcome, seed: int) -> None:
+    weights = np.random.default_rng(seed).integers(0, 3, len(outcome))
+    weights[0] += 1
+    repeated = Outcome(
+        np.repeat(outcome.gold, weights, axis=0),
+        np.repeat(outcome.decided, weights, axis=0),
+        np.repeat(outcome.probabilities, weights, axis=0),
+        outcome.task,
+    )
+    weighted = all_metrics(outcome, weights[None, :].astype(np.float64))
+    for name, value in plain(repeated).items():
+        ours = float(weighted[name][0])
+        assert (math.isnan(value) and math.isnan(ours)) or close(ours, value), name
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_calibration_error_by_hand(task: Task) -> None:
+    proba = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]], dtype=np.float32)
+    gold = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.bool_)
+    # multiclass: confidence 0.9, right 3 of 4; multilabel: the same gap in two bins, the mean is the same.
+    assert close(plain(Outcome(gold, proba > 0.5, proba, task))["expected_calibration_error"], 0.15)
+
+
+@settings(max_examples=60, deadline=None)
+@given(outcomes() | outcomes(Task.MULTICLASS))
+def test_no_nan_leaves_and_intervals_hold_the_value_of_most(outcome: Outcome) -> None:
+    found = Bootstrap.of(outcome, 60, 0)
+    for estimate in [*found.metrics.values(), *sum(found.labels.values(), [])]:
+        for number in (estimate.value, estimate.low, estimate.high):
+            assert number is None or math.isfinite(number)
+        if estimate.low is not None:
+            assert estimate.high is not None and estimate.low <= estimate.high
+
+
+def test_degenerate_splits() -> None:
+    for gold in (np.zeros((1, 3), bool), np.ones((1, 3), bool), np.zeros((4, 3), bool), np.ones((4, 3), bool)):
+        proba = np.full(gold.shape, 0.5, dtype=np.float32)
+        found = Bootstrap.of(Outcome(gold, proba > 0.9, proba, Task.MULTILABEL), 20, 0).metrics
+        assert found["subset_accuracy"].value == float(not gold.any())
+        assert (found["f1_macro"].value is None) == (not gold.any())
+        assert found["roc_auc_macro"].value is None
+
+
+def test_an_interval_covers_as_often_as_it_says() -> None:
+    rng, truth, covered, runs = np.random.default_rng(1), 0.8, 0, 200
+    for run in range(runs):
+        right = rng.random(200) < truth
+        gold = np.ones((200, 1), bool)
+        outcome = Outcome(gold, right[:, None], right[:, None].astype(np.float32), Task.MULTILABEL)
+        interval = Bootstrap.of(outcome, 200, run).metrics["subset_accuracy"]
+        assert interval.low is not None and interval.high is not None
+        covered += interval.low <= truth <= interval.high
+    assert 0.90 <= covered / runs <= 0.99
+
+
+def test_quick_metrics_agree_with_the_full_ones() -> None:
+    rng = np.random.default_rng(0)
+    logits, gold = rng.normal(size=(50, 4)).astype(np.float32), rng.random((50, 4)) < 0.3
+    full = plain(Outcome(gold, logits >= 0, 1 / (1 + np.exp(-logits)), Task.MULTILABEL))
+    quick = quick_metrics(logits, gold, Task.MULTILABEL)
+    assert close(quick["f1_micro"], full["f1_micro"]) and close(quick["f1_macro"], full["f1_macro"])
+    assert close(quick["exact_match"], full["subset_accuracy"])

@@ -1,0 +1,88 @@
+"""A recipe says everything about a run, and a mistake in it is named with the nearest right key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from purport.errors import RecipeError
+from purport.training.recipe import EncoderRecipe, LinearRecipe, load_recipe, parse_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+MINIMAL = 'kind = "encoder"\ntask = "multilabel"\n[data]\nname = "sample"\n'
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "r.toml"
+    path.write_text(MINIMAL, "utf-8")
+    return path
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) >= 4
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_of_the_project_is_valid(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert parse_recipe(recipe.model_dump(mode="json", exclude_none=True)) == recipe
+
+
+@pytest.mark.parametrize("script", ["train_multilabel.sh", "train_multiclass.sh"])
+def test_the_parameters_in_the_scripts_are_those_of_their_recipes(script: str) -> None:
+    lines = (ROOT / "scripts" / script).read_text("utf-8").split("exec ")[1].splitlines()
+    name = lines[0].split("train ")[1].split()[0]
+    overrides = [line.split("--set ")[1].removesuffix("\\").strip() for line in lines if "--set " in line]
+    assert len(overrides) > 10
+    assert load_recipe(ROOT / name, overrides) == load_recipe(ROOT / name)
+
+
+def test_defaults_and_overrides(recipe: Path) -> None:
+    loaded = load_recipe(recipe, ["fit.epochs=3", "model.name=some/path", "data.joint=false", 'adapter.targets=["query"]'])
+    assert isinstance(loaded, EncoderRecipe)
+    assert (loaded.fit.epochs, loaded.model.name, loaded.adapter.targets) == (3, "some/path", ("query",))
+    assert loaded.fit.batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fit.epoch=3", 'unknown key "fit.epoch". Did you mean "epochs"?'),
+        ("fitt.epochs=3", 'unknown key "fitt". Did you mean "fit"?'),
+        ("fit.epochs=-1", '"fit.epochs": Input should be greater than 0'),
+        ("adapter.method=lorra", '"adapter.method": Input should be \'lora\''),
+        ("task=multi", '"task"'),
+        ("kind=encodr", 'no trainer "encodr". Did you mean "encoder"?'),
+        ("data.joint=true", "joint"),
+        ("nonsense", "--set wants key=value"),
+        ("kind.x=1", '"kind" is a value, not a section'),
+    ],
+)
+def test_a_mistake_is_named(recipe: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe, [override])
+    assert message in str(caught.value)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match='"data" is missing'):
+        parse_recipe({"kind": "linear", "task": "multilabel"})
+    with pytest.raises(RecipeError, match="no kind"):
+        parse_recipe({"task": "multilabel"})
+    with pytest.raises(RecipeError, match="cannot read recipe"):
+        load_recipe(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("kind = ", "utf-8")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        load_recipe(tmp_path / "bad.toml")
+
+
+def test_a_linear_recipe_refuses_ranges_that_make_no_features() -> None:
+    raw = {"kind": "linear", "task": "multilabel", "data": {"name": "sample"}}
+    recipe = parse_recipe({**raw, "model": {"words": [1, 1], "characters": [0, 0]}})
+    assert isinstance(recipe, LinearRecipe)
+    assert list(recipe.model.ngrams()("Two words")) == ["w two", "w words"]
+    with pytest.raises(RecipeError, match="neither words nor characters"):
+        parse_recipe({**raw, "model": {"words": [0, 0], "characters": [0, 0]}})
