@@ -10,7 +10,7 @@ test: lint ; $(BIN)/python -m pytest
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 bench: $(VENV)/.dev ; $(BIN)/python benchmarks/serving.py --output results/serving.json
-results: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/results.sh
+results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)
 requirements: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/requirements.sh
 clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -19,6 +19,7 @@ exec "${PURPORT:-.venv/bin/purport}" train recipes/atis.toml --out "${OUT:-bundl
   --set fit.learning_rate=1e-3 \
   --set fit.head_learning_rate=1e-3 \
   --set fit.class_weight=balanced \
+  --set fit.compose=0.1 \
   --set decide.calibration=temperature \
   --set decide.thresholds=per-label \
   --set export.quantize=int8 \

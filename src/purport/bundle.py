@@ -246,6 +246,7 @@ def commit(stage: Path, target: Path, manifest: Manifest) -> Bundle:
     (stage / MANIFEST).write_bytes(sealed.to_bytes())
     stage.chmod(0o755)
     for file in stage.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)
         _fsync(file)
     _fsync(stage)
     if target.exists():

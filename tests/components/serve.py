@@ -14,9 +14,7 @@ HEAVY = ("torch", "transformers", "peft", "sklearn", "pandas")
 present = [name for name in HEAVY if importlib.util.find_spec(name)]
 assert not present, f"the server environment has {present}"
 
-server = subprocess.Popen(
-    [sys.executable, "-m", "purport", "serve", "--port", "0"], stderr=subprocess.PIPE, text=True
-)
+server = subprocess.Popen([sys.executable, "-m", "purport", "serve", "--port", "0"], stderr=subprocess.PIPE, text=True)
 try:
     assert server.stderr is not None
     url = next(found[0] for line in server.stderr if (found := re.findall(r"http://127\.0\.0\.1:\d+", line)))

@@ -105,7 +105,7 @@ def test_a_directory_of_splits_is_a_dataset(tmp_path: Path) -> None:
     assert set(dataset.splits) == {"train", "test"}
     assert dataset.labels == LabelSet(["x"])
     assert dataset.unseen("test") == {"y": 1}
-    with pytest.raises(SplitUnknown, match='no split "tst".*Did you mean "test"'):
+    with pytest.raises(SplitUnknown, match=r'no split "tst".*Did you mean "test"'):
         dataset["tst"]
     write(tmp_path / "test.tsv", "two\ty\n")
     with pytest.raises(DatasetNotFound, match="two files for split test"):
@@ -150,7 +150,9 @@ def test_validation_rows_leave_train(sample: Dataset) -> None:
 
 
 @given(
-    st.lists(st.lists(st.sampled_from("abcdefg"), min_size=0, max_size=3).map(lambda x: tuple(sorted(set(x)))), min_size=1),
+    st.lists(
+        st.lists(st.sampled_from("abcdefg"), min_size=0, max_size=3).map(lambda x: tuple(sorted(set(x)))), min_size=1
+    ),
     st.floats(0.05, 0.5),
     st.integers(0, 5),
 )

@@ -8,9 +8,7 @@ from purport import errors
 from purport.cli.exits import EXIT_CODES, exit_code
 from purport.serving.errors import HTTP, status_and_label
 
-ALL = [
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PurportError)
-]
+ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PurportError)]
 
 
 def make(kind: type[errors.PurportError]) -> errors.PurportError:
@@ -19,7 +17,7 @@ def make(kind: type[errors.PurportError]) -> errors.PurportError:
 
 def test_the_drawing_names_every_class_and_no_other() -> None:
     drawing = (errors.__doc__ or "").split("::", 1)[1].split("A message says")[0]
-    drawn = {word for word in drawing.replace("├──", " ").replace("└──", " ").replace("│", " ").split()}
+    drawn = set(drawing.replace("├──", " ").replace("└──", " ").replace("│", " ").split())
     names = {kind.__name__ for kind in ALL}
     assert names <= drawn
     assert {word for word in drawn if word[0].isupper() and word.isalpha()} - names <= {"TOML", "HTTP"}

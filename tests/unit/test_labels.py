@@ -16,7 +16,7 @@ def test_index_and_name_agree() -> None:
 
 
 def test_an_unknown_label_names_the_nearest() -> None:
-    with pytest.raises(LabelUnknown, match='"flihgt".*Did you mean "flight"'):
+    with pytest.raises(LabelUnknown, match=r'"flihgt".*Did you mean "flight"'):
         LabelSet(["flight", "fare"]).index("flihgt")
 
 

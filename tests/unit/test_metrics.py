@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +134,7 @@ def test_calibration_error_by_hand(task: Task) -> None:
 @given(outcomes() | outcomes(Task.MULTICLASS))
 def test_no_nan_leaves_and_intervals_hold_the_value_of_most(outcome: Outcome) -> None:
     found = Bootstrap.of(outcome, 60, 0)
-    for estimate in [*found.metrics.values(), *sum(found.labels.values(), [])]:
+    for estimate in [*found.metrics.values(), *functools.reduce(operator.iadd, found.labels.values(), [])]:
         for number in (estimate.value, estimate.low, estimate.high):
             assert number is None or math.isfinite(number)
         if estimate.low is not None:

@@ -41,7 +41,9 @@ def test_the_parameters_in_the_scripts_are_those_of_their_recipes(script: str) -
 
 
 def test_defaults_and_overrides(recipe: Path) -> None:
-    loaded = load_recipe(recipe, ["fit.epochs=3", "model.name=some/path", "data.joint=false", 'adapter.targets=["query"]'])
+    loaded = load_recipe(
+        recipe, ["fit.epochs=3", "model.name=some/path", "data.joint=false", 'adapter.targets=["query"]']
+    )
     assert isinstance(loaded, EncoderRecipe)
     assert (loaded.fit.epochs, loaded.model.name, loaded.adapter.targets) == (3, "some/path", ("query",))
     assert loaded.fit.batch_size == 32
@@ -53,7 +55,7 @@ def test_defaults_and_overrides(recipe: Path) -> None:
         ("fit.epoch=3", 'unknown key "fit.epoch". Did you mean "epochs"?'),
         ("fitt.epochs=3", 'unknown key "fitt". Did you mean "fit"?'),
         ("fit.epochs=-1", '"fit.epochs": Input should be greater than 0'),
-        ("adapter.method=lorra", '"adapter.method": Input should be \'lora\''),
+        ("adapter.method=lorra", "\"adapter.method\": Input should be 'lora'"),
         ("task=multi", '"task"'),
         ("kind=encodr", 'no trainer "encodr". Did you mean "encoder"?'),
         ("data.joint=true", "joint"),

@@ -40,17 +40,22 @@ def train(
     from ..training.train import train as run
     from .console import interactive, report
     from .console import out as console
+    from .exits import INTERRUPTED
 
     leader = int(os.environ.get("RANK", "0")) == 0
-    bundle = run(
-        load_recipe(recipe, override or ()),
-        out,
-        overwrite=overwrite,
-        resume=resume,
-        keep_run=keep_run,
-        report=report if leader else None,
-        interactive=leader and interactive(),
-    )
+    try:
+        bundle = run(
+            load_recipe(recipe, override or ()),
+            out,
+            overwrite=overwrite,
+            resume=resume,
+            keep_run=keep_run,
+            report=report if leader else None,
+            interactive=leader and interactive(),
+        )
+    except KeyboardInterrupt:
+        report("interrupted: the same command with --resume goes on")
+        raise typer.Exit(INTERRUPTED) from None
     if bundle:
         console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB", markup=False)
         console.print(f'try it: purport predict {out} "your text"   purport serve {out}', markup=False)

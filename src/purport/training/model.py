@@ -7,7 +7,8 @@ ATIS it stays at a subset accuracy of 0.74 where this one passes 0.97 (docs/deci
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,20 +44,26 @@ def resolve(name: str) -> str:
     return str(path)
 
 
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"cannot load encoder {name}: {reason} (name a local directory or a hub id)") from None
+
+
 def load_encoder(spec: EncoderModel) -> nn.Module:
     """The pretrained encoder, without its pooler, attention written out so that it exports cleanly.
 
     Raises:
         RecipeError: there is no such model here and no hub that has it.
     """
-    source = resolve(spec.name)
-    try:
+    with _loading(spec.name):
+        source = resolve(spec.name)
         config = AutoConfig.from_pretrained(source)
         kind = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
         encoder: nn.Module = kind.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecipeError(f"cannot load encoder {spec.name}: {reason} (name a local directory or a hub id)") from None
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # type: ignore[assignment]
     if spec.dropout is not None:
@@ -72,7 +79,8 @@ def load_tokenizer(spec: EncoderModel) -> Any:
     Raises:
         RecipeError: it has none; a bundle needs ``tokenizer.json``.
     """
-    tokenizer = AutoTokenizer.from_pretrained(resolve(spec.name))
+    with _loading(spec.name):
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.name))
     if not getattr(tokenizer, "is_fast", False):
         raise RecipeError(f"encoder {spec.name} has no fast tokenizer; choose one with a tokenizer.json")
     if tokenizer.pad_token is None:

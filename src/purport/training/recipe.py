@@ -85,7 +85,12 @@ class LinearModel(Section):
     """n-grams in fewer training texts than this are left out."""
     max_features: int = Field(default=100_000, ge=1)
     c: float = Field(default=1.0, gt=0)
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: Literal["none", "balanced"] = "balanced"
+
+    @model_validator(mode="after")
+    def _has_features(self) -> Self:
+        self.ngrams()
+        return self
 
     def ngrams(self) -> Ngrams:
         """The features."""

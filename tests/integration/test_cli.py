@@ -1,0 +1,103 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from purport import Bundle
+
+COMMANDS = ["train", "evaluate", "predict", "serve", "data", "config"]
+
+
+def purport(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "purport", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "160", **environment},
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command: str) -> None:
+    done = purport(command, "--help")
+    assert done.returncode == 0 and "Examples" in done.stdout and f"purport {command}" in done.stdout
+
+
+def test_version_and_no_arguments() -> None:
+    assert purport("--version").stdout.startswith("purport 0.")
+    assert all(command in purport("--help").stdout for command in COMMANDS)
+
+
+def test_predict_texts(linear_bundle: Bundle) -> None:
+    done = purport("predict", linear_bundle.path, "where is my parcel", "my invoice please", "--top-k", "2", "--json")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["intents"][0]["label"] for answer in answers] == ["track_order", "invoice_request"]
+    assert all(len(answer["intents"]) == 2 for answer in answers)
+    shown = purport("predict", linear_bundle.path, "where is my parcel").stdout
+    assert "decided: track_order" in shown
+
+
+def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('text\nwhere is my parcel\n" "\n', "utf-8")
+    done = purport("predict", linear_bundle.path, "-i", "in.csv", "-o", "out.csv", cwd=tmp_path)
+    assert done.returncode == 1 and "in.csv:3: has no text" in done.stderr and "1 rows answered, 1 bad" in done.stderr
+    assert (tmp_path / "out.csv").read_text("utf-8").count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("predict", "nowhere", "x"), 66, "no bundle at nowhere"),
+        (("predict", "atis"), 78, "give either texts or --input"),
+        (("predict", "atis", "--input", "x.csv"), 78, "go together"),
+        (("predict", "atis", " "), 65, '"text" is empty.'),
+        (("train", "none.toml", "--out", "x"), 78, "cannot read recipe"),
+        (("evaluate", "atis", "none.csv", "--data", "nodata"), 66, "no file, directory or catalog dataset"),
+        (("serve", "nowhere"), 66, "no bundle at nowhere"),
+        (("serve", "--port", "99999"), 78, "--port"),
+        (("data", "sample", "--task", "both"), 78, "multilabel or multiclass"),
+    ],
+)
+def test_an_error_is_one_message_and_a_code(
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+) -> None:
+    done = purport(*arguments, cwd=tmp_path)
+    assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_train_and_evaluate(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "sample-linear.toml"
+    made = purport("train", recipe, "--out", "bundle", "--set", "model.c=0.5", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    again = purport("train", recipe, "--out", "bundle", cwd=tmp_path)
+    assert again.returncode == 73 and "--overwrite" in again.stderr
+    done = purport("evaluate", "bundle", "test", "--per-label", "--resamples", "50", cwd=tmp_path)
+    assert done.returncode == 0 and "f1_micro" in done.stdout and "track_order" in done.stdout
+    written = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert written["n"] == 200 and written["metrics"]["f1_micro"]["low"] is not None
+    (tmp_path / "mine.csv").write_text("text,label\nwhere is my parcel,track_order\nwho are you,chat\n", "utf-8")
+    purport("evaluate", "bundle", "mine.csv", "--output", "mine.json", cwd=tmp_path)
+    assert json.loads((tmp_path / "mine.json").read_text("utf-8"))["unseen_labels"] == {"chat": 1}
+
+
+def test_data_lists_and_reads(tmp_path: Path) -> None:
+    assert "banking77" in purport("data").stdout
+    done = purport("data", "sample", "--unlabelled", "out_of_scope")
+    assert "train" in done.stdout and "fingerprint" in done.stdout
+    (tmp_path / "bad.tsv").write_text("no label here\n", "utf-8")
+    bad = purport("data", "bad.tsv", cwd=tmp_path)
+    assert bad.returncode == 65 and "bad.tsv:1: has 1 column" in bad.stderr
+
+
+def test_config_shows_where_a_value_came_from(tmp_path: Path) -> None:
+    shown = purport("config", cwd=tmp_path, PURPORT_PORT="9001", PURPORT_API_KEYS="hunter2").stdout
+    assert "PURPORT_PORT" in shown and "9001" in shown and "hunter2" not in shown

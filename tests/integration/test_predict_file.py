@@ -1,0 +1,99 @@
+"""Answering files: in order, whole or not at all, bad rows reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from purport import Bundle, Classifier
+from purport.data.formats import BadRow, Layout, Row, format_of
+from purport.errors import DataError, DatasetNotFound
+from purport.predict_file import Columns, predict_file
+
+TEXTS = [f"where is parcel number {number}, and the invoice" for number in range(1200)]
+
+
+@pytest.fixture(scope="module")
+def classifier(linear_bundle: Bundle) -> Classifier:
+    return Classifier.open(linear_bundle)
+
+
+@pytest.mark.parametrize("source", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
+@pytest.mark.parametrize("target", [".csv", ".tsv", ".jsonl", ".parquet", ".jsonl.gz"])
+def test_every_format_in_and_out_in_order(tmp_path: Path, classifier: Classifier, source: str, target: str) -> None:
+    given, made = tmp_path / f"in{source}", tmp_path / f"out{target}"
+    with format_of(given).write(given, ["text"]) as write:
+        for text in TEXTS:
+            write({"text": text})
+    tally = predict_file(classifier, given, made)
+    assert (tally.answered, tally.bad) == (len(TEXTS), ())
+    rows = list(format_of(made).read(made, Layout("text", "label_1")))
+    assert [row.text for row in rows if isinstance(row, Row)] == TEXTS
+    best = [prediction.ranked[0].label for prediction in classifier.predict(TEXTS)]
+    assert [row.label for row in rows if isinstance(row, Row)] == best
+
+
+def test_the_columns_that_are_asked_for(tmp_path: Path, classifier: Classifier) -> None:
+    given, made = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    given.write_text("text\nwhere is my parcel\n", "utf-8")
+    predict_file(classifier, given, made, columns=Columns(top_k=1, probabilities=True), threshold=0.0)
+    row = json.loads(made.read_text("utf-8"))
+    assert set(row["labels"]) == set(classifier.labels)
+    assert "label_1" in row and "label_2" not in row
+    (proba,) = classifier.predict_proba(["where is my parcel"])
+    for label, value in zip(classifier.labels, proba, strict=True):
+        assert row[f"p({label})"] == pytest.approx(float(value), abs=1e-6)
+
+
+def test_a_bad_row_keeps_its_place_and_the_rest_goes_on(tmp_path: Path, classifier: Classifier) -> None:
+    given, made = tmp_path / "in.csv", tmp_path / "out.csv"
+    given.write_bytes(b"id,text\n1,where is my parcel\n2, \n3,b\xff\n4\n5,my invoice please\n")
+    seen: list[BadRow] = []
+    tally = predict_file(classifier, given, made, on_bad=seen.append)
+    assert tally.answered == 2 and [row.number for row in tally.bad] == [3, 4, 5] == [row.number for row in seen]
+    rows = [row for row in format_of(made).read(made, Layout("text", "error")) if isinstance(row, Row)]
+    assert [bool(row.label) for row in rows] == [False, True, True, True, False]
+    assert rows[1].label == "row 3 has no text" and "UTF-8" in rows[2].label and "1 column" in rows[3].label
+
+
+def test_a_failure_leaves_the_old_output(
+    tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, made = tmp_path / "in.csv", tmp_path / "out.csv"
+    given.write_text("text\n" + "hello\n" * 600, "utf-8")
+    made.write_text("precious", "utf-8")
+    calls = []
+
+    def interrupted(*args: object, **options: object) -> None:
+        calls.append(args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classifier, "predict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(classifier, given, made)
+    assert made.read_text("utf-8") == "precious"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"} and calls
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("", "holds no rows"), ("texts\nhello\n", "columns are texts"), (" \n", "no row can be")]
+)
+def test_a_file_without_an_answer_is_an_error(
+    tmp_path: Path, classifier: Classifier, content: str, message: str
+) -> None:
+    given = tmp_path / "in.csv"
+    given.write_text(content, "utf-8")
+    with pytest.raises(DataError, match=message):
+        predict_file(
+            classifier, given, tmp_path / "out.csv", layout=Layout(label_column=None, header=content[:1] == "t")
+        )
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_no_such_file_and_a_directory(tmp_path: Path, classifier: Classifier) -> None:
+    with pytest.raises(DatasetNotFound):
+        predict_file(classifier, tmp_path / "none.csv", tmp_path / "out.csv")
+    with pytest.raises(DataError, match="directory"):
+        predict_file(classifier, tmp_path, tmp_path / "out.csv")

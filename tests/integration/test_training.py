@@ -1,0 +1,242 @@
+"""Training end to end, on models so small that it takes seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from purport import Bundle, Classifier, Task, load_recipe
+from purport.errors import GateFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
+from purport.training.gates import check_agreement
+from purport.training.recipe import Recipe, parse_recipe
+from purport.training.run import Fitted
+from purport.training.train import train, work_directory
+
+# Two epochs of a tiny model leave probabilities near their thresholds; int8 is checked where it has learnt.
+FP32 = {"quantize": "none"}
+
+
+def trained(recipe: dict[str, Any], out: Path, **options: Any) -> Bundle:
+    bundle = train(parse_recipe(recipe), out, **options)
+    assert bundle is not None
+    return bundle
+
+
+def changed(recipe: dict[str, Any], **sections: dict[str, Any]) -> dict[str, Any]:
+    return {**recipe, **{name: {**recipe.get(name, {}), **values} for name, values in sections.items()}}
+
+
+def as_toml(recipe: dict[str, Any], path: Path) -> Path:
+    def value(item: Any) -> str:
+        return json.dumps(item)
+
+    plain = [f"{key} = {value(item)}" for key, item in recipe.items() if not isinstance(item, dict)]
+    for name, table in recipe.items():
+        if isinstance(table, dict):
+            plain += [f"[{name}]", *(f"{key} = {value(item)}" for key, item in table.items())]
+    path.write_text("\n".join(plain), "utf-8")
+    return path
+
+
+def test_linear_learns_the_sample(linear_bundle: Bundle) -> None:
+    document = json.loads((linear_bundle.path / "evaluation.json").read_text("utf-8"))
+    assert document["test"]["metrics"]["f1_micro"]["value"] > 0.45
+    assert document["test"]["n"] == 200
+    found = Classifier.open(linear_bundle).predict(["Where is my parcel? And can you send me the invoice please"])[0]
+    assert set(found.labels) == {"track_order", "invoice_request"}
+
+
+def test_the_bundle_tells_everything(encoder_bundle: Bundle) -> None:
+    files = set(encoder_bundle.manifest.files)
+    assert files == {"model.onnx", "tokenizer.json", "adapter/trained.safetensors", "evaluation.json", "README.md"}
+    assert parse_recipe(encoder_bundle.manifest.recipe).seed == 3
+    assert {"agreement_with_torch", "batch_flips", "batch_change"} <= set(encoder_bundle.manifest.gates)
+    card = (encoder_bundle.path / "README.md").read_text("utf-8")
+    assert "Measured on test (200 rows)" in card and encoder_bundle.manifest.provenance.fingerprint[:16] in card
+    assert not work_directory(encoder_bundle.path).exists(), "checkpoints are left behind"
+
+
+def test_the_same_recipe_gives_the_same_bytes(
+    encoder_bundle: Bundle, tiny_recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    again = trained(tiny_recipe, tmp_path / "again")
+    assert again.manifest == encoder_bundle.manifest
+    other = trained({**tiny_recipe, "seed": 4}, tmp_path / "other")
+    assert other.manifest.id != again.manifest.id
+
+
+def test_nothing_of_the_machine_is_in_a_bundle(linear_bundle: Bundle, encoder_bundle: Bundle) -> None:
+    for bundle in (linear_bundle, encoder_bundle):
+        for name in bundle.manifest.files:
+            content = (bundle.path / name).read_bytes()
+            assert b"site-packages" not in content and str(Path(__file__).parents[2]).encode() not in content, name
+
+
+@pytest.mark.parametrize(("method", "pooling"), [("ia3", "cls"), ("full", "last"), ("frozen", "cls")])
+def test_every_adapter_and_pooling_trains_and_exports(
+    tiny_recipe: dict[str, Any], tmp_path: Path, method: str, pooling: str
+) -> None:
+    recipe = changed(
+        tiny_recipe, adapter={"method": method}, model={"pooling": pooling}, fit={"epochs": 1}, export=FP32
+    )
+    bundle = trained(recipe, tmp_path / "bundle")
+    assert bundle.manifest.gates["agreement_with_torch"] >= 0.995
+    assert bundle.manifest.model["pooling"] == pooling
+
+
+def test_multiclass_over_joint_labels(tiny_encoder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [("red and blue", "blue+red"), ("only red", "red"), ("only blue", "blue")] * 12
+    (data / "train.tsv").write_text("".join(f"{text} {n}\t{label}\n" for n, (text, label) in enumerate(rows)), "utf-8")
+    (data / "test.tsv").write_text("blue and red\tred+blue\nnone of it\tgreen\n", "utf-8")
+    recipe = {
+        "kind": "encoder",
+        "task": "multiclass",
+        "data": {"name": str(data), "valid": 0.25, "test": "test", "joint": True},
+        "model": {"name": str(tiny_encoder)},
+        "fit": {"epochs": 6, "batch_size": 8, "learning_rate": 1e-2, "head_learning_rate": 1e-2, "precision": "fp32"},
+    }
+    bundle = trained(recipe, tmp_path / "bundle")
+    assert bundle.manifest.labels == ("blue", "blue+red", "red") and bundle.manifest.task is Task.MULTICLASS
+    proba = Classifier.open(bundle).predict_proba(["red and blue", "x"])
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    document = json.loads((bundle.path / "evaluation.json").read_text("utf-8"))
+    assert document["test"]["unseen_labels"] == {"green": 1}
+    assert document["test"]["metrics"]["accuracy"]["value"] <= 0.5, "the unseen label counts as an error"
+
+
+def test_class_weights_composition_and_early_stopping(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    lines: list[str] = []
+    fit = {"class_weight": "balanced", "compose": 0.2, "epochs": 30, "patience": 1, "learning_rate": 1e-9,
+           "head_learning_rate": 1e-9}  # fmt: skip
+    trained(changed(tiny_recipe, fit=fit, export=FP32), tmp_path / "bundle", report=lines.append)
+    evaluations = [line for line in lines if line.startswith("epoch")]
+    assert len(evaluations) == 2, "a model that does not learn is stopped after one evaluation without gain"
+
+
+def test_composing_is_for_multilabel(tiny_recipe: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="only multilabel"):
+        parse_recipe(changed({**tiny_recipe, "task": "multiclass"}, fit={"compose": 0.1}))
+
+
+def test_the_agreement_gate_fails_an_export_that_decides_otherwise(encoder_bundle: Bundle) -> None:
+    logits = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    flipped = logits.copy()
+    flipped[:2] *= -1
+    manifest = encoder_bundle.manifest
+    decision = manifest.decision.model_copy(update={"thresholds": (0.5, 0.5)})
+    lines: list[str] = []
+    good = Fitted(scorer=None, model={}, valid_logits=logits, reference_logits=logits)  # type: ignore[arg-type]
+    bad = Fitted(scorer=None, model={}, valid_logits=flipped, reference_logits=logits)  # type: ignore[arg-type]
+    assert check_agreement(good, Task.MULTILABEL, manifest.calibration, decision, lines.append)
+    with pytest.raises(GateFailed, match=r"99\.00% of 200"):
+        check_agreement(bad, Task.MULTILABEL, manifest.calibration, decision, lines.append)
+    assert "99.00%" in lines[-1]
+
+
+def test_a_model_that_depends_on_batch_mates_fails_its_gate(
+    tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from purport.runtime import Scores
+    from purport.runtime.onnx import OnnxScorer
+
+    honest = OnnxScorer.score
+
+    def leaky(self: OnnxScorer, texts: Any) -> Scores:
+        scores = honest(self, texts)
+        # Like a scale that is taken over the batch.
+        return Scores(scores.logits + 0.02 * (1 < len(texts) <= 32), scores.truncated)
+
+    monkeypatch.setattr(OnnxScorer, "score", leaky)
+    with pytest.raises(GateFailed, match="batch-mates"):
+        trained(changed(tiny_recipe, fit={"epochs": 0.2}, export=FP32), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_label_of_valid_that_train_has_not_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tx\nb\ty\n", "utf-8")
+    (tmp_path / "valid.tsv").write_text("a\tz\n", "utf-8")
+    with pytest.raises(LabelUnknown, match='"z"'):
+        trained(
+            {"kind": "linear", "task": "multilabel", "data": {"name": str(tmp_path), "valid": "valid"}}, tmp_path / "o"
+        )
+
+
+def test_an_unknown_encoder_says_so(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot load encoder no/such-model"):
+        trained(changed(tiny_recipe, model={"name": "no/such-model"}), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+SLOW = {"epochs": 4, "save_steps": 6, "batch_size": 32}
+
+
+def command(recipe: Path, out: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "purport", "train", str(recipe), "--out", str(out), *options]
+
+
+def test_a_killed_training_resumes_to_the_same_result(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe = changed(tiny_recipe, fit=SLOW, export=FP32)
+    whole = trained(recipe, tmp_path / "whole")
+    file = as_toml(recipe, tmp_path / "recipe.toml")
+    out = tmp_path / "killed"
+    process = subprocess.Popen(command(file, out), stderr=subprocess.DEVNULL)
+    checkpoints = work_directory(out) / "checkpoints"
+    # Not at an epoch's end: 24 steps an epoch, a checkpoint every 6.
+    while not (checkpoints / "checkpoint-30" / "trainer_state.json").exists():
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+
+    with pytest.raises(OutputExists, match="--resume"):
+        train(parse_recipe(recipe), out)
+    with pytest.raises(RunMismatch, match="another recipe"):
+        train(parse_recipe({**recipe, "seed": 9}), out, resume=True)
+    lines: list[str] = []
+    resumed = trained(recipe, out, resume=True, report=lines.append)
+    assert any("going on from checkpoint-" in line for line in lines)
+    assert resumed.manifest == whole.manifest, "the resumed run gave another bundle"
+
+
+def test_an_interrupted_training_leaves_no_bundle(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    file = as_toml(changed(tiny_recipe, fit=SLOW), tmp_path / "recipe.toml")
+    out = tmp_path / "out" / "bundle"
+    process = subprocess.Popen(command(file, out), stderr=subprocess.PIPE, text=True)
+    while not list((work_directory(out) / "checkpoints").glob("checkpoint-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in stderr
+    assert "interrupted: the same command with --resume goes on" in stderr
+    assert [path.name for path in out.parent.iterdir()] == ["bundle.run"]
+
+
+def test_two_processes_train_the_same_recipe(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    file, out = as_toml(tiny_recipe, tmp_path / "recipe.toml"), tmp_path / "bundle"
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "purport", "train", str(file), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    bundle = Bundle.open(out)
+    assert done.stdout.count("try it: ") == 1, "both processes reported"
+    recipe: Recipe = load_recipe(file)
+    assert parse_recipe(bundle.manifest.recipe) == recipe
+    assert Classifier.open(bundle).predict_proba(["where is my parcel"]).shape == (1, 18)
