@@ -49,6 +49,8 @@ def test_columns_are_found_by_name(tmp_path: Path, suffix: str) -> None:
         ("a.tsv", b"one\tx\nt\xffwo\ty\nthree\ty\n", 2, "UTF-8"),
         ("a.csv", b'"one",x\n"two\nlines",y,z\n"three",y\n', 2, "3 columns instead of 2"),
         ("a.csv", b"one,x\nt\xffwo,y\nthree,y\n", 2, "UTF-8"),
+        ("a.csv", b'one,x\n"' + b"w" * 140_000 + b'",y\nthree,y\n', 2, "field larger than"),
+        ("a.tsv", b"one\tx\n\nwrong\nthree\ty\n\n", 3, "1 column instead of 2"),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n{"text": \n{"text": "three", "label": "y"}\n', 2, "not JSON"),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n[1]\n{"text": "three", "label": "y"}\n', 2, "not a JSON object"),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n{"txt": "2"}\n{"text": "three", "label": "y"}\n', 2, "no column"),

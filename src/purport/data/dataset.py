@@ -272,7 +272,7 @@ class Dataset:
         if "valid" in self.splits:
             raise DataError(f"dataset {self.name} has a valid split already; use it instead of carving one")
         train = self["train"]
-        mask = stratified_mask(list(train.gold), fraction, seed=seed)
+        mask = stratified_mask(train.gold, fraction, seed=seed)
         if not 0 < int(mask.sum()) < len(mask):
             raise DataError(f"a validation share of {fraction} of {len(mask)} rows leaves a split empty")
         parts = {**self.splits, "train": train.where(~mask, "train"), "valid": train.where(mask, "valid")}

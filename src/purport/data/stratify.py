@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def stratified_mask(gold: Sequence[tuple[str, ...]], fraction: float, *, seed: int) -> NDArray[np.bool_]:
+def stratified_mask(gold: Iterable[tuple[str, ...]], fraction: float, *, seed: int) -> NDArray[np.bool_]:
     """Choose a stratified ``fraction`` of rows: ``(n,) bool``, true where a row is chosen.
 
     Systematic sampling over a sorted frame (implicit stratification; Cochran, *Sampling Techniques*, 1977,
     ch. 8): rows are put in the order of their rarest label, then of their label combination, then at
     random, and every ``1 / fraction``-th is taken. So each group gets its share to within one row, in
-    O(n log n). A label's only row is never chosen, so that every label stays in what is left.
+    O(n log n). A label's only row is never chosen, so that every label stays in what is left. What is held
+    in memory is a few numbers a row.
 
     Raises:
         ValueError: ``fraction`` is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be between 0 and 1, not {fraction}")
+    codes: dict[tuple[str, ...], int] = {}
+    rows = np.frombuffer(array("q", (codes.setdefault(labels, len(codes)) for labels in gold)), dtype=np.int64)
+    combinations = list(codes)
+    left: Counter[str] = Counter()
+    for labels, count in zip(combinations, np.bincount(rows, minlength=len(codes)).tolist(), strict=True):
+        left.update(dict.fromkeys(labels, count))
+    rarest = [min(((left[label], label) for label in labels), default=(len(rows), "")) for labels in combinations]
+    by_rarity = sorted(range(len(combinations)), key=lambda code: (*rarest[code], combinations[code]))
+    rank = np.argsort(by_rarity)
+
     rng = np.random.default_rng(seed)
-    counts = Counter(label for labels in gold for label in labels)
-    rarest = [min(((counts[label], label) for label in labels), default=(len(gold), "")) for labels in gold]
-    shuffled = rng.permutation(len(gold))
-    order = sorted(shuffled, key=lambda row: (*rarest[row], gold[row]))
-    # Row k is taken when the running total of shares passes a whole number.
-    totals = np.floor(rng.random() + fraction * np.arange(len(gold) + 1))
-    mask = np.zeros(len(gold), dtype=np.bool_)
-    left = counts.copy()
-    for position in np.flatnonzero(np.diff(totals)):
-        row = order[position]
-        if all(left[label] > 1 for label in gold[row]):
+    shuffled = rng.permutation(len(rows))
+    order = shuffled[np.argsort(rank[rows[shuffled]], kind="stable")]
+    # A row is taken when the running total of shares passes a whole number.
+    totals = np.floor(rng.random() + fraction * np.arange(len(rows) + 1))
+    mask = np.zeros(len(rows), dtype=np.bool_)
+    for row in order[np.flatnonzero(np.diff(totals))]:
+        labels = combinations[rows[row]]
+        if all(left[label] > 1 for label in labels):
             mask[row] = True
-            left.subtract(gold[row])
+            left.subtract(labels)
     return mask

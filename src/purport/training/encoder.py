@@ -189,9 +189,14 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
 def _precision(fit: Fit, cuda: bool) -> dict[str, bool]:
     chosen = fit.precision
     if chosen == "auto":
-        native = torch.cuda.is_bf16_supported() if cuda else torch.cpu._is_avx512_bf16_supported()
+        native = torch.cuda.is_bf16_supported() if cuda else _cpu_has_bf16()
         chosen = "bf16" if native else "fp32"
     return {"bf16": chosen == "bf16", "fp16": chosen == "fp16"}
+
+
+def _cpu_has_bf16() -> bool:
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())
 
 
 class _SetEpoch(TrainerCallback):  # type: ignore[misc]

@@ -12,12 +12,16 @@ from typing import IO, Any
 from . import BadRow, Layout, Row, RowWriter, describe_columns
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
-_Cells = Iterator[tuple[int, list[str]]]
+# A row number, and its cells or why there are none.
+_Cells = Iterator[tuple[int, list[str] | str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Delimited:
-    """Rows of cells between ``delimiter``; ``quoting`` decides whether quotes mean anything."""
+    """Rows of cells between ``delimiter``; ``quoting`` decides whether quotes mean anything.
+
+    Blank lines are passed over.
+    """
 
     suffixes: tuple[str, ...]
     delimiter: str
@@ -30,26 +34,29 @@ class Delimited:
             first = next(cells, None)
             if first is None:
                 return
-            named = layout.header
-            if named is None:
-                named = layout.text_column in first[1]
+            number, header = first
+            if isinstance(header, str):
+                yield BadRow(number, header)
+                return
+            named = layout.text_column in header if layout.header is None else layout.header
             if named:
-                header = first[1]
                 for wanted in (layout.text_column, layout.label_column):
                     if wanted is not None and wanted not in header:
-                        yield BadRow(first[0], describe_columns(wanted, header))
+                        yield BadRow(number, describe_columns(wanted, header))
                         return
                 text = header.index(layout.text_column)
                 label = None if layout.label_column is None else header.index(layout.label_column)
                 width = len(header)
             else:
                 text, label = 0, (None if layout.label_column is None else 1)
-                width = len(first[1]) if label is None else 2
-                yield self._row(*first, text, label, width)
+                width = len(header) if label is None else 2
+                yield self._row(number, header, text, label, width)
             for number, row in cells:
                 yield self._row(number, row, text, label, width)
 
-    def _row(self, number: int, row: list[str], text: int, label: int | None, width: int) -> Row | BadRow:
+    def _row(self, number: int, row: list[str] | str, text: int, label: int | None, width: int) -> Row | BadRow:
+        if isinstance(row, str):
+            return BadRow(number, f"cannot be read: {row}")
         if len(row) != width:
             return BadRow(number, f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}")
         if not is_utf8("".join(row)):
@@ -58,15 +65,22 @@ class Delimited:
 
     def _plain(self, stream: IO[str]) -> _Cells:
         for number, line in enumerate(stream, start=1):
-            yield number, line.rstrip("\r\n").split(self.delimiter)
+            if content := line.rstrip("\r\n"):
+                yield number, content.split(self.delimiter)
 
     def _quoted(self, stream: IO[str]) -> _Cells:
         reader = csv.reader(stream, delimiter=self.delimiter)
-        before = 0
-        for row in reader:
+        while True:
+            number = reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:  # a field over the module's limit of 128 KiB
+                yield number, str(error)
+                continue
+            if row is None:
+                return
             if row:  # the csv module gives [] for a blank line
-                yield before + 1, row
-            before = reader.line_num
+                yield number, row
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:

@@ -1,0 +1,106 @@
+"""Latency of ``POST /intent`` for one client, and memory of the server, beside the model called directly.
+
+    python benchmarks/serving.py --output results/serving.json
+
+Both are measured in turn, in several rounds of one run on the same machine, so that their ratio holds where the
+machine's speed drifts. Texts are distinct; they are those of the sample's test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from purport import Classifier, load_dataset
+from purport.data.dataset import Reading
+
+ROUNDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default="atis")
+    parser.add_argument("--output", type=Path, default=Path("results/serving.json"))
+    arguments = parser.parse_args()
+    texts = list(load_dataset("sample", Reading(unlabelled="out_of_scope"))["test"].texts)
+    classifier = Classifier.open(arguments.bundle)
+    server, port = start(arguments.bundle)
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+
+        def over_http(text: str) -> None:
+            connection.request("POST", "/intent", json.dumps({"text": text}), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, response.status
+
+        def direct(text: str) -> None:
+            classifier.predict([text])
+
+        timings: dict[str, list[float]] = {"http": [], "direct": []}
+        for call in (over_http, direct):
+            timed(call, texts)  # warm up
+        for _ in range(ROUNDS):
+            timings["http"] += timed(over_http, texts)
+            timings["direct"] += timed(direct, texts)
+        memory = psutil.Process(server.pid).memory_info().rss
+    finally:
+        server.terminate()
+        server.wait()
+    medians = {name: statistics.median(values) for name, values in timings.items()}
+    report = {
+        "command": "python benchmarks/serving.py",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, the client on the same machine",
+        "bundle": classifier.bundle.manifest.id,
+        "requests": len(timings["http"]),
+        "http_median_ms": round(1e3 * medians["http"], 3),
+        "http_p95_ms": round(1e3 * statistics.quantiles(timings["http"], n=20)[-1], 3),
+        "direct_median_ms": round(1e3 * medians["direct"], 3),
+        "http_over_direct": round(medians["http"] / medians["direct"], 3),
+        "server_memory_mib": round(memory / 2**20, 1),
+    }
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(json.dumps(report, indent=1))
+
+
+def start(bundle: str) -> tuple[subprocess.Popen[str], int]:
+    """A server on a free port, ready."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "purport", "serve", bundle, "--port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    assert server.stderr is not None
+    port = 0
+    for line in server.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:(\d+) \(", line):
+            port = int(found[1])
+        if '"state": "ready"' in line:
+            break
+    # Nobody reads the log any further: its pipe must not fill up.
+    subprocess.Popen(["cat"], stdin=server.stderr, stdout=subprocess.DEVNULL)
+    return server, port
+
+
+def timed(call: Callable[[str], None], texts: list[str]) -> list[float]:
+    """Seconds of each call."""
+    seconds = []
+    for text in texts:
+        started = time.perf_counter()
+        call(text)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
