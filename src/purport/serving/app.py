@@ -18,7 +18,7 @@ from .access import Keys, RateLimit
 from .body import parse_text, read_body
 from .engine import Engine
 from .errors import HTTP, answer, internal_error
-from .logs import REQUEST_ID, RequestLog
+from .logs import REQUEST_ID
 from .schema import ERROR_SCHEMA, INTENT_ANSWER, INTENT_BODY
 
 TOP = 3
@@ -56,7 +56,6 @@ def create_app(engine: Engine, settings: ServerSettings) -> FastAPI:
         return internal_error(REQUEST_ID.get(), repr(error) if settings.debug else None)
 
     app.add_exception_handler(Exception, unexpected)
-    app.add_middleware(RequestLog)
 
     @app.get("/ready", response_class=PlainTextResponse, responses=_ready_responses(), tags=["health"])
     async def ready(request: Request) -> Response:

@@ -19,7 +19,7 @@ from ..errors import PurportError
 from ..settings import ServerSettings
 from .app import create_app
 from .engine import Engine, State
-from .logs import configure
+from .logs import RequestLog, configure
 
 _GRACE_S = 30
 _WATCH_S = 0.05
@@ -40,7 +40,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         deadline=settings.deadline_ms / 1000,
     )
     config = uvicorn.Config(
-        create_app(engine, settings),
+        RequestLog(create_app(engine, settings)),
         host=settings.host,
         port=settings.port,
         http=_JsonErrors,
