@@ -95,10 +95,6 @@ class LengthGroupedSampler(Sampler[int]):
         self._seed = seed
         self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """The epoch whose order comes next."""
-        self.epoch = epoch
-
     def __len__(self) -> int:
         return len(self._lengths)
 

@@ -206,7 +206,7 @@ class _SetEpoch(TrainerCallback):  # type: ignore[misc]
         self._sampler = sampler
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._sampler.set_epoch(int(state.epoch or 0))
+        self._sampler.epoch = int(state.epoch + 1e-6)
 
 
 class IntentTrainer(Trainer):  # type: ignore[misc]
