@@ -25,6 +25,7 @@ from .labels import LabelSet, Task
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+STAGE = "stage-"
 
 
 class _Part(BaseModel):
@@ -134,17 +135,17 @@ def shipped() -> dict[str, Path]:
 
 
 def locate(ref: str | os.PathLike[str]) -> Path:
-    """The directory that ``ref`` names. A path wins over a name.
+    """The directory that ``ref`` names. A bundle at that path wins over a name.
 
     Raises:
         BundleNotFound: neither exists.
     """
     path = Path(ref)
+    by_name = shipped()
+    if str(ref) in by_name and not (path / MANIFEST).is_file():
+        return by_name[str(ref)]
     if path.is_dir():
         return path
-    by_name = shipped()
-    if str(ref) in by_name:
-        return by_name[str(ref)]
     if path.exists():
         raise BundleNotFound(f"{path} is a file; a bundle is a directory with a {MANIFEST}")
     hint = did_you_mean(str(ref), by_name)
@@ -200,17 +201,14 @@ def _sha256(file: Path) -> str:
 
 
 @contextmanager
-def staging(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary directory beside ``target`` that :func:`commit` turns into a bundle.
+def staging(directory: Path) -> Iterator[Path]:
+    """A temporary directory inside ``directory`` that :func:`commit` turns into a bundle.
 
     It is removed when the block ends without a commit, so that an interrupted run leaves nothing.
-
-    Raises:
-        OutputExists: ``target`` is there already and ``overwrite`` is false.
+    ``directory`` has to be on the file system of the bundle, for the last step is a rename.
     """
-    require_free(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    directory.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=directory))
     try:
         yield stage
     finally:
@@ -232,10 +230,14 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     raise OutputExists(f"{target} exists already: {remedy}")
 
 
-def commit(stage: Path, target: Path, manifest: Manifest) -> Bundle:
-    """Seal what lies in ``stage`` under ``manifest`` and move it to ``target`` in one step.
+def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = False) -> Bundle:
+    """Seal what lies in ``stage`` under ``manifest`` and rename it to ``target``.
 
-    Every file is flushed to disk before the rename (write beside, fsync, rename).
+    Every file is flushed to disk before (write beside, fsync, rename). An old bundle is moved aside first
+    and put back if the new one cannot take its place.
+
+    Raises:
+        OutputExists: ``target`` is there already and may not be replaced.
     """
     entries = {}
     for file in sorted(stage.rglob("*")):
@@ -249,13 +251,18 @@ def commit(stage: Path, target: Path, manifest: Manifest) -> Bundle:
         file.chmod(0o755 if file.is_dir() else 0o644)
         _fsync(file)
     _fsync(stage)
+    require_free(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = stage.parent / f"{stage.name}-replaced"
     if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        target.rename(old / "bundle")
+        target.rename(aside)
+    try:
         stage.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        stage.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
     _fsync(target.parent)
     return Bundle(target, sealed)
 

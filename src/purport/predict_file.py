@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .classifier import Classifier
-from .data.formats import BadRow, Layout, Row, format_of
+from .data.formats import BadRow, Layout, Row, format_of, read_rows
+from .data.formats.text import NOT_UTF8, is_utf8
 from .errors import DataError, DatasetNotFound
 from .files import replacing
 from .prediction import Prediction
@@ -78,10 +79,12 @@ def predict_file(
         raise DataError(f"{source} is a directory; name a file")
     if not source.is_file():
         raise DatasetNotFound(f"no file {source}")
-    reader, writer = format_of(source), format_of(target)
+    if target.is_dir():
+        raise DataError(f"{target} is a directory; name the file to write")
+    writer = format_of(target)
     answered, bad = 0, []
     with replacing(target) as partial, writer.write(partial, columns.names(classifier)) as write:
-        for batch in _batched(reader.read(source, layout)):
+        for batch in _batched(read_rows(source, layout)):
             rows = [_check(row) for row in batch]
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = iter(classifier.predict(texts, threshold=threshold) if texts else [])
@@ -117,4 +120,6 @@ def _batched(rows: Iterator[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
 def _check(row: Row | BadRow) -> Row | BadRow:
     if isinstance(row, Row) and not (isinstance(row.text, str) and row.text.strip()):
         return BadRow(row.number, "has no text")
+    if isinstance(row, Row) and not is_utf8(row.text):
+        return BadRow(row.number, NOT_UTF8)
     return row

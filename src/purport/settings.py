@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -38,8 +38,14 @@ class ServerSettings(BaseSettings):
         SecretStr(""), description='Comma-separated "key" or "key@scope"; POST /intent needs scope intent'
     )
     drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged")
     debug: bool = Field(False, description="Put the exception's text into 500 answers")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_a_service_link(cls, value: Any) -> Any:
+        # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; it is not meant for us.
+        return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
 
     @classmethod
     def settings_customise_sources(

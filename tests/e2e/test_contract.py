@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +81,19 @@ def test_a_text_with_half_a_surrogate_pair(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"  ", b"{", b"hello", b"[1]", b'"text"', b"null", b'{"text": "\xff"}', b"[" * 30_000, b"1" * 10_000],
+    [
+        b"",
+        b"  ",
+        b'{"text": NaN}',
+        b"{",
+        b"hello",
+        b"[1]",
+        b'"text"',
+        b"null",
+        b'{"text": "\xff"}',
+        b"[" * 30_000,
+        b"1" * 10_000,
+    ],
 )
 def test_a_body_that_is_no_object(server: Server, content: bytes) -> None:
     assert is_error(post(server, content=content), 400, "BODY_INVALID")
@@ -134,11 +148,11 @@ def test_a_long_text_is_answered_from_its_beginning_and_says_so(start: Starter, 
 
 def test_a_request_has_an_id_and_the_log_has_no_text(server: Server) -> None:
     secret = "my password is swordfish"
-    assert post(server, {"text": secret}, headers={"X-Request-Id": "abc123"}).headers["x-request-id"] == "abc123"
+    assert post(server, {"text": secret}, headers={"X-Request-Id": "abc-123"}).headers["x-request-id"] == "abc-123"
     assert len(post(server, {"text": secret}).headers["x-request-id"]) == 32
     time.sleep(0.1)
     log = server.log.read_text("utf-8")
-    assert "abc123" in log and "swordfish" not in log
+    assert "abc-123" in log and "swordfish" not in log
     entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert any(entry.get("path") == "/intent" and entry["status"] == 200 for entry in entries)
 
@@ -235,6 +249,34 @@ def test_a_full_queue_and_a_passed_deadline(start: Starter, linear_bundle: Bundl
         assert all(is_error(answer, 504, "DEADLINE_EXCEEDED") for answer in late)
         time.sleep(0.5)
         assert post(server, {"text": "quick"}).status_code == 200
+
+
+def half_a_request(server: Server) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5)
+    connection.sendall(b"POST /intent HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+    return connection
+
+
+def test_a_client_that_leaves_half_way_is_no_failure_of_ours(server: Server) -> None:
+    half_a_request(server).close()
+    time.sleep(0.3)
+    log = server.log.read_text("utf-8")
+    assert '"status": 499' in log and "ClientDisconnect" not in log
+
+
+def test_a_body_that_does_not_come_meets_the_deadline(start: Starter, linear_bundle: Bundle) -> None:
+    with (
+        start(str(linear_bundle.path), PURPORT_DEADLINE_MS="300") as server,
+        half_a_request(server) as connection,
+    ):
+        assert b" 504 " in connection.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_port_that_is_taken_says_so(server: Server, linear_bundle: Bundle) -> None:
+    port = server.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "purport", "serve", str(linear_bundle.path), "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 78 and f"port {port}" in done.stderr and "choose another" in done.stderr
 
 
 @pytest.mark.parametrize(("debug", "shown"), [("0", False), ("1", True)])

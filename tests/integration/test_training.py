@@ -178,7 +178,7 @@ def test_an_unknown_encoder_says_so(tiny_recipe: dict[str, Any], tmp_path: Path)
     assert not (tmp_path / "bundle").exists()
 
 
-SLOW = {"epochs": 4, "save_steps": 6, "batch_size": 32}
+SLOW = {"epochs": 4, "save_steps": 6, "batch_size": 32, "patience": 8, "metric": "f1_micro"}
 
 
 def command(recipe: Path, out: Path, *options: str) -> list[str]:
@@ -208,6 +208,49 @@ def test_a_killed_training_resumes_to_the_same_result(tiny_recipe: dict[str, Any
     resumed = trained(recipe, out, resume=True, report=lines.append)
     assert any("going on from checkpoint-" in line for line in lines)
     assert resumed.manifest == whole.manifest, "the resumed run gave another bundle"
+
+
+def test_nothing_that_is_not_ours_is_deleted(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "bundle.run").mkdir()
+    (tmp_path / "bundle.run" / "precious").touch()
+    with pytest.raises(OutputExists, match="holds no training run"):
+        trained(tiny_recipe, tmp_path / "bundle", overwrite=True)
+    assert (tmp_path / "bundle.run" / "precious").exists()
+
+
+def test_a_run_that_replaces_a_bundle_can_be_resumed(
+    tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib
+
+    module = importlib.import_module("purport.training.train")
+    out = tmp_path / "bundle"
+    recipe = changed(tiny_recipe, fit={"epochs": 1}, export=FP32)
+    trained(recipe, out)
+
+    def failing(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    finish = module._finish
+    monkeypatch.setattr(module, "_finish", failing)
+    with pytest.raises(KeyboardInterrupt):
+        trained({**recipe, "seed": 8}, out, overwrite=True)
+    assert Bundle.open(out).manifest.recipe["seed"] == 3, "the old bundle is untouched"
+    monkeypatch.setattr(module, "_finish", finish)
+    lines: list[str] = []
+    # Thresholds may change between attempts: no checkpoint depends on them.
+    again = changed({**recipe, "seed": 8}, decide={"thresholds": "fixed"})
+    bundle = trained(again, out, overwrite=True, resume=True, report=lines.append)
+    assert any("going on from" in line for line in lines) and bundle.manifest.recipe["seed"] == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_an_encoder_is_not_asked_for_more_tokens_than_it_reads(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="reads at most 64 tokens"):
+        trained(changed(tiny_recipe, model={"max_length": 65}), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == [], "a run that failed at once leaves nothing"
+    with pytest.raises(RecipeError, match="fp16 needs a GPU"):
+        trained(changed(tiny_recipe, fit={"precision": "fp16"}), tmp_path / "bundle")
 
 
 def test_an_interrupted_training_leaves_no_bundle(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:

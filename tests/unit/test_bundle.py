@@ -118,28 +118,58 @@ def test_the_shipped_bundle_opens_by_name() -> None:
 
 
 def test_saving_is_whole_or_not_at_all(linear_bundle: Bundle, tmp_path: Path) -> None:
-    target = tmp_path / "new"
-    with pytest.raises(KeyboardInterrupt), staging(target) as stage:
+    target, work = tmp_path / "new", tmp_path / "work"
+    with pytest.raises(KeyboardInterrupt), staging(work) as stage:
         (stage / "half").write_text("written")
         raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-    with staging(target) as stage:
+    assert list(work.iterdir()) == []
+    with staging(work) as stage:
         (stage / "part").write_text("content")
         saved = commit(stage, target, linear_bundle.manifest)
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert list(work.iterdir()) == []
     assert Bundle.open(target) == saved and set(saved.manifest.files) == {"part"}
 
 
-def test_only_a_bundle_is_overwritten(linear_bundle: Bundle, tmp_path: Path) -> None:
+def test_only_a_bundle_is_overwritten_and_only_where_asked(linear_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "letter").write_text("dear")
     with pytest.raises(OutputExists, match="it is no bundle"):
         require_free(tmp_path / "precious", overwrite=True)
-    shutil.copytree(linear_bundle.path, tmp_path / "old")
-    with pytest.raises(OutputExists, match="--overwrite"):
-        require_free(tmp_path / "old", overwrite=False)
-    with staging(tmp_path / "old", overwrite=True) as stage:
+    old, work = tmp_path / "old", tmp_path / "work"
+    shutil.copytree(linear_bundle.path, old)
+    with staging(work) as stage:
         (stage / "part").write_text("content")
-        commit(stage, tmp_path / "old", linear_bundle.manifest)
-    assert set(Bundle.open(tmp_path / "old").manifest.files) == {"part"}
-    assert {path.name for path in tmp_path.iterdir()} == {"precious", "old"}
+        with pytest.raises(OutputExists, match="--overwrite"):
+            commit(stage, old, linear_bundle.manifest)
+        assert Bundle.open(old).manifest == linear_bundle.manifest
+        commit(stage, old, linear_bundle.manifest, overwrite=True)
+    assert set(Bundle.open(old).manifest.files) == {"part"} and list(work.iterdir()) == []
+
+
+def test_the_old_bundle_comes_back_where_the_new_one_cannot_take_its_place(
+    linear_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, work = tmp_path / "old", tmp_path / "work"
+    shutil.copytree(linear_bundle.path, old)
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.startswith("stage-") and not self.name.endswith("-replaced"):
+            raise OSError("disk on fire")
+        return rename(self, target)
+
+    with staging(work) as stage, pytest.raises(OSError, match="fire"):
+        (stage / "part").write_text("content")
+        monkeypatch.setattr(Path, "rename", failing)
+        commit(stage, old, linear_bundle.manifest, overwrite=True)
+    assert Bundle.open(old).manifest == linear_bundle.manifest
+
+
+def test_a_directory_of_the_same_name_does_not_hide_the_shipped_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "atis").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate("atis") == shipped()["atis"]
+    with pytest.raises(BundleCorrupt, match="manifest"):
+        Bundle.open(tmp_path / "atis")

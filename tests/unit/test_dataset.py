@@ -184,3 +184,28 @@ def test_the_sample_is_what_the_readme_says(sample: Dataset) -> None:
     assert len({" ".join(example.text.lower().split()) for example in examples}) == len(examples), "duplicates"
     for name in ("valid", "test"):
         assert not sample.unseen(name)
+
+
+def test_labels_in_lists_are_names_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "one", "label": [" x ", "y"]}\n')
+    assert rows(path) == [Example("one", ("x", "y"))]
+    with pytest.raises(RowInvalid, match="holds the delimiter"):
+        rows(write(tmp_path / "b.jsonl", '{"text": "one", "label": ["x+y"]}\n'))
+
+
+def test_half_a_surrogate_pair_is_a_bad_row(tmp_path: Path) -> None:
+    with pytest.raises(RowInvalid, match="UTF-8"):
+        rows(write(tmp_path / "a.jsonl", '{"text": "a\\ud800", "label": "x"}\n'))
+
+
+def test_a_directory_holds_splits_of_every_format_and_nothing_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "train.TSV", "one\tx\n")
+    write(tmp_path / "valid.ndjson", '{"text": "two", "label": "x"}\n')
+    write(tmp_path / "._train.tsv", "junk")
+    write(tmp_path / "README.md", "junk")
+    assert set(load_dataset(tmp_path).splits) == {"train", "valid"}
+    (tmp_path / "sample").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(load_dataset("sample", Reading(unlabelled="out_of_scope"))["test"]) == 200

@@ -54,6 +54,8 @@ def test_defaults_and_overrides(recipe: Path) -> None:
     [
         ("fit.epoch=3", 'unknown key "fit.epoch". Did you mean "epochs"?'),
         ("fitt.epochs=3", 'unknown key "fitt". Did you mean "fit"?'),
+        ("data.valid=1.5", '"data.valid'),
+        ("fit.schedule=cosin", '"fit.schedule"'),
         ("fit.epochs=-1", '"fit.epochs": Input should be greater than 0'),
         ("adapter.method=lorra", "\"adapter.method\": Input should be 'lora'"),
         ("task=multi", '"task"'),

@@ -42,6 +42,9 @@ def test_a_wrong_value_names_its_place(folder: Path, monkeypatch: pytest.MonkeyP
     (folder / "purport.toml").write_text("prot = 1\n", "utf-8")
     with pytest.raises(SettingsError, match=r'unknown setting "prot". Did you mean "port"'):
         load()
+    (folder / "purport.toml").write_text('log_level = "verbose"\n', "utf-8")
+    with pytest.raises(SettingsError, match="log_level"):
+        load()
     (folder / "purport.toml").write_text("port = \n", "utf-8")
     with pytest.raises(SettingsError, match="not TOML"):
         load()
@@ -52,3 +55,8 @@ def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().api_keys.get_secret_value() == "hunter2"
     assert "hunter2" not in "".join(origin.value for origin in origins())
     assert "hunter2" not in repr(load())
+
+
+def test_the_link_that_kubernetes_sets_for_a_service_is_not_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PURPORT_PORT", "tcp://10.0.0.1:8000")
+    assert load().port == 8000

@@ -13,6 +13,13 @@ def data(
     ] = None,
     task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
     joint: Annotated[bool, typer.Option("--joint", help="multiclass: a combination of labels is a label.")] = False,
+    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    label_delimiter: Annotated[str, typer.Option(help="Stands between the labels of one text.")] = "+",
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first row of a CSV or TSV names the columns."),
+    ] = None,
     unlabelled: Annotated[str, typer.Option(help="Rows without a label: error, or out_of_scope.")] = "error",
 ) -> None:
     """List the datasets that have a name, or read one and say what is in it (downloading it if need be).
@@ -31,6 +38,7 @@ def data(
 
     from ..data.catalog import catalog, load
     from ..data.dataset import Reading
+    from ..data.formats import Layout
     from ..errors import SettingsError
     from ..labels import Task
     from .console import download_progress, out
@@ -47,7 +55,8 @@ def data(
         raise SettingsError(f'--task is multilabel or multiclass, not "{task}"')
     if unlabelled not in ("error", "out_of_scope"):
         raise SettingsError(f'--unlabelled is error or out_of_scope, not "{unlabelled}"')
-    dataset = load(name, Reading(Task(task), joint=joint, unlabelled=unlabelled), download_progress)
+    layout = Layout(text_column, label_column, header, label_delimiter)
+    dataset = load(name, Reading(Task(task), layout, joint, unlabelled), download_progress)
     table = Table("split", "rows", "labels", "several labels", "none", "never in train", title=dataset.name)
     for split_name, split in dataset.splits.items():
         sizes = [len(labels) for labels in split.gold]

@@ -17,7 +17,7 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the evaluation.")] = Path(
         "evaluation.json"
     ),
-    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the 95 % intervals.")] = 1000,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
 ) -> None:

@@ -20,6 +20,7 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.DeviceUnavailable: 69,
     errors.RequestError: 65,
 }
+IO_ERROR = 74
 INTERRUPTED = 130
 
 

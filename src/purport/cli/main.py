@@ -40,7 +40,7 @@ app.command("config")(config.config)
 def run() -> None:
     """Entry point of the ``purport`` command."""
     from ..errors import PurportError
-    from .exits import INTERRUPTED, exit_code
+    from .exits import INTERRUPTED, IO_ERROR, exit_code
 
     try:
         app()
@@ -48,9 +48,12 @@ def run() -> None:
         typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)
         sys.exit(exit_code(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
+            sys.stderr.close()
+            sys.exit(1)
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(IO_ERROR)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)

@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
+    from ..data.formats import BadRow, Layout
+    from ..predict_file import Columns
 
 _MOST_SHOWN = 20
 
@@ -24,6 +26,10 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")
     ] = None,
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first row of a CSV or TSV names the columns."),
+    ] = None,
     top_k: Annotated[int, typer.Option(min=0, help="So many likeliest labels.")] = 3,
     threshold: Annotated[
         float | None,
@@ -45,7 +51,9 @@ def predict(
         purport predict atis --input questions.csv --output answers.jsonl --top-k 1
     """
     from ..classifier import Classifier
+    from ..data.formats import Layout
     from ..errors import SettingsError
+    from ..predict_file import Columns
 
     if (source is None) != (target is None):
         raise SettingsError("--input and --output go together: what to read, and where the answers go")
@@ -53,7 +61,7 @@ def predict(
         raise SettingsError("give either texts or --input FILE --output FILE")
     classifier = Classifier.open(bundle, device=device)
     if source is not None and target is not None:
-        _file(classifier, source, target, text_column, top_k, threshold, probabilities)
+        _file(classifier, source, target, Layout(text_column, None, header), Columns(top_k, probabilities), threshold)
     else:
         _texts(classifier, texts or [], top_k, threshold, probabilities, as_json)
 
@@ -62,13 +70,11 @@ def _file(
     classifier: Classifier,
     source: Path,
     target: Path,
-    text_column: str,
-    top_k: int,
+    layout: Layout,
+    columns: Columns,
     threshold: float | None,
-    probabilities: bool,
 ) -> None:
-    from ..data.formats import BadRow, Layout
-    from ..predict_file import Columns, predict_file
+    from ..predict_file import predict_file
     from .console import interactive, report
     from .progress import counter
 
@@ -85,8 +91,8 @@ def _file(
             classifier,
             source,
             target,
-            layout=Layout(text_column=text_column, label_column=None),
-            columns=Columns(top_k, probabilities),
+            layout=layout,
+            columns=columns,
             threshold=threshold,
             on_bad=on_bad,
             progress=advance,
@@ -107,11 +113,14 @@ def _texts(
 ) -> None:
     import json
 
-    from ..errors import TextEmpty
+    from ..data.formats.text import is_utf8
+    from ..errors import TextEmpty, TextInvalid
     from .console import out
 
     if not all(text.strip() for text in texts):
         raise TextEmpty
+    if not all(is_utf8(text) for text in texts):
+        raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
     for text, prediction in zip(texts, classifier.predict(texts, threshold=threshold), strict=True):
         ranked = prediction.ranked if probabilities else prediction.top(top_k)
         if as_json:

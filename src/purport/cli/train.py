@@ -33,6 +33,8 @@ def train(
         purport train recipes/atis.toml --out bundles/atis --set seed=2 --set fit.epochs=5
 
         torchrun --nproc-per-node 2 -m purport train recipes/atis.toml --out bundles/atis
+
+    Under torchrun all processes need the same disk, and the data on it already (`purport data atis` fetches it).
     """
     import os
 

@@ -15,12 +15,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import DatasetNotFound, DownloadFailed, did_you_mean
+from ..errors import DatasetNotFound, DownloadFailed, FormatUnknown, did_you_mean
 from .dataset import Dataset, Reading
 from .download import Progress, fetch
+from .formats import format_of
 from .sources import convert
-
-SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ def cache_directory() -> Path:
 def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: Progress | None = None) -> Dataset:
     """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
 
-    In a directory every ``<split>.<tsv|csv|jsonl|parquet>[.gz]`` is a split; a single file is the split
-    ``train``. A path wins over a name.
+    In a directory every ``<split>.<suffix of a format>[.gz]`` is a split; a single file is the split
+    ``train``. A directory with data wins over a name.
 
     Raises:
         DatasetNotFound: nothing has that name.
@@ -85,7 +84,8 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: 
     """
     reading = reading or Reading()
     path = Path(ref)
-    if path.is_dir():
+    named = str(ref) == "sample" or str(ref) in catalog()
+    if path.is_dir() and (not named or _data_files(path)):
         return from_directory(path, reading)
     if path.is_file():
         return Dataset.from_files({"train": path}, name=path.name.split(".")[0], reading=reading)
@@ -100,16 +100,28 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: 
 def from_directory(path: Path, reading: Reading) -> Dataset:
     """Every data file in ``path`` as a split."""
     found: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):
-        stem = file.name.removesuffix(".gz")
-        if stem.endswith(SUFFIXES):
-            split = stem.rsplit(".", 1)[0]
-            if split in found:
-                raise DatasetNotFound(f"{path} has two files for split {split}: {found[split].name}, {file.name}")
-            found[split] = file
+    for split, file in _data_files(path):
+        if split in found:
+            raise DatasetNotFound(f"{path} has two files for split {split}: {found[split].name}, {file.name}")
+        found[split] = file
     if not found:
-        raise DatasetNotFound(f"{path} holds no <split>{'|'.join(SUFFIXES)} file")
+        raise DatasetNotFound(f"{path} holds no data file such as train.tsv or train.csv")
     return Dataset.from_files(found, name=path.name, reading=reading)
+
+
+def _data_files(path: Path) -> list[tuple[str, Path]]:
+    """Name of the split and file, for each file of a registered format that is not hidden."""
+    found = []
+    for file in sorted(path.iterdir()):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        try:
+            format_of(file)
+        except FormatUnknown:
+            continue
+        stem = file.stem if file.suffix.lower() == ".gz" else file.name
+        found.append((stem.rsplit(".", 1)[0], file))
+    return found
 
 
 def locate(name: str, progress: Progress | None = None) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, DatasetNotFound, LabelUnknown, RowInvalid, SplitUnknown, did_you_mean
 from ..labels import LabelSet, Task
-from .formats import BadRow, Layout, Row, format_of
+from .formats import BadRow, Layout, Row, read_rows
+from .formats.text import NOT_UTF8, is_utf8
 from .stratify import stratified_mask
 
 _MOST_PROBLEMS = 5
@@ -57,6 +58,8 @@ class Reading:
             return BadRow(row.number, f"text is {_kind(row.text)}, not a string; write a text or delete the row")
         if not row.text.strip():
             return BadRow(row.number, "text is empty; write a text or delete the row")
+        if not is_utf8(row.text):
+            return BadRow(row.number, NOT_UTF8)
         labels = self._labels(row.label)
         if isinstance(labels, str):
             return BadRow(row.number, labels)
@@ -68,12 +71,16 @@ class Reading:
             parts: list[Any] = []
         elif isinstance(value, str):
             parts = [part.strip() for part in value.split(delimiter)] if delimiter else [value.strip()]
-        elif isinstance(value, Sequence):
-            parts = list(value)
+        elif isinstance(value, list):
+            parts = [part.strip() if isinstance(part, str) else part for part in value]
         else:
             return f"label is {_kind(value)}, not a string or a list of strings"
         if any(not isinstance(part, str) or not part.strip() for part in parts):
             return f"label {value!r} has an empty part; name every label"
+        if any(delimiter and delimiter in part for part in parts):
+            return f"label {value!r} holds the delimiter {delimiter!r}; choose another label_delimiter"
+        if not is_utf8("".join(parts)):
+            return f"label {NOT_UTF8}"
         labels = tuple(sorted(set(parts)))
         if not labels:
             if self.unlabelled == "out_of_scope" and self.task is Task.MULTILABEL:
@@ -160,7 +167,7 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
         _require_file(path)
         problems: list[tuple[int, str]] = []
         found = bad = 0
-        for row in format_of(path).read(path, reading.layout):
+        for row in read_rows(path, reading.layout):
             example = row if isinstance(row, BadRow) else reading.example(row)
             if isinstance(example, Example) and allowed is not None:
                 example = _check_labels(row.number, example, allowed)

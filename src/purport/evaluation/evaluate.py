@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,10 @@ def evaluate(
 
     Raises:
         DataError: the split holds no rows, or cannot be read.
+        ValueError: ``resamples`` is less than 1.
     """
+    if resamples < 1:
+        raise ValueError("an interval needs at least one bootstrap sample")
     gold: list[tuple[str, ...]] = []
     held: list[tuple[FloatArray, BoolArray]] = []
     texts: list[str] = []
@@ -169,10 +172,10 @@ class Bootstrap(BaseModel):
             for name, values in per_label(Counts.of(outcome, weights)).items():
                 label_spread[name].append(values)
         return cls(
-            metrics={name: _estimate(float(value[0]), _joined(spread[name])) for name, value in point.items()},
+            metrics={name: _estimate(float(value[0]), np.concatenate(spread[name])) for name, value in point.items()},
             labels={
                 name: [
-                    _estimate(float(value[0, column]), _joined(label_spread[name])[..., column])
+                    _estimate(float(value[0, column]), np.concatenate(label_spread[name])[..., column])
                     for column in range(value.shape[1])
                 ]
                 for name, value in label_point.items()
@@ -186,11 +189,6 @@ def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
     for row in weights:
         row += np.bincount(rng.integers(0, n, size=n), minlength=n)
     return weights
-
-
-def _joined(parts: Iterable[Values]) -> Values:
-    held = list(parts)
-    return np.concatenate(held) if held else np.empty(0)
 
 
 def _estimate(value: float, spread: NDArray[np.float64]) -> Estimate:

@@ -44,4 +44,5 @@ def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float
     if not len(errors) or now - errors.min() < min_gain:
         return DEFAULT_THRESHOLD
     cuts = ((distinct[1:] + distinct[:-1]) / 2)[errors == errors.min()]
-    return round(float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()]), 6)
+    # Rounded for the manifest, but never to 0, which every text would reach.
+    return max(round(float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()]), 6), 1e-6)

@@ -100,7 +100,12 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     options.log_severity_level = 3
     # Spinning pools slow down everything beside them (measured: docs/decisions/0004).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Where the processor lacks VNNI, uint8 x int8 products would saturate: this takes exact kernels there.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        return ort.InferenceSession(str(file), options, providers=[provider])
+        session = ort.InferenceSession(str(file), options, providers=[provider])
     except Exception as error:  # the library raises its own pybind exceptions
         raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
+    if provider not in session.get_providers():  # the library falls back to the CPU without a word
+        raise DeviceUnavailable(f'the libraries that device "{device}" needs cannot be loaded; check the driver')
+    return session

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from .. import __version__
@@ -51,6 +52,7 @@ def create_app(engine: Engine, settings: ServerSettings) -> FastAPI:
     )
     app.add_exception_handler(PurportError, _purport_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         return internal_error(REQUEST_ID.get(), repr(error) if settings.debug else None)
@@ -73,8 +75,9 @@ def create_app(engine: Engine, settings: ServerSettings) -> FastAPI:
         """
         rate_limit.check(keys.check(request, "intent"))
         engine.require_loaded()
-        text = parse_text(await read_body(request, settings.max_body_bytes))
-        prediction = await engine.predict(text)
+        async with engine.deadline():
+            text = parse_text(await read_body(request, settings.max_body_bytes))
+            prediction = await engine.predict(text)
         intents = [{"label": scored.label, "confidence": round(scored.confidence, 6)} for scored in prediction.top(TOP)]
         headers = {TRUNCATED_HEADER: "true"} if prediction.truncated else None
         return JSONResponse({"intents": intents}, headers=headers)
@@ -96,6 +99,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
         response.headers.update(error.headers or {})
         return response
     return answer(PathUnknown(f"There is no {request.url.path}."))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client left before its body was here: nobody reads this, the log shows it."""
+    return Response(status_code=499)
 
 
 def _prefers_json(accept: str) -> bool:

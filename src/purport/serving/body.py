@@ -36,6 +36,10 @@ def _is_json(media_type: str) -> bool:
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def parse_text(body: bytes) -> str:
     """``text`` of the JSON object in ``body``; other fields are ignored.
 
@@ -45,7 +49,7 @@ def parse_text(body: bytes) -> str:
     if not body.strip():
         raise BodyInvalid('The body is empty; send {"text": "..."}.')
     try:
-        values: Any = json.loads(body.decode("utf-8"))
+        values: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BodyInvalid('The body is not JSON in UTF-8; send {"text": "..."}.') from None
     if not isinstance(values, dict):

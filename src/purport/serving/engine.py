@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from ..classifier import Classifier
@@ -82,13 +83,25 @@ class Engine:
             raise NotReady("The model is not loaded yet; ask /ready and try again.")
         return self._classifier
 
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """A block that a request has to get through in time; work not yet begun is dropped.
+
+        Raises:
+            DeadlineExceeded: it did not.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                yield
+        except TimeoutError:
+            raise DeadlineExceeded(f"No answer within {self._deadline:g} seconds.") from None
+
     async def predict(self, text: str) -> Prediction:
         """The answer to one text.
 
         Raises:
             NotReady: no model is loaded.
             Overloaded: too many requests are waiting.
-            DeadlineExceeded: the answer did not come in time; work not yet begun is dropped.
         """
         classifier = self.require_loaded()
         if self._waiting >= self._queue_limit:
@@ -96,11 +109,7 @@ class Engine:
         self._waiting += 1
         try:
             call = functools.partial(classifier.predict, [text])
-            future = asyncio.get_running_loop().run_in_executor(self._thread, call)
-            async with asyncio.timeout(self._deadline):
-                (prediction,) = await future
-        except TimeoutError:
-            raise DeadlineExceeded(f"No answer within {self._deadline:g} seconds.") from None
+            (prediction,) = await asyncio.get_running_loop().run_in_executor(self._thread, call)
         finally:
             self._waiting -= 1
         return prediction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 import uuid
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def configure(level: str) -> None:
@@ -56,7 +58,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
-        request_id = sent.decode("latin-1") if 0 < len(sent) <= 64 and sent.isalnum() else uuid.uuid4().hex
+        request_id = sent.decode() if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
         REQUEST_ID.set(request_id)
         started, status = time.perf_counter(), 500
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -15,14 +16,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..bundle import locate
 from ..classifier import Classifier
-from ..errors import PurportError
+from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
 from .engine import Engine, State
 from .logs import RequestLog, configure
 
-_GRACE_S = 30
+_GRACE_S = 20
 _WATCH_S = 0.05
+_BACKLOG = 2048
 
 
 def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url: None) -> None:
@@ -41,8 +43,6 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
     )
     config = uvicorn.Config(
         RequestLog(create_app(engine, settings)),
-        host=settings.host,
-        port=settings.port,
         http=_JsonErrors,
         ws="none",
         log_config=None,
@@ -50,11 +50,23 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _Server(config, engine, settings.drain_seconds, announce).run()
+    with _listen(settings.host, settings.port) as listener:
+        _Server(config, engine, settings.drain_seconds, announce).run(sockets=[listener])
     if isinstance(engine.failure, PurportError):
         raise engine.failure
     if engine.failure is not None:
         raise PurportError(f"the model could not be loaded: {engine.failure!r}") from engine.failure
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(
+            f"cannot listen on {host} port {port} ({reason}); choose another --host or --port"
+        ) from None
 
 
 class _JsonErrors(HttpToolsProtocol):
@@ -79,11 +91,11 @@ class _Server(uvicorn.Server):
         self._announce = announce
         self._log = structlog.get_logger("purport.server")
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, say where, and watch the model load."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             self._watcher = asyncio.create_task(self._watch())
 

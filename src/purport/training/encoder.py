@@ -6,6 +6,7 @@ libraries'; the loss, the order of batches, the weights that are kept and the me
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArgum
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as library_logging
 
+from ..errors import RecipeError
 from ..evaluation.metrics import quick_metrics
 from ..runtime import FloatArray
 from ..runtime.onnx import batches
@@ -26,7 +28,7 @@ from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
 from .compose import with_composed
 from .export import export
-from .model import IntentModel, load_encoder, load_tokenizer
+from .model import IntentModel, load_encoder, load_tokenizer, require_positions
 from .progress import ProgressLines
 from .recipe import EncoderRecipe, Fit
 from .run import Fitted, Run
@@ -104,6 +106,7 @@ def build(run: Run[EncoderRecipe]) -> IntentModel:
     """The model that ``run`` trains, adapters in place."""
     recipe = run.recipe
     encoder = load_encoder(recipe.model)
+    require_positions(encoder, recipe.model)
     width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
     encoder = adapt(encoder, recipe.adapter)
     return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model)
@@ -134,8 +137,15 @@ def torch_logits(model: IntentModel, rows: TokenRows, collator: Collator) -> Flo
 
 def latest_checkpoint(directory: Path) -> Path | None:
     """The last complete checkpoint; the trainer writes ``trainer_state.json`` last."""
-    complete = [path for path in directory.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    complete = [path for path in directory.glob("checkpoint-*") if _is_complete(path / "trainer_state.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_complete(state: Path) -> bool:
+    try:
+        return bool(json.loads(state.read_text("utf-8")))
+    except (OSError, ValueError):
+        return False
 
 
 def _metrics(prediction: EvalPrediction, run: Run[EncoderRecipe]) -> dict[str, float]:
@@ -168,6 +178,7 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
         gradient_accumulation_steps=fit.accumulate,
         save_total_limit=2,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{fit.metric}",
         greater_is_better=fit.metric != "loss",
         seed=recipe.seed,
@@ -191,6 +202,8 @@ def _precision(fit: Fit, cuda: bool) -> dict[str, bool]:
     if chosen == "auto":
         native = torch.cuda.is_bf16_supported() if cuda else _cpu_has_bf16()
         chosen = "bf16" if native else "fp32"
+    if chosen == "fp16" and not cuda:
+        raise RecipeError("fit.precision fp16 needs a GPU; set bf16, fp32 or auto")
     return {"bf16": chosen == "bf16", "fp16": chosen == "fp16"}
 
 

@@ -21,6 +21,7 @@ from ..labels import Task
 from .recipe import EncoderModel
 
 MINILM = "minilm"
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -71,6 +72,22 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
             if isinstance(module, nn.Dropout):
                 module.p = spec.dropout
     return encoder
+
+
+def require_positions(encoder: nn.Module, spec: EncoderModel) -> None:
+    """Check that the encoder has a position for every token that is read.
+
+    Raises:
+        RecipeError: it has fewer than ``max_length``.
+    """
+    config: Any = encoder.config
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return
+    # RoBERTa and its kin number positions from behind the padding index.
+    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    if spec.max_length > positions - offset:
+        raise RecipeError(f"model.max_length {spec.max_length}: {spec.name} reads at most {positions - offset} tokens")
 
 
 def load_tokenizer(spec: EncoderModel) -> Any:

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,7 +30,7 @@ class Data(Section):
     name: str
     """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (its train split)."""
     train: str = "train"
-    valid: str | float = 0.1
+    valid: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
     """A split, or the share of the train split to set aside (stratified)."""
     test: str | None = None
     """A split that is measured once, after everything has been decided on ``valid``."""
@@ -138,7 +138,7 @@ class Fit(Section):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup: float = Field(default=0.06, ge=0, lt=1)
     """Share of all steps."""
-    schedule: str = "linear"
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"] = "linear"
     max_grad_norm: float = Field(default=1.0, gt=0)
     accumulate: int = Field(default=1, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -6,16 +6,21 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, registry
-from ..bundle import Bundle, Calibration, Decision, Manifest, Provenance, commit, require_free, staging
+from ..bundle import STAGE, Bundle, Calibration, Decision, Manifest, Provenance, commit, require_free, staging
 from ..classifier import Classifier
 from ..data.dataset import Dataset
+from ..data.download import Progress
 from ..errors import DependencyMissing, OutputExists, RunMismatch
 from ..evaluation.evaluate import Evaluation, evaluate
+from ..files import write_text
 from ..labels import Task
 from ..runtime.calibration import fit_temperature, probabilities
 from ..runtime.decision import fit_thresholds
@@ -25,6 +30,7 @@ from .recipe import Decide, Recipe
 from .run import Fitted, Report, Rows, Run
 from .source import load_data
 
+_MARKER = "run.json"
 _LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch", "transformers", "peft", "onnx")
 
 
@@ -57,12 +63,15 @@ def train(
     target, report = Path(out), report or (lambda line: None)
     leader = int(os.environ.get("RANK", "0")) == 0
     require_free(target, overwrite=overwrite)
-    dataset = load_data(recipe)
+    dataset = load_data(recipe, _downloads(report))
     report(_describe(dataset))
-    work = _prepare(work_directory(target), recipe, dataset, overwrite, resume, leader)
+    work = work_directory(target)
+    if leader:
+        _prepare(work, recipe, dataset, overwrite=overwrite, resume=resume)
     trainer = registry.load("trainers", recipe.kind)()
     train_rows, valid_rows = _rows(dataset, "train"), _rows(dataset, "valid")
-    with staging(target, overwrite=overwrite) as stage:
+    # Helper processes never commit: what they write goes to the system's temporary directory.
+    with _tidy(work), staging(work if leader else Path(tempfile.gettempdir())) as stage:
         run = Run(
             recipe=recipe,
             labels=dataset.labels,
@@ -80,13 +89,21 @@ def train(
             raise DependencyMissing(f"training ({error.name})", "train") from None
         if fitted is None:
             return None
-        bundle = _finish(run, fitted, dataset, target)
+        bundle = _finish(run, fitted, dataset, target, overwrite)
     if not keep_run:
         shutil.rmtree(work, ignore_errors=True)
     return bundle
 
 
-def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path) -> Bundle:
+def _downloads(report: Report) -> Progress:
+    def progress(url: str, done: int, total: int | None) -> None:
+        if done == total:
+            report(f"downloaded {url}, {done / 1e6:.1f} MB")
+
+    return progress
+
+
+def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path, overwrite: bool) -> Bundle:
     recipe = run.recipe
     calibration = Calibration()
     if recipe.decide.calibration == "temperature":
@@ -122,7 +139,7 @@ def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path) -> Bu
     document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
     (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     (run.stage / "README.md").write_text(model_card(manifest, measured), "utf-8")
-    return commit(run.stage, target, manifest)
+    return commit(run.stage, target, manifest, overwrite=overwrite)
 
 
 def _fit_decision(decide: Decide, fitted: Fitted, run: Run[Any], calibration: Calibration) -> Decision:
@@ -148,28 +165,42 @@ def _describe(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _prepare(work: Path, recipe: Recipe, dataset: Dataset, overwrite: bool, resume: bool, leader: bool) -> Path:
-    """Make or reopen the work directory; the recipe and data it belongs to are written in it."""
-    described = recipe.model_dump_json() + dataset.fingerprint
-    identity = hashlib.sha256(described.encode()).hexdigest()
-    marker = work / "run.json"
-    if not leader:
-        return work
-    if marker.is_file() and not overwrite:
-        if not resume:
-            raise OutputExists(
-                f"an unfinished run is in {work}: pass --resume to go on, or --overwrite to start afresh"
-            )
+def _prepare(work: Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool, resume: bool) -> None:
+    """Make or reopen the work directory; what it belongs to is written in it.
+
+    Thresholds, export and test split do not matter to a checkpoint: they may change between attempts.
+    """
+    described = recipe.model_dump_json(exclude={"decide": True, "export": True, "data": {"test"}})
+    prints = [dataset[name].fingerprint for name in ("train", "valid")]
+    identity = hashlib.sha256("\x1f".join([described, *prints]).encode()).hexdigest()
+    marker = work / _MARKER
+    if work.exists() and not marker.is_file() and any(work.iterdir()):
+        raise OutputExists(f"{work} exists and holds no training run; move it away, checkpoints would go there")
+    if marker.is_file() and resume:
         if json.loads(marker.read_text("utf-8"))["identity"] != identity:
             raise RunMismatch(
                 f"the unfinished run in {work} has another recipe or other data; "
-                "resume it with its own recipe, or pass --overwrite to start afresh"
+                "resume it with its own recipe, or pass --overwrite without --resume to start afresh"
             )
-        return work
+        for stage in work.glob(f"{STAGE}*"):
+            shutil.rmtree(stage, ignore_errors=True)
+        return
+    if marker.is_file() and not overwrite:
+        raise OutputExists(f"an unfinished run is in {work}: pass --resume to go on, or --overwrite to start afresh")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    marker.write_text(json.dumps({"identity": identity, "recipe": recipe.model_dump(mode="json")}), "utf-8")
-    return work
+    write_text(marker, json.dumps({"identity": identity, "recipe": recipe.model_dump(mode="json")}))
+
+
+@contextmanager
+def _tidy(work: Path) -> Iterator[None]:
+    """A run that failed before its first checkpoint has nothing to go on with: leave nothing of it."""
+    try:
+        yield
+    except BaseException:
+        if not any((work / "checkpoints").glob("checkpoint-*")):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def _versions() -> dict[str, str]:

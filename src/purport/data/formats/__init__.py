@@ -6,6 +6,7 @@ entry-point group ``purport.formats``.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ... import registry
-from ...errors import FormatUnknown
+from ...errors import DataError, FormatUnknown
+
+DEFAULT_TEXT_COLUMN = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Layout:
         label_delimiter: stands between the labels of one utterance. JSONL and Parquet may hold lists.
     """
 
-    text_column: str = "text"
+    text_column: str = DEFAULT_TEXT_COLUMN
     label_column: str | None = "label"
     header: bool | None = None
     label_delimiter: str = "+"
@@ -77,10 +80,8 @@ def format_of(path: Path) -> Format:
     Raises:
         FormatUnknown: no registered format has that suffix.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
+    plain = Path(path.stem) if path.suffix.lower() == ".gz" else path
+    suffix = plain.suffix.lower()
     known = {}
     for name in registry.names("formats"):
         candidate: Format = registry.load("formats", name)
@@ -89,6 +90,20 @@ def format_of(path: Path) -> Format:
         known[name] = candidate.suffixes
     listing = ", ".join(suffix for group in known.values() for suffix in group)
     raise FormatUnknown(f"{path}: cannot tell the format from the name; end it in one of {listing} (or .gz)")
+
+
+def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+    """The rows of ``path`` by the format that its name says.
+
+    Raises:
+        FormatUnknown: no registered format has that suffix.
+        DataError: the file as a whole cannot be read: cut off, not what its name says, no permission.
+    """
+    rows = format_of(path).read(path, layout)
+    try:
+        yield from rows
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error or type(error).__name__}); make a good copy of it") from None
 
 
 def describe_columns(wanted: str, present: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import BadRow, Layout, Row, RowWriter, describe_columns
+from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter, describe_columns
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 # A row number, and its cells or why there are none.
@@ -20,7 +20,7 @@ _Cells = Iterator[tuple[int, list[str] | str]]
 class Delimited:
     """Rows of cells between ``delimiter``; ``quoting`` decides whether quotes mean anything.
 
-    Blank lines are passed over.
+    Blank lines are passed over where labels are read.
     """
 
     suffixes: tuple[str, ...]
@@ -49,14 +49,21 @@ class Delimited:
                 width = len(header)
             else:
                 text, label = 0, (None if layout.label_column is None else 1)
-                width = len(header) if label is None else 2
+                width = 1 if label is None else 2
+                if layout.header is None and (layout.text_column != DEFAULT_TEXT_COLUMN or len(header) > width):
+                    yield BadRow(number, f"{describe_columns(layout.text_column, header)}; or say that none are named")
+                    return
+                width = len(header) if label is None else width
                 yield self._row(number, header, text, label, width)
             for number, row in cells:
-                yield self._row(number, row, text, label, width)
+                if row != [""] or label is None:  # where only texts are read, a blank line keeps its place
+                    yield self._row(number, row, text, label, width)
 
     def _row(self, number: int, row: list[str] | str, text: int, label: int | None, width: int) -> Row | BadRow:
+        if row == [""] and label is None:
+            return BadRow(number, "has no text")
         if isinstance(row, str):
-            return BadRow(number, f"cannot be read: {row}")
+            return BadRow(number, row)
         if len(row) != width:
             return BadRow(number, f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}")
         if not is_utf8("".join(row)):
@@ -65,22 +72,20 @@ class Delimited:
 
     def _plain(self, stream: IO[str]) -> _Cells:
         for number, line in enumerate(stream, start=1):
-            if content := line.rstrip("\r\n"):
-                yield number, content.split(self.delimiter)
+            yield number, line.rstrip("\r\n").split(self.delimiter)
 
     def _quoted(self, stream: IO[str]) -> _Cells:
-        reader = csv.reader(stream, delimiter=self.delimiter)
+        reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
         while True:
             number = reader.line_num + 1
             try:
                 row = next(reader, None)
-            except csv.Error as error:  # a field over the module's limit of 128 KiB
-                yield number, str(error)
-                continue
+            except csv.Error as error:  # a stray quote, or a field over the module's limit of 128 KiB
+                yield number, f"cannot be read ({error}), nor can what follows; quote it as RFC 4180 says"
+                return
             if row is None:
                 return
-            if row:  # the csv module gives [] for a blank line
-                yield number, row
+            yield number, row or [""]  # the csv module gives [] for a blank line
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:

@@ -15,7 +15,7 @@ from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """One JSON object per line; blank lines are passed over."""
+    """One JSON object per line; blank lines are passed over where labels are read."""
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
 
@@ -25,13 +25,15 @@ class JsonLines:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     yield self._row(number, line, layout)
+                elif layout.label_column is None:  # where only texts are read, a blank line keeps its place
+                    yield BadRow(number, "has no text")
 
     def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
         if not is_utf8(line):
             return BadRow(number, NOT_UTF8)
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return BadRow(number, f"is not JSON ({error})")
         if not isinstance(values, dict):
             return BadRow(number, "is not a JSON object")

@@ -32,6 +32,8 @@ class Parquet:
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
         pyarrow = _pyarrow()
+        if path.suffix.lower() == ".gz":
+            raise DataError(f"{path}: Parquet is compressed inside; gunzip it first")
         try:
             file = pyarrow.parquet.ParquetFile(path)
         except pyarrow.ArrowInvalid as error:
