@@ -27,6 +27,7 @@ from purport import Classifier, load_dataset
 from purport.data.dataset import Reading
 
 ROUNDS = 5
+SHORT_WORDS = 10
 
 
 def main() -> None:
@@ -35,7 +36,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/serving.json"))
     arguments = parser.parse_args()
     texts = list(load_dataset("sample", Reading(unlabelled="out_of_scope"))["test"].texts)
-    classifier = Classifier.open(arguments.bundle)
+    short = [text for text in texts if len(text.split()) <= SHORT_WORDS]
+    classifier = Classifier.open(arguments.bundle, threads=1)
     server, port = start(arguments.bundle)
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -49,28 +51,34 @@ def main() -> None:
         def direct(text: str) -> None:
             classifier.predict([text])
 
-        timings: dict[str, list[float]] = {"http": [], "direct": []}
-        for call in (over_http, direct):
+        timings: dict[str, list[float]] = {"short_http": [], "short_direct": [], "http": [], "direct": []}
+        calls = {"http": over_http, "direct": direct}
+        for call in calls.values():
             timed(call, texts)  # warm up
         for _ in range(ROUNDS):
-            timings["http"] += timed(over_http, texts)
-            timings["direct"] += timed(direct, texts)
+            for name, call in calls.items():
+                timings[name] += timed(call, texts)
+                timings[f"short_{name}"] += timed(call, short)
         memory = psutil.Process(server.pid).memory_info().rss
     finally:
         server.terminate()
         server.wait()
-    medians = {name: statistics.median(values) for name, values in timings.items()}
-    report = {
+    report: dict[str, object] = {
         "command": "python benchmarks/serving.py",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, the client on the same machine",
         "bundle": classifier.bundle.manifest.id,
-        "requests": len(timings["http"]),
-        "http_median_ms": round(1e3 * medians["http"], 3),
-        "http_p95_ms": round(1e3 * statistics.quantiles(timings["http"], n=20)[-1], 3),
-        "direct_median_ms": round(1e3 * medians["direct"], 3),
-        "http_over_direct": round(medians["http"] / medians["direct"], 3),
         "server_memory_mib": round(memory / 2**20, 1),
     }
+    for prefix, asked in (("short_", short), ("", texts)):
+        http_median, direct_median = (statistics.median(timings[f"{prefix}{name}"]) for name in ("http", "direct"))
+        report[f"{prefix}texts"] = {
+            "distinct": len(asked),
+            "mean_words": round(statistics.mean(len(text.split()) for text in asked), 1),
+            "http_median_ms": round(1e3 * http_median, 3),
+            "http_p95_ms": round(1e3 * statistics.quantiles(timings[f"{prefix}http"], n=20)[-1], 3),
+            "direct_median_ms": round(1e3 * direct_median, 3),
+            "http_over_direct": round(http_median / direct_median, 3),
+        }
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     print(json.dumps(report, indent=1))
 

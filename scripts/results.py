@@ -87,7 +87,7 @@ def markdown(report: dict[str, Any]) -> str:
         "# Results",
         "",
         "Written by `make results` (`scripts/results.py`); do not edit. Recipes are in `recipes/`, every number is",
-        "of the exported int8 bundle. Everything was chosen on a validation split carved from train; the 850 test",
+        "of the bundle as it is deployed. Everything was chosen on a validation split carved from train; the 850 test",
         "rows were measured once per run, none dropped. Two of them carry `day_name`, which is never in train.",
         "",
         f"Machine: {report['machine']}. Versions: {', '.join(f'{k} {v}' for k, v in report['versions'].items())}.",

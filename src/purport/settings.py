@@ -29,7 +29,7 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     device: str = Field("cpu", description="cpu or cuda")
-    threads: int | None = Field(None, ge=1, description="Threads of the model; one per core if not given")
+    threads: int = Field(1, ge=1, description="Threads of the model; more helps long texts on idle cores only")
     max_body_bytes: int = Field(65_536, ge=1, description="A larger body is answered with 413")
     queue_limit: int = Field(256, ge=1, description="Requests that may wait; one more is answered with 503")
     deadline_ms: int = Field(5_000, ge=1, description="A request that waits longer is answered with 504")

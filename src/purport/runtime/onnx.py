@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,15 @@ def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[NDA
         start = end
 
 
+def _saturates() -> bool:
+    """Whether uint8 x int8 products overflow on this processor: x86 without VNNI. Exact kernels are slower."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
+    return platform.machine() == "x86_64" and "avx512_vnni" not in flags and "avx_vnni" not in flags
+
+
 def _session(file: Path, device: str, threads: int | None) -> Any:
     import onnxruntime as ort
 
@@ -100,8 +110,8 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     options.log_severity_level = 3
     # Spinning pools slow down everything beside them (measured: docs/decisions/0004).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Where the processor lacks VNNI, uint8 x int8 products would saturate: this takes exact kernels there.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if _saturates():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         session = ort.InferenceSession(str(file), options, providers=[provider])
     except Exception as error:  # the library raises its own pybind exceptions
