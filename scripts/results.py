@@ -111,7 +111,7 @@ def markdown(report: dict[str, Any]) -> str:
             lines.append(row)
         seconds = ", ".join(f"{each['seconds']:.0f} s" for each in runs)
         size = f"{first['bytes'] / 1e6:.1f} MB"
-        lines += ["", f"Training took {seconds} of wall time; the bundle has {size} (seed 0: `{first['bundle']}`)."]
+        lines += ["", f"Wall time of training: {seconds}. The bundle has {size} (seed 0: `{first['bundle']}`)."]
         if "agreement_with_torch" in first["gates"]:
             gates = ", ".join(f"{each['gates']['agreement_with_torch']:.4f}" for each in runs)
             change = max(each["gates"]["batch_change"] for each in runs)
