@@ -142,6 +142,23 @@ def test_the_agreement_gate_fails_an_export_that_decides_otherwise(encoder_bundl
     with pytest.raises(GateFailed, match=r"99\.00% of 200"):
         check_agreement(bad, Task.MULTILABEL, manifest.calibration, decision, lines.append)
     assert "99.00%" in lines[-1]
+    one = Fitted(
+        scorer=None,  # type: ignore[arg-type]
+        model={},
+        valid_logits=np.concatenate([flipped[1:2], logits[1:100]]),
+        reference_logits=np.concatenate([logits[1:2], logits[1:100]]),
+    )
+    assert check_agreement(one, Task.MULTILABEL, manifest.calibration, decision, lines.append) == {
+        "agreement_with_torch": 0.99
+    }, "one row of a hundred is more than half a percent, and no more than one row"
+
+
+def test_a_model_that_has_learnt_nothing_says_so(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+    lines: list[str] = []
+    fit = {"epochs": 0.2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    decide = {"thresholds": "fixed", "threshold": 0.99}
+    trained(changed(tiny_recipe, fit=fit, decide=decide, export=FP32), tmp_path / "bundle", report=lines.append)
+    assert any("has learnt nothing" in line for line in lines)
 
 
 def test_a_model_that_depends_on_batch_mates_fails_its_gate(

@@ -24,7 +24,9 @@ _BATCH = 32
 def check_agreement(
     fitted: Fitted, task: Task, calibration: Calibration, decision: Decision, report: Report
 ) -> dict[str, float]:
-    """The deployed form decides as the trained model does on at least 99.5 % of validation rows.
+    """The deployed form decides as the trained model does on at least 99.5 % of validation rows, or all but one.
+
+    One row of a small split is more than 0.5 %, and says nothing by itself.
 
     Raises:
         GateFailed: it does not.
@@ -38,7 +40,7 @@ def check_agreement(
     report(
         f"gate: same decisions as torch on {agreement:.2%} of {len(decided)} validation rows (≥ {LEAST_AGREEMENT:.1%})"
     )
-    if agreement < LEAST_AGREEMENT:
+    if agreement < LEAST_AGREEMENT and (decided != reference).any(axis=1).sum() > 1:
         raise GateFailed(
             f"the exported model decides as the trained one on {agreement:.2%} of {len(decided)} validation rows, "
             f"{LEAST_AGREEMENT:.1%} are required; set export.quantize=none"

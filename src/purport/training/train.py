@@ -23,7 +23,7 @@ from ..evaluation.evaluate import Evaluation, evaluate
 from ..files import write_text
 from ..labels import Task
 from ..runtime.calibration import fit_temperature, probabilities
-from ..runtime.decision import fit_thresholds
+from ..runtime.decision import decide, fit_thresholds
 from .card import model_card
 from .gates import check_agreement, check_independence
 from .recipe import Decide, Recipe
@@ -109,6 +109,12 @@ def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path, overw
     if recipe.decide.calibration == "temperature":
         calibration = fit_temperature(fitted.valid_logits, run.valid.gold, recipe.task)
     decision = _fit_decision(recipe.decide, fitted, run, calibration)
+    decided = decide(probabilities(fitted.valid_logits, recipe.task, calibration), recipe.task, decision)
+    if not decided.any():
+        run.report(
+            "warning: the model decides no label on any validation row, it has learnt nothing; "
+            "lower the learning rate or train longer"
+        )
     gates: dict[str, float] = {}
     if fitted.reference_logits is not None:
         gates |= check_agreement(fitted, recipe.task, calibration, decision, run.report)
