@@ -81,7 +81,7 @@ def public_data() -> Path:
     """Where the public datasets lie; tests that need them say so when they are not here."""
     directory = os.environ.get("PURPORT_DATA_DIR")
     if not directory or not Path(directory, "atis").is_dir():
-        pytest.skip("the public datasets are not here: set PURPORT_DATA_DIR (see README, Data)")
+        pytest.skip("the public datasets are not here: set PURPORT_DATA_DIR (README, Your own data)")
     return Path(directory)
 
 
