@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -49,6 +49,7 @@ def test_a_threshold_moves_only_for_a_clear_gain() -> None:
     assert fit_thresholds(np.full((5, 1), 0.4, np.float32), np.ones((5, 1), bool), min_gain=1) == (0.5,)
 
 
+@example([(0.0, False), (2.759909439533344e-20, True)], 1)
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=30), st.integers(1, 3))
 def test_a_fitted_threshold_never_makes_more_errors(pairs: list[tuple[float, bool]], min_gain: int) -> None:
     proba = np.array([[p] for p, _ in pairs], dtype=np.float32)

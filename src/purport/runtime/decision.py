@@ -43,6 +43,8 @@ def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float
     now = int(((probability >= DEFAULT_THRESHOLD) != gold).sum())
     if not len(errors) or now - errors.min() < min_gain:
         return DEFAULT_THRESHOLD
-    cuts = ((distinct[1:] + distinct[:-1]) / 2)[errors == errors.min()]
-    # Rounded for the manifest, but never to 0, which every text would reach.
-    return max(round(float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()]), 6), 1e-6)
+    low, high = distinct[:-1], distinct[1:]
+    middle = (low + high) / 2
+    # Between two neighbouring float32 there is no third: then the upper one is the cut.
+    cuts = np.where(middle > low, middle, high)[errors == errors.min()]
+    return float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()])
