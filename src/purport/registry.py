@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import PurportError, did_you_mean
 
-GROUPS = ("formats", "scorers", "trainers")
+GROUPS = ("checks", "formats", "scorers", "trainers")
 
 
 @cache

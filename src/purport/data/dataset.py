@@ -28,10 +28,11 @@ _MOST_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance with its gold labels, in alphabetical order."""
+    """An utterance with its gold labels, in alphabetical order; ``row`` is its number in its file, from 1."""
 
     text: str
     labels: tuple[str, ...]
+    row: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,14 @@ class Reading:
             whatever the order of its parts.
         unlabelled: rows without a label: ``error``, or ``out_of_scope`` (multilabel only), where they are
             examples of what no label covers.
+        on_bad_row: takes (split, bad row) and reading goes on; without it bad rows are an error.
     """
 
     task: Task = Task.MULTILABEL
     layout: Layout = field(default_factory=Layout)
     joint: bool = False
     unlabelled: str = "error"
+    on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
 
     def example(self, row: Row) -> Example | BadRow:
         """The example that ``row`` holds, or what is wrong with it."""
@@ -63,7 +66,7 @@ class Reading:
         labels = self._labels(row.label)
         if isinstance(labels, str):
             return BadRow(row.number, labels)
-        return Example(row.text, labels)
+        return Example(row.text, labels, row.number)
 
     def _labels(self, value: Any) -> tuple[str, ...] | str:
         delimiter = self.layout.label_delimiter
@@ -171,7 +174,9 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
             example = row if isinstance(row, BadRow) else reading.example(row)
             if isinstance(example, Example) and allowed is not None:
                 example = _check_labels(row.number, example, allowed)
-            if isinstance(example, BadRow):
+            if isinstance(example, BadRow) and reading.on_bad_row is not None:
+                reading.on_bad_row(name, example)
+            elif isinstance(example, BadRow):
                 bad += 1
                 if len(problems) < _MOST_PROBLEMS:
                     problems.append((example.number, example.problem))

@@ -1,0 +1,52 @@
+"""Near-duplicates: clusters of texts that differ in a word or so (MinHash and LSH, Broder 1997)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+SIMILARITY = 0.75
+_PERMUTATIONS = 64
+_MOST_CANDIDATES = 20
+
+
+def near_duplicates(
+    words: Sequence[Sequence[str]], *, threshold: float = SIMILARITY, progress: Callable[[int], None] | None = None
+) -> list[list[int]]:
+    """Clusters of at least two positions whose texts are near-duplicates of the cluster's first.
+
+    Two texts are near-duplicates if the Jaccard similarity of their sets of words and word pairs is at
+    least ``threshold``. Equal texts fall together. Each text is compared with the first of earlier
+    clusters only, so that a template with a hundred thousand fillings costs no more than anything else.
+    """
+    from datasketch import MinHash, MinHashLSH
+
+    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
+    members: dict[tuple[str, ...], list[int]] = {}
+    for position, found in enumerate(words):
+        if found:
+            members.setdefault(tuple(found), []).append(position)
+    sketches = MinHash.generator(
+        ([shingle.encode() for shingle in _shingles(key)] for key in members), num_perm=_PERMUTATIONS
+    )
+    clusters: dict[int, list[int]] = {}
+    for (key, positions), sketch in zip(members.items(), sketches, strict=True):
+        if progress and len(clusters) % 1000 == 0:
+            progress(positions[0])
+        shingles, leader, best = _shingles(key), positions[0], 0.0
+        for other in sorted(index.query(sketch))[:_MOST_CANDIDATES]:
+            similarity = jaccard(shingles, _shingles(words[other]))
+            if similarity >= threshold and similarity > best:
+                leader, best = other, similarity
+        if leader == positions[0]:
+            index.insert(leader, sketch, check_duplication=False)
+        clusters.setdefault(leader, []).extend(positions)
+    return [sorted(found) for found in clusters.values() if len(found) > 1]
+
+
+def _shingles(words: Sequence[str]) -> set[str]:
+    return {*words, *(f"{left} {right}" for left, right in zip(words, words[1:], strict=False))}
+
+
+def jaccard(left: set[str], right: set[str]) -> float:
+    """Shared over all."""
+    return len(left & right) / len(left | right)

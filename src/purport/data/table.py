@@ -1,0 +1,153 @@
+"""All rows of a dataset side by side, for looking at them as a whole: exploring and finding defects."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..labels import LabelSet
+from .catalog import load
+from .dataset import Dataset, Example, Reading
+from .download import Progress
+from .formats import BadRow
+
+_WORD = re.compile(r"\w+")
+_EVALUATION = re.compile(r"test|valid|dev|val\b|eval|holdout")
+
+Positions = NDArray[np.intp]
+
+
+def words(text: str) -> list[str]:
+    """The words of ``text``: runs of letters and digits, compatibility forms folded, lower-cased."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def normal_form(text: str) -> str:
+    """What is left of ``text`` when case, punctuation and white space do not count."""
+    return " ".join(words(text)) or text.strip()
+
+
+def is_evaluation(split: str) -> bool:
+    """Whether a split is one to measure on, by its name; every other split is training data."""
+    return "train" not in split and bool(_EVALUATION.search(split.lower()))
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Every row of every split, in order; positions index ``examples``.
+
+    ``bad_rows`` are rows that could not be used, per split. Training splits stand first.
+    """
+
+    name: str
+    fingerprint: str
+    split_names: tuple[str, ...]
+    examples: Sequence[Example]
+    split_of: Positions
+    bad_rows: dict[str, list[BadRow]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset, bad_rows: dict[str, list[BadRow]] | None = None) -> RowTable:
+        """Read every split of ``dataset`` once.
+
+        Raises:
+            DataError: no row is left, or a split cannot be read.
+        """
+        names = tuple(sorted(dataset.splits, key=lambda name: (is_evaluation(name), name != "train", name)))
+        examples: list[Example] = []
+        sizes = []
+        for name in names:
+            before = len(examples)
+            for number, example in enumerate(dataset[name], start=1):
+                examples.append(example if example.row else Example(example.text, example.labels, number))
+            sizes.append(len(examples) - before)
+        if not examples:
+            raise DataError(f"dataset {dataset.name} holds no row that can be used")
+        split_of = np.repeat(np.arange(len(names)), sizes)
+        return cls(dataset.name, dataset.fingerprint, names, examples, split_of, bad_rows or {})
+
+    @classmethod
+    def load(cls, ref: str, reading: Reading, progress: Progress | None = None) -> RowTable:
+        """The table of dataset ``ref``; rows that cannot be used are kept in ``bad_rows`` instead of failing."""
+        bad: dict[str, dict[int, BadRow]] = {}
+
+        def note(split: str, row: BadRow) -> None:
+            bad.setdefault(split, {})[row.number] = row
+
+        tolerant = Reading(reading.task, reading.layout, reading.joint, reading.unlabelled, note)
+        dataset = load(ref, tolerant, progress)
+        table = cls.of(dataset)
+        table.bad_rows.update({split: list(rows.values()) for split, rows in bad.items()})
+        return table
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The utterances."""
+        return [example.text for example in self.examples]
+
+    @cached_property
+    def gold(self) -> list[tuple[str, ...]]:
+        """The gold labels."""
+        return [example.labels for example in self.examples]
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The words of each text."""
+        return [words(text) for text in self.texts]
+
+    @cached_property
+    def forms(self) -> list[str]:
+        """The normal form of each text."""
+        return [" ".join(found) or text.strip() for found, text in zip(self.words, self.texts, strict=True)]
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """Every label of every split."""
+        return LabelSet(sorted({label for gold in self.gold for label in gold}))
+
+    @cached_property
+    def matrix(self) -> NDArray[np.bool_]:
+        """Gold labels as ``(n, n_labels) bool``."""
+        return self.labels.encode(self.gold)
+
+    @cached_property
+    def is_training(self) -> NDArray[np.bool_]:
+        """Which rows are of training splits: ``(n,) bool``."""
+        roles = np.array([not is_evaluation(name) for name in self.split_names])
+        training: NDArray[np.bool_] = roles[self.split_of]
+        return training
+
+    @cached_property
+    def exclusive(self) -> bool:
+        """Whether no row has more than one label."""
+        return all(len(gold) <= 1 for gold in self.gold)
+
+    def positions(self, split: str) -> Positions:
+        """The rows of one split."""
+        return np.flatnonzero(self.split_of == self.split_names.index(split))
+
+    def split(self, position: int) -> str:
+        """The name of the split of one row."""
+        return self.split_names[self.split_of[position]]
+
+    def groups(self, key: Callable[[int], object]) -> list[list[int]]:
+        """Positions with the same ``key``, groups in order of their first row; groups of one included."""
+        found: dict[object, list[int]] = {}
+        for position in range(len(self)):
+            found.setdefault(key(position), []).append(position)
+        return list(found.values())
+
+    @cached_property
+    def same_text(self) -> list[list[int]]:
+        """Groups of at least two rows with the same normal form."""
+        return [group for group in self.groups(self.forms.__getitem__) if len(group) > 1]

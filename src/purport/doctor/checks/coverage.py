@@ -1,0 +1,160 @@
+"""Labels that the training rows do not teach, or that rest on too little."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..examination import Examination
+from ..finding import Finding, Severity, Worth, count
+
+NAME = "coverage"
+FEW_ROWS = 10
+_RUN = 7  # words: a run this long in many rows is a sentence, not a way to begin one
+_SHARE = 0.25
+_LEAST = 8
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Unseen labels, labels that are never measured, rare labels, labels that rest on one sentence."""
+    yield from _unseen(examination)
+    yield from _unmeasured(examination)
+    yield from _rare(examination)
+    yield from _one_source(examination)
+
+
+def _unseen(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    taught = table.matrix[table.is_training].any(axis=0)
+    for split in table.split_names:
+        positions = table.positions(split)
+        for column in np.flatnonzero(table.matrix[positions].any(axis=0) & ~taught):
+            rows = positions[table.matrix[positions, column]]
+            share = len(rows) / len(positions)
+            label = table.labels.names[column]
+            yield Finding(
+                check=NAME,
+                severity=Severity.ERROR,
+                title=f'Never in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
+                why=f"No model trained on this data can decide it: exact match on {split} cannot pass {1 - share:.2%}.",
+                remedy="Add training rows for it, or take it out of scope.",
+                n_rows=len(rows),
+                rows=examination.rows(rows.tolist()),
+                labels=(label,),
+                worth=Worth(kind="limit", value=share, how=f"rows of {split} with this label"),
+            )
+
+
+def _unmeasured(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    if table.is_training.all():
+        return
+    missing = np.flatnonzero(
+        table.matrix[table.is_training].any(axis=0) & ~table.matrix[~table.is_training].any(axis=0)
+    )
+    if len(missing):
+        names = tuple(table.labels.names[column] for column in missing)
+        yield Finding(
+            check=NAME,
+            severity=Severity.INFO,
+            title=f"Never measured: {', '.join(names[:8])}{'…' if len(names) > 8 else ''}",
+            why="No split to measure on has a row of them; nobody knows how well they work.",
+            remedy="Add rows of them to the test split.",
+            n_rows=0,
+            labels=names,
+        )
+
+
+def _rare(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    counts = table.matrix[examination.training].sum(axis=0)
+    rare = np.flatnonzero((counts > 0) & (counts < FEW_ROWS))
+    if not len(rare):
+        return
+    names = [table.labels.names[column] for column in rare[np.argsort(counts[rare])]]
+    rows = examination.training[table.matrix[np.ix_(examination.training, rare)].any(axis=1)]
+    listed = ", ".join(f"{name} ({counts[table.labels.index(name)]})" for name in names[:8])
+    yield Finding(
+        check=NAME,
+        severity=Severity.WARNING,
+        title=f"Fewer than {FEW_ROWS} training rows: {listed}{'…' if len(names) > 8 else ''}",
+        why="What they have in common is learnt from a handful of wordings.",
+        remedy="Collect more rows of them, or merge them with the intent they belong to.",
+        n_rows=len(rows),
+        rows=examination.rows(rows.tolist()),
+        labels=tuple(names),
+        worth=examination.excess_error(rows.tolist()),
+    )
+
+
+def _one_source(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    for split in table.split_names:
+        runs: dict[int, Counter[str]] = {}
+        distinct: dict[int, int] = Counter()
+        seen: set[str] = set()
+        positions = table.positions(split).tolist()
+        for position in positions:
+            if table.forms[position] in seen:
+                continue
+            seen.add(table.forms[position])
+            found = set(_runs(table.words[position]))
+            for column in np.flatnonzero(table.matrix[position]):
+                distinct[column] += 1
+                runs.setdefault(column, Counter()).update(found)
+        for column, counter in runs.items():
+            run, most = max(counter.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+            if most < _LEAST or most < _SHARE * distinct[column]:
+                continue
+            label = table.labels.names[column]
+            rows = [
+                position for position in positions
+                if table.matrix[position, column] and f" {run} " in f" {' '.join(table.words[position])} "
+            ]  # fmt: skip
+            phrase = _longest_shared([table.words[position] for position in rows], run)
+            share = most / distinct[column]
+            yield Finding(
+                check=NAME,
+                severity=Severity.WARNING,
+                title=f'One source: {count(len(rows), "row")} of {split} with "{label}" share one wording',
+                why=f"{share:.0%} of the distinct rows of this label rest on one source: “{phrase}”. "
+                + (
+                    "The model learns that sentence, not the intent."
+                    if table.is_training[rows[0]]
+                    else "What is measured for this label is one sentence, many times over."
+                ),
+                remedy="Collect other wordings of the intent; keep a few of these.",
+                n_rows=len(rows),
+                rows=examination.rows(rows),
+                labels=(label,),
+                worth=examination.excess_error(rows),
+            )
+
+
+def _runs(words: list[str]) -> Iterator[str]:
+    for start in range(len(words) - _RUN + 1):
+        yield " ".join(words[start : start + _RUN])
+
+
+def _longest_shared(rows: list[list[str]], run: str) -> str:
+    """``run`` made longer word by word, as long as four of five rows still hold it."""
+    texts = [f" {' '.join(row)} " for row in rows]
+    need = 0.8 * len(texts)
+    grown = run.split()
+    for after in (True, False):
+        while True:
+            nearby: Counter[str] = Counter()
+            inner = f" {' '.join(grown)} "
+            for text in texts:
+                at = text.find(inner)
+                if at >= 0:
+                    rest = text[at + len(inner) :].split() if after else text[:at].split()
+                    if rest:
+                        nearby[rest[0] if after else rest[-1]] += 1
+            word, most = max(nearby.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+            if most < need or not word:
+                break
+            grown = [*grown, word] if after else [word, *grown]
+    return " ".join(grown)

@@ -1,0 +1,188 @@
+"""Suspected label errors by confident learning, likely missing labels, and intents that are hard to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from cleanlab.filter import find_label_issues
+
+from ...data.table import Positions
+from ...evaluation import quick
+from ...runtime import BoolArray, FloatArray
+from ..examination import Examination
+from ..finding import Finding, Fix, Severity, Worth, count
+
+NAME = "labels"
+_LEAST_ROWS = 20  # of a pool: fewer say nothing about its labels
+_LEAST_CLASS = 5
+_KNOWN = 0.6  # F1 of the model on a label from which its doubts about it count
+_SURE = 0.8  # probability of another label from which the plan proposes it
+_OVERLAP = 0.15
+_LEAST_CONFUSED = 5
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Confident learning (Northcutt et al. 2021) on probabilities of a model that did not see the row."""
+    pools = ((examination.training, "training"), (examination.evaluation, "evaluation"))
+    for positions, role in pools:
+        labelled = positions[examination.table.matrix[positions].any(axis=1)]
+        if len(labelled) < _LEAST_ROWS:
+            continue
+        proba, gold = examination.probabilities[labelled], examination.gold(labelled)
+        known = _known(proba, gold, exclusive=examination.table.exclusive)
+        wrong, missing = (_exclusive if examination.table.exclusive else _multilabel)(proba, gold, known)
+        yield from _suspects(examination, labelled, gold, proba, known, wrong, missing, role)
+    yield from _overlaps(examination)
+
+
+def _known(proba: FloatArray, gold: BoolArray, *, exclusive: bool) -> BoolArray:
+    """Labels that the model knows well enough for its doubts to mean something: ``(n_labels,) bool``."""
+    decided = quick.decide(proba, exclusive=exclusive)
+    f1 = 2 * (decided & gold).sum(axis=0) / np.maximum(decided.sum(axis=0) + gold.sum(axis=0), 1)
+    known: BoolArray = f1 >= _KNOWN
+    return known
+
+
+def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """``(wrong, missing)``, both ``(n, n_labels) bool``: labels to take away and to give instead.
+
+    Rows are ranked by the probability of their own label; as many are taken as the confident joint counts.
+    """
+    wrong, missing = np.zeros_like(gold), np.zeros_like(gold)
+    present = np.flatnonzero(gold.any(axis=0))
+    if len(present) < 2:
+        return wrong, missing
+    given = gold[:, present].argmax(axis=1)
+    inside = proba[:, present].astype(np.float64) + 1e-9
+    inside /= inside.sum(axis=1, keepdims=True)
+    issues = find_label_issues(given, inside, filter_by="low_self_confidence", n_jobs=1)
+    best = inside.argmax(axis=1)
+    issues &= (best != given) & known[present[given]]
+    wrong[issues, present[given[issues]]] = True
+    missing[issues, present[best[issues]]] = True
+    return wrong, missing
+
+
+def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """The same, each label against the rest."""
+    wrong, missing = np.zeros_like(gold), np.zeros_like(gold)
+    counts = gold.sum(axis=0)
+    usable = np.flatnonzero((counts >= _LEAST_CLASS) & (counts < len(gold)) & known)
+    for column in usable:
+        positive = np.clip(proba[:, column].astype(np.float64), 1e-6, 1 - 1e-6)
+        binary = np.column_stack([1 - positive, positive])
+        given = gold[:, column].astype(np.int64)
+        issue = find_label_issues(given, binary, filter_by="low_self_confidence", n_jobs=1)
+        issue &= (positive >= 0.5) != gold[:, column]
+        wrong[:, column] = issue & gold[:, column]
+        missing[:, column] = issue & ~gold[:, column]
+    return wrong, missing
+
+
+def _suspects(
+    examination: Examination,
+    positions: Positions,
+    gold: BoolArray,
+    proba: FloatArray,
+    known: BoolArray,
+    wrong: BoolArray,
+    missing: BoolArray,
+    role: str,
+) -> Iterator[Finding]:
+    names = examination.table.labels.names
+    unknown = int((gold.any(axis=0) & ~known).sum())
+    unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
+    unjudged *= unknown > 0
+    only_missing = missing.any(axis=1) & ~wrong.any(axis=1)
+    for chosen, is_missing in ((wrong.any(axis=1), False), (only_missing, True)):
+        if not chosen.any():
+            continue
+        doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
+        order = np.flatnonzero(chosen)[np.argsort(-doubt[chosen], kind="stable")]
+        fixes: list[Fix] = []
+        notes = []
+        for row in order:
+            new = (gold[row] & ~wrong[row]) | missing[row]
+            suggested = [names[column] for column in np.flatnonzero(new)]
+            least = min((float(proba[row, column]) for column in np.flatnonzero(missing[row])), default=0.0)
+            said = "+".join(suggested) or "another label"
+            notes.append(f"rather {said}" + (f" ({least:.2f})" if least else ""))
+            if suggested:
+                why = f"suspected label error: {notes[-1]}"
+                sure = least >= _SURE and not is_missing
+                fixes.append(
+                    examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested)
+                )
+        share = len(order) / len(positions)
+        rows = positions[order]
+        yield Finding(
+            check=NAME,
+            severity=Severity.WARNING if share >= 0.005 else Severity.INFO,
+            title=f"{'Likely missing second label' if is_missing else 'Suspected label error'}: "
+            f"{count(len(rows), f'{role} row')}",
+            why=f"{share:.2%} of them, by confident learning: a model that did not see these rows disagrees with "
+            f"their label more than its own mistakes explain.{unjudged}",
+            remedy="Review them in this order; the likeliest errors come first.",
+            n_rows=len(rows),
+            rows=examination.rows(rows.tolist(), notes),
+            labels=tuple(names[column] for column in np.flatnonzero((wrong | missing)[order].any(axis=0))),
+            worth=_gain(examination, positions, gold, wrong, missing, chosen, role),
+            fixes=tuple(fixes),
+        )
+
+
+def _gain(
+    examination: Examination,
+    positions: Positions,
+    gold: BoolArray,
+    wrong: BoolArray,
+    missing: BoolArray,
+    chosen: BoolArray,
+    role: str,
+) -> Worth:
+    if role == "evaluation":
+        share = float(chosen.sum() / len(positions))
+        return Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
+    corrected = examination.gold(examination.training).copy()
+    trusted = np.ones(len(corrected), dtype=np.bool_)
+    at = np.searchsorted(examination.training, positions[chosen])
+    corrected[at] = (gold[chosen] & ~wrong[chosen]) | missing[chosen]
+    trusted[at] = False
+    before = examination.right[examination.training][trusted].mean()
+    after = examination.cross_validate(corrected).exact(examination.gold(examination.training))[trusted].mean()
+    how = "cross-validated exact match on the other rows, with these relabelled as suggested"
+    return Worth(kind="gain", value=float(after - before), how=how)
+
+
+def _overlaps(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    positions = np.concatenate([examination.training, examination.evaluation])
+    gold = table.matrix[positions]
+    decided = quick.decide(examination.probabilities[positions], exclusive=table.exclusive)
+    missed, added = (gold & ~decided).astype(np.float32), (decided & ~gold).astype(np.float32)
+    confused = missed.T @ added  # [a, b]: rows of a that were taken for b
+    both = confused + confused.T
+    counts = gold.sum(axis=0)
+    taught = table.matrix[examination.training].sum(axis=0) >= _LEAST_CLASS
+    both[~taught] = both[:, ~taught] = 0
+    for first, second in zip(*np.nonzero(np.triu(both, 1) >= _LEAST_CONFUSED), strict=True):
+        smaller = min(counts[first], counts[second])
+        total = int(both[first, second])
+        if not smaller or total < _OVERLAP * smaller:
+            continue
+        a, b = table.labels.names[first], table.labels.names[second]
+        pair = ((missed[:, first] * added[:, second]) + (missed[:, second] * added[:, first])) > 0
+        rows = positions[np.flatnonzero(pair)]
+        yield Finding(
+            check=NAME,
+            severity=Severity.WARNING,
+            title=f'Overlapping intents "{a}" and "{b}": {count(total, "row")} taken for the other',
+            why=f'"{a}" has {counts[first]:,} rows, "{b}" {counts[second]:,}; a linear model on words mixes them up '
+            f"{confused[first, second]:.0f} and {confused[second, first]:.0f} times.",
+            remedy="Write down what tells them apart and relabel by it, or merge them.",
+            n_rows=len(rows),
+            rows=examination.rows(rows.tolist()),
+            labels=(a, b),
+            worth=Worth(kind="limit", value=len(rows) / len(positions), how="rows that were taken for the other"),
+        )

@@ -1,0 +1,174 @@
+"""The same text twice: across splits (leakage), inside one, and with labels that contradict each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..examination import Examination
+from ..finding import Finding, Fix, Severity, Worth, count
+
+NAME = "repeats"
+_GRAVE = 0.01  # share of training rows in contradiction from which it is an error
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Leaks, duplicates, conflicts; exact and near."""
+    yield from _leaks(examination)
+    yield from _duplicates(examination)
+    yield from _conflicts(examination, examination.table.same_text, near=False)
+    yield from _conflicts(examination, examination.near, near=True)
+
+
+def _leaks(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    for split in table.split_names:
+        measured = set(table.positions(split).tolist())
+        if not measured or table.is_training[min(measured)]:
+            continue
+        sources = set(range(min(measured)))  # splits stand in order: training first, then evaluation by name
+        for near, groups in ((False, table.same_text), (True, examination.near)):
+            leaked, notes, fixes = [], [], []
+            for group in groups:
+                origin = [position for position in group if position in sources]
+                here = [position for position in group if position in measured]
+                if near:
+                    known = {table.forms[position] for position in origin}
+                    here = [position for position in here if table.forms[position] not in known]
+                if not origin or not here:
+                    continue
+                leaked += here
+                same = {table.texts[position] for position in origin}
+                for position in here:
+                    likeness = "" if table.texts[position] in same else ", but for case or punctuation"
+                    notes.append(_places(examination, origin) + (": " + table.texts[origin[0]] if near else likeness))
+                why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
+                fixes += [
+                    examination.fix(position, "drop", NAME, why, apply=not near)
+                    for position in origin
+                    if table.is_training[position]
+                ]
+            if leaked:
+                yield _leak(examination, split, leaked, notes, fixes, near=near)
+
+
+def _leak(
+    examination: Examination, split: str, leaked: list[int], notes: list[str], fixes: list[Fix], *, near: bool
+) -> Finding:
+    table = examination.table
+    order = np.argsort(leaked, kind="stable")
+    rows = [leaked[index] for index in order]
+    share = len(rows) / len(table.positions(split))
+    kind = "Near leak" if near else "Leak"
+    severity = Severity.ERROR if not near else (Severity.WARNING if share >= 0.01 else Severity.INFO)
+    exact = sum("but for" not in note for note in notes)
+    detail = "" if near else f" ({exact} letter for letter)"
+    return Finding(
+        check=NAME,
+        severity=severity,
+        title=f"{kind}: {count(len(rows), 'text')} of {split} also in another split{detail}",
+        why=f"They are {share:.2%} of {split}: what is measured there includes what was learnt by heart.",
+        remedy="Drop the training copies and train again; leave the rows that are measured."
+        if not near
+        else "Look at them: templates with other names are harmless, rewordings of one message are not.",
+        n_rows=len(rows),
+        rows=examination.rows(rows, [notes[index] for index in order]),
+        worth=_inflation(examination, split, rows),
+        fixes=tuple(fixes),
+    )
+
+
+def _inflation(examination: Examination, split: str, leaked: Sequence[int]) -> Worth:
+    positions = examination.table.positions(split)
+    clean = np.setdiff1d(positions, np.asarray(leaked))
+    right = examination.right
+    gain = float(right[positions].mean() - right[clean].mean()) if len(clean) else 0.0
+    return Worth(kind="inflation", value=max(0.0, gain), how=f"exact match on {split} with and without these rows")
+
+
+def _places(examination: Examination, positions: Sequence[int]) -> str:
+    table = examination.table
+    named = [f"{table.split(position)} {table.examples[position].row}" for position in positions[:3]]
+    return ", ".join(named) + (f" and {len(positions) - 3} more" if len(positions) > 3 else "")
+
+
+def _duplicates(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    for split in table.split_names:
+        inside = set(table.positions(split).tolist())
+        copies, notes = [], []
+        for group in table.same_text:
+            here = [position for position in group if position in inside]
+            firsts: dict[tuple[str, ...], int] = {}
+            for position in here:
+                original = firsts.setdefault(table.gold[position], position)
+                if original != position:
+                    copies.append(position)
+                    notes.append(f"as row {table.examples[original].row}")
+        if not copies:
+            continue
+        share = len(copies) / len(inside)
+        evaluation = not table.is_training[copies[0]]
+        yield Finding(
+            check=NAME,
+            severity=Severity.WARNING if share >= 0.01 else Severity.INFO,
+            title=f"Duplicates: {count(len(copies), 'row')} of {split}",
+            why=f"{share:.2%} of {split} "
+            + (
+                "are counted twice: intervals are narrower than they should be."
+                if evaluation
+                else "weigh double in training, and count on both sides of a split that is drawn at random."
+            ),
+            remedy="Keep one of each, unless the repetition shows how often people say it.",
+            n_rows=len(copies),
+            rows=examination.rows(copies, notes),
+            worth=None,
+            fixes=tuple(
+                examination.fix(position, "drop", NAME, f"repeats an earlier row ({note})", apply=False)
+                for position, note in zip(copies, notes, strict=True)
+            ),
+        )
+
+
+def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
+    table = examination.table
+    rows: list[int] = []
+    notes: list[str] = []
+    fixes: list[Fix] = []
+    minority = 0
+    for group in groups:
+        votes = Counter(table.gold[position] for position in group)
+        if len(votes) < 2 or (near and len({table.forms[position] for position in group}) < 2):
+            continue
+        (winner, most), (_, second) = votes.most_common(2)
+        minority += len(group) - most
+        clear = most >= 2 * second and most > 2 and not near
+        for position in group:
+            others = ", ".join("+".join(labels) or "none" for labels in votes if labels != table.gold[position])
+            rows.append(position)
+            notes.append(f"elsewhere: {others}")
+            if table.gold[position] != winner:
+                why = f"{most} of {len(group)} {'near-' if near else ''}duplicates say {'+'.join(winner) or 'none'}"
+                fixes.append(examination.fix(position, "relabel", NAME, why, apply=clear, labels=winner))
+    if not rows:
+        return
+    share = len(rows) / len(table)
+    grave = Severity.ERROR if share >= _GRAVE else Severity.WARNING
+    yield Finding(
+        check=NAME,
+        severity=Severity.WARNING if near else grave,
+        title=f"{'Near-conflict' if near else 'Conflict'}: {count(len(rows), 'row')} with "
+        f"{'nearly ' if near else ''}the same text and other labels",
+        why="No model can be right on both; which of them it learns is chance."
+        if not near
+        else "A word may make the difference, or the people who labelled them did not agree.",
+        remedy="Decide what the text means and label all of them so.",
+        n_rows=len(rows),
+        rows=examination.rows(rows, notes),
+        worth=Worth(kind="limit", value=minority / len(table), how="rows that contradict the majority of their text")
+        if not near
+        else examination.excess_error(rows),
+        fixes=tuple(fixes),
+    )

@@ -1,0 +1,130 @@
+"""Texts that are damaged, in another language, or longer than the model reads."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+import ftfy
+import numpy as np
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from ..examination import Examination
+from ..finding import Finding, Severity, count
+
+NAME = "texts"
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});")
+_PLAIN = re.compile(r"[\x20-\x7e]*")
+_LIKELY, _UNLIKELY = 0.5, 0.01  # probability of the other language, and of the main one
+_LEAST_WORDS = 5
+_SAMPLE, _MOST_TEXTS = 5_000, 30_000  # texts that tell the main language, and that are compared with it
+_GRAVE = 0.01
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Encoding junk, language outliers, overlong texts."""
+    yield from _junk(examination)
+    yield from _languages(examination)
+    yield from _overlong(examination)
+
+
+def mended(text: str) -> str:
+    """``text`` without encoding damage: mojibake undone, entities and control characters resolved."""
+    if _PLAIN.fullmatch(text) and "&" not in text:
+        return text
+    fixed = html.unescape(text) if _ENTITY.search(text) else text
+    fixed = ftfy.fix_encoding(fixed)
+    return "".join(letter for letter in fixed if not _is_junk(letter)).strip()
+
+
+def _is_junk(letter: str) -> bool:
+    # Cf holds zero-width marks, but joiners and direction marks are part of writing.
+    category = unicodedata.category(letter)
+    return category in ("Cc", "Co", "Cn", "Cs") and letter not in "\t\n\r" or letter in "\ufeff\ufffd\u200b\u00ad"
+
+
+def _junk(examination: Examination) -> Iterator[Finding]:
+    rows, notes, fixes = [], [], []
+    for position, text in enumerate(examination.table.texts):
+        clean = mended(text)
+        if clean == text.strip():
+            continue
+        rows.append(position)
+        lost = "\ufffd" in text
+        notes.append("letters are lost" if lost else "damaged in a conversion")
+        if clean:
+            why = "encoding junk"
+            fixes.append(examination.fix(position, "rewrite", NAME, why, apply=not lost, text=clean))
+    if rows:
+        yield Finding(
+            check=NAME,
+            severity=Severity.WARNING,
+            title=f"Encoding junk in {count(len(rows), 'text')}",
+            why="Bytes were read in the wrong encoding, or mark-up was left in: the model sees letters nobody typed.",
+            remedy="Rewrite them as proposed; better, read the source in its own encoding.",
+            n_rows=len(rows),
+            rows=examination.rows(rows, notes),
+            worth=examination.excess_error(rows),
+            fixes=tuple(fixes),
+        )
+
+
+def _languages(examination: Examination) -> Iterator[Finding]:
+    table = examination.table
+    long = np.array([p for p in range(len(table)) if len(table.words[p]) >= _LEAST_WORDS], dtype=np.intp)
+    if not len(long):
+        return
+    examination.note("identifying languages")
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    drawn = np.random.default_rng(examination.seed).choice(long, size=min(len(long), _SAMPLE), replace=False)
+    main, _ = Counter(identifier.classify(table.texts[position])[0] for position in drawn).most_common(1)[0]
+    if len(long) > _MOST_TEXTS:  # another language has other words: look at the texts with the rarest ones
+        in_rows = Counter(word for position in long for word in set(table.words[position]))
+        usual = [np.mean([in_rows[word] for word in table.words[position]]) for position in long]
+        long = np.sort(long[np.argsort(usual, kind="stable")[:_MOST_TEXTS]])
+    ranked = [identifier.rank(table.texts[position]) for position in long]
+    outliers = [
+        (int(position), languages[0][0])
+        for position, languages in zip(long, ranked, strict=True)
+        if languages[0][1] >= _LIKELY and dict(languages)[main] <= _UNLIKELY
+    ]
+    if not outliers:
+        return
+    rows = [position for position, _ in outliers]
+    top = ", ".join(f"{name} {count}" for name, count in Counter(name for _, name in outliers).most_common(4))
+    yield Finding(
+        check=NAME,
+        severity=Severity.INFO,
+        title=f'Another language than the rest ("{main}") in {count(len(rows), "text")}: {top}',
+        why="A model of one language answers others with confidence it has not earned. "
+        "Names and titles fool the identifier: look before you drop.",
+        remedy="Drop them, translate them, or train on enough of that language.",
+        n_rows=len(rows),
+        rows=examination.rows(rows, [language for _, language in outliers]),
+        worth=examination.excess_error(rows),
+        fixes=tuple(
+            examination.fix(position, "drop", NAME, f"language {language}", apply=False)
+            for position, language in outliers
+        ),
+    )
+
+
+def _overlong(examination: Examination) -> Iterator[Finding]:
+    measured = examination.token_lengths
+    rows = np.flatnonzero(measured.over)
+    if len(rows):
+        share = len(rows) / len(examination.table)
+        rows = rows[np.argsort(-measured.lengths[rows], kind="stable")]
+        yield Finding(
+            check=NAME,
+            severity=Severity.WARNING if share >= _GRAVE else Severity.INFO,
+            title=f"Over the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
+            why=f"{share:.2%} of all rows; what is said after the limit does not count ({measured.source}).",
+            remedy="Raise model.max_length, or cut what people do not say (signatures, quotes).",
+            n_rows=len(rows),
+            rows=examination.rows(rows.tolist(), [f"{measured.lengths[row]} {measured.unit}" for row in rows]),
+            worth=examination.excess_error(rows.tolist()),
+        )

@@ -1,0 +1,63 @@
+"""Rows that cannot be used, rows without a label, and label names that are nearly the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...data.table import normal_form
+from ..examination import Examination
+from ..finding import Finding, RowRef, Severity, Worth, count
+
+NAME = "unusable"
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Bad rows, unlabelled rows, twin label names."""
+    table = examination.table
+    for split, bad in table.bad_rows.items():
+        if not bad:
+            continue
+        yield Finding(
+            check=NAME,
+            severity=Severity.ERROR,
+            title=f"Unusable: {count(len(bad), 'row')} of {split}",
+            why="Training stops at them, for a row that is passed over in silence is a row lost.",
+            remedy="Correct or delete the rows in the file.",
+            n_rows=len(bad),
+            rows=tuple(RowRef(split=split, row=row.number, text="", labels=(), note=row.problem) for row in bad[:200]),
+        )
+    unlabelled = [position for position, gold in enumerate(table.gold) if not gold]
+    if unlabelled:
+        yield Finding(
+            check=NAME,
+            severity=Severity.INFO,
+            title=f"No label: {count(len(unlabelled), 'row')}",
+            why="They teach the model what is out of scope, if that is what they are; otherwise a label is missing.",
+            remedy='Label them, or train with unlabelled = "out_of_scope".',
+            n_rows=len(unlabelled),
+            rows=examination.rows(unlabelled),
+            worth=examination.excess_error(unlabelled),
+        )
+    by_form: dict[str, list[str]] = {}
+    for label in table.labels:
+        by_form.setdefault(normal_form(label.replace("_", " ").replace("-", " ")), []).append(label)
+    counts = table.matrix.sum(axis=0)
+    for names in by_form.values():
+        if len(names) < 2:
+            continue
+        columns = [table.labels.index(name) for name in names]
+        rows = np.flatnonzero(table.matrix[:, columns].any(axis=1))
+        minority = int(counts[columns].sum() - counts[columns].max())
+        yield Finding(
+            check=NAME,
+            severity=Severity.ERROR,
+            title=f"Label names that differ only in how they are written: {', '.join(names)}",
+            why="The model takes them for different intents and has to guess the spelling.",
+            remedy="Use one name.",
+            n_rows=len(rows),
+            rows=examination.rows(rows.tolist()),
+            labels=tuple(names),
+            worth=Worth(kind="limit", value=minority / len(table), how="rows with the rarer spelling"),
+        )

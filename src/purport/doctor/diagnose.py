@@ -1,0 +1,89 @@
+"""Running every check and putting the findings in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from .. import registry
+from ..classifier import Classifier
+from ..data.table import RowTable
+from .examination import Examination
+from .finding import Diagnosis, Finding, Fix
+
+
+def diagnose(
+    table: RowTable,
+    *,
+    classifier: Classifier | None = None,
+    seed: int = 0,
+    measure_plan: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Everything that is wrong with ``table``, the gravest and dearest first.
+
+    ``classifier`` judges the rows to measure on and gives the limit of length; without it a linear model
+    does. ``measure_plan`` trains once more, with the plan applied.
+    """
+    report = note or (lambda line: None)
+    examination = Examination(table, classifier, seed, report)
+    findings: list[Finding] = []
+    checks = registry.names("checks")
+    for name in checks:
+        report(f"checking {name}")
+        findings += registry.load("checks", name)(examination)
+    findings.sort(key=_order)
+    gain, untouched = _plan_gain(examination, proposed(findings)) if measure_plan else (None, None)
+    return Diagnosis(
+        dataset=table.name,
+        fingerprint=table.fingerprint,
+        rows={split: len(table.positions(split)) for split in table.split_names},
+        labels=len(table.labels),
+        task="one label a row" if table.exclusive else "several labels a row",
+        bundle=None if classifier is None else classifier.bundle.manifest.id,
+        seed=seed,
+        checks=checks,
+        exact_match=float(examination.right[examination.training].mean()) if len(examination.training) else None,
+        findings=tuple(findings),
+        plan_gain=gain,
+        plan_rows=untouched,
+    )
+
+
+def _order(finding: Finding) -> tuple[int, float, int]:
+    return (finding.severity.rank, -(finding.worth.value if finding.worth else 0.0), -finding.n_rows)
+
+
+def proposed(findings: Iterable[Finding]) -> list[Fix]:
+    """The fixes of all findings, one per row: what is proposed for application first, then the gravest."""
+    best: dict[tuple[str, int], Fix] = {}
+    for fix in sorted((fix for finding in findings for fix in finding.fixes), key=lambda fix: not fix.apply):
+        best.setdefault((fix.split, fix.row), fix)
+    return sorted(best.values(), key=lambda fix: (fix.split, fix.row))
+
+
+def _plan_gain(examination: Examination, plan: list[Fix]) -> tuple[float | None, int | None]:
+    """Change of cross-validated exact match on the training rows that the plan does not touch."""
+    table = examination.table
+    at = {
+        (table.split(position), table.examples[position].row): index
+        for index, position in enumerate(examination.training)
+    }
+    gold = examination.gold(examination.training)
+    learnt, kept = gold.copy(), np.ones(len(gold), dtype=np.bool_)
+    untouched = np.ones(len(gold), dtype=np.bool_)
+    for fix in plan:
+        index = at.get((fix.split, fix.row))
+        if index is None or not fix.apply:
+            continue
+        untouched[index] = False
+        if fix.action == "drop":
+            kept[index] = False
+        elif fix.action == "relabel":
+            learnt[index] = table.labels.encode([fix.new_labels])[0]
+    if untouched.all() or not untouched.any():
+        return None, None
+    before = examination.right[examination.training][untouched].mean()
+    after = examination.cross_validate(learnt, kept).exact(gold)[untouched].mean()
+    return float(after - before), int(untouched.sum())

@@ -1,0 +1,179 @@
+"""What the checks look at; whatever is dear is computed once, when the first check asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..classifier import Classifier
+from ..data.duplicates import near_duplicates
+from ..data.table import Positions, RowTable
+from ..evaluation import quick
+from ..evaluation.tokens import TokenLengths, token_lengths
+from ..runtime import BoolArray, FloatArray
+from .finding import Action, Fix, RowRef, Worth
+
+_MOST_ROWS = 200  # of a finding, that are listed
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A dataset, and a bundle for what only a model can tell.
+
+    ``note`` is told what is being computed.
+    """
+
+    table: RowTable
+    classifier: Classifier | None
+    seed: int
+    note: Callable[[str], None]
+
+    @cached_property
+    def training(self) -> Positions:
+        """Training rows. A row that stands in several training splits counts once."""
+        seen: set[tuple[str, tuple[str, ...]]] = set()
+        within: set[tuple[str, tuple[str, ...]]] = set()
+        kept, current = [], -1
+        for position in np.flatnonzero(self.table.is_training):
+            if self.table.split_of[position] != current:
+                current, within = int(self.table.split_of[position]), set(seen)
+            example = self.table.examples[position]
+            key = (example.text, example.labels)
+            if key not in within:
+                kept.append(position)
+            seen.add(key)
+        return np.array(kept, dtype=np.intp)
+
+    @cached_property
+    def evaluation(self) -> Positions:
+        """Rows of splits to measure on."""
+        return np.flatnonzero(~self.table.is_training)
+
+    @cached_property
+    def near(self) -> list[list[int]]:
+        """Clusters of near-duplicates over all splits."""
+        self.note("comparing texts")
+        return near_duplicates(self.table.words)
+
+    @cached_property
+    def features(self) -> Any:
+        """TF-IDF of every row."""
+        return quick.features(self.table.texts)
+
+    @cached_property
+    def folds(self) -> Positions:
+        """The fold of each training row; equal texts share one."""
+        table = self.table
+        count = min(quick.fold_count(len(self.training)), len(self.training))
+        keys = [table.forms[position] for position in self.training]
+        return quick.folds(keys, [table.gold[position] for position in self.training], count, self.seed)
+
+    @cached_property
+    def crossed(self) -> quick.CrossValidated:
+        """Out-of-fold probabilities of the training rows, in the order of ``training``."""
+        return self.cross_validate()
+
+    def cross_validate(
+        self, train_gold: BoolArray | None = None, train_mask: BoolArray | None = None
+    ) -> quick.CrossValidated:
+        """The linear model on the training rows, learning from other labels or fewer rows if given."""
+        return quick.cross_validate(
+            self.features[self.training],
+            self.gold(self.training),
+            self.folds,
+            exclusive=self.table.exclusive,
+            seed=self.seed,
+            note=self.note,
+            train_gold=train_gold,
+            train_mask=train_mask,
+        )
+
+    def gold(self, positions: Positions) -> BoolArray:
+        """Gold labels of rows ``(n, n_labels) bool``."""
+        return self.table.matrix[positions]
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """Of every row by a model that did not learn from it; of the bundle, where it did not see the row."""
+        proba = np.zeros(self.table.matrix.shape, dtype=np.float32)
+        proba[self.training] = self.crossed.probabilities
+        if not len(self.evaluation):
+            return proba
+        if self.classifier is not None:
+            self.note("asking the bundle")
+            texts = [self.table.texts[position] for position in self.evaluation]
+            answered = self.classifier.predict_proba(texts)
+            for column, label in enumerate(self.classifier.labels):
+                for part in [label] if label in self.table.labels else label.split("+"):
+                    if part in self.table.labels:
+                        proba[self.evaluation, self.table.labels.index(part)] += answered[:, column]
+            return proba
+        self.note("asking the linear model")
+        proba[self.evaluation] = quick.fit_predict(
+            self.features[self.training],
+            self.gold(self.training),
+            self.features[self.evaluation],
+            exclusive=self.table.exclusive,
+            seed=self.seed,
+        )
+        return proba
+
+    @cached_property
+    def right(self) -> BoolArray:
+        """Which rows the model that did not see them decides wholly right: ``(n,) bool``."""
+        decided = quick.decide(self.probabilities, exclusive=self.table.exclusive)
+        exact: BoolArray = (decided == self.table.matrix).all(axis=1)
+        return exact
+
+    @cached_property
+    def token_lengths(self) -> TokenLengths:
+        """Tokens of each text and the model's limit."""
+        return token_lengths(self.table.texts, None if self.classifier is None else self.classifier.bundle)
+
+    def excess_error(self, positions: Iterable[int]) -> Worth:
+        """How much of the error comes from these rows being worse than the others of their role."""
+        chosen = np.zeros(len(self.table), dtype=np.bool_)
+        chosen[list(positions)] = True
+        pool = np.zeros(len(self.table), dtype=np.bool_)
+        pool[self.training] = True
+        if not (chosen & pool).any():
+            pool = ~self.table.is_training
+        inside, others = chosen & pool, pool & ~chosen
+        if not inside.any() or not others.any():
+            return Worth(kind="gain", value=0.0, how="nothing to compare these rows with")
+        excess = float((~self.right[inside]).mean() - (~self.right[others]).mean())
+        value = max(0.0, excess) * float(inside.sum() / pool.sum())
+        return Worth(kind="gain", value=value, how="error rate of these rows above that of the others")
+
+    def row(self, position: int, note: str = "") -> RowRef:
+        """A row as findings show it."""
+        example = self.table.examples[position]
+        return RowRef(
+            split=self.table.split(position), row=example.row, text=example.text, labels=example.labels, note=note
+        )
+
+    def rows(self, positions: Iterable[int], notes: Sequence[str] | None = None) -> tuple[RowRef, ...]:
+        """The first of ``positions``, with a note each."""
+        chosen = list(positions)[:_MOST_ROWS]
+        return tuple(self.row(position, notes[at] if notes else "") for at, position in enumerate(chosen))
+
+    def fix(self, position: int, action: Action, check: str, why: str, *, apply: bool, labels: Iterable[str] = (),
+            text: str = "") -> Fix:  # fmt: skip
+        """A line of the plan for one row. Rows to measure on are never changed without a person's word."""
+        example = self.table.examples[position]
+        return Fix(
+            apply=apply and bool(self.table.is_training[position]),
+            action=action,
+            split=self.table.split(position),
+            row=example.row,
+            text=example.text,
+            labels=example.labels,
+            new_text=text,
+            new_labels=tuple(sorted(labels)),
+            check=check,
+            why=why,
+        )

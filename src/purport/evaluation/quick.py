@@ -1,0 +1,147 @@
+"""A linear model that takes seconds, to judge data with: word TF-IDF and logistic regression by SGD.
+
+It stands for any model of the data. What it cannot learn may still be learnt by a better one, so what is
+measured with it is always said to be so.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import parallel_config
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+
+from ..runtime import BoolArray, FloatArray
+
+_EPOCHS = 8
+_MOST_FEATURES = 100_000
+_LARGE = 50_000  # rows from which three folds have to do
+_LONG_WORD = 12  # characters a word: above, the script has no spaces and character n-grams stand for words
+
+Note = Callable[[str], None]
+
+
+def features(texts: Sequence[str]) -> Any:
+    """TF-IDF ``(n_texts, n_terms)`` of words and word pairs; of characters where words are not spaced."""
+    spaced = sum(map(len, texts)) < _LONG_WORD * sum(len(text.split()) for text in texts)
+    options: dict[str, Any] = (
+        {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"}
+        if spaced
+        else {"ngram_range": (1, 3), "analyzer": "char_wb"}
+    )
+    options |= {"min_df": 2 if len(texts) > 1000 else 1, "max_features": _MOST_FEATURES}
+    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options)
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError:  # no term is left
+        return TfidfVectorizer(analyzer="char", dtype=np.float32).fit_transform(texts)
+
+
+def fit_predict(train: Any, gold: BoolArray, other: Any, *, exclusive: bool, seed: int) -> FloatArray:
+    """Probabilities ``(n_other, n_labels) float32`` after training on ``gold (n_train, n_labels)``.
+
+    ``exclusive``: each row's probabilities sum to 1.
+    """
+    proba = np.zeros((other.shape[0], gold.shape[1]), dtype=np.float32)
+    counts = gold.sum(axis=0)
+    proba[:, counts == len(gold)] = 1.0
+    learnable = (counts > 0) & (counts < len(gold))
+    if learnable.any():
+        machine = SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=_EPOCHS, tol=None, random_state=seed)
+        one_vs_rest = OneVsRestClassifier(machine, n_jobs=-1)
+        columns = np.flatnonzero(learnable)
+        # Threads: SGD releases the lock, and the matrix need not be copied.
+        with warnings.catch_warnings(), parallel_config(backend="threading"):
+            warnings.simplefilter("ignore")
+            # Sparse and wide: scikit-learn counts columns in the type of the matrix, int8 overflows at 128 labels.
+            target = csr_matrix(gold[:, columns], dtype=np.int64) if len(columns) > 1 else gold[:, columns[0]]
+            found = one_vs_rest.fit(train, target).predict_proba(other)
+        proba[:, columns] = found if len(columns) > 1 else found[:, -1:]
+    if exclusive:
+        proba /= np.maximum(proba.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return proba
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Out-of-fold probabilities ``(n, n_labels)`` of rows that were trained on in the other folds."""
+
+    probabilities: FloatArray
+    exclusive: bool
+
+    @property
+    def decided(self) -> BoolArray:
+        """The likeliest label, or every label from 0.5 up: ``(n, n_labels) bool``."""
+        return decide(self.probabilities, exclusive=self.exclusive)
+
+    def exact(self, gold: BoolArray) -> BoolArray:
+        """Which rows are decided just as ``gold``: ``(n,) bool``."""
+        matches: BoolArray = (self.decided == gold).all(axis=1)
+        return matches
+
+
+def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
+    """The likeliest label of each row, or every label from 0.5 up."""
+    if not exclusive:
+        return probabilities >= 0.5
+    decided = np.zeros(probabilities.shape, dtype=np.bool_)
+    decided[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
+    return decided
+
+
+def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:
+    """The fold of each row: equal ``keys`` share one, label combinations are spread evenly."""
+    first: dict[str, int] = {}
+    for position, key in enumerate(keys):
+        first.setdefault(key, position)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(first))
+    positions = np.fromiter(first.values(), dtype=np.intp, count=len(first))[order]
+    codes: dict[tuple[str, ...], int] = {}
+    combination = np.array([codes.setdefault(gold[position], len(codes)) for position in positions])
+    ranked = positions[np.argsort(combination, kind="stable")]
+    fold_of = {keys[position]: rank % count for rank, position in enumerate(ranked)}
+    return np.array([fold_of[key] for key in keys], dtype=np.intp)
+
+
+def cross_validate(
+    matrix: Any,
+    gold: BoolArray,
+    fold_of: NDArray[np.intp],
+    *,
+    exclusive: bool,
+    seed: int,
+    note: Note | None = None,
+    train_gold: BoolArray | None = None,
+    train_mask: BoolArray | None = None,
+) -> CrossValidated:
+    """Predict each fold from the others.
+
+    ``train_gold`` and ``train_mask`` are what is learnt from instead of ``gold``: other labels, fewer rows.
+    """
+    learnt = gold if train_gold is None else train_gold
+    usable = np.ones(len(gold), dtype=np.bool_) if train_mask is None else train_mask
+    proba = np.zeros(gold.shape, dtype=np.float32)
+    count = int(fold_of.max()) + 1 if len(fold_of) else 0
+    for fold in range(count):
+        inside, outside = fold_of == fold, (fold_of != fold) & usable
+        if note:
+            note(f"cross-validating the linear model, fold {fold + 1} of {count}")
+        if outside.any():
+            proba[inside] = fit_predict(
+                matrix[outside], learnt[outside], matrix[inside], exclusive=exclusive, seed=seed
+            )
+    return CrossValidated(proba, exclusive)
+
+
+def fold_count(rows: int) -> int:
+    """Five folds, three of large data."""
+    return 3 if rows > _LARGE else 5

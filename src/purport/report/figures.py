@@ -1,0 +1,225 @@
+"""Figures, drawn by matplotlib without any global state; the SVG follows the reader's light or dark theme."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
+
+# Readable on white and on near-black alike.
+COLOURS = ("#3b7dd8", "#d97706", "#2a9d63", "#c2410c", "#8b5cf6", "#0e9aa7", "#8a8f98")
+_INK = "#010203"  # stands for the colour of text and axes until the theme is known
+_GRID = "#040506"
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "purport",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.6,
+    "grid.color": _GRID,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+}
+_THEME = (
+    "<style>:root{--ink:#1f2430;--grid:#e3e6ea}"
+    "@media (prefers-color-scheme: dark){:root{--ink:#dfe3ea;--grid:#3a404b}}"
+    "text{font-family:system-ui,'DejaVu Sans',sans-serif !important}</style>"
+)
+_WIDTH = 4.6  # inches: 440 CSS pixels, so that a page 400 pixels wide shows text at nearly its own size
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: its file name, a caption, what it shows in words, and how to draw it.
+
+    ``height`` and ``width`` are in inches at 96 pixels each.
+    """
+
+    name: str
+    title: str
+    alt: str
+    draw: Callable[[Axes], None]
+    height: float = 3.0
+    width: float = _WIDTH
+
+    def render(self) -> Rendered:
+        """Draw it once and give it out as SVG and PNG."""
+        with matplotlib.rc_context(_STYLE):
+            canvas = Canvas(figsize=(self.width, self.height), layout="constrained")
+            self.draw(canvas.add_subplot())
+            svg = io.StringIO()
+            canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+        with matplotlib.rc_context({**_STYLE, "savefig.facecolor": "white"}):
+            png = io.BytesIO()
+            canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        return Rendered(_themed(svg.getvalue()), png.getvalue())
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The bytes of a figure."""
+
+    svg: str
+    png: bytes
+
+
+def _themed(svg: str) -> str:
+    start = svg.index("<svg")
+    head = svg.index(">", start) + 1
+    body = svg[head:].replace(_INK, "var(--ink)").replace(_GRID, "var(--grid)")
+    return svg[start:head] + _THEME + body
+
+
+def bars(
+    names: Sequence[str],
+    series: dict[str, Sequence[float]],
+    *,
+    xlabel: str,
+    log: bool = False,
+    errors: Sequence[tuple[float, float]] | None = None,
+) -> Callable[[Axes], None]:
+    """Horizontal bars, first name on top; ``errors`` are (low, high) ends of whiskers of a single series."""
+
+    def draw(axes: Axes) -> None:
+        thickness = 0.8 / len(series)
+        base = np.arange(len(names))
+        for index, (name, values) in enumerate(series.items()):
+            at = base + (index - (len(series) - 1) / 2) * thickness
+            axes.barh(at, values, height=thickness, color=COLOURS[index % len(COLOURS)], label=name)
+            if errors is not None:
+                centre = np.asarray(values, dtype=float)
+                low, high = (np.array(end, dtype=float) for end in zip(*errors, strict=True))
+                spread = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
+                axes.errorbar(centre, at, xerr=spread, fmt="none", ecolor=_INK, elinewidth=0.8)
+        axes.set_yticks(base, [shorten(name) for name in names], fontsize=7.5)
+        axes.invert_yaxis()
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlabel(xlabel)
+        axes.grid(axis="y", visible=False)
+        if log:
+            axes.set_xscale("log")
+        if len(series) > 1:
+            axes.legend()
+
+    return draw
+
+
+def bars_height(count: int, series: int = 1) -> float:
+    """Inches that ``count`` horizontal bars need."""
+    return 0.9 + count * max(0.2, 0.13 * series)
+
+
+def histogram(
+    values: dict[str, Any], *, xlabel: str, bins: Any = 30, share: bool = True, log: bool = False
+) -> Callable[[Axes], None]:
+    """Outlined histograms on top of each other, as shares of each series."""
+
+    def draw(axes: Axes) -> None:
+        everything = np.concatenate([np.asarray(part, dtype=float) for part in values.values()])
+        edges = np.histogram_bin_edges(everything, bins=bins)
+        for index, (name, part) in enumerate(values.items()):
+            counts, _ = np.histogram(part, bins=edges)
+            heights = counts / max(len(part), 1) if share else counts
+            colour = COLOURS[index % len(COLOURS)]
+            axes.stairs(heights, edges, fill=True, color=(*to_rgba(colour)[:3], 0.25))
+            axes.stairs(heights, edges, color=colour, label=name, linewidth=1.4)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel("share of rows" if share else "rows")
+        if log:
+            axes.set_yscale("log")
+        if len(values) > 1:
+            axes.legend()
+
+    return draw
+
+
+def lines(
+    series: dict[str, tuple[Any, Any]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    logx: bool = False,
+    logy: bool = False,
+    diagonal: bool = False,
+    step: bool = False,
+    markers: bool = False,
+    ylim: tuple[float, float] | None = None,
+) -> Callable[[Axes], None]:
+    """One line per series of ``(x, y)``."""
+
+    def draw(axes: Axes) -> None:
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2, linestyle="--")
+        for index, (name, (x, y)) in enumerate(series.items()):
+            style: dict[str, Any] = {"drawstyle": "steps-post"} if step else {}
+            if markers:
+                style |= {"marker": "o", "markersize": 3.5}
+            axes.plot(x, y, color=COLOURS[index % len(COLOURS)], label=name, linewidth=1.5, **style)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        if logx:
+            axes.set_xscale("log")
+        if logy:
+            axes.set_yscale("log")
+        if ylim:
+            axes.set_ylim(*ylim)
+        if len(series) > 1:
+            axes.legend()
+
+    return draw
+
+
+def heatmap(
+    matrix: Any, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str, numbers: bool = True
+) -> Callable[[Axes], None]:
+    """Counts as shades from nothing to the colour; ``numbers`` are written where there is room."""
+    shades = LinearSegmentedColormap.from_list("shade", [(*to_rgba(COLOURS[0])[:3], a) for a in (0.0, 1.0)])
+
+    def draw(axes: Axes) -> None:
+        values = np.asarray(matrix, dtype=float)
+        # Square root: a few large counts would leave everything else blank.
+        axes.imshow(np.sqrt(values), cmap=shades, aspect="auto", interpolation="nearest")
+        axes.set_xticks(range(len(columns)), [shorten(name) for name in columns], rotation=90, fontsize=7)
+        axes.set_yticks(range(len(rows)), [shorten(name) for name in rows], fontsize=7)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.grid(visible=False)
+        if numbers and values.size <= 900:
+            for row, column in np.argwhere(values > 0):
+                shown = values[row, column]
+                text = f"{shown:.0f}" if float(shown).is_integer() else f"{shown:.2f}"
+                axes.text(column, row, text, ha="center", va="center", fontsize=6.5)
+
+    return draw
+
+
+def whole_numbers(draw: Callable[[Axes], None]) -> Callable[[Axes], None]:
+    """``draw``, with whole numbers on the x axis."""
+
+    def wrapped(axes: Axes) -> None:
+        draw(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return wrapped
+
+
+def shorten(name: str, limit: int = 26) -> str:
+    """``name``, cut in its middle where it is longer than ``limit``; dollar signs are not formulas."""
+    if len(name) > limit:
+        name = f"{name[: limit - 9]}…{name[-8:]}"
+    return name.replace("$", r"\$")

@@ -1,0 +1,133 @@
+"""A page: sections of text, tables and figures, written as one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from pydantic import BaseModel
+
+from .. import __version__
+from ..files import write_text
+from .figures import Figure
+
+HTML_FILE = "index.html"
+FACTS_FILE = "facts.json"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind = "text"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A paragraph that stands out: ``level`` is ``error``, ``warning``, ``info`` or ``good``."""
+
+    level: str
+    text: str
+    kind = "notice"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells. Numbers stand to the right; ``folded`` hides the table behind its title."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    folded: bool = False
+    kind = "table"
+
+    def cells(self) -> Iterator[list[tuple[str, bool]]]:
+        """Text of each cell, and whether it is a number."""
+        for row in self.rows:
+            yield [(cell(value), isinstance(value, int | float)) for value in row]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Text | Notice | Table | Figure]
+
+    @property
+    def anchor(self) -> str:
+        """Where links point."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a command found: ``headline`` pairs of (name, value) stand on top, ``facts`` become the JSON."""
+
+    title: str
+    subtitle: str
+    headline: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    facts: BaseModel
+    command: str = ""
+    notices: Sequence[Notice] = field(default_factory=tuple)
+
+    def write(self, directory: Path) -> Path:
+        """Write ``index.html``, ``facts.json`` and ``figures/``; returns the HTML file.
+
+        The HTML is written last, so that it never shows figures that are not there.
+        """
+        (directory / FIGURES).mkdir(parents=True, exist_ok=True)
+        drawn: dict[str, str] = {}
+        for section in self.sections:
+            for block in section.blocks:
+                if isinstance(block, Figure):
+                    rendered = block.render()
+                    (directory / FIGURES / f"{block.name}.svg").write_text(rendered.svg, "utf-8")
+                    (directory / FIGURES / f"{block.name}.png").write_bytes(rendered.png)
+                    drawn[block.name] = base64.b64encode(rendered.svg.encode()).decode()
+        for stale in (directory / FIGURES).iterdir():
+            if stale.suffix in (".svg", ".png") and stale.stem not in drawn:
+                stale.unlink()
+        write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
+        template = _environment().get_template("page.html.j2")
+        html = template.render(page=self, drawn=drawn, version=__version__, kind=_kind)
+        write_text(directory / HTML_FILE, html)
+        return directory / HTML_FILE
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("purport.report"),
+        autoescape=select_autoescape(["html", "j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _kind(block: object) -> str:
+    return str(getattr(block, "kind", "figure"))
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table: four digits of a fraction, thousands apart, a dash for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e-3 and value else f"{value:,.4f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """``12.3 %``, or a dash."""
+    return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")
