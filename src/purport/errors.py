@@ -9,6 +9,7 @@
     │   ├── RowInvalid             bad rows; names file, row and remedy
     │   ├── SplitUnknown
     │   ├── LabelUnknown
+    │   ├── PlanInvalid            a plan of fixes that does not fit the data
     │   └── DownloadFailed
     ├── RecipeError                the TOML that decides a training run
     ├── TrainingError
@@ -20,6 +21,7 @@
     │   ├── BundleCorrupt
     │   └── BundleUnsupported
     ├── SettingsError              flags, environment, purport.toml
+    ├── GateInvalid                a condition that cannot be read
     ├── DependencyMissing          an extra that is not installed
     ├── DeviceUnavailable
     └── RequestError               what a client of the HTTP service is told
@@ -79,6 +81,10 @@ class LabelUnknown(DataError):
     """A label that is not in the label set."""
 
 
+class PlanInvalid(DataError):
+    """A plan of fixes that cannot be read or does not fit the data."""
+
+
 class DownloadFailed(DataError):
     """A catalog dataset could not be fetched, or what came is not what was expected."""
 
@@ -126,6 +132,10 @@ class BundleUnsupported(BundleError):
 
 class SettingsError(PurportError):
     """A flag, environment variable or purport.toml value that cannot be used."""
+
+
+class GateInvalid(PurportError):
+    """A condition on a comparison that cannot be read or names what is not measured."""
 
 
 class DependencyMissing(PurportError):

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+
 
 def data(
     name: Annotated[
@@ -13,13 +15,10 @@ def data(
     ] = None,
     task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
     joint: Annotated[bool, typer.Option("--joint", help="multiclass: a combination of labels is a label.")] = False,
-    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
-    label_delimiter: Annotated[str, typer.Option(help="Stands between the labels of one text.")] = "+",
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first row of a CSV or TSV names the columns."),
-    ] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_delimiter: LabelDelimiter = "+",
+    header: Header = None,
     unlabelled: Annotated[str, typer.Option(help="Rows without a label: error, or out_of_scope.")] = "error",
 ) -> None:
     """List the datasets that have a name, or read one and say what is in it (downloading it if need be).

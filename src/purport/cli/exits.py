@@ -16,6 +16,7 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.BundleError: 65,
     errors.BundleNotFound: 66,
     errors.SettingsError: 78,
+    errors.GateInvalid: 64,
     errors.DependencyMissing: 69,
     errors.DeviceUnavailable: 69,
     errors.RequestError: 65,

@@ -20,3 +20,15 @@ def counter(what: str, interactive: bool) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def steps(interactive: bool) -> Iterator[Callable[[str], None]]:
+    """A function that says what is being done: one line that changes on a terminal, a line each elsewhere."""
+    from .console import err, report
+
+    if not interactive:
+        yield report
+        return
+    with err.status("starting") as status:
+        yield status.update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ Positions = NDArray[np.intp]
 
 def words(text: str) -> list[str]:
     """The words of ``text``: runs of letters and digits, compatibility forms folded, lower-cased."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return [sys.intern(word) for word in found]  # a word is held once, however many rows have it
 
 
 def normal_form(text: str) -> str:

@@ -68,19 +68,31 @@ class Examination:
     def folds(self) -> Positions:
         """The fold of each training row; equal texts share one."""
         table = self.table
-        count = min(quick.fold_count(len(self.training)), len(self.training))
+        count = quick.fold_count(len(self.training))
         keys = [table.forms[position] for position in self.training]
         return quick.folds(keys, [table.gold[position] for position in self.training], count, self.seed)
 
     @cached_property
     def crossed(self) -> quick.CrossValidated:
         """Out-of-fold probabilities of the training rows, in the order of ``training``."""
-        return self.cross_validate()
+        return self._cross_validate()
 
-    def cross_validate(
-        self, train_gold: BoolArray | None = None, train_mask: BoolArray | None = None
+    def change(self, learnt: BoolArray, kept: BoolArray, judged: BoolArray) -> float:
+        """Change of cross-validated exact match on the ``judged`` training rows.
+
+        ``learnt`` are the labels to learn from instead, ``kept`` the rows to learn from; of large data one
+        fold has to do.
+        """
+        tried = np.unique(self.folds)[: 1 if len(self.training) > quick.LARGE else None]
+        judged = judged & np.isin(self.folds, tried)
+        if not judged.any():
+            return 0.0
+        after = self._cross_validate(learnt, kept, tried).exact(self.gold(self.training))
+        return float(after[judged].mean() - self.right[self.training][judged].mean())
+
+    def _cross_validate(
+        self, learnt: BoolArray | None = None, kept: BoolArray | None = None, only: Positions | None = None
     ) -> quick.CrossValidated:
-        """The linear model on the training rows, learning from other labels or fewer rows if given."""
         return quick.cross_validate(
             self.features[self.training],
             self.gold(self.training),
@@ -88,8 +100,9 @@ class Examination:
             exclusive=self.table.exclusive,
             seed=self.seed,
             note=self.note,
-            train_gold=train_gold,
-            train_mask=train_mask,
+            train_gold=learnt,
+            train_mask=kept,
+            only=only,
         )
 
     def gold(self, positions: Positions) -> BoolArray:

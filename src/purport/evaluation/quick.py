@@ -23,7 +23,7 @@ from ..runtime import BoolArray, FloatArray
 
 _EPOCHS = 8
 _MOST_FEATURES = 100_000
-_LARGE = 50_000  # rows from which three folds have to do
+LARGE = 50_000  # rows from which three folds have to do
 _LONG_WORD = 12  # characters a word: above, the script has no spaces and character n-grams stand for words
 
 Note = Callable[[str], None]
@@ -122,8 +122,9 @@ def cross_validate(
     note: Note | None = None,
     train_gold: BoolArray | None = None,
     train_mask: BoolArray | None = None,
+    only: NDArray[np.intp] | None = None,
 ) -> CrossValidated:
-    """Predict each fold from the others.
+    """Predict each fold (or those in ``only``) from the others; rows of other folds keep probability 0.
 
     ``train_gold`` and ``train_mask`` are what is learnt from instead of ``gold``: other labels, fewer rows.
     """
@@ -131,7 +132,7 @@ def cross_validate(
     usable = np.ones(len(gold), dtype=np.bool_) if train_mask is None else train_mask
     proba = np.zeros(gold.shape, dtype=np.float32)
     count = int(fold_of.max()) + 1 if len(fold_of) else 0
-    for fold in range(count):
+    for fold in range(count) if only is None else only.tolist():
         inside, outside = fold_of == fold, (fold_of != fold) & usable
         if note:
             note(f"cross-validating the linear model, fold {fold + 1} of {count}")
@@ -144,4 +145,4 @@ def cross_validate(
 
 def fold_count(rows: int) -> int:
     """Five folds, three of large data."""
-    return 3 if rows > _LARGE else 5
+    return 3 if rows > LARGE else min(5, rows)

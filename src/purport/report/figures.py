@@ -92,6 +92,7 @@ def bars(
     xlabel: str,
     log: bool = False,
     errors: Sequence[tuple[float, float]] | None = None,
+    limit: int = 26,
 ) -> Callable[[Axes], None]:
     """Horizontal bars, first name on top; ``errors`` are (low, high) ends of whiskers of a single series."""
 
@@ -106,7 +107,7 @@ def bars(
                 low, high = (np.array(end, dtype=float) for end in zip(*errors, strict=True))
                 spread = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
                 axes.errorbar(centre, at, xerr=spread, fmt="none", ecolor=_INK, elinewidth=0.8)
-        axes.set_yticks(base, [shorten(name) for name in names], fontsize=7.5)
+        axes.set_yticks(base, [shorten(name, limit) for name in names], fontsize=7.5)
         axes.invert_yaxis()
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlabel(xlabel)

@@ -1,0 +1,172 @@
+"""``purport doctor`` and ``purport doctor apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+
+if TYPE_CHECKING:
+    from ..doctor.finding import Diagnosis
+
+_GATES = ("error", "warning", "never")
+
+
+class _ExamineByDefault(TyperGroup):
+    """``purport doctor DATASET`` is ``purport doctor examine DATASET``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help", "-h"):
+            args = ["examine", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_ExamineByDefault, no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@app.callback()
+def doctor() -> None:
+    """Find what is wrong with a dataset, say what it costs, and propose fixes.
+
+    `purport doctor DATASET` examines; a dataset called "apply" is written ./apply.
+
+    Examples:
+
+        purport doctor atis
+
+        purport doctor ./tickets --bundle bundles/tickets --fix-plan fixes.csv
+
+        purport doctor apply fixes.csv ./tickets --output tickets-corrected
+    """
+
+
+@app.command()
+def examine(
+    dataset: Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")],
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", help="Judges the rows to measure on, and sets the limit of length.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory of the page.  [default: doctor-DATASET]")
+    ] = None,
+    fix_plan: Annotated[Path | None, typer.Option("--fix-plan", help="Write proposed fixes here, as CSV.")] = None,
+    fail_on: Annotated[str, typer.Option(help="Exit with 1 from this severity on: error, warning or never.")] = "error",
+    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and samples.")] = 0,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_delimiter: LabelDelimiter = "+",
+    header: Header = None,
+) -> None:
+    """Examine a dataset: leaks, conflicts, label errors, gaps, overlaps, damaged texts, each with its price.
+
+    Writes OUTPUT/index.html, facts.json and figures/. Exits with 1 if a finding is an error, so that it can
+    stand before a training in CI.
+
+    Examples:
+
+        purport doctor atis
+
+        purport doctor tickets.csv --label-delimiter ";" --fail-on warning
+
+        purport doctor ./tickets --fix-plan fixes.csv
+    """
+    from ..classifier import Classifier
+    from ..data.table import RowTable
+    from ..errors import SettingsError
+    from .console import download_progress, interactive, out
+    from .extras import needs
+    from .progress import steps
+    from .reading import whole
+
+    if fail_on not in _GATES:
+        raise SettingsError(f'--fail-on is error, warning or never, not "{fail_on}"')
+    with needs("purport doctor", "eval"):
+        from ..doctor.diagnose import diagnose, proposed
+        from ..doctor.page import page
+        from ..doctor.plan import write_plan
+
+    reading = whole(text_column, label_column, label_delimiter, header)
+    with steps(interactive()) as note:
+        note(f"reading {dataset}")
+        table = RowTable.load(dataset, reading, download_progress)
+        classifier = None if bundle is None else Classifier.open(bundle)
+        diagnosis = diagnose(
+            table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, note=note
+        )
+        shown = diagnosis if texts else diagnosis.without_texts()
+        note("writing the page")
+        written = page(shown).write(output or Path(f"doctor-{table.name}"))
+    _print(diagnosis)
+    if fix_plan is not None:
+        fixes = proposed(diagnosis.findings)
+        write_plan(fixes, fix_plan)
+        yes = sum(fix.apply for fix in fixes)
+        out.print(f"{len(fixes)} fixes, {yes} of them proposed, written to {fix_plan}", markup=False)
+        out.print(f"review it, then: purport doctor apply {fix_plan} {dataset} --output DIRECTORY", markup=False)
+    out.print(f"written to {written}", markup=False)
+    if diagnosis.worst is not None and fail_on != "never":
+        grave = ("error",) if fail_on == "error" else ("error", "warning")
+        if diagnosis.worst in grave:
+            raise typer.Exit(1)
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .console import out
+
+    if not diagnosis.findings:
+        out.print("nothing found", markup=False)
+        return
+    colours = {"error": "red", "warning": "yellow", "info": "blue"}
+    table = Table("severity", "finding", "worth", title=diagnosis.dataset)
+    for finding in diagnosis.findings:
+        worth = "" if finding.worth is None else f"{finding.worth.kind} {finding.worth.value * 100:.2f} points"
+        colour = colours[finding.severity]
+        table.add_row(f"[{colour}]{finding.severity}[/{colour}]", escape(finding.title), worth)
+    out.print(table)
+
+
+@app.command()
+def apply(
+    plan: Annotated[Path, typer.Argument(help="A plan that purport doctor --fix-plan wrote and you reviewed.")],
+    dataset: Annotated[str, typer.Argument(help="The dataset it was made from.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New directory for the corrected splits.")],
+    format_: Annotated[str, typer.Option("--format", help="jsonl, csv, tsv or parquet.")] = "jsonl",
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_delimiter: LabelDelimiter = "+",
+    header: Header = None,
+) -> None:
+    """Write the dataset anew with the fixes whose `apply` is yes. The source is never touched.
+
+    A plan whose rows read otherwise than the data is refused: nothing is written.
+
+    Examples:
+
+        purport doctor apply fixes.csv ./tickets --output tickets-corrected
+
+        purport doctor apply fixes.csv atis --output atis-corrected --format tsv
+    """
+    from .. import registry
+    from ..data import catalog
+    from ..data.formats import Format
+    from ..errors import FormatUnknown
+    from .console import download_progress, out
+    from .reading import whole
+
+    from ..doctor.plan import apply_plan, read_plan
+
+    kind: Format = registry.load("formats", format_, FormatUnknown)
+    source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), download_progress)
+    applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0])
+    done = ", ".join(f"{count} {action}" for action, count in applied.actions.items() if count) or "nothing changed"
+    out.print(f"{done}; {applied.refused} fixes said no", markup=False)
+    for file in applied.files:
+        out.print(f"written to {file}", markup=False)

@@ -1,0 +1,175 @@
+"""A plan of fixes: a table that a person reviews in any editor or spreadsheet, and how it is applied.
+
+Every line carries the row it changes as it stands now, so that a plan for other data is refused instead of
+changing the wrong rows. The source is never written to.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from ..data.dataset import Dataset, Example
+from ..data.formats import format_of
+from ..errors import OutputExists, PlanInvalid, did_you_mean
+from ..files import write_text
+from .finding import Action, Fix
+
+COLUMNS = ("apply", "action", "split", "row", "text", "labels", "new_text", "new_labels", "check", "why")
+_YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0", "")
+
+
+def write_plan(fixes: Iterable[Fix], path: Path) -> None:
+    """Write ``fixes`` as CSV with a header; labels are JSON lists, so that no delimiter can hurt."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for fix in fixes:
+        changed = fix.action == "relabel"
+        writer.writerow(
+            (
+                "yes" if fix.apply else "no",
+                fix.action,
+                fix.split,
+                fix.row,
+                fix.text,
+                _dump(fix.labels),
+                fix.new_text,
+                _dump(fix.new_labels) if changed else "",
+                fix.check,
+                fix.why,
+            )
+        )
+    write_text(path, out.getvalue())
+
+
+def _dump(labels: tuple[str, ...]) -> str:
+    return json.dumps(list(labels), ensure_ascii=False)
+
+
+def read_plan(path: Path) -> list[Fix]:
+    """The fixes in ``path``.
+
+    Raises:
+        PlanInvalid: it is not a plan, or a line cannot be used; the message names the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        raise PlanInvalid(f"no plan {path}; purport doctor DATASET --fix-plan {path} writes one") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    if missing:
+        raise PlanInvalid(f"{path}: column {', '.join(missing)} is missing; a plan starts with {','.join(COLUMNS)}")
+    fixes = []
+    for cells in reader:
+        try:
+            fixes.append(_fix(cells))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise PlanInvalid(f"{path}:{reader.line_num}: {error}") from None
+    return fixes
+
+
+def _fix(cells: dict[str, str]) -> Fix:
+    answer = cells["apply"].strip().lower()
+    if answer not in (*_YES, *_NO):
+        raise ValueError(f'apply is yes or no, not "{cells["apply"]}"')
+    action = cells["action"]
+    if action not in get_args(Action):
+        raise ValueError(f'no action "{action}".{did_you_mean(action, get_args(Action))}')
+    fix = Fix(
+        apply=answer in _YES,
+        action=action,  # type: ignore[arg-type]
+        split=cells["split"],
+        row=int(cells["row"]),
+        text=cells["text"],
+        labels=_labels(cells["labels"]),
+        new_text=cells["new_text"],
+        new_labels=_labels(cells["new_labels"] or "[]"),
+        check=cells["check"],
+        why=cells["why"],
+    )
+    if fix.action == "rewrite" and not fix.new_text.strip():
+        raise ValueError("rewrite needs a new_text; drop deletes a row")
+    return fix
+
+
+def _labels(cell: str) -> tuple[str, ...]:
+    found = json.loads(cell)
+    if not isinstance(found, list) or not all(isinstance(label, str) and label for label in found):
+        raise ValueError(f'labels are a JSON list of names, not {cell}')
+    return tuple(sorted(set(found)))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a plan changed: rows per action, the files that were written, and how many lines said no."""
+
+    actions: dict[str, int]
+    files: tuple[Path, ...]
+    refused: int
+
+
+def apply_plan(dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str = ".jsonl") -> Applied:
+    """Write every split of ``dataset``, with the fixes whose ``apply`` is yes, to ``out/<split><suffix>``.
+
+    Raises:
+        PlanInvalid: a fix names a row that is not there, that reads otherwise, or that has two fixes.
+        OutputExists: ``out`` holds something already.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputExists(f"{out} exists already; name a new directory for the corrected data")
+    chosen: dict[tuple[str, int], Fix] = {}
+    refused = 0
+    for fix in fixes:
+        if not fix.apply:
+            refused += 1
+        elif chosen.setdefault((fix.split, fix.row), fix) is not fix:
+            raise PlanInvalid(f"two fixes for {fix.split} row {fix.row}; say no to one of them")
+    corrected = {name: _corrected(dataset, name, chosen) for name in dataset.splits}
+    if chosen:
+        split, row = next(iter(chosen))
+        raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; make the plan anew from this data")
+    actions = Counter(action for _, done in corrected.values() for action in done)
+    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
+    try:
+        partial.mkdir(parents=True)
+        for name, (examples, _) in corrected.items():
+            file = partial / f"{name}{suffix}"
+            with format_of(file).write(file, ("text", "label")) as write:
+                for example in examples:
+                    write({"text": example.text, "label": list(example.labels)})
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Applied(dict(actions), tuple(out / f"{name}{suffix}" for name in corrected), refused)
+
+
+def _corrected(dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix]) -> tuple[list[Example], list[str]]:
+    examples, done = [], []
+    for number, example in enumerate(dataset[name], start=1):
+        fix = chosen.pop((name, example.row or number), None)
+        if fix is None:
+            examples.append(example)
+            continue
+        if fix.text != example.text or fix.labels != example.labels:
+            raise PlanInvalid(
+                f"{name} row {fix.row} reads otherwise than in the plan; the data has changed, make the plan anew"
+            )
+        done.append(fix.action)
+        if fix.action == "relabel":
+            examples.append(Example(example.text, fix.new_labels))
+        elif fix.action == "rewrite":
+            examples.append(Example(fix.new_text, example.labels))
+    return examples, done
