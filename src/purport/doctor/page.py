@@ -67,13 +67,13 @@ def _summary(diagnosis: Diagnosis) -> Section:
     blocks: list[Text | Notice | Table | Figure] = [table]
     if priced:
         values = [finding.worth.value * 100 for finding in priced if finding.worth]
-        names = [f"{finding.title[:48]}{'…' if len(finding.title) > 48 else ''}" for finding in priced]
+        names = [finding.title for finding in priced]
         blocks.append(
             Figure(
                 "worth",
                 "What each finding is worth, in points of exact match",
                 "Bars: " + "; ".join(f"{name} {value:.2f} points" for name, value in zip(names, values, strict=True)),
-                bars(names, {"worth": values}, xlabel="points of exact match", limit=48),
+                bars(names, {"worth": values}, xlabel="points of exact match", limit=60),
                 height=bars_height(len(priced)),
                 width=7.2,
             )

@@ -1,0 +1,62 @@
+"""``purport explore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+
+
+def explore(
+    dataset: Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")],
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", help="Whose tokens and limit of length to use.  [default: atis]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory of the page.  [default: explore-DATASET]")
+    ] = None,
+    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of samples and permutations.")] = 0,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_delimiter: LabelDelimiter = "+",
+    header: Header = None,
+) -> None:
+    """Show what is in a dataset: labels, combinations, lengths, words, n-grams, near-duplicates, drift.
+
+    Writes OUTPUT/index.html (one file, no network), facts.json and figures/.
+
+    Examples:
+
+        purport explore atis
+
+        purport explore ./tickets --bundle bundles/tickets --output reports/tickets
+    """
+    from ..bundle import Bundle
+    from ..data.table import RowTable
+    from .console import download_progress, interactive, out
+    from .extras import needs
+    from .progress import steps
+    from .reading import whole
+
+    with needs("purport explore", "eval"):
+        from ..evaluation.explore.measure import explore as measure
+        from ..evaluation.explore.page import page
+
+    reading = whole(text_column, label_column, label_delimiter, header)
+    with steps(interactive()) as note:
+        note(f"reading {dataset}")
+        table = RowTable.load(dataset, reading, download_progress)
+        found = measure(table, bundle=None if bundle is None else Bundle.open(bundle), seed=seed, note=note)
+        note("writing the page")
+        written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{table.name}"))
+    for split in found.splits:
+        out.print(
+            f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, {split.several_labels:,} with several, "
+            f"{split.duplicate_texts:,} repeated texts",
+            markup=False,
+        )
+    out.print(f"written to {written}", markup=False)

@@ -1,0 +1,229 @@
+"""From rows to facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from ...bundle import Bundle
+from ...data.duplicates import near_duplicates
+from ...data.table import Positions, RowTable
+from ..tokens import TokenLengths, token_lengths
+from .drift import drift_between
+from .facts import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
+
+_TOP = 25
+_MOST_COMBINATIONS = 100
+_MOST_LABELS = 30  # of the co-occurrence matrix
+_MOST_CLUSTERS = 20
+_ZIPF_POINTS = 60
+
+
+def explore(
+    table: RowTable, *, bundle: Bundle | None = None, seed: int = 0, note: Callable[[str], None] | None = None
+) -> Exploration:
+    """What is in ``table``. ``bundle`` gives tokenizer and limit; by default the shipped one's."""
+    report = note or (lambda line: None)
+    report("counting tokens")
+    tokens = token_lengths(table.texts, bundle)
+    splits = []
+    known: set[str] | None = None
+    trained = {gold for position, gold in enumerate(table.gold) if table.is_training[position]}
+    for name in table.split_names:
+        report(f"counting words and labels of {name}")
+        positions = table.positions(name)
+        if not len(positions):
+            continue
+        facts, vocabulary = _split(table, name, positions, tokens, known, trained)
+        known = vocabulary if known is None else known
+        splits.append(facts)
+    report("comparing texts")
+    clusters = sorted(near_duplicates(table.words), key=len, reverse=True)
+    base, others = _base(table)
+    drift = []
+    for name in others:
+        report(f"measuring the drift from {base} to {name}")
+        drift.append(drift_between(table, base, name, seed=seed))
+    top = np.argsort(-table.matrix.sum(axis=0), kind="stable")[:_MOST_LABELS]
+    chosen = table.matrix[:, top].astype(np.int64)
+    return Exploration(
+        dataset=table.name,
+        fingerprint=table.fingerprint,
+        seed=seed,
+        tokenizer=tokens.source,
+        token_limit=tokens.limit,
+        token_unit=tokens.unit,
+        labels=len(table.labels),
+        splits=splits,
+        cooccurrence_labels=[table.labels.names[column] for column in top],
+        cooccurrence=(chosen.T @ chosen).tolist(),
+        clusters=len(clusters),
+        clustered_rows=sum(map(len, clusters)),
+        largest_clusters=[_cluster(table, members) for members in clusters[:_MOST_CLUSTERS]],
+        drift=drift,
+    )
+
+
+def _base(table: RowTable) -> tuple[str, list[str]]:
+    """The split that others are compared with: the first; and those others: what is measured on."""
+    base = table.split_names[0]
+    others = [
+        name for name in table.split_names[1:]
+        if len(table.positions(name)) and not table.is_training[table.positions(name)[0]]
+    ]  # fmt: skip
+    return base, others
+
+
+def _split(
+    table: RowTable,
+    name: str,
+    positions: Positions,
+    tokens: TokenLengths,
+    known: set[str] | None,
+    trained: set[tuple[str, ...]],
+) -> tuple[SplitFacts, set[str]]:
+    gold = [table.gold[position] for position in positions]
+    forms = [table.forms[position] for position in positions]
+    words = [table.words[position] for position in positions]
+    matrix = table.matrix[positions]
+    counts = matrix.sum(axis=0)
+    present = counts[counts > 0]
+    shares = present / present.sum() if len(present) else present
+    combinations = Counter("+".join(labels) for labels in gold)
+    new = [labels not in trained for labels in gold]
+    lengths = np.array([len(found) for found in words])
+    taught = table.matrix[table.is_training].any(axis=0)
+    measured = tokens.lengths[positions]
+    vocabulary = Counter(word for found in words for word in found)
+    facts = SplitFacts(
+        name=name,
+        training=bool(table.is_training[positions[0]]),
+        rows=len(positions),
+        unusable=len(table.bad_rows.get(name, ())),
+        unlabelled=sum(not labels for labels in gold),
+        duplicate_texts=len(forms) - len(set(forms)),
+        duplicate_rows=len(forms) - len(set(zip(forms, gold, strict=True))),
+        several_labels=sum(len(labels) > 1 for labels in gold),
+        labels_per_row=_round(float(matrix.sum(axis=1).mean())),
+        label_combinations=len(combinations),
+        combinations=_counted(combinations.most_common(_MOST_COMBINATIONS)),
+        combinations_not_in_training=len({labels for labels, fresh in zip(gold, new, strict=True) if fresh}),
+        rows_with_new_combination=sum(new),
+        labels_not_in_training={
+            table.labels.names[column]: int(counts[column]) for column in np.flatnonzero((counts > 0) & ~taught)
+        },
+        imbalance=_round(float(present.max() / present.min())) if len(present) else None,
+        evenness=_round(float(-(shares * np.log(shares)).sum() / np.log(len(shares)))) if len(shares) > 1 else None,
+        characters=spread([len(table.texts[position]) for position in positions]),
+        words=spread(lengths),
+        tokens=spread(measured),
+        over_limit=_round(float((measured > tokens.limit).mean())),
+        labels={
+            table.labels.names[column]: _label(matrix[:, column], matrix, lengths, measured, tokens.limit)
+            for column in np.argsort(-counts, kind="stable")
+            if counts[column]
+        },
+        vocabulary=_words(words, vocabulary, known),
+    )
+    return facts, set(vocabulary)
+
+
+def _label(
+    has: NDArray[np.bool_], matrix: NDArray[np.bool_], lengths: NDArray[np.int64], tokens: NDArray[np.int64], limit: int
+) -> LabelFacts:
+    return LabelFacts(
+        rows=int(has.sum()),
+        share=_round(float(has.mean())),
+        alone=int((has & (matrix.sum(axis=1) == 1)).sum()),
+        words=float(np.median(lengths[has])),
+        tokens=float(np.median(tokens[has])),
+        over_limit=_round(float((tokens[has] > limit).mean())),
+    )
+
+
+def _words(rows: Sequence[list[str]], vocabulary: Counter[str], known: set[str] | None) -> WordFacts:
+    running = sum(vocabulary.values())
+    ranked = sorted(vocabulary.items(), key=lambda item: (-item[1], item[0]))
+    frequencies = np.array([count for _, count in ranked])
+    unknown = unknown_kinds = None
+    if known is not None and running:
+        outside = {word: count for word, count in vocabulary.items() if word not in known}
+        unknown = _round(sum(outside.values()) / running)
+        unknown_kinds = _round(len(outside) / len(vocabulary))
+    return WordFacts(
+        running_words=running,
+        vocabulary=len(vocabulary),
+        once_only=int((frequencies == 1).sum()),
+        most_common=_counted(ranked[:_TOP]),
+        least_common=_counted(ranked[-_TOP:][::-1]),
+        unknown_words=unknown,
+        unknown_vocabulary=unknown_kinds,
+        zipf_slope=zipf_slope(frequencies),
+        zipf=_zipf_points(frequencies),
+        bigrams=_counted(_most_common(rows, 2, frozenset())),
+        bigrams_without_stop_words=_counted(_most_common(rows, 2, ENGLISH_STOP_WORDS)),
+        trigrams=_counted(_most_common(rows, 3, frozenset())),
+        trigrams_without_stop_words=_counted(_most_common(rows, 3, ENGLISH_STOP_WORDS)),
+    )
+
+
+def zipf_slope(frequencies: NDArray[np.int64]) -> float | None:
+    """Least-squares slope of log frequency over log rank of falling ``frequencies``; words seen once left out."""
+    often = frequencies[frequencies > 1]
+    if len(often) < 3:
+        return None
+    return _round(float(np.polyfit(np.log(np.arange(1, len(often) + 1)), np.log(often), 1)[0]))
+
+
+def _zipf_points(frequencies: NDArray[np.int64]) -> list[tuple[int, int]]:
+    if not len(frequencies):
+        return []
+    ranks = np.unique(np.geomspace(1, len(frequencies), _ZIPF_POINTS).astype(int))
+    return [(int(rank), int(frequencies[rank - 1])) for rank in ranks]
+
+
+def ngrams(rows: Iterable[Sequence[str]], size: int, stop_words: frozenset[str]) -> Iterator[str]:
+    """Every run of ``size`` words in each row, after ``stop_words`` are taken out."""
+    for row in rows:
+        kept = [word for word in row if word not in stop_words] if stop_words else row
+        yield from map(" ".join, zip(*(kept[start:] for start in range(size)), strict=False))
+
+
+def _most_common(rows: Sequence[list[str]], size: int, stop_words: frozenset[str]) -> list[tuple[str, int]]:
+    counts = Counter(ngrams(rows, size, stop_words))
+    return sorted(counts.most_common(_TOP), key=lambda item: (-item[1], item[0]))
+
+
+def _counted(pairs: Iterable[tuple[str, int]]) -> list[Counted]:
+    return [Counted(item=item, count=count) for item, count in pairs]
+
+
+def spread(values: Sequence[int] | NDArray[np.int64]) -> Spread:
+    """Six numbers that describe ``values``."""
+    found = np.asarray(values, dtype=float)
+    median, p95, p99 = np.quantile(found, [0.5, 0.95, 0.99])
+    return Spread(
+        smallest=float(found.min()),
+        median=_round(median),
+        mean=_round(float(found.mean())),
+        p95=_round(p95),
+        p99=_round(p99),
+        largest=float(found.max()),
+    )
+
+
+def _cluster(table: RowTable, members: list[int]) -> Cluster:
+    return Cluster(
+        size=len(members),
+        splits=dict(Counter(table.split(position) for position in members)),
+        label_sets=len({table.gold[position] for position in members}),
+        text=table.texts[members[0]],
+    )
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6)
