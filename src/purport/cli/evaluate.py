@@ -19,6 +19,10 @@ def evaluate(
     ),
     resamples: Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page here: confusions, confidence, slices, worst errors.")
+    ] = None,
+    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
     per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
 ) -> None:
     """Measure a bundle on a split, with 95 % bootstrap intervals.
@@ -29,6 +33,8 @@ def evaluate(
 
         purport evaluate atis test
 
+        purport evaluate atis test --report reports/atis
+
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
     from rich.table import Table
@@ -37,14 +43,25 @@ def evaluate(
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.table import interval, metric_rows, number
     from ..files import write_text
-    from ..training.source import evaluation_split
+    from ..training.source import evaluation_split, own_data
     from .console import download_progress, interactive, out
+    from .extras import needs
     from .progress import counter
 
     classifier = Classifier.open(bundle)
     dataset, rows = evaluation_split(classifier.bundle, split, data, download_progress)
     with counter("rows", interactive()) as advance:
-        result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, progress=advance)
+        if report is None:
+            result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, progress=advance)
+        else:
+            with needs("purport evaluate --report", "eval"):
+                from ..evaluation.report import report_on
+                from ..evaluation.report_page import page
+            own = own_data(classifier.bundle, download_progress)
+            found = report_on(classifier, rows, dataset=dataset, own=own, resamples=resamples, seed=seed,
+                              progress=advance)  # fmt: skip
+            result = found.evaluation
+            page(found if texts else found.without_texts()).write(report)
     write_text(output, result.model_dump_json(indent=1) + "\n")
     table = Table("metric", "value", "95 % interval", title=f"{result.dataset} {result.split}, {result.n} rows")
     for row in metric_rows(result):
@@ -61,3 +78,5 @@ def evaluate(
     if result.left_out:
         out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}", markup=False)
     out.print(f"written to {output}", markup=False)
+    if report is not None:
+        out.print(f"written to {report / 'index.html'}", markup=False)

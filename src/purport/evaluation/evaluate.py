@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from ..classifier import Classifier
-from ..data.dataset import Split
+from ..data.dataset import Example, Split
 from ..errors import DataError
 from ..labels import LabelSet, Task
 from ..runtime import BoolArray, FloatArray
@@ -85,31 +87,66 @@ def evaluate(
         DataError: the split holds no rows, or cannot be read.
         ValueError: ``resamples`` is less than 1.
     """
+    return measure(answer(classifier, split, progress), classifier, split, dataset, resamples, seed)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A classifier's answers to a split: ``outcome`` has a column for each of ``names``, the model's labels first."""
+
+    examples: Sequence[Example]
+    outcome: Outcome
+    names: tuple[str, ...]
+    truncated: BoolArray
+    seconds: float
+
+    def decided_names(self, row: int) -> frozenset[str]:
+        """The decided labels of one row."""
+        return frozenset(self.names[column] for column in np.flatnonzero(self.outcome.decided[row]))
+
+    @property
+    def decided(self) -> list[frozenset[str]]:
+        """The decided labels of each row."""
+        return [self.decided_names(row) for row in range(len(self.examples))]
+
+
+def answer(classifier: Classifier, split: Split, progress: Progress | None = None) -> Answered:
+    """Let ``classifier`` answer every row of ``split``; ``seconds`` is the time it took.
+
+    Raises:
+        DataError: the split holds no rows, or cannot be read.
+    """
+    examples = list(split)
+    if not examples:
+        raise DataError(f"split {split.name} holds no rows to evaluate on")
+    held = []
+    seconds = 0.0
+    for start in range(0, len(examples), _ANSWER_ROWS):
+        texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
+        began = time.perf_counter()
+        held.append(classifier.answer(texts))
+        seconds += time.perf_counter() - began
+        if progress:
+            progress(start + len(texts))
+    probabilities = np.concatenate([part.probabilities for part in held])
+    decided = np.concatenate([part.decided for part in held])
+    truncated = np.concatenate([part.truncated for part in held])
+    gold = [example.labels for example in examples]
+    outcome, names = extend(gold, classifier.labels, probabilities, decided, classifier.task)
+    return Answered(examples, outcome, names, truncated, seconds)
+
+
+def measure(
+    answered: Answered, classifier: Classifier, split: Split, dataset: str, resamples: int, seed: int
+) -> Evaluation:
+    """The metrics of answers, with intervals.
+
+    Raises:
+        ValueError: ``resamples`` is less than 1.
+    """
     if resamples < 1:
         raise ValueError("an interval needs at least one bootstrap sample")
-    gold: list[tuple[str, ...]] = []
-    held: list[tuple[FloatArray, BoolArray]] = []
-    texts: list[str] = []
-
-    def answer() -> None:
-        answers = classifier.answer(texts)
-        held.append((answers.probabilities, answers.decided))
-        texts.clear()
-        if progress:
-            progress(len(gold))
-
-    for example in split:
-        texts.append(example.text)
-        gold.append(example.labels)
-        if len(texts) == _ANSWER_ROWS:
-            answer()
-    if texts:
-        answer()
-    if not gold:
-        raise DataError(f"split {split.name} holds no rows to evaluate on")
-    probabilities = np.concatenate([part[0] for part in held])
-    decided = np.concatenate([part[1] for part in held])
-    outcome, names = extend(gold, classifier.labels, probabilities, decided, classifier.task)
+    outcome, names = answered.outcome, answered.names
     bootstrap = Bootstrap.of(outcome, resamples, seed)
     return Evaluation(
         bundle=classifier.bundle.manifest.id,

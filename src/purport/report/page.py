@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,19 @@ class Table:
     folded: bool = False
     kind = "table"
 
+    @cached_property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, shares or nothing."""
+        return [all(_is_number(row[at]) for row in self.rows) for at in range(len(self.columns))]
+
     def cells(self) -> Iterator[list[tuple[str, bool]]]:
-        """Text of each cell, and whether it is a number."""
+        """Text of each cell, and whether it stands to the right."""
         for row in self.rows:
-            yield [(cell(value), isinstance(value, int | float)) for value in row]
+            yield [(cell(value), number) for value, number in zip(row, self.numeric, strict=True)]
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ..bundle import Bundle
 from ..data import catalog
 from ..data.dataset import Dataset, Split, require_known
 from ..data.download import Progress
+from ..errors import DataError
 from .recipe import Recipe, parse_recipe
 
 
@@ -53,3 +54,14 @@ def evaluation_split(
     if split in own.splits:
         return own.name, own[split]
     return own.name, catalog.load(recipe.data.name, reading, progress)[split]
+
+
+def own_data(bundle: Bundle, progress: Progress | None = None) -> Dataset | None:
+    """The data that ``bundle`` was trained on, as its recipe cuts it; ``None`` if it is not here any more."""
+    try:
+        recipe = parse_recipe(bundle.manifest.recipe, f"recipe of {bundle.path}")
+        dataset = load_data(recipe, progress)
+        len(dataset["train"])
+    except DataError:
+        return None
+    return dataset

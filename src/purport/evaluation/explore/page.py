@@ -128,7 +128,7 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
     for split in shown:
         pairs = [(entry.item or "none", entry.count) for entry in split.combinations]
         blocks.append(
-            Table(f"Combinations of {split.name} ({split.label_combinations})", ("labels", "rows"), pairs, folded=True)
+            Table(f"Combinations of {split.name}", ("labels", "rows"), pairs, folded=True)
         )
     several = any(split.several_labels for split in found.splits)
     if several:

@@ -1,0 +1,270 @@
+"""Everything that a report on one bundle and one split says."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ..classifier import Classifier
+from ..data.dataset import Dataset, Split
+from ..data.table import normal_form
+from ..labels import Task
+from ..runtime import BoolArray
+from . import curves
+from .evaluate import Answered, Evaluation, answer, measure
+
+_WORST = 50
+_MOST_CURVES = 8
+_TIMED = 200
+_RARE = 20  # training rows: a label with fewer is rare
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Slice(_Part):
+    """Exact match on part of the rows, with a Wilson interval."""
+
+    name: str
+    n: int
+    exact_match: float
+    low: float
+    high: float
+
+
+class WorstError(_Part):
+    """A wrong answer that the model was sure of; ``top`` are its three likeliest labels."""
+
+    row: int
+    text: str
+    gold: tuple[str, ...]
+    decided: tuple[str, ...]
+    confidence: float
+    top: tuple[tuple[str, float], ...]
+
+
+class Cost(_Part):
+    """What the bundle costs on this machine: milliseconds for one text, texts a second in batches."""
+
+    bytes: int
+    kind: str
+    median_ms: float
+    p95_ms: float
+    texts_per_second: float
+    machine: str
+
+
+class TwoByTwo(_Part):
+    """A label against the rest."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+
+class LabelCurves(_Part):
+    """ROC (false, true positive rate) and precision-recall (recall, precision) of one label, or of all pairs."""
+
+    name: str
+    roc: curves.Curve
+    precision_recall: curves.Curve
+
+
+class Report(_Part):
+    """An evaluation with everything that explains it."""
+
+    evaluation: Evaluation
+    exact_match: float
+    temperature: float
+    two_by_two: dict[str, TwoByTwo]
+    confusion_labels: list[str]
+    confusion: list[list[int]]
+    set_confusions: list[tuple[str, str, int]]
+    confidence_right: list[int]
+    confidence_wrong: list[int]
+    reliability_before: list[tuple[float, float, int]]
+    reliability_after: list[tuple[float, float, int]]
+    accuracy_coverage: curves.Curve
+    coverage_at_99: float
+    confidence_at_99: float | None
+    thresholds: list[tuple[float, float, float, float]]
+    curves: list[LabelCurves]
+    slices: list[Slice]
+    errors: int
+    worst_errors: list[WorstError]
+    cost: Cost
+
+    def without_texts(self) -> Report:
+        """The same without any utterance."""
+        bare = [error.model_copy(update={"text": ""}) for error in self.worst_errors]
+        return self.model_copy(update={"worst_errors": bare})
+
+
+def report_on(
+    classifier: Classifier,
+    split: Split,
+    *,
+    dataset: str = "",
+    own: Dataset | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Measure ``classifier`` on ``split`` and say where it fails; ``own`` is the data it was trained on."""
+    answered = answer(classifier, split, progress)
+    evaluation = measure(answered, classifier, split, dataset, resamples, seed)
+    outcome, names = answered.outcome, answered.names
+    correct, confidence = curves.right(outcome), curves.row_confidence(outcome)
+    before = curves.uncalibrated(outcome.probabilities, outcome.task, classifier.bundle.manifest.calibration)
+    gold = [frozenset(example.labels) for example in answered.examples]
+    edges = np.linspace(0, 1, 21)
+    covered, needed = curves.coverage_at(confidence, correct, 0.99)
+    multiclass = outcome.task is Task.MULTICLASS
+    return Report(
+        evaluation=evaluation,
+        exact_match=float(correct.mean()),
+        temperature=classifier.bundle.manifest.calibration.temperature,
+        two_by_two=_two_by_two(answered),
+        confusion_labels=list(names) if multiclass else [],
+        confusion=curves.confusion(outcome).tolist() if multiclass else [],
+        set_confusions=[(*pair, n) for pair, n in curves.set_confusions(gold, answered.decided).most_common(60)],
+        confidence_right=np.histogram(confidence[correct], bins=edges)[0].tolist(),
+        confidence_wrong=np.histogram(confidence[~correct], bins=edges)[0].tolist(),
+        reliability_before=curves.reliability(outcome, before),
+        reliability_after=curves.reliability(outcome, outcome.probabilities),
+        accuracy_coverage=curves.accuracy_coverage(confidence, correct),
+        coverage_at_99=covered,
+        confidence_at_99=needed,
+        thresholds=curves.threshold_curve(outcome),
+        curves=_curves(answered),
+        slices=_slices(answered, correct, split, own),
+        errors=int((~correct).sum()),
+        worst_errors=_worst(answered, correct, confidence),
+        cost=cost_of(classifier, [example.text for example in answered.examples]),
+    )
+
+
+def _two_by_two(answered: Answered) -> dict[str, TwoByTwo]:
+    gold, decided = answered.outcome.gold, answered.outcome.decided
+    found = {}
+    for column, name in enumerate(answered.names):
+        g, d = gold[:, column], decided[:, column]
+        counts = ((g & d).sum(), (~g & d).sum(), (g & ~d).sum(), (~g & ~d).sum())
+        hit, false, missed, rest = (int(count) for count in counts)
+        found[name] = TwoByTwo(true_positive=hit, false_positive=false, false_negative=missed, true_negative=rest)
+    return found
+
+
+def _curves(answered: Answered) -> list[LabelCurves]:
+    outcome = answered.outcome
+    found = []
+    everything = (outcome.probabilities.ravel(), outcome.gold.ravel())
+    order = np.argsort(-outcome.gold.sum(axis=0), kind="stable")
+    chosen = [column for column in order if outcome.gold[:, column].any()]
+    parts = [("all labels", *everything)]
+    parts += [(answered.names[c], outcome.probabilities[:, c], outcome.gold[:, c]) for c in chosen]
+    for name, scores, truth in parts[: 1 + _MOST_CURVES]:
+        found.append(
+            LabelCurves(
+                name=name,
+                roc=curves.roc_curve(scores, truth),
+                precision_recall=curves.precision_recall_curve(scores, truth),
+            )
+        )
+    return found
+
+
+def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset | None) -> list[Slice]:
+    examples = answered.examples
+    lengths = np.array([len(example.text.split()) for example in examples])
+    sizes = answered.outcome.gold.sum(axis=1)
+    low, high = np.quantile(lengths, [1 / 3, 2 / 3])
+    masks: dict[str, NDArray[np.bool_]] = {
+        f"up to {low:.0f} words": lengths <= low,
+        f"{low:.0f} to {high:.0f} words": (lengths > low) & (lengths <= high),
+        f"over {high:.0f} words": lengths > high,
+        "no label": sizes == 0,
+        "one label": sizes == 1,
+        "several labels": sizes > 1,
+        "truncated by the model": answered.truncated,
+    }
+    if own is not None and "train" in own.splits and split.fingerprint != own["train"].fingerprint:
+        counts = own["train"].label_counts
+        rare = [any(counts[label] < _RARE for label in example.labels) for example in examples]
+        masks[f"a label with under {_RARE} training rows"] = np.array(rare)
+        known = {normal_form(text) for text in own["train"].texts}
+        seen = np.array([normal_form(example.text) in known for example in examples])
+        masks["text stands in train (leaked)"] = seen
+        masks["text is not in train"] = ~seen
+        combinations = set(own["train"].gold)
+        masks["label combination is not in train"] = np.array([e.labels not in combinations for e in examples])
+    masks["all rows"] = np.ones(len(examples), dtype=np.bool_)
+    found = []
+    for name, mask in masks.items():
+        n, hits = int(mask.sum()), int(correct[mask].sum())
+        if n:
+            below, above = curves.wilson(hits, n)
+            found.append(Slice(name=name, n=n, exact_match=hits / n, low=below, high=above))
+    return found
+
+
+def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float64]) -> list[WorstError]:
+    wrong = np.flatnonzero(~correct)
+    found = []
+    for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:_WORST]:
+        example, proba = answered.examples[row], answered.outcome.probabilities[row]
+        top = np.argsort(-proba, kind="stable")[:3]
+        found.append(
+            WorstError(
+                row=example.row or int(row) + 1,
+                text=example.text,
+                gold=example.labels,
+                decided=tuple(sorted(answered.decided_names(row))),
+                confidence=round(float(confidence[row]), 4),
+                top=tuple((answered.names[column], round(float(proba[column]), 4)) for column in top),
+            )
+        )
+    return found
+
+
+def cost_of(classifier: Classifier, texts: Sequence[str]) -> Cost:
+    """Size of the bundle, and its speed on up to 200 of ``texts``, one by one and together."""
+    chosen = list(texts[:: max(1, len(texts) // _TIMED)])[:_TIMED]
+    classifier.answer(chosen[:8])
+    single = []
+    for text in chosen:
+        began = time.perf_counter()
+        classifier.answer([text])
+        single.append((time.perf_counter() - began) * 1e3)
+    began = time.perf_counter()
+    classifier.answer(chosen)
+    together = time.perf_counter() - began
+    return Cost(
+        bytes=classifier.bundle.size,
+        kind=classifier.bundle.manifest.kind,
+        median_ms=round(statistics.median(single), 3),
+        p95_ms=round(float(np.quantile(single, 0.95)), 3),
+        texts_per_second=round(len(chosen) / together, 1),
+        machine=machine(),
+    )
+
+
+def machine() -> str:
+    """Processor, cores and system in one line."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    extra = [flag for flag in ("avx512_vnni", "avx512_bf16", "amx_int8") if flag in flags]
+    model = next(names, platform.machine())
+    return f"{model}, {os.cpu_count()} cores, {', '.join(extra) or 'no VNNI'}, {platform.system()}"

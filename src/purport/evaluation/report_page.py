@@ -1,0 +1,283 @@
+"""A report as a page."""
+
+from __future__ import annotations
+
+from ..labels import Task
+from ..report.figures import Figure, bars, bars_height, heatmap, lines
+from ..report.page import Notice, Page, Section, Table, Text, percent
+from .report import Report
+from .table import interval
+
+_MOST_LABELS = 40
+_MOST_CONFUSED = 80
+_HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy", "expected_calibration_error")
+
+Block = Text | Notice | Table | Figure
+
+
+def page(found: Report) -> Page:
+    """Numbers, labels, confusions, confidence, curves, slices, errors and cost."""
+    evaluation = found.evaluation
+    headline = [
+        (name.replace("_", " "), f"{evaluation.metrics[name].value:.4f}")
+        for name in _HEADLINE
+        if name in evaluation.metrics and evaluation.metrics[name].value is not None
+    ]
+    notices = [
+        Notice("warning", f'"{label}" ({count} rows) is not a label of the model: these rows count as errors.')
+        for label, count in evaluation.unseen_labels.items()
+    ]
+    if evaluation.left_out:
+        absent = ", ".join(evaluation.left_out)
+        notices.append(Notice("info", f"No gold rows, so left out of means over labels: {absent}."))
+    return Page(
+        title=f"How good is {evaluation.bundle} on {evaluation.dataset} {evaluation.split}",
+        subtitle=f"{evaluation.n:,} rows, {evaluation.task}, bundle of kind {found.cost.kind}; data "
+        f"{evaluation.fingerprint[:16]}; {evaluation.resamples:,} bootstrap samples, seed {evaluation.seed}",
+        headline=[*headline, ("one text", f"{found.cost.median_ms:.1f} ms")],
+        sections=[
+            Section("Metrics", [_metrics(found)]),
+            Section("Labels", _labels(found)),
+            Section("Confusions", _confusions(found)),
+            Section("Confidence", _confidence(found)),
+            Section("Curves", _curves(found)),
+            Section("Slices", _slices(found)),
+            Section("Worst errors", [_errors(found)]),
+            Section("Cost and speed", [_cost(found)]),
+        ],
+        facts=found,
+        command=f"purport evaluate BUNDLE {evaluation.split} --report DIRECTORY --seed {evaluation.seed}",
+        notices=notices,
+    )
+
+
+def _metrics(found: Report) -> Table:
+    rows = [(name, estimate.value, interval(estimate)) for name, estimate in found.evaluation.metrics.items()]
+    return Table("Metrics, with 95 % bootstrap intervals over rows", ("metric", "value", "95 % interval"), rows)
+
+
+def _labels(found: Report) -> list[Block]:
+    labels = sorted(found.evaluation.labels.items(), key=lambda item: -item[1].support)
+    measured = [(name, label) for name, label in labels if label.f1.value is not None][:_MOST_LABELS]
+    names = [f"{name} ({label.support})" for name, label in measured]
+    values = [label.f1.value or 0.0 for _, label in measured]
+    ends = [
+        (value if label.f1.low is None else label.f1.low, value if label.f1.high is None else label.f1.high)
+        for value, (_, label) in zip(values, measured, strict=True)
+    ]
+    rows = [
+        (
+            name,
+            label.support,
+            label.predicted,
+            label.precision.value,
+            interval(label.precision),
+            label.recall.value,
+            interval(label.recall),
+            label.f1.value,
+            interval(label.f1),
+        )
+        for name, label in labels
+    ]
+    columns = ("label", "rows", "predicted", "precision", "95 %", "recall", "95 %", "F1", "95 %")
+    blocks: list[Block] = []
+    if names:
+        blocks.append(
+            Figure(
+                "f1-per-label",
+                "F1 of each label (rows), with 95 % intervals",
+                "Bars: " + "; ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
+                bars(names, {"F1": values}, xlabel="F1", errors=ends),
+                height=bars_height(len(names)),
+            )
+        )
+    return [*blocks, Table("Per label", columns, rows, folded=len(rows) > 25)]
+
+
+def _confusions(found: Report) -> list[Block]:
+    blocks: list[Block] = []
+    if found.confusion and len(found.confusion_labels) <= _MOST_CONFUSED:
+        names = found.confusion_labels
+        kept = [at for at, row in enumerate(found.confusion) if sum(row) or any(r[at] for r in found.confusion)]
+        columns = [*kept, len(names)] if any(row[-1] for row in found.confusion) else kept
+        matrix = [[found.confusion[a][b] for b in columns] for a in kept]
+        across = [[*names, "none"][b] for b in columns]
+        size = max(4.2, 1.4 + 0.19 * len(kept))
+        wrong = sum(row[b] for a, row in enumerate(found.confusion) for b in range(len(row)) if a != b)
+        blocks.append(
+            Figure(
+                "confusion",
+                "Gold label (down) by decided label (across); shades by square root",
+                f"Confusion matrix of {len(kept)} labels; {wrong} rows off the diagonal, listed below.",
+                heatmap(matrix, [names[a] for a in kept], across, xlabel="decided", ylabel="gold"),
+                height=size,
+                width=size + 0.4,
+            )
+        )
+    if found.set_confusions:
+        blocks.append(
+            Table(
+                "Label sets that were taken for others",
+                ("right", "answered", "rows"),
+                found.set_confusions,
+                folded=len(found.set_confusions) > 15,
+            )
+        )
+    else:
+        blocks.append(Text("No row was answered wrong."))
+    cells = [
+        (name, two.true_positive, two.false_positive, two.false_negative, two.true_negative)
+        for name, two in found.two_by_two.items()
+    ]
+    columns_ = ("label", "right yes", "wrong yes", "missed", "right no")
+    blocks.append(Table("Each label against the rest (2×2)", columns_, cells, folded=True))
+    return blocks
+
+
+def _confidence(found: Report) -> list[Block]:
+    centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
+    needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
+    before = [(mean, true) for mean, true, _ in found.reliability_before]
+    after = [(mean, true) for mean, true, _ in found.reliability_after]
+    coverage = found.accuracy_coverage
+    what = (
+        "The confidence of an answer is the probability of its label."
+        if found.evaluation.task is Task.MULTICLASS
+        else "The confidence of an answer is the probability that every label is decided right."
+    )
+    return [
+        Text(
+            f"{what} {percent(found.coverage_at_99)} of the rows can be answered with 99 % of the answers wholly "
+            f"right{needed}. The temperature is {found.temperature:.3g}."
+        ),
+        Figure(
+            "confidence",
+            "Confidence of right and wrong answers (rows, log scale)",
+            f"{sum(found.confidence_right)} right answers, {found.confidence_right[-1]} of them above 0.95; "
+            f"{sum(found.confidence_wrong)} wrong, {found.confidence_wrong[-1]} above 0.95.",
+            lines(
+                {
+                    "right": (centres, [n or 0.5 for n in found.confidence_right]),
+                    "wrong": (centres, [n or 0.5 for n in found.confidence_wrong]),
+                },
+                xlabel="confidence",
+                ylabel="rows (0 at the bottom)",
+                logy=True,
+                markers=True,
+            ),
+        ),
+        Figure(
+            "reliability",
+            "Reliability before and after calibration",
+            "After: " + "; ".join(f"confidence {a:.2f} true {b:.2f} ({n})" for a, b, n in found.reliability_after),
+            lines(
+                {"before": _axes(before), "after": _axes(after)},
+                xlabel="mean confidence",
+                ylabel="share that is true",
+                diagonal=True,
+                markers=True,
+            ),
+        ),
+        Figure(
+            "accuracy-coverage",
+            "Right answers by share of rows answered, the surest first",
+            f"From {percent(coverage[0][1])} at {percent(coverage[0][0])} of rows to {percent(coverage[-1][1])} at all.",
+            lines(
+                {"precision": _axes(coverage)},
+                xlabel="coverage: share of rows answered",
+                ylabel="answers wholly right",
+            ),
+        ),
+        Figure(
+            "thresholds",
+            "One threshold for every label",
+            "At 0.5: "
+            + next(
+                f"precision {p:.3f}, recall {r:.3f}, exact match {e:.3f}" for t, p, r, e in found.thresholds if t == 0.5
+            ),
+            lines(
+                {
+                    name: ([point[0] for point in found.thresholds], [point[at] for point in found.thresholds])
+                    for at, name in ((1, "precision, micro"), (2, "recall, micro"), (3, "exact match"))
+                },
+                xlabel="threshold",
+                ylabel="value",
+            ),
+        ),
+    ]
+
+
+def _axes(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _curves(found: Report) -> list[Block]:
+    chosen = found.curves[:6]
+    return [
+        Figure(
+            "roc",
+            "ROC: all labels together, and the most frequent",
+            "Curves of true over false positive rate for " + ", ".join(curve.name for curve in chosen),
+            lines(
+                {curve.name: _axes(curve.roc) for curve in chosen if curve.roc},
+                xlabel="false positive rate",
+                ylabel="true positive rate",
+                diagonal=True,
+            ),
+        ),
+        Figure(
+            "precision-recall",
+            "Precision over recall",
+            "Curves of precision over recall for " + ", ".join(curve.name for curve in chosen),
+            lines(
+                {curve.name: _axes(curve.precision_recall) for curve in chosen if curve.precision_recall},
+                xlabel="recall",
+                ylabel="precision",
+            ),
+        ),
+    ]
+
+
+def _slices(found: Report) -> list[Block]:
+    names = [f"{part.name} ({part.n:,})" for part in found.slices]
+    values = [part.exact_match for part in found.slices]
+    rows = [(part.name, part.n, part.exact_match, f"{part.low:.4f} to {part.high:.4f}") for part in found.slices]
+    return [
+        Figure(
+            "slices",
+            "Exact match on parts of the rows, with 95 % intervals",
+            "Bars: " + "; ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
+            bars(names, {"exact match": values}, xlabel="exact match", limit=46,
+                 errors=[(part.low, part.high) for part in found.slices]),  # fmt: skip
+            height=bars_height(len(names)),
+        ),
+        Table("Slices", ("rows that have", "rows", "exact match", "95 % (Wilson)"), rows),
+    ]
+
+
+def _errors(found: Report) -> Table:
+    rows = [
+        (
+            str(error.row),
+            error.text,
+            " + ".join(error.gold) or "none",
+            " + ".join(error.decided) or "none",
+            error.confidence,
+            ", ".join(f"{label} {probability:.3f}" for label, probability in error.top),
+        )
+        for error in found.worst_errors
+    ]
+    columns = ("row", "text", "right", "answered", "confidence", "likeliest")
+    return Table(f"The surest of {found.errors:,} wrong answers", columns, rows)
+
+
+def _cost(found: Report) -> Table:
+    cost = found.cost
+    rows = [
+        ("size of the bundle", f"{cost.bytes / 1e6:.1f} MB"),
+        ("one text, median", f"{cost.median_ms:.2f} ms"),
+        ("one text, 95 %", f"{cost.p95_ms:.2f} ms"),
+        ("many texts at once", f"{cost.texts_per_second:,.0f} a second"),
+        ("machine", cost.machine),
+    ]
+    return Table("Cost and speed of what was measured", ("what", "value"), rows)
