@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from . import config, data, doctor, evaluate, explore, predict, serve, train
+from . import compare, config, data, doctor, evaluate, explore, predict, serve, train
 
 app = typer.Typer(
     name="purport",
@@ -34,6 +34,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("data")(data.data)
+app.command("compare")(compare.compare)
 app.command("explore")(explore.explore)
 app.add_typer(doctor.app, name="doctor")
 app.command("config")(config.config)

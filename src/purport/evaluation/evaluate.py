@@ -203,16 +203,16 @@ class Bootstrap(BaseModel):
         label_spread: dict[str, list[Values]] = {name: [] for name in label_point}
         size = max(1, min(resamples, _CHUNK_CELLS // n))
         for start in range(0, resamples, size):
-            weights = _draw(rng, min(size, resamples - start), n)
+            weights = draw(rng, min(size, resamples - start), n)
             for name, values in all_metrics(outcome, weights).items():
                 spread[name].append(values)
             for name, values in per_label(Counts.of(outcome, weights)).items():
                 label_spread[name].append(values)
         return cls(
-            metrics={name: _estimate(float(value[0]), np.concatenate(spread[name])) for name, value in point.items()},
+            metrics={name: estimate(float(value[0]), np.concatenate(spread[name])) for name, value in point.items()},
             labels={
                 name: [
-                    _estimate(float(value[0, column]), np.concatenate(label_spread[name])[..., column])
+                    estimate(float(value[0, column]), np.concatenate(label_spread[name])[..., column])
                     for column in range(value.shape[1])
                 ]
                 for name, value in label_point.items()
@@ -220,7 +220,7 @@ class Bootstrap(BaseModel):
         )
 
 
-def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
+def draw(rng: np.random.Generator, count: int, n: int) -> Values:
     """How often each row is drawn in each of ``count`` resamples: ``(count, n)``."""
     weights = np.zeros((count, n))
     for row in weights:
@@ -228,7 +228,8 @@ def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
     return weights
 
 
-def _estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
+def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
+    """``value`` with the percentile interval of its resamples; all ``None`` if it is undefined."""
     if np.isnan(value):
         return Estimate(value=None, low=None, high=None)
     defined = spread[~np.isnan(spread)]

@@ -96,7 +96,7 @@ def _mean_over_rows(values: Values, weights: Weights) -> Values:
 def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
     """Every metric of the task, each ``(n_resamples,)``."""
     counts = Counts.of(outcome, weights)
-    metrics = _averaged(counts)
+    metrics = averaged(counts)
     metrics |= _multilabel(outcome, counts, weights) if outcome.task is Task.MULTILABEL else {}
     metrics |= _multiclass(outcome, counts, weights) if outcome.task is Task.MULTICLASS else {}
     metrics["roc_auc_macro"] = _over_labels(roc_auc(outcome, weights), counts.support)["macro"]
@@ -104,7 +104,8 @@ def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
     return metrics
 
 
-def _averaged(counts: Counts) -> dict[str, Values]:
+def averaged(counts: Counts) -> dict[str, Values]:
+    """Precision, recall and F1 over all labels: micro, macro and weighted, each ``(n_resamples,)``."""
     hits, support, predicted = (part.sum(axis=1) for part in (counts.hits, counts.support, counts.predicted))
     metrics = {
         "precision_micro": _ratio(hits, predicted),
@@ -242,6 +243,6 @@ def quick_metrics(logits: FloatArray, gold: BoolArray, task: Task) -> dict[str, 
         decided = np.zeros(gold.shape, dtype=np.bool_)
         decided[np.arange(len(logits)), logits.argmax(axis=1)] = True
     counts = Counts.of(Outcome(gold, decided, np.zeros_like(logits), task), np.ones((1, len(gold))))
-    averaged = {name: float(np.nan_to_num(value[0])) for name, value in _averaged(counts).items()}
+    found = {name: float(np.nan_to_num(value[0])) for name, value in averaged(counts).items()}
     exact = float((gold == decided).all(axis=1).mean())
-    return {"f1_micro": averaged["f1_micro"], "f1_macro": averaged["f1_macro"], "exact_match": exact}
+    return {"f1_micro": found["f1_micro"], "f1_macro": found["f1_macro"], "exact_match": exact}

@@ -1,0 +1,324 @@
+"""Is one bundle better than another? Both answer the same rows; every difference is paired."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import binomtest
+
+from ..bundle import Manifest
+from ..classifier import Classifier
+from ..data.dataset import Split
+from ..errors import DataError
+from ..labels import LabelSet, Task
+from ..runtime import BoolArray
+from .evaluate import Estimate, answer, draw, estimate
+from .gates import Gate, check_gates
+from .metrics import Counts, Outcome, Values, averaged, per_label
+
+_CHUNK_CELLS = 4_000_000
+_TIMED = 200
+_MOST_ROWS = 500
+_SURE = 0.05
+AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")
+
+LabelSets = list[frozenset[str]]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Difference(_Part):
+    """A metric of A, of B, and B - A with its paired interval."""
+
+    a: float | None
+    b: float | None
+    difference: Estimate
+
+
+class LabelChange(_Part):
+    """One label: F1 of both, and rows on which its decision was mended or spoilt from A to B."""
+
+    support: int
+    f1: Difference
+    mended: int
+    spoilt: int
+
+
+class ChangedRow(_Part):
+    """A row that A and B answer differently: ``mended``, ``spoilt``, or ``changed`` (wrong either way)."""
+
+    row: int
+    text: str
+    gold: tuple[str, ...]
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    direction: str
+
+
+class Side(_Part):
+    """One of the two bundles. Milliseconds are of one text, both timed in turn."""
+
+    bundle: str
+    kind: str
+    task: str
+    bytes: int
+    median_ms: float
+    exact_match: float
+
+
+class Comparison(_Part):
+    """Everything about the change from A to B.
+
+    ``mcnemar_p`` is exact (binomial) over the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
+    """
+
+    a: Side
+    b: Side
+    dataset: str
+    split: str
+    fingerprint: str
+    n: int
+    resamples: int
+    seed: int
+    metrics: dict[str, Difference]
+    labels: dict[str, LabelChange]
+    only_a_right: int
+    only_b_right: int
+    mcnemar_p: float
+    flips: int
+    rows: list[ChangedRow]
+    verdict: str
+    reason: str
+    gates: list[Gate] = []
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate holds."""
+        return all(gate.holds for gate in self.gates)
+
+    def without_texts(self) -> Comparison:
+        """The same without any utterance."""
+        return self.model_copy(update={"rows": [row.model_copy(update={"text": ""}) for row in self.rows]})
+
+    def measured(self) -> dict[str, float | None]:
+        """What gates may name: differences B - A (and ``.low``, ``.high`` of their intervals), rates and ratios."""
+        found: dict[str, float | None] = {}
+        named = {**self.metrics, **{f"f1[{name}]": change.f1 for name, change in self.labels.items()}}
+        for name, change in named.items():
+            found[name] = change.difference.value
+            found[f"{name}.low"], found[f"{name}.high"] = change.difference.low, change.difference.high
+        found["flips"] = self.flips / self.n
+        found["regressions"] = self.only_a_right / self.n
+        found["mcnemar_p"] = self.mcnemar_p
+        found["size_ratio"] = self.b.bytes / self.a.bytes
+        found["latency_ratio"] = self.b.median_ms / self.a.median_ms
+        return found
+
+
+def compare(
+    a: Classifier,
+    b: Classifier,
+    split: Split,
+    *,
+    dataset: str = "",
+    gate: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Comparison:
+    """Compare ``b`` with ``a`` on the label sets they decide; a joint class counts as the labels it joins.
+
+    Raises:
+        DataError: the split holds no rows.
+        GateInvalid: ``gate`` cannot be read.
+        ValueError: ``resamples`` is less than 1.
+    """
+    if resamples < 1:
+        raise ValueError("an interval needs at least one bootstrap sample")
+    examples = list(split)
+    if not examples:
+        raise DataError(f"split {split.name} holds no rows to compare on")
+    held = Split(split.name, lambda: iter(examples))
+    decided = []
+    for index, classifier in enumerate((a, b)):
+        answered = answer(classifier, held, progress and (lambda n, at=index: progress(at * len(examples) + n)))  # type: ignore[misc]
+        decided.append([parts(labels, classifier.bundle.manifest) for labels in answered.decided])
+    gold = [parts(example.labels, a.bundle.manifest) for example in examples]
+    names = LabelSet(sorted({label for row in (*gold, *decided[0], *decided[1]) for label in row}))
+    left, right = (outcome_of(gold, sets, names) for sets in decided)
+    metrics, labels = paired(left, right, names, resamples, seed)
+    a_right, b_right = ((outcome.gold == outcome.decided).all(axis=1) for outcome in (left, right))
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    changed = [row for row in range(len(examples)) if decided[0][row] != decided[1][row]]
+    order = {"spoilt": 0, "mended": 1, "changed": 2}
+    rows = [
+        ChangedRow(
+            row=examples[row].row or row + 1,
+            text=examples[row].text,
+            gold=tuple(sorted(gold[row])),
+            a=tuple(sorted(decided[0][row])),
+            b=tuple(sorted(decided[1][row])),
+            direction="spoilt" if a_right[row] else "mended" if b_right[row] else "changed",
+        )
+        for row in changed
+    ]
+    times = _timed(a, b, [example.text for example in examples])
+    p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
+    verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value)
+    found = Comparison(
+        a=_side(a, times[0], a_right),
+        b=_side(b, times[1], b_right),
+        dataset=dataset,
+        split=split.name,
+        fingerprint=split.fingerprint,
+        n=len(examples),
+        resamples=resamples,
+        seed=seed,
+        metrics=metrics,
+        labels=labels,
+        only_a_right=only_a,
+        only_b_right=only_b,
+        mcnemar_p=round(p_value, 6),
+        flips=len(changed),
+        rows=sorted(rows, key=lambda row: order[row.direction])[:_MOST_ROWS],
+        verdict=verdict,
+        reason=reason,
+    )
+    return found.model_copy(update={"gates": check_gates(gate, found.measured())}) if gate else found
+
+
+def parts(labels: Sequence[str] | frozenset[str], manifest: Manifest) -> frozenset[str]:
+    """The labels that joint classes stand for."""
+    data = manifest.recipe.get("data", {})
+    if not data.get("joint"):
+        return frozenset(labels)
+    return frozenset(part for label in labels for part in label.split(data.get("label_delimiter") or "+"))
+
+
+def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:
+    """Label sets as an outcome without probabilities."""
+    given = names.encode(decided)
+    return Outcome(names.encode(gold), given, given.astype(np.float32), Task.MULTILABEL)
+
+
+def set_metrics(outcome: Outcome, weights: Values) -> dict[str, Values]:
+    """The metrics that two models of any task share, each ``(n_resamples,)``."""
+    found = averaged(Counts.of(outcome, weights))
+    exact = (outcome.gold == outcome.decided).all(axis=1).astype(np.float64)
+    found["exact_match"] = weights @ exact / weights.sum(axis=1)
+    return {name: found[name] for name in AVERAGES}
+
+
+def paired(
+    a: Outcome | Sequence[Outcome], b: Outcome | Sequence[Outcome], names: LabelSet, resamples: int, seed: int
+) -> tuple[dict[str, Difference], dict[str, LabelChange]]:
+    """Metrics and labels of both sides and B - A, with intervals over the same resampled rows.
+
+    Several outcomes of a side (seeds of one recipe) count as their mean (Efron & Tibshirani 1993, ch. 13).
+    """
+    left, right = ([a] if isinstance(a, Outcome) else list(a)), ([b] if isinstance(b, Outcome) else list(b))
+    n = len(left[0])
+
+    def both(weights: Values) -> tuple[dict[str, tuple[Values, Values]], tuple[Values, Values]]:
+        sides = [
+            (
+                [set_metrics(outcome, weights) for outcome in side],
+                np.mean([per_label(Counts.of(outcome, weights))["f1"] for outcome in side], axis=0),
+            )
+            for side in (left, right)
+        ]
+        means = {
+            name: (
+                np.mean([found[name] for found in sides[0][0]], axis=0),
+                np.mean([found[name] for found in sides[1][0]], axis=0),
+            )
+            for name in AVERAGES
+        }
+        return means, (sides[0][1], sides[1][1])
+
+    point, label_point = both(np.ones((1, n)))
+    rng = np.random.default_rng(seed)
+    spread: dict[str, list[Values]] = {name: [] for name in AVERAGES}
+    label_spread: list[Values] = []
+    size = max(1, min(resamples, _CHUNK_CELLS // n))
+    for start in range(0, resamples, size):
+        means, label_means = both(draw(rng, min(size, resamples - start), n))
+        for name, (one, other) in means.items():
+            spread[name].append(other - one)
+        label_spread.append(label_means[1] - label_means[0])
+    metrics = {
+        name: _difference(float(one[0]), float(other[0]), np.concatenate(spread[name]))
+        for name, (one, other) in point.items()
+    }
+    over_labels = np.concatenate(label_spread)
+    gold = left[0].gold
+    labels = {}
+    for column, name in enumerate(names):
+        wrong_a = np.mean([side.gold[:, column] != side.decided[:, column] for side in left], axis=0)
+        wrong_b = np.mean([side.gold[:, column] != side.decided[:, column] for side in right], axis=0)
+        labels[name] = LabelChange(
+            support=int(gold[:, column].sum()),
+            f1=_difference(
+                float(label_point[0][0, column]), float(label_point[1][0, column]), over_labels[:, column]
+            ),
+            mended=int((wrong_a > wrong_b).sum()),
+            spoilt=int((wrong_b > wrong_a).sum()),
+        )
+    return metrics, labels
+
+
+def _difference(a: float, b: float, spread: Values) -> Difference:
+    def plain(value: float) -> float | None:
+        return None if np.isnan(value) else round(value, 6)
+
+    return Difference(a=plain(a), b=plain(b), difference=estimate(b - a, spread))
+
+
+def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[str, str]:
+    """``better``, ``worse`` or ``no difference shown``, and why: both tests have to agree."""
+    interval = f"{_points(exact.low)} to {_points(exact.high)} points"
+    facts = (
+        f"exact match changes by {_points(exact.value)} points (95 %: {interval}); {only_b} rows mended, "
+        f"{only_a} spoilt (McNemar p = {p_value:.3g})"
+    )
+    low, high = exact.low or 0.0, exact.high or 0.0
+    if p_value < _SURE and low > 0:
+        return "better", f"B is better: {facts}."
+    if p_value < _SURE and high < 0:
+        return "worse", f"B is worse: {facts}."
+    return "no difference shown", f"No difference is shown: {facts}. Larger ones than the interval are ruled out."
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{value * 100:+.2f}"
+
+
+def _side(classifier: Classifier, milliseconds: float, right: BoolArray) -> Side:
+    manifest = classifier.bundle.manifest
+    return Side(
+        bundle=manifest.id,
+        kind=manifest.kind,
+        task=manifest.task,
+        bytes=classifier.bundle.size,
+        median_ms=milliseconds,
+        exact_match=round(float(right.mean()), 6),
+    )
+
+
+def _timed(a: Classifier, b: Classifier, texts: Sequence[str]) -> tuple[float, float]:
+    """Median milliseconds of one text, the two in turn, so that both meet the same noise."""
+    chosen = texts[:: max(1, len(texts) // _TIMED)][:_TIMED]
+    times: tuple[list[float], list[float]] = ([], [])
+    for text in [*chosen[:4], *chosen]:
+        for classifier, kept in zip((a, b), times, strict=True):
+            began = time.perf_counter()
+            classifier.answer([text])
+            kept.append((time.perf_counter() - began) * 1e3)
+    first, second = (round(statistics.median(kept[4:] or kept), 3) for kept in times)
+    return first, second

@@ -1,0 +1,56 @@
+"""Conditions on a comparison, such as ``f1_micro>=-0.002,flips<=0.01``."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import GateInvalid, did_you_mean
+
+_CONDITION = re.compile(r"\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+
+
+class Gate(BaseModel):
+    """A condition, what was measured, and whether it holds; something undefined never holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    condition: str
+    value: float | None
+    holds: bool
+
+
+def check_gates(conditions: str, measured: Mapping[str, float | None]) -> list[Gate]:
+    """Check every condition of a comma-separated list.
+
+    Raises:
+        GateInvalid: a condition cannot be read, or names what is not in ``measured``.
+    """
+    gates = []
+    for part in _split(conditions):
+        match = _CONDITION.fullmatch(part)
+        try:
+            limit = float(match["limit"]) if match else 0.0
+        except ValueError:
+            match = None
+        if match is None:
+            raise GateInvalid(f'cannot read the gate "{part.strip()}"; write, for example, f1_micro>=-0.002')
+        name = match["name"]
+        if name not in measured:
+            raise GateInvalid(f'nothing measured is called "{name}".{did_you_mean(name, measured)}')
+        value = measured[name]
+        holds = value is not None and bool(_SIGNS[match["sign"]](value, limit))
+        gates.append(Gate(condition=part.strip(), value=value, holds=holds))
+    return gates
+
+
+def _split(conditions: str) -> list[str]:
+    """At commas outside brackets: a label's name may hold one."""
+    parts = re.split(r",(?![^\[]*\])", conditions)
+    if not all(part.strip() for part in parts):
+        raise GateInvalid(f'an empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
+    return parts
