@@ -95,9 +95,7 @@ def examine(
         note(f"reading {dataset}")
         table = RowTable.load(dataset, reading, download_progress)
         classifier = None if bundle is None else Classifier.open(bundle)
-        diagnosis = diagnose(
-            table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, note=note
-        )
+        diagnosis = diagnose(table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, note=note)
         shown = diagnosis if texts else diagnosis.without_texts()
         note("writing the page")
         written = page(shown).write(output or Path(f"doctor-{table.name}"))
@@ -157,11 +155,10 @@ def apply(
     from .. import registry
     from ..data import catalog
     from ..data.formats import Format
+    from ..doctor.plan import apply_plan, read_plan
     from ..errors import FormatUnknown
     from .console import download_progress, out
     from .reading import whole
-
-    from ..doctor.plan import apply_plan, read_plan
 
     kind: Format = registry.load("formats", format_, FormatUnknown)
     source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), download_progress)

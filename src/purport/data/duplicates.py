@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 SIMILARITY = 0.75
 _PERMUTATIONS = 64
@@ -44,7 +45,7 @@ def near_duplicates(
 
 
 def _shingles(words: Sequence[str]) -> set[str]:
-    return {*words, *(f"{left} {right}" for left, right in zip(words, words[1:], strict=False))}
+    return {*words, *(f"{left} {right}" for left, right in pairwise(words))}
 
 
 def jaccard(left: set[str], right: set[str]) -> float:

@@ -140,7 +140,7 @@ class RowTable:
 
     def split(self, position: int) -> str:
         """The name of the split of one row."""
-        return self.split_names[self.split_of[position]]
+        return self.split_names[int(self.split_of[position])]
 
     def groups(self, key: Callable[[int], object]) -> list[list[int]]:
         """Positions with the same ``key``, groups in order of their first row; groups of one included."""

@@ -38,7 +38,7 @@ class Examination:
         seen: set[tuple[str, tuple[str, ...]]] = set()
         within: set[tuple[str, tuple[str, ...]]] = set()
         kept, current = [], -1
-        for position in np.flatnonzero(self.table.is_training):
+        for position in np.flatnonzero(self.table.is_training).tolist():
             if self.table.split_of[position] != current:
                 current, within = int(self.table.split_of[position]), set(seen)
             example = self.table.examples[position]

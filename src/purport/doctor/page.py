@@ -32,8 +32,7 @@ def page(diagnosis: Diagnosis) -> Page:
     }[worst]
     return Page(
         title=f"What is wrong with {diagnosis.dataset}",
-        subtitle=f"{rows} rows, {diagnosis.labels} labels, {diagnosis.task}; "
-        f"fingerprint {diagnosis.fingerprint[:16]}",
+        subtitle=f"{rows} rows, {diagnosis.labels} labels, {diagnosis.task}; fingerprint {diagnosis.fingerprint[:16]}",
         headline=[
             ("errors", str(counts[Severity.ERROR])),
             ("warnings", str(counts[Severity.WARNING])),
@@ -82,8 +81,8 @@ def _summary(diagnosis: Diagnosis) -> Section:
         blocks.append(
             Notice(
                 "info",
-                f"The proposed plan as a whole changes the cross-validated exact match of the linear reference by "
-                f"{diagnosis.plan_gain * 100:+.2f} points on the {diagnosis.plan_rows:,} training rows it leaves alone.",
+                f"The proposed plan changes the cross-validated exact match of the linear reference by "
+                f"{diagnosis.plan_gain * 100:+.2f} points on the {diagnosis.plan_rows:,} training others.",
             )
         )
     return Section("Summary", blocks)
@@ -117,9 +116,9 @@ def _method(diagnosis: Diagnosis) -> Section:
         [
             Text(
                 "Training rows were judged by a linear model on words and word pairs that did not see them "
-                f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). {judge} Label errors are found by "
-                "confident learning (Northcutt et al. 2021, cleanlab), near-duplicates by MinHash (Broder 1997) at a "
-                "Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, encoding damage by ftfy."
+                f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). {judge} Label errors are found "
+                "by confident learning (Northcutt et al. 2021, cleanlab), near-duplicates by MinHash (Broder 1997) at "
+                "a Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, encoding damage by ftfy."
             ),
             Text(
                 "Prices are estimates with that linear model, in points of exact match (rows decided wholly right). A "

@@ -106,7 +106,7 @@ def _fix(cells: dict[str, str]) -> Fix:
 def _labels(cell: str) -> tuple[str, ...]:
     found = json.loads(cell)
     if not isinstance(found, list) or not all(isinstance(label, str) and label for label in found):
-        raise ValueError(f'labels are a JSON list of names, not {cell}')
+        raise ValueError(f"labels are a JSON list of names, not {cell}")
     return tuple(sorted(set(found)))
 
 
@@ -153,11 +153,16 @@ def apply_plan(dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Applied(dict(actions), tuple(out / f"{name}{suffix}" for name in corrected), refused)
+    return Applied(
+        {str(action): count for action, count in actions.items()},
+        tuple(out / f"{name}{suffix}" for name in corrected),
+        refused,
+    )
 
 
-def _corrected(dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix]) -> tuple[list[Example], list[str]]:
-    examples, done = [], []
+def _corrected(dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix]) -> tuple[list[Example], list[Action]]:
+    examples: list[Example] = []
+    done: list[Action] = []
     for number, example in enumerate(dataset[name], start=1):
         fix = chosen.pop((name, example.row or number), None)
         if fix is None:

@@ -264,9 +264,7 @@ def paired(
         wrong_b = np.mean([side.gold[:, column] != side.decided[:, column] for side in right], axis=0)
         labels[name] = LabelChange(
             support=int(gold[:, column].sum()),
-            f1=_difference(
-                float(label_point[0][0, column]), float(label_point[1][0, column]), over_labels[:, column]
-            ),
+            f1=_difference(float(label_point[0][0, column]), float(label_point[1][0, column]), over_labels[:, column]),
             mended=int((wrong_a > wrong_b).sum()),
             spoilt=int((wrong_b > wrong_a).sum()),
         )

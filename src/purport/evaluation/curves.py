@@ -24,10 +24,12 @@ def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration
     safe = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-9)
     if task is Task.MULTILABEL:
         logit = calibration.temperature * np.log(safe / (1 - safe))
-        return (1 / (1 + np.exp(-np.clip(logit, -700, 700)))).astype(np.float32)
+        sigmoid: FloatArray = (1 / (1 + np.exp(-np.clip(logit, -700, 700)))).astype(np.float32)
+        return sigmoid
     scaled = calibration.temperature * np.log(safe)
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+    softmax: FloatArray = (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+    return softmax
 
 
 def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
@@ -124,8 +126,8 @@ def precision_recall_curve(scores: FloatArray, truth: BoolArray) -> Curve:
 def _cumulative(scores: FloatArray, truth: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    positive = np.cumsum(truth[order])[ends]
-    return positive, ends + 1 - positive
+    positive = np.cumsum(truth[order])[ends].astype(np.int64)
+    return positive, (ends + 1 - positive).astype(np.int64)
 
 
 def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:

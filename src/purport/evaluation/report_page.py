@@ -181,7 +181,7 @@ def _confidence(found: Report) -> list[Block]:
         Figure(
             "accuracy-coverage",
             "Right answers by share of rows answered, the surest first",
-            f"From {percent(coverage[0][1])} at {percent(coverage[0][0])} of rows to {percent(coverage[-1][1])} at all.",
+            f"{percent(coverage[0][1])} at {percent(coverage[0][0])} of rows, {percent(coverage[-1][1])} at all.",
             lines(
                 {"precision": _axes(coverage)},
                 xlabel="coverage: share of rows answered",
@@ -247,8 +247,13 @@ def _slices(found: Report) -> list[Block]:
             "slices",
             "Exact match on parts of the rows, with 95 % intervals",
             "Bars: " + "; ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
-            bars(names, {"exact match": values}, xlabel="exact match", limit=46,
-                 errors=[(part.low, part.high) for part in found.slices]),  # fmt: skip
+            bars(
+                names,
+                {"exact match": values},
+                xlabel="exact match",
+                limit=46,
+                errors=[(part.low, part.high) for part in found.slices],
+            ),
             height=bars_height(len(names)),
         ),
         Table("Slices", ("rows that have", "rows", "exact match", "95 % (Wilson)"), rows),

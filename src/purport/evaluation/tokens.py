@@ -44,6 +44,4 @@ def token_lengths(texts: Sequence[str], bundle: Bundle | None = None) -> TokenLe
     tokenizer.no_padding()
     tokenizer.no_truncation()
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
-    return TokenLengths(
-        np.array(lengths, dtype=np.int64), int(source.manifest.model["max_length"]), "tokens", name
-    )
+    return TokenLengths(np.array(lengths, dtype=np.int64), int(source.manifest.model["max_length"]), "tokens", name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = ("#3b7dd8", "#d97706", "#2a9d63", "#c2410c", "#8b5cf6", "#0e9aa7", "#8a8f98")
 _INK = "#010203"  # stands for the colour of text and axes until the theme is known
 _GRID = "#040506"
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "purport",
     "font.family": "sans-serif",
@@ -59,12 +59,12 @@ class Figure:
 
     def render(self) -> Rendered:
         """Draw it once and give it out as SVG and PNG."""
-        with matplotlib.rc_context(_STYLE):
+        with mpl.rc_context(_STYLE):
             canvas = Canvas(figsize=(self.width, self.height), layout="constrained")
             self.draw(canvas.add_subplot())
             svg = io.StringIO()
             canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-        with matplotlib.rc_context({**_STYLE, "savefig.facecolor": "white"}):
+        with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}):
             png = io.BytesIO()
             canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
         return Rendered(_themed(svg.getvalue()), png.getvalue())

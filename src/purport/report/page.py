@@ -6,13 +6,13 @@ import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from pydantic import BaseModel
 
-from .. import __version__
 from ..files import write_text
 from .figures import Figure
 
@@ -107,7 +107,7 @@ class Page:
                 stale.unlink()
         write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
         template = _environment().get_template("page.html.j2")
-        html = template.render(page=self, drawn=drawn, version=__version__, kind=_kind)
+        html = template.render(page=self, drawn=drawn, version=version("purport"), kind=_kind)
         write_text(directory / HTML_FILE, html)
         return directory / HTML_FILE
 

@@ -101,7 +101,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 continue
             seen.add(table.forms[position])
             found = set(_runs(table.words[position]))
-            for column in np.flatnonzero(table.matrix[position]):
+            for column in np.flatnonzero(table.matrix[position]).tolist():
                 distinct[column] += 1
                 runs.setdefault(column, Counter()).update(found)
         for column, counter in runs.items():

@@ -94,8 +94,9 @@ def _suspects(
     unknown = int((gold.any(axis=0) & ~known).sum())
     unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
     unjudged *= unknown > 0
-    only_missing = missing.any(axis=1) & ~wrong.any(axis=1)
-    for chosen, is_missing in ((wrong.any(axis=1), False), (only_missing, True)):
+    only_missing: BoolArray = missing.any(axis=1) & ~wrong.any(axis=1)
+    suspected: BoolArray = wrong.any(axis=1)
+    for chosen, is_missing in ((suspected, False), (only_missing, True)):
         if not chosen.any():
             continue
         doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
@@ -111,9 +112,7 @@ def _suspects(
             if suggested:
                 why = f"suspected label error: {notes[-1]}"
                 sure = least >= _SURE and not is_missing
-                fixes.append(
-                    examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested)
-                )
+                fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested))
         share = len(order) / len(positions)
         rows = positions[order]
         yield Finding(

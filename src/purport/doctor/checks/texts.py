@@ -43,7 +43,7 @@ def mended(text: str) -> str:
 def _is_junk(letter: str) -> bool:
     # Cf holds zero-width marks, but joiners and direction marks are part of writing.
     category = unicodedata.category(letter)
-    return category in ("Cc", "Co", "Cn", "Cs") and letter not in "\t\n\r" or letter in "\ufeff\ufffd\u200b\u00ad"
+    return (category in ("Cc", "Co", "Cn", "Cs") and letter not in "\t\n\r") or letter in "\ufeff\ufffd\u200b\u00ad"
 
 
 def _junk(examination: Examination) -> Iterator[Finding]:

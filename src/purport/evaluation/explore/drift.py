@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def _divergences(
 
 
 def _grams(words: list[str], size: int) -> list[str]:
-    return words if size == 1 else [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words if size == 1 else [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def two_sample_auc(

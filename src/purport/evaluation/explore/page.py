@@ -92,7 +92,9 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
             row += [facts.rows, facts.share, facts.alone] if facts else [0, 0.0, 0]
         rows.append(row)
     first = shown[0]
-    ratio = f"the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest" if first.imbalance else ""
+    ratio = (
+        f"the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest" if first.imbalance else ""
+    )
     more = f", the first {_MOST_LABELS} of {len(names)}" if len(names) > _MOST_LABELS else ""
     return Section(
         "Labels",
@@ -106,7 +108,12 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
                     f"{name} {', '.join(f'{split} {percent(share[split][at])}' for split in share)}"
                     for at, name in enumerate(top[:10])
                 ),
-                bars(top, {split: values[: len(top)] for split, values in share.items()}, xlabel="share of rows", log=True),
+                bars(
+                    top,
+                    {split: values[: len(top)] for split, values in share.items()},
+                    xlabel="share of rows",
+                    log=True,
+                ),
                 height=bars_height(len(top), len(shown)),
             ),
             Table("Labels", columns, rows, folded=len(rows) > 30),
@@ -127,14 +134,12 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
             )
     for split in shown:
         pairs = [(entry.item or "none", entry.count) for entry in split.combinations]
-        blocks.append(
-            Table(f"Combinations of {split.name}", ("labels", "rows"), pairs, folded=True)
-        )
+        blocks.append(Table(f"Combinations of {split.name}", ("labels", "rows"), pairs, folded=True))
     several = any(split.several_labels for split in found.splits)
     if several:
         names = found.cooccurrence_labels
         matrix = [[0 if a == b else value for b, value in enumerate(row)] for a, row in enumerate(found.cooccurrence)]
-        pairs = sorted(
+        together = sorted(
             ((matrix[a][b], names[a], names[b]) for a in range(len(names)) for b in range(a)), reverse=True
         )[:8]
         size = max(3.4, 0.9 + 0.2 * len(names))
@@ -142,7 +147,7 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
             Figure(
                 "co-occurrence",
                 "Labels that stand together in one row, all splits",
-                "Most frequent pairs: " + "; ".join(f"{a} with {b} {count}" for count, a, b in pairs if count),
+                "Most frequent pairs: " + "; ".join(f"{a} with {b} {count}" for count, a, b in together if count),
                 heatmap(matrix, names, names, xlabel="", ylabel=""),
                 height=size,
                 width=max(4.6, size),
@@ -154,7 +159,11 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
 def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
     rows = []
     for split in found.splits:
-        for unit, spread in (("characters", split.characters), ("words", split.words), (found.token_unit, split.tokens)):
+        for unit, spread in (
+            ("characters", split.characters),
+            ("words", split.words),
+            (found.token_unit, split.tokens),
+        ):
             numbers = (spread.smallest, spread.median, spread.mean, spread.p95, spread.p99, spread.largest)
             rows.append((split.name, unit, *numbers))
     first = shown[0]
@@ -203,10 +212,16 @@ def _words(shown: list[SplitFacts]) -> Section:
         )
         for split in shown
     ]
-    columns = ("split", "words", "vocabulary", "seen once", "words unknown to first", "vocabulary unknown", "Zipf slope")
-    series = {
-        split.name: tuple(zip(*split.vocabulary.zipf, strict=True)) for split in shown if split.vocabulary.zipf
-    }
+    columns = (
+        "split",
+        "words",
+        "vocabulary",
+        "seen once",
+        "words unknown to first",
+        "vocabulary unknown",
+        "Zipf slope",
+    )
+    series = {split.name: tuple(zip(*split.vocabulary.zipf, strict=True)) for split in shown if split.vocabulary.zipf}
     blocks: list[Block] = [Table("Vocabulary", columns, rows)]
     if series:
         blocks.append(
@@ -306,7 +321,13 @@ def _drift(drifts: list[Drift]) -> Section:
     rows: list[tuple[object, ...]] = []
     for d in drifts:
         rows += [
-            (d.split, "label distance", d.label_distance, d.label_distance_by_chance, "0 same shares, 1 none in common"),
+            (
+                d.split,
+                "label distance",
+                d.label_distance,
+                d.label_distance_by_chance,
+                "0 same shares, 1 none in common",
+            ),
             (d.split, "label shift, p", d.label_p_value, None, "chance of so much shift without a cause"),
             (d.split, "divergence of words", d.unigram_divergence, d.unigram_divergence_by_chance, "bits"),
             (d.split, "divergence of pairs", d.bigram_divergence, d.bigram_divergence_by_chance, "bits"),
