@@ -12,7 +12,7 @@ import pytest
 
 from purport import Bundle
 
-COMMANDS = ["train", "evaluate", "predict", "serve", "data", "config"]
+COMMANDS = ["train", "evaluate", "predict", "serve", "data", "config", "explore", "doctor", "compare"]
 
 
 def purport(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

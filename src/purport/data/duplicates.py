@@ -7,6 +7,7 @@ from itertools import pairwise
 
 SIMILARITY = 0.75
 _PERMUTATIONS = 64
+_MARGIN = 0.15
 _MOST_CANDIDATES = 20
 
 
@@ -21,7 +22,8 @@ def near_duplicates(
     """
     from datasketch import MinHash, MinHashLSH
 
-    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
+    # The index is asked for less than what counts, for it misses some: what it names is compared exactly.
+    index = MinHashLSH(threshold=max(0.1, threshold - _MARGIN), num_perm=_PERMUTATIONS)
     members: dict[tuple[str, ...], list[int]] = {}
     for position, found in enumerate(words):
         if found:

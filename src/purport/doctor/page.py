@@ -118,7 +118,7 @@ def _method(diagnosis: Diagnosis) -> Section:
                 "Training rows were judged by a linear model on words and word pairs that did not see them "
                 f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). {judge} Label errors are found "
                 "by confident learning (Northcutt et al. 2021, cleanlab), near-duplicates by MinHash (Broder 1997) at "
-                "a Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, encoding damage by ftfy."
+                "a Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, damage by ftfy."
             ),
             Text(
                 "Prices are estimates with that linear model, in points of exact match (rows decided wholly right). A "

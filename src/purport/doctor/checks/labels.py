@@ -94,8 +94,8 @@ def _suspects(
     unknown = int((gold.any(axis=0) & ~known).sum())
     unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
     unjudged *= unknown > 0
-    only_missing: BoolArray = missing.any(axis=1) & ~wrong.any(axis=1)
-    suspected: BoolArray = wrong.any(axis=1)
+    only_missing = np.asarray(missing.any(axis=1) & ~wrong.any(axis=1))
+    suspected = np.asarray(wrong.any(axis=1))
     for chosen, is_missing in ((suspected, False), (only_missing, True)):
         if not chosen.any():
             continue

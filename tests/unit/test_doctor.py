@@ -1,0 +1,210 @@
+"""Each check on rows made to have its defect, and on rows that have it not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from purport import Dataset, Example, load_dataset
+from purport.data.dataset import Reading
+from purport.data.duplicates import jaccard, near_duplicates
+from purport.data.table import RowTable, is_evaluation, normal_form, words
+from purport.doctor.checks.texts import mended
+from purport.doctor.diagnose import diagnose, proposed
+from purport.doctor.finding import Diagnosis, Finding, Severity
+from purport.doctor.plan import apply_plan, read_plan, write_plan
+from purport.errors import OutputExists, PlanInvalid
+
+
+def clean() -> list[Example]:
+    """Rows that no check minds: two intents, words of their own."""
+    nouns = (
+        "lamp",
+        "sofa",
+        "chair",
+        "table",
+        "shelf",
+        "mirror",
+        "carpet",
+        "kettle",
+        "rug",
+        "mattress",
+        "cup",
+        "drawer",
+    )
+    return [
+        *(Example(f"when will my {noun} arrive at the {at}", ("track",)) for noun in nouns for at in ("door", "shop")),
+        *(Example(f"{noun} money back please {verb} soon", ("refund",)) for noun in nouns for verb in ("pay", "send")),
+    ]
+
+
+def examine(**splits: list[Example]) -> Diagnosis:
+    return diagnose(RowTable.of(Dataset.from_examples(splits)))
+
+
+def named(diagnosis: Diagnosis, title: str) -> Finding:
+    found = [finding for finding in diagnosis.findings if title in finding.title]
+    assert len(found) == 1, [finding.title for finding in diagnosis.findings]
+    return found[0]
+
+
+def test_a_leak_is_an_error_whatever_its_case() -> None:
+    test = [Example("When will my LAMP arrive at the door?", ("track",)), Example("where is that box", ("track",))]
+    diagnosis = examine(train=clean(), test=test)
+    leak = named(diagnosis, "Leak: 1 text of test")
+    assert leak.severity is Severity.ERROR and leak.rows[0].row == 1 and "0 letter for letter" in leak.title
+    assert [(fix.action, fix.split, fix.apply) for fix in leak.fixes] == [("drop", "train", True)]
+    assert diagnosis.worst is Severity.ERROR
+
+
+def test_conflicts_and_the_majority() -> None:
+    rows = [*clean(), *[Example("help me out now", ("track",))] * 3, Example("Help me out, now!", ("refund",))]
+    conflict = named(examine(train=rows), "Conflict: 4 rows with the same text")
+    assert conflict.worth is not None and conflict.worth.value == pytest.approx(1 / len(rows))
+    [fix] = conflict.fixes
+    assert fix.action == "relabel" and fix.new_labels == ("track",) and fix.apply
+
+
+def test_unseen_and_rare_labels() -> None:
+    test = [Example("cancel everything today", ("cancel",)), Example("my parcel is late again", ("track",))]
+    rare = [Example("a gift card for my aunt", ("gift",)), Example("do you sell vouchers", ("gift",))]
+    diagnosis = examine(train=[*clean(), *rare], test=test)
+    unseen = named(diagnosis, 'Never in train: "cancel"')
+    assert unseen.severity is Severity.ERROR and unseen.worth is not None and unseen.worth.value == 0.5
+    assert "cannot pass 50.00%" in unseen.why
+    assert "gift (2)" in named(diagnosis, "Fewer than 10 training rows").title
+    assert "gift" in named(diagnosis, "Never measured").title
+
+
+def test_one_sentence_under_many_rows() -> None:
+    sentence = "tell me how long the warranty of the blue kettle lasts"
+    rows = [Example(f"{sentence} and {example.text}", ("track", "warranty")) for example in clean()[:24:2]]
+    found = named(examine(train=[*clean(), *rows]), 'with "warranty"')
+    assert found.n_rows == 12 and sentence in found.why
+
+
+def test_label_names_that_are_twins() -> None:
+    rows = [*clean(), Example("bring my wardrobe upstairs", ("Track",))]
+    assert named(examine(train=rows), "differ only in how they are written").labels == ("Track", "track")
+
+
+def test_encoding_junk_is_mended_and_plain_text_left_alone() -> None:
+    rows = [*clean(), Example("mein GerÃ¤t ist kaputt", ("refund",)), Example("fish &amp; chips", ("refund",))]
+    found = named(examine(train=rows), "Encoding junk in 2 texts")
+    assert [fix.new_text for fix in found.fixes] == ["mein Gerät ist kaputt", "fish & chips"]
+    for text in ("naïve café – “quoted” 😀", "नमस्ते दुनिया", "a\u200db", "AT&T; R&D", "مرحبا بالعالم"):
+        assert mended(text) == text
+
+
+def test_another_language_and_overlong_texts() -> None:
+    rows = [*clean(), Example("je voudrais réserver un vol pour paris demain matin", ("track",)),
+            Example("word " * 80, ("track",))]  # fmt: skip
+    diagnosis = examine(train=rows)
+    assert named(diagnosis, "Another language").rows[0].note == "fr"
+    assert "82 tokens" in named(diagnosis, "Over the 64 tokens").rows[0].note
+
+
+def test_clean_rows_have_no_finding_of_weight() -> None:
+    assert examine(train=clean()).worst in (None, Severity.INFO)
+
+
+def test_bad_rows_are_findings_not_failures(tmp_path: Path) -> None:
+    lines = [f"{example.text}\t{example.labels[0]}" for example in clean()]
+    (tmp_path / "train.tsv").write_text("\n".join([*lines, "no label here", "\ttrack", "nothing\t"]) + "\n", "utf-8")
+    diagnosis = diagnose(RowTable.load(str(tmp_path), Reading(unlabelled="out_of_scope")))
+    bad = named(diagnosis, "Unusable: 2 rows of train")
+    assert bad.severity is Severity.ERROR and [row.row for row in bad.rows] == [49, 50]
+    assert named(diagnosis, "No label: 1 row").rows[0].row == 51
+
+
+def test_texts_stay_at_home_when_asked(tmp_path: Path) -> None:
+    test = [Example("When will my LAMP arrive at the door?", ("track",))]
+    shown = examine(train=clean(), test=test).without_texts().model_dump_json()
+    assert "LAMP" not in shown and "lamp arrive" not in shown
+
+
+def test_a_plan_goes_out_and_comes_back(tmp_path: Path) -> None:
+    data = Dataset.from_examples(
+        {
+            "train": [
+                *clean(),
+                Example('fish &amp; "chips", hot', ("refund",)),
+                *[Example("help me out now", ("track",))] * 3,
+                Example("help me out, now", ("refund",)),
+            ],
+            "test": [Example("when will my lamp arrive at the door", ("track",))],
+        }
+    )
+    fixes = proposed(diagnose(RowTable.of(data)).findings)
+    write_plan(fixes, tmp_path / "plan.csv")
+    assert read_plan(tmp_path / "plan.csv") == fixes
+    applied = apply_plan(data, fixes, tmp_path / "out")
+    assert applied.actions == {"drop": 1, "relabel": 1, "rewrite": 1}
+    after = load_dataset(tmp_path / "out")
+    train = {(example.text, example.labels) for example in after["train"]}
+    assert ('fish & "chips", hot', ("refund",)) in train and ("help me out, now", ("track",)) in train
+    assert len(after["train"]) == len(data["train"]) - 1 and after["test"].fingerprint == data["test"].fingerprint
+    assert not any("Leak" in finding.title for finding in diagnose(RowTable.of(after)).findings)
+
+
+def test_a_plan_for_other_data_changes_nothing(tmp_path: Path) -> None:
+    rows = [*clean(), Example("fish &amp; chips", ("refund",))]
+    fixes = [fix for fix in proposed(examine(train=rows).findings) if fix.apply]
+    other = Dataset.from_examples({"train": [*clean(), Example("fish and chips", ("refund",))]})
+    with pytest.raises(PlanInvalid, match="train row 49 reads otherwise"):
+        apply_plan(other, fixes, tmp_path / "out")
+    with pytest.raises(PlanInvalid, match="train row 49 is not in dataset"):
+        apply_plan(Dataset.from_examples({"train": clean()}), fixes, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    with pytest.raises(OutputExists):
+        apply_plan(Dataset.from_examples({"train": rows}), fixes, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('maybe,drop,train,1,a,"[""x""]",,,c,w', "apply is yes or no"),
+        ('yes,burn,train,1,a,"[""x""]",,,c,w', 'no action "burn"'),
+        ("yes,drop,train,1,a,x,,,c,w", "plan.csv:2"),
+        ('yes,rewrite,train,1,a,"[""x""]",,,c,w', "rewrite needs a new_text"),
+    ],
+)
+def test_a_plan_that_cannot_be_read_names_the_line(line: str, said: str, tmp_path: Path) -> None:
+    header = "apply,action,split,row,text,labels,new_text,new_labels,check,why"
+    (tmp_path / "plan.csv").write_text(f"{header}\n{line}\n", "utf-8")
+    with pytest.raises(PlanInvalid, match=said):
+        read_plan(tmp_path / "plan.csv")
+
+
+def test_words_forms_and_roles() -> None:
+    assert words("Ｆlights, to BOSTON!") == ["flights", "to", "boston"]
+    assert normal_form("  ?! ") == "?!"
+    assert [is_evaluation(name) for name in ("train", "oos_train", "test", "oos_valid", "fold00", "dev")] == [
+        False, False, True, True, False, True]  # fmt: skip
+
+
+def test_near_duplicates() -> None:
+    texts = [
+        "show me flights from boston to denver",
+        "show me flights from boston to dallas please now",
+        "please show me flights from boston to denver",
+        "what is a stopover",
+        "Show me flights from Boston to Denver?",
+    ]
+    assert near_duplicates([words(text) for text in texts]) == [[0, 2, 4]]
+    assert jaccard({"a", "b"}, {"b", "c"}) == pytest.approx(1 / 3)
+
+
+def test_a_template_with_thousands_of_fillings_is_cheap() -> None:
+    rows = [f"order number {number} has not come and i want to know where it is now".split() for number in range(3000)]
+    clusters = near_duplicates(rows)
+    assert len(clusters) < 20 and sum(map(len, clusters)) >= 2990
+
+
+def test_the_diagnosis_is_plain_json() -> None:
+    diagnosis = examine(train=clean())
+    assert json.loads(diagnosis.model_dump_json())["rows"] == {"train": 48}
