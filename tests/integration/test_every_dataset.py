@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_cli import purport
 
 from purport.data.catalog import catalog
+
+
+def purport(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "purport", *arguments], capture_output=True, text=True, cwd=cwd, timeout=600
+    )
+
 
 DATASETS = ["sample", *catalog()]
 
