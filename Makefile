@@ -3,13 +3,14 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench results requirements clean
+.PHONY: demo test lint format bench bench-large results requirements clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 bench: $(VENV)/.dev ; $(BIN)/python benchmarks/serving.py --output results/serving.json
+bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
 results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)
 requirements: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/requirements.sh
 clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """The four commands on a synthetic dataset of 200,000 rows: wall time and peak memory of each process.
 
-    python benchmarks/large.py --output results/large.json
+    make bench-large
 
 Texts are made of words whose frequencies follow Zipf's law, with words of their own for each of 77 intents;
 a tenth has two intents, 5 % of the training labels are wrong, one in a hundred rows repeats another, and a
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def write(directory: Path, *, seed: int) -> None:
     rng = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = ["".join(rng.choices(letters, k=rng.randint(2, 7))) for _ in range(WORDS)]
-    weights = [1 / rank for rank in range(1, WORDS + 1)]
+    weights = list(accumulate(1 / rank for rank in range(1, WORDS + 1)))
     topics = [rng.sample(range(50, WORDS), 60) for _ in range(INTENTS)]
     directory.mkdir()
     train: list[str] = []
@@ -69,7 +70,7 @@ def write(directory: Path, *, seed: int) -> None:
                 lines.append(rng.choice(train))
                 continue
             intents = rng.sample(range(INTENTS), 2 if rng.random() < 0.1 else 1)
-            words = rng.choices(range(WORDS), weights, k=rng.randint(3, 10))
+            words = rng.choices(range(WORDS), cum_weights=weights, k=rng.randint(3, 10))
             for intent in intents:
                 words += rng.sample(topics[intent], 3)
             rng.shuffle(words)
@@ -100,7 +101,11 @@ def run(command: list[str], directory: Path) -> dict[str, Any]:
         sys.exit(f"purport {' '.join(command)} failed:\n{done.stderr}")
     kilobytes = int(done.stderr.split()[-1])
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
-    return {"command": f"purport {' '.join(command)}", "seconds": round(seconds, 1), "megabytes": kilobytes * unit / 1e6}
+    return {
+        "command": f"purport {' '.join(command)}",
+        "seconds": round(seconds, 1),
+        "megabytes": kilobytes * unit / 1e6,
+    }
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from purport import Classifier
 from purport.evaluation.compare import AVERAGES, judge, outcome_of, paired, parts
 from purport.evaluation.evaluate import answer
 from purport.labels import LabelSet
 from purport.training.source import evaluation_split
-from scipy.stats import binomtest
 
 RESAMPLES, SEED = 2000, 0
 

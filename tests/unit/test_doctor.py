@@ -14,8 +14,11 @@ from purport.data.table import RowTable, is_evaluation, normal_form, words
 from purport.doctor.checks.texts import mended
 from purport.doctor.diagnose import diagnose, proposed
 from purport.doctor.finding import Diagnosis, Finding, Severity
+from purport.doctor.page import page as doctor_page
 from purport.doctor.plan import apply_plan, read_plan, write_plan
 from purport.errors import OutputExists, PlanInvalid
+from purport.evaluation.explore.measure import explore
+from purport.evaluation.explore.page import page as explore_page
 
 
 def clean() -> list[Example]:
@@ -208,3 +211,23 @@ def test_a_template_with_thousands_of_fillings_is_cheap() -> None:
 def test_the_diagnosis_is_plain_json() -> None:
     diagnosis = examine(train=clean())
     assert json.loads(diagnosis.model_dump_json())["rows"] == {"train": 48}
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": [Example("hello", ("a",))]},
+        {"train": [Example("hello", ())] * 3},
+        {"test": [Example("hello there", ("a",)), Example("bye", ("b",))]},
+        {"train": [Example(f"hello number {n}", ("a",)) for n in range(30)], "test": [Example("hello", ("a",))]},
+        {"train": [Example("!!!", ("a", "b")), Example("???", ("a",))], "valid": [Example("…", ())]},
+        {"fold1": [Example("one", ("a",))], "fold2": [Example("two", ("b",))]},
+        {"train": [Example("今天天气怎么样", ("weather",)), Example("帮我订一张机票", ("flight",))] * 6},
+    ],
+)
+def test_small_and_odd_datasets_have_pages(splits: dict[str, list[Example]], tmp_path: Path) -> None:
+    table = RowTable.of(Dataset.from_examples(splits))
+    pages = {"doctor": doctor_page(diagnose(table, measure_plan=True)), "explore": explore_page(explore(table))}
+    for name, page in pages.items():
+        written = page.write(tmp_path / name).read_text("utf-8")
+        assert "<nav" in written and ">nan<" not in written.lower()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 SIMILARITY = 0.75
@@ -11,9 +11,7 @@ _MARGIN = 0.15
 _MOST_CANDIDATES = 20
 
 
-def near_duplicates(
-    words: Sequence[Sequence[str]], *, threshold: float = SIMILARITY, progress: Callable[[int], None] | None = None
-) -> list[list[int]]:
+def near_duplicates(words: Sequence[Sequence[str]], *, threshold: float = SIMILARITY) -> list[list[int]]:
     """Clusters of at least two positions whose texts are near-duplicates of the cluster's first.
 
     Two texts are near-duplicates if the Jaccard similarity of their sets of words and word pairs is at
@@ -33,8 +31,6 @@ def near_duplicates(
     )
     clusters: dict[int, list[int]] = {}
     for (key, positions), sketch in zip(members.items(), sketches, strict=True):
-        if progress and len(clusters) % 1000 == 0:
-            progress(positions[0])
         shingles, leader, best = _shingles(key), positions[0], 0.0
         for other in sorted(index.query(sketch))[:_MOST_CANDIDATES]:
             similarity = jaccard(shingles, _shingles(words[other]))

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..bundle import Manifest
+from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.table import metric_rows
+from ..evaluation.table import interval, metric_rows, number
 from ..labels import Task
 
 
-def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
+def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evaluation]) -> str:
     """Markdown: what the model is, what it was trained on, what was measured, and what it is not for."""
     provenance = manifest.provenance
-    rows = ", ".join(f"{count:,} {name}" for name, count in provenance.rows.items())
-    model = ", ".join(f"{key} {value}" for key, value in manifest.model.items() if not isinstance(value, dict))
+    names = sorted(provenance.rows, key=lambda name: (name != "train", name != "valid", name))
+    rows = ", ".join(f"{provenance.rows[name]:,} {name}" for name in names)
+    model = ", ".join(f"{key} {value}" for key, value in sorted(manifest.model.items()) if not isinstance(value, dict))
     lines = [
         f"# {provenance.dataset}: {manifest.task} intent classifier",
         "",
-        "Written by `purport train`; every number below is in `evaluation.json` or `manifest.json`.",
+        "Written by `purport train`; every number below is in `evaluation.json`, `data.json` or `manifest.json`.",
         "",
         f"- **Kind**: {manifest.kind} ({model})",
         f"- **Labels** ({len(manifest.labels)}): {', '.join(f'`{label}`' for label in manifest.labels)}",
@@ -28,6 +30,7 @@ def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
         f"- **Decision**: {_decision(manifest)}",
     ]
     lines += [f"- **Gate** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.gates.items())]
+    lines += _data(data)
     for name, evaluation in measured.items():
         lines += [
             "",
@@ -39,6 +42,7 @@ def model_card(manifest: Manifest, measured: Mapping[str, Evaluation]) -> str:
             "|---|---|---|",
             *(f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)),
         ]
+        lines += _labels(evaluation)
         for label, count in evaluation.unseen_labels.items():
             lines += [
                 "",
@@ -70,3 +74,41 @@ def _decision(manifest: Manifest) -> str:
     if decision.reject_below:
         return f"the likeliest label; out of scope below {decision.reject_below:g}"
     return "the likeliest label"
+
+
+def _data(data: DataFacts) -> list[str]:
+    """What is known of the training data, its defects first."""
+    total = sum(data.labels.values())
+    most = next(iter(data.labels))
+    lines = [
+        "",
+        "## The data",
+        "",
+        f"- `{most}` is {data.labels[most] / total:.1%} of all labels given; rows with several labels: "
+        f"{data.several_labels:,}.".replace("%", " %"),
+    ]
+    if data.rare:
+        rare = ", ".join(f"`{label}` ({data.labels[label]})" for label in data.rare)
+        lines.append(f"- Labels with fewer than {RARE} training rows, of which little can be expected: {rare}.")
+    if data.repeated or data.contradicted:
+        lines.append(
+            f"- Training rows that repeat an earlier text: {data.repeated:,}; "
+            f"whose text stands under other labels too: {data.contradicted:,}."
+        )
+    for split, count in data.leaked.items():
+        if count:
+            lines.append(f"- Rows of {split} whose text stands in train too: {count:,}; they make {split} look easier.")
+    return lines
+
+
+def _labels(evaluation: Evaluation) -> list[str]:
+    """Every label, the weakest first."""
+    rows = sorted(
+        ((name, label) for name, label in evaluation.labels.items() if label.f1.value is not None),
+        key=lambda item: (item[1].f1.value, item[0]),
+    )
+    lines = ["", "| label | rows | precision | recall | F1 | 95 % of F1 |", "|---|---|---|---|---|---|"]
+    for name, label in rows:
+        values = " | ".join(number(part.value) for part in (label.precision, label.recall, label.f1))
+        lines.append(f"| `{name}` | {label.support:,} | {values} | {interval(label.f1)} |")
+    return lines

@@ -18,6 +18,7 @@ from ..bundle import STAGE, Bundle, Calibration, Decision, Manifest, Provenance,
 from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..data.download import Progress
+from ..data.facts import data_facts
 from ..errors import DependencyMissing, OutputExists, RunMismatch
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..files import write_text
@@ -144,7 +145,9 @@ def _finish(run: Run[Any], fitted: Fitted, dataset: Dataset, target: Path, overw
     # The bundle's id is a checksum over this file too, so it cannot stand in it.
     document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
     (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    (run.stage / "README.md").write_text(model_card(manifest, measured), "utf-8")
+    facts = data_facts(dataset)
+    (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+    (run.stage / "README.md").write_text(model_card(manifest, facts, measured), "utf-8")
     return commit(run.stage, target, manifest, overwrite=overwrite)
 
 

@@ -1,0 +1,55 @@
+"""Reports on single rows, on no and on every label: the ends of what can be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from purport import Bundle, Classifier, Dataset, Example
+from purport.evaluation.compare import compare
+from purport.evaluation.compare_page import page as compare_page
+from purport.evaluation.report import report_on
+from purport.evaluation.report_page import page as report_page
+
+ROWS = {
+    "a single row": [Example("where is my parcel", ("track_order",))],
+    "no label at all": [Example("nice weather", ()), Example("what is two and two", ())],
+    "one label": [Example(f"where is parcel {n}", ("track_order",)) for n in range(5)],
+    "a label that is not the model's": [Example("sing me a song", ("music",))],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_report_and_comparison_at_the_ends(name: str, linear_bundle: Bundle, tmp_path: Path) -> None:
+    classifier = Classifier.open(linear_bundle)
+    split = Dataset.from_examples({"test": ROWS[name]})["test"]
+    found = report_on(classifier, split, resamples=10)
+    assert found.evaluation.n == len(ROWS[name]) and found.slices[-1].n == len(ROWS[name])
+    assert found.errors == sum(set(p.labels) != set(e.labels) for p, e in zip(
+        classifier.predict([example.text for example in ROWS[name]]), ROWS[name], strict=True))  # fmt: skip
+    assert sum(found.confidence_right) + sum(found.confidence_wrong) == len(ROWS[name])
+    for page in (report_page(found), compare_page(compare(classifier, classifier, split, resamples=10))):
+        assert ">nan<" not in page.write(tmp_path / page.title[:5]).read_text("utf-8").lower()
+
+
+def test_slices_and_two_by_two_add_up(linear_bundle: Bundle, sample: Dataset) -> None:
+    classifier = Classifier.open(linear_bundle)
+    found = report_on(classifier, sample["test"], own=sample, resamples=10)
+    n = len(sample["test"])
+    parts = {part.name: part for part in found.slices}
+    assert parts["no label"].n + parts["one label"].n + parts["several labels"].n == n
+    assert parts["all rows"].exact_match == pytest.approx(found.evaluation.metrics["subset_accuracy"].value, abs=1e-6)
+    gold = list(sample["test"].gold)
+    known = set(sample["train"].gold)
+    assert parts["label combination is not in train"].n == sum(labels not in known for labels in gold)
+    for name, two in found.two_by_two.items():
+        label = found.evaluation.labels[name]
+        assert two.true_positive + two.false_negative == label.support
+        assert two.true_positive + two.false_positive == label.predicted
+        assert two.true_positive + two.false_positive + two.false_negative + two.true_negative == n
+    assert found.errors == n - round(found.exact_match * n)
+    assert [e.confidence for e in found.worst_errors] == sorted(
+        (e.confidence for e in found.worst_errors), reverse=True
+    )
+    assert all(not error.text for error in found.without_texts().worst_errors)
