@@ -34,13 +34,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write(root / "large", seed=0)
-        recipe = 'kind = "linear"\ntask = "multilabel"\n[data]\nname = "large"\nvalid = "valid"\ntest = "test"\n'
+        recipe = 'kind = "linear"\ntask = "multilabel"\n[data]\nname = "large"\ntrain = "valid"\ntest = "test"\n'
         (root / "linear.toml").write_text(recipe + "[model]\nwords = [1, 1]\ncharacters = [0, 0]\n", "utf-8")
         commands = {
             "explore": ["explore", "large"],
             "doctor": ["doctor", "large", "--fix-plan", "plan.csv", "--fail-on", "never"],
             "doctor apply": ["doctor", "apply", "plan.csv", "large", "-o", "corrected"],
-            "train (linear, words)": ["train", "linear.toml", "--out", "bundle"],
+            "train (linear, on the 20,000 rows of valid)": ["train", "linear.toml", "--out", "bundle"],
             "evaluate --report": ["evaluate", "bundle", "test", "--report", "report"],
             "compare": ["compare", "bundle", "bundle"],
         }

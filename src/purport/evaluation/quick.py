@@ -93,7 +93,9 @@ def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
     if not exclusive:
         return probabilities >= 0.5
     decided = np.zeros(probabilities.shape, dtype=np.bool_)
-    decided[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
+    if probabilities.shape[1]:
+        rows, best = np.arange(len(probabilities)), probabilities.argmax(axis=1)
+        decided[rows, best] = probabilities[rows, best] > 0  # nothing was learnt: nothing is decided
     return decided
 
 
