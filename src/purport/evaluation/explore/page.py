@@ -77,6 +77,8 @@ def _splits(found: Exploration) -> Section:
 
 def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
     names = list(dict.fromkeys(label for split in shown for label in split.labels))
+    if not names:
+        return Section("Labels", [Notice("error", "No row has a label: there is nothing to learn.")])
     share = {
         split.name: [split.labels[name].share if name in split.labels else 0.0 for name in names] for split in shown
     }
@@ -167,8 +169,8 @@ def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
             numbers = (spread.smallest, spread.median, spread.mean, spread.p95, spread.p99, spread.largest)
             rows.append((split.name, unit, *numbers))
     first = shown[0]
-    names = list(first.labels)[:_MOST_LABELS]
-    medians = [first.labels[name].words for name in names]
+    names = list(first.labels)[:_MOST_LABELS] or ["(no label)"]
+    medians = [first.labels[name].words if name in first.labels else first.words.median for name in names]
     columns = ("split", "unit", "smallest", "median", "mean", "95 %", "99 %", "largest")
     per_label = [
         (name, facts.rows, facts.words, facts.tokens, percent(facts.over_limit, 2))
