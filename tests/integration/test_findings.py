@@ -56,7 +56,7 @@ def test_mixatis_hole(mixatis: Diagnosis) -> None:
 
 def test_mixatis_rows_of_one_source(mixatis: Diagnosis) -> None:
     flight_time = named(mixatis, 'rows of test with "atis_flight_time"')
-    assert flight_time.n_rows == 90 and "what are the departure times from" in flight_time.why
+    assert flight_time.n_rows == 90 and "what are the departure times from" in flight_time.quote
     assert named(mixatis, 'rows of test with "atis_day_name"').n_rows >= 50
     assert named(mixatis, 'rows of train with "atis_cheapest"').n_rows == 1316
 

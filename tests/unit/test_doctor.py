@@ -85,7 +85,7 @@ def test_one_sentence_under_many_rows() -> None:
     sentence = "tell me how long the warranty of the blue kettle lasts"
     rows = [Example(f"{sentence} and {example.text}", ("track", "warranty")) for example in clean()[:24:2]]
     found = named(examine(train=[*clean(), *rows]), 'with "warranty"')
-    assert found.n_rows == 12 and sentence in found.why
+    assert found.n_rows == 12 and sentence in found.quote
 
 
 def test_label_names_that_are_twins() -> None:
@@ -122,10 +122,14 @@ def test_bad_rows_are_findings_not_failures(tmp_path: Path) -> None:
     assert named(diagnosis, "No label: 1 row").rows[0].row == 51
 
 
-def test_texts_stay_at_home_when_asked(tmp_path: Path) -> None:
+def test_texts_stay_at_home_when_asked() -> None:
     test = [Example("When will my LAMP arrive at the door?", ("track",))]
-    shown = examine(train=clean(), test=test).without_texts().model_dump_json()
-    assert "LAMP" not in shown and "lamp arrive" not in shown
+    sentence = "tell me how long the warranty of the blue kettle lasts"
+    rows = [Example(f"{sentence} and {example.text}", ("track", "warranty")) for example in clean()[:24:2]]
+    diagnosis = examine(train=[*clean(), *rows], test=test)
+    told, kept = diagnosis.model_dump_json(), diagnosis.without_texts().model_dump_json()
+    for private in ("LAMP", "lamp arrive", "warranty of the blue"):
+        assert private in told and private not in kept
 
 
 def test_a_plan_goes_out_and_comes_back(tmp_path: Path) -> None:

@@ -71,7 +71,10 @@ class Fix(_Part):
 
 
 class Finding(_Part):
-    """A defect. ``rows`` holds the first of the ``n_rows`` that have it; ``fixes`` all that can be proposed."""
+    """A defect. ``rows`` holds the first of the ``n_rows`` that have it; ``fixes`` all that can be proposed.
+
+    ``quote`` is the wording that the rows share, where they share one.
+    """
 
     check: str
     severity: Severity
@@ -79,6 +82,7 @@ class Finding(_Part):
     why: str
     remedy: str
     n_rows: int
+    quote: str = ""
     rows: tuple[RowRef, ...] = ()
     labels: tuple[str, ...] = ()
     worth: Worth | None = None
@@ -116,6 +120,6 @@ class Diagnosis(_Part):
         def bare(finding: Finding) -> Finding:
             rows = tuple(row.model_copy(update={"text": "", "note": ""}) for row in finding.rows)
             fixes = tuple(fix.model_copy(update={"text": "", "new_text": "", "why": ""}) for fix in finding.fixes)
-            return finding.model_copy(update={"rows": rows, "fixes": fixes, "why": finding.why})
+            return finding.model_copy(update={"rows": rows, "fixes": fixes, "quote": ""})
 
         return self.model_copy(update={"findings": tuple(bare(finding) for finding in self.findings)})

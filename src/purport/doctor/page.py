@@ -92,10 +92,11 @@ def _blocks(findings: list[Finding]) -> list[Text | Notice | Table | Figure]:
     blocks: list[Text | Notice | Table | Figure] = []
     for finding in findings:
         worth = ""
+        quote = f" “{finding.quote}”." if finding.quote else ""
         if finding.worth is not None:
             worth = f" Worth: {_MEANING[finding.worth.kind]} {finding.worth.value * 100:.2f} points of exact match "
             worth += f"({finding.worth.how})."
-        blocks.append(Notice(finding.severity.value, f"{finding.title}. {finding.why} {finding.remedy}{worth}"))
+        blocks.append(Notice(finding.severity.value, f"{finding.title}. {finding.why}{quote} {finding.remedy}{worth}"))
         if finding.rows:
             shown = finding.rows[:_SHOWN_ROWS]
             columns = ("split", "row", "text", "labels", "note")

@@ -119,7 +119,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 check=NAME,
                 severity=Severity.WARNING,
                 title=f'One source: {count(len(rows), "row")} of {split} with "{label}" share one wording',
-                why=f"{share:.0%} of the distinct rows of this label rest on one source: “{phrase}”. "
+                why=f"{share:.0%} of the distinct rows of this label rest on one source. "
                 + (
                     "The model learns that sentence, not the intent."
                     if table.is_training[rows[0]]
@@ -127,6 +127,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 ),
                 remedy="Collect other wordings of the intent; keep a few of these.",
                 n_rows=len(rows),
+                quote=phrase,
                 rows=examination.rows(rows),
                 labels=(label,),
                 worth=examination.excess_error(rows),
