@@ -96,6 +96,8 @@ def test_gates() -> None:
     measured = {"f1_micro": -0.001, "flips": 0.02, "f1[a,b]": None}
     gates = check_gates(" f1_micro >= -0.002 ,flips<=0.01, f1[a,b]>0", measured)
     assert [gate.holds for gate in gates] == [True, False, False]
+    edge = check_gates("flips<=0.02,flips>=0.02,flips<0.02,flips>0.02", measured)
+    assert [gate.holds for gate in edge] == [True, True, False, False]
     for wrong, said in (("f1_micro", "cannot read"), ("f1_mico>0", 'Did you mean "f1_micro"'), ("flips<1,", "empty"),
                         ("flips<1.2.3", "cannot read")):  # fmt: skip
         with pytest.raises(GateInvalid, match=said):

@@ -70,6 +70,12 @@ def test_conflicts_and_the_majority() -> None:
     assert fix.action == "relabel" and fix.new_labels == ("track",) and fix.apply
 
 
+def test_rows_to_measure_on_are_left_to_a_person() -> None:
+    test = [*[Example("help me out now", ("track",))] * 3, Example("help me out, now", ("refund",))]
+    conflict = named(examine(train=clean(), test=test), "Conflict: 4 rows")
+    assert [(fix.split, fix.apply) for fix in conflict.fixes] == [("test", False)]
+
+
 def test_unseen_and_rare_labels() -> None:
     test = [Example("cancel everything today", ("cancel",)), Example("my parcel is late again", ("track",))]
     rare = [Example("a gift card for my aunt", ("gift",)), Example("do you sell vouchers", ("gift",))]
