@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -274,7 +275,9 @@ def test_an_encoder_is_not_asked_for_more_tokens_than_it_reads(tiny_recipe: dict
 def test_an_interrupted_training_leaves_no_bundle(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
     file = as_toml(changed(tiny_recipe, fit=SLOW), tmp_path / "recipe.toml")
     out = tmp_path / "out" / "bundle"
-    process = subprocess.Popen(command(file, out), stderr=subprocess.PIPE, text=True)
+    # A shell starts what runs in its background with Ctrl-C ignored; here it is not.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command(file, out), stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list((work_directory(out) / "checkpoints").glob("checkpoint-*")):
         assert process.poll() is None
         time.sleep(0.01)
