@@ -182,8 +182,8 @@ def markdown(report: dict[str, Any], explored: dict[str, Any]) -> str:
         "",
         f"Exact match of label sets on the same {explored['rows']} rows, mean of {explored['seeds']} seeds: multiclass "
         f"{exact['a']:.4f}, multilabel {exact['b']:.4f}, difference {exact['difference']['value']:+.4f} (95 % paired: "
-        f"{exact['difference']['low']:+.4f} to {exact['difference']['high']:+.4f}). With the composed texts of the shipped "
-        f"recipe multilabel has {shipped['b']:.4f}, {shipped['difference']['value']:+.4f} "
+        f"{exact['difference']['low']:+.4f} to {exact['difference']['high']:+.4f}). With the composed texts of the "
+        f"shipped recipe multilabel has {shipped['b']:.4f}, {shipped['difference']['value']:+.4f} "
         f"({shipped['difference']['low']:+.4f} to {shipped['difference']['high']:+.4f}). The argument is in "
         "[atis/README.md](atis/README.md), the exploration in [atis/explore](atis/explore/index.html).",
     ]
