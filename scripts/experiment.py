@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from purport import Classifier
-from purport.evaluation.compare import AVERAGES, judge, outcome_of, paired, parts
+from purport.evaluation.compare import AVERAGES, judge, mcnemar, outcome_of, paired, parts
+from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
 from purport.labels import LabelSet
 from purport.training.source import evaluation_split
@@ -42,9 +42,7 @@ def experiment(multiclass: list[Path], multilabel: list[Path]) -> dict[str, Any]
     several = np.array([len(row) > 1 for row in gold])
     by_seed = []
     for a, b in zip(outcomes["multiclass"], outcomes["multilabel"], strict=True):
-        a_right, b_right = ((side.gold == side.decided).all(axis=1) for side in (a, b))
-        only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-        p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
+        only_a, only_b, p_value = mcnemar(right(a), right(b))
         single, _ = paired(a, b, names, RESAMPLES, SEED)
         by_seed.append(
             {
@@ -55,15 +53,10 @@ def experiment(multiclass: list[Path], multilabel: list[Path]) -> dict[str, Any]
                 "verdict": judge(single["exact_match"].difference, only_a, only_b, p_value)[0],
             }
         )
-    joint = {
-        side: [float((o.gold == o.decided).all(axis=1)[several].mean()) for o in found]
-        for side, found in outcomes.items()
-    }
+    joint = {side: [float(right(o)[several].mean()) for o in found] for side, found in outcomes.items()}
     trained = {row for bundle in multilabel[:1] for row in _trained(bundle)}
     new = np.array([tuple(sorted(row)) not in trained for row in gold])
-    unseen = {
-        side: [float((o.gold == o.decided).all(axis=1)[new].mean()) for o in found] for side, found in outcomes.items()
-    }
+    unseen = {side: [float(right(o)[new].mean()) for o in found] for side, found in outcomes.items()}
     return {
         "rows": len(gold),
         "rows_with_several_labels": int(several.sum()),

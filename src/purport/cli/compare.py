@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .reading import Texts
+
 
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="The bundle in use: a directory, or a shipped name (atis).")],
@@ -21,7 +23,7 @@ def compare(
         str, typer.Option(help='Conditions on B - A, e.g. "f1_micro>=-0.002,flips<=0.01"; exit with 1 if one fails.')
     ] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the page.")] = Path("compare"),
-    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    texts: Texts = True,
     resamples: Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
 ) -> None:

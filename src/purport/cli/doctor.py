@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+from .reading import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
 
 if TYPE_CHECKING:
     from ..doctor.finding import Diagnosis
@@ -46,7 +46,7 @@ def doctor() -> None:
 
 @app.command()
 def examine(
-    dataset: Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")],
+    dataset: DatasetName,
     bundle: Annotated[
         str | None, typer.Option("--bundle", help="Judges the rows to measure on, and sets the limit of length.")
     ] = None,
@@ -55,7 +55,7 @@ def examine(
     ] = None,
     fix_plan: Annotated[Path | None, typer.Option("--fix-plan", help="Write proposed fixes here, as CSV.")] = None,
     fail_on: Annotated[str, typer.Option(help="Exit with 1 from this severity on: error, warning or never.")] = "error",
-    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    texts: Texts = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and samples.")] = 0,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",

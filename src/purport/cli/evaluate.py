@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .reading import Texts
+
 
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
@@ -22,7 +24,7 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page here: confusions, confidence, slices, worst errors.")
     ] = None,
-    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    texts: Texts = True,
     per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
 ) -> None:
     """Measure a bundle on a split, with 95 % bootstrap intervals.

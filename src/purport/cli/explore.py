@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+from .reading import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
 
 
 def explore(
-    dataset: Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")],
+    dataset: DatasetName,
     bundle: Annotated[
         str | None, typer.Option("--bundle", help="Whose tokens and limit of length to use.  [default: atis]")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Directory of the page.  [default: explore-DATASET]")
     ] = None,
-    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")] = True,
+    texts: Texts = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples and permutations.")] = 0,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",

@@ -1,4 +1,4 @@
-"""The options that say how a table is read, the same in every command that reads one."""
+"""Options that several commands share: how a table is read, and whether its texts may be shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from ..data.dataset import Reading
 
+DatasetName = Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")]
+Texts = Annotated[bool, typer.Option("--texts/--no-texts", help="Whether utterances may stand in the page.")]
 TextColumn = Annotated[str, typer.Option(help="Column of the texts.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of the labels.")]
 LabelDelimiter = Annotated[str, typer.Option(help="Stands between the labels of one text.")]

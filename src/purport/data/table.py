@@ -6,7 +6,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,7 +56,7 @@ class RowTable:
     bad_rows: dict[str, list[BadRow]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: Dataset, bad_rows: dict[str, list[BadRow]] | None = None) -> RowTable:
+    def of(cls, dataset: Dataset) -> RowTable:
         """Read every split of ``dataset`` once.
 
         Raises:
@@ -73,7 +73,7 @@ class RowTable:
         if not examples:
             raise DataError(f"dataset {dataset.name} holds no row that can be used")
         split_of = np.repeat(np.arange(len(names)), sizes)
-        return cls(dataset.name, dataset.fingerprint, names, examples, split_of, bad_rows or {})
+        return cls(dataset.name, dataset.fingerprint, names, examples, split_of)
 
     @classmethod
     def load(cls, ref: str, reading: Reading, progress: Progress | None = None) -> RowTable:
@@ -83,9 +83,7 @@ class RowTable:
         def note(split: str, row: BadRow) -> None:
             bad.setdefault(split, {})[row.number] = row
 
-        tolerant = Reading(reading.task, reading.layout, reading.joint, reading.unlabelled, note)
-        dataset = load(ref, tolerant, progress)
-        table = cls.of(dataset)
+        table = cls.of(load(ref, replace(reading, on_bad_row=note), progress))
         table.bad_rows.update({split: list(rows.values()) for split, rows in bad.items()})
         return table
 

@@ -16,11 +16,11 @@ from ..data.dataset import Split
 from ..errors import DataError
 from ..labels import LabelSet, Task
 from ..runtime import BoolArray
-from .evaluate import Estimate, answer, draw, estimate
+from . import curves
+from .evaluate import Estimate, answer, estimate, resampled
 from .gates import Gate, check_gates
 from .metrics import Counts, Outcome, Values, averaged, per_label
 
-_CHUNK_CELLS = 4_000_000
 _TIMED = 200
 _MOST_ROWS = 500
 _SURE = 0.05
@@ -153,8 +153,8 @@ def compare(
     names = LabelSet(sorted({label for row in (*gold, *decided[0], *decided[1]) for label in row}))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
-    a_right, b_right = ((outcome.gold == outcome.decided).all(axis=1) for outcome in (left, right))
-    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    a_right, b_right = curves.right(left), curves.right(right)
+    only_a, only_b, p_value = mcnemar(a_right, b_right)
     changed = [row for row in range(len(examples)) if decided[0][row] != decided[1][row]]
     order = {"spoilt": 0, "mended": 1, "changed": 2}
     rows = [
@@ -169,7 +169,6 @@ def compare(
         for row in changed
     ]
     times = _timed(a, b, [example.text for example in examples])
-    p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
     verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value)
     found = Comparison(
         a=_side(a, times[0], a_right),
@@ -210,8 +209,7 @@ def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:
 def set_metrics(outcome: Outcome, weights: Values) -> dict[str, Values]:
     """The metrics that two models of any task share, each ``(n_resamples,)``."""
     found = averaged(Counts.of(outcome, weights))
-    exact = (outcome.gold == outcome.decided).all(axis=1).astype(np.float64)
-    found["exact_match"] = weights @ exact / weights.sum(axis=1)
+    found["exact_match"] = weights @ curves.right(outcome).astype(np.float64) / weights.sum(axis=1)
     return {name: found[name] for name in AVERAGES}
 
 
@@ -243,12 +241,10 @@ def paired(
         return means, (sides[0][1], sides[1][1])
 
     point, label_point = both(np.ones((1, n)))
-    rng = np.random.default_rng(seed)
     spread: dict[str, list[Values]] = {name: [] for name in AVERAGES}
     label_spread: list[Values] = []
-    size = max(1, min(resamples, _CHUNK_CELLS // n))
-    for start in range(0, resamples, size):
-        means, label_means = both(draw(rng, min(size, resamples - start), n))
+    for weights in resampled(resamples, n, seed):
+        means, label_means = both(weights)
         for name, (one, other) in means.items():
             spread[name].append(other - one)
         label_spread.append(label_means[1] - label_means[0])
@@ -276,6 +272,13 @@ def _difference(a: float, b: float, spread: Values) -> Difference:
         return None if np.isnan(value) else round(value, 6)
 
     return Difference(a=plain(a), b=plain(b), difference=estimate(b - a, spread))
+
+
+def mcnemar(a_right: BoolArray, b_right: BoolArray) -> tuple[int, int, float]:
+    """Rows that only A, that only B has right, and the exact two-sided p-value (McNemar 1947)."""
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
+    return only_a, only_b, p_value
 
 
 def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..bundle import Calibration
 from ..labels import Task
 from ..runtime import BoolArray, FloatArray
-from .metrics import CALIBRATION_BINS, Outcome
+from .metrics import CALIBRATION_BINS, Outcome, calibration_bins
 
 _MOST_POINTS = 150
 _THRESHOLDS = np.round(np.arange(0.02, 1.0, 0.02), 2)
@@ -52,11 +53,7 @@ def right(outcome: Outcome) -> BoolArray:
 
 def reliability(outcome: Outcome, probabilities: FloatArray) -> list[tuple[float, float, int]]:
     """Mean confidence, share that is true, and count of each non-empty bin, as in the calibration error."""
-    confidence, truth = probabilities.astype(np.float64), outcome.gold
-    if outcome.task is Task.MULTICLASS:
-        best = confidence.argmax(axis=1, keepdims=True)
-        confidence, truth = np.take_along_axis(confidence, best, 1), np.take_along_axis(truth, best, 1)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    confidence, truth, bins = calibration_bins(outcome, probabilities)
     found = []
     for index in range(CALIBRATION_BINS):
         inside = bins == index
@@ -70,22 +67,19 @@ def accuracy_coverage(confidence: NDArray[np.float64], correct: BoolArray) -> Cu
 
     Rows of one confidence are answered together (El-Yaniv & Wiener 2010).
     """
-    order = np.argsort(-confidence, kind="stable")
-    ends = np.flatnonzero(np.diff(confidence[order], append=-np.inf))
-    answered = ends + 1
-    accuracy = np.cumsum(correct[order])[ends] / answered
-    return thin(answered / len(confidence), accuracy)
+    hits, errors = _cumulative(confidence, correct)
+    return thin((hits + errors) / len(confidence), hits / (hits + errors))
 
 
 def coverage_at(confidence: NDArray[np.float64], correct: BoolArray, accuracy: float) -> tuple[float, float | None]:
     """The largest share of rows that can be answered with at least ``accuracy``, and from which confidence on."""
-    order = np.argsort(-confidence, kind="stable")
-    ends = np.flatnonzero(np.diff(confidence[order], append=-np.inf))
-    good = np.flatnonzero(np.cumsum(correct[order])[ends] / (ends + 1) >= accuracy)
+    hits, errors = _cumulative(confidence, correct)
+    answered = hits + errors
+    good = np.flatnonzero(hits / answered >= accuracy)
     if not len(good):
         return 0.0, None
-    end = ends[good[-1]]
-    return float((end + 1) / len(confidence)), float(confidence[order][end])
+    most = answered[good[-1]]
+    return float(most / len(confidence)), float(np.sort(confidence)[-most])
 
 
 def threshold_curve(outcome: Outcome) -> list[tuple[float, float, float, float]]:
@@ -123,7 +117,7 @@ def precision_recall_curve(scores: FloatArray, truth: BoolArray) -> Curve:
     return thin(positive / positive[-1], positive / (positive + negative))
 
 
-def _cumulative(scores: FloatArray, truth: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _cumulative(scores: NDArray[np.floating[Any]], truth: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))
     positive = np.cumsum(truth[order])[ends].astype(np.int64)

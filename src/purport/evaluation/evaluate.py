@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,12 +198,9 @@ class Bootstrap(BaseModel):
         n = len(outcome)
         plain = np.ones((1, n))
         point, label_point = all_metrics(outcome, plain), per_label(Counts.of(outcome, plain))
-        rng = np.random.default_rng(seed)
         spread: dict[str, list[Values]] = {name: [] for name in point}
         label_spread: dict[str, list[Values]] = {name: [] for name in label_point}
-        size = max(1, min(resamples, _CHUNK_CELLS // n))
-        for start in range(0, resamples, size):
-            weights = draw(rng, min(size, resamples - start), n)
+        for weights in resampled(resamples, n, seed):
             for name, values in all_metrics(outcome, weights).items():
                 spread[name].append(values)
             for name, values in per_label(Counts.of(outcome, weights)).items():
@@ -220,7 +217,15 @@ class Bootstrap(BaseModel):
         )
 
 
-def draw(rng: np.random.Generator, count: int, n: int) -> Values:
+def resampled(resamples: int, n: int, seed: int) -> Iterator[Values]:
+    """Weights of ``resamples`` bootstrap samples of ``n`` rows, as many at a time as memory allows."""
+    rng = np.random.default_rng(seed)
+    size = max(1, min(resamples, _CHUNK_CELLS // n))
+    for start in range(0, resamples, size):
+        yield _draw(rng, min(size, resamples - start), n)
+
+
+def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
     """How often each row is drawn in each of ``count`` resamples: ``(count, n)``."""
     weights = np.zeros((count, n))
     for row in weights:
@@ -234,13 +239,13 @@ def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
         return Estimate(value=None, low=None, high=None)
     defined = spread[~np.isnan(spread)]
     if not len(defined):
-        return Estimate(value=_rounded(value), low=None, high=None)
+        return Estimate(value=rounded(value), low=None, high=None)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
-    return Estimate(value=_rounded(value), low=_rounded(low), high=_rounded(high))
+    return Estimate(value=rounded(value), low=rounded(low), high=rounded(high))
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Six decimals: stable across machines whose sums differ in the last bit."""
     return round(float(value), 6)
 

@@ -217,16 +217,26 @@ def average_precision(outcome: Outcome, weights: Weights) -> Values:
     return means
 
 
+def calibration_bins(
+    outcome: Outcome, probabilities: FloatArray
+) -> tuple[NDArray[np.float64], BoolArray, NDArray[np.intp]]:
+    """Confidence, truth and equal-width bin of what is calibrated: ``(n, 1)`` or ``(n, n_labels)``.
+
+    multiclass: of the likeliest label; multilabel: of every (row, label) pair.
+    """
+    confidence, truth = probabilities.astype(np.float64), outcome.gold
+    if outcome.task is Task.MULTICLASS:
+        best = confidence.argmax(axis=1, keepdims=True)
+        confidence, truth = np.take_along_axis(confidence, best, 1), np.take_along_axis(truth, best, 1)
+    return confidence, truth, np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+
+
 def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
     """Mean gap between confidence and truth over equal-width bins (Naeini et al. 2015).
 
     multiclass: of the likeliest label; multilabel: of every (row, label) pair.
     """
-    confidence, truth = outcome.probabilities.astype(np.float64), outcome.gold
-    if outcome.task is Task.MULTICLASS:
-        best = confidence.argmax(axis=1, keepdims=True)
-        confidence, truth = np.take_along_axis(confidence, best, 1), np.take_along_axis(truth, best, 1)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    confidence, truth, bins = calibration_bins(outcome, outcome.probabilities)
     gaps = np.zeros(len(weights))
     for index in range(CALIBRATION_BINS):
         inside = bins == index

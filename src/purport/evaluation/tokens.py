@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ..bundle import Bundle, locate
+from ..runtime.onnx import TOKENIZER_FILE
 
 _DEFAULT = "atis"  # ships with the package; its tokenizer is that of the default encoder
-_TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ def token_lengths(texts: Sequence[str], bundle: Bundle | None = None) -> TokenLe
     """
     source = bundle or Bundle.open(locate(_DEFAULT))
     name = bundle.path.name if bundle else f"{_DEFAULT} (default)"
-    if not (source.path / _TOKENIZER_FILE).is_file():
+    if not (source.path / TOKENIZER_FILE).is_file():
         limit = int(source.manifest.model.get("ngrams", {}).get("max_characters", 2000))
         return TokenLengths(np.array([len(text) for text in texts], dtype=np.int64), limit, "characters", name)
-    tokenizer = Tokenizer.from_file(str(source.path / _TOKENIZER_FILE))
+    tokenizer = Tokenizer.from_file(str(source.path / TOKENIZER_FILE))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...data.facts import RARE
 from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
 
 NAME = "coverage"
-FEW_ROWS = 10
 _RUN = 7  # words: a run this long in many rows is a sentence, not a way to begin one
 _SHARE = 0.25
 _LEAST = 8
@@ -70,7 +70,7 @@ def _unmeasured(examination: Examination) -> Iterator[Finding]:
 def _rare(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     counts = table.matrix[examination.training].sum(axis=0)
-    rare = np.flatnonzero((counts > 0) & (counts < FEW_ROWS))
+    rare = np.flatnonzero((counts > 0) & (counts < RARE))
     if not len(rare):
         return
     names = [table.labels.names[column] for column in rare[np.argsort(counts[rare])]]
@@ -79,7 +79,7 @@ def _rare(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         check=NAME,
         severity=Severity.WARNING,
-        title=f"Fewer than {FEW_ROWS} training rows: {listed}{'…' if len(names) > 8 else ''}",
+        title=f"Fewer than {RARE} training rows: {listed}{'…' if len(names) > 8 else ''}",
         why="What they have in common is learnt from a handful of wordings.",
         remedy="Collect more rows of them, or merge them with the intent they belong to.",
         n_rows=len(rows),

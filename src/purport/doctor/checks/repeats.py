@@ -30,7 +30,7 @@ def _leaks(examination: Examination) -> Iterator[Finding]:
             continue
         sources = set(range(min(measured)))  # splits stand in order: training first, then evaluation by name
         for near, groups in ((False, table.same_text), (True, examination.near)):
-            leaked, notes, fixes = [], [], []
+            leaked, notes, fixes, exact = [], [], [], 0
             for group in groups:
                 origin = [position for position in group if position in sources]
                 here = [position for position in group if position in measured]
@@ -42,6 +42,7 @@ def _leaks(examination: Examination) -> Iterator[Finding]:
                 leaked += here
                 same = {table.texts[position] for position in origin}
                 for position in here:
+                    exact += table.texts[position] in same
                     likeness = "" if table.texts[position] in same else ", but for case or punctuation"
                     notes.append(_places(examination, origin) + (": " + table.texts[origin[0]] if near else likeness))
                 why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
@@ -51,19 +52,19 @@ def _leaks(examination: Examination) -> Iterator[Finding]:
                     if table.is_training[position]
                 ]
             if leaked:
-                yield _leak(examination, split, leaked, notes, fixes, near=near)
+                yield _leak(examination, split, leaked, notes, fixes, None if near else exact)
 
 
 def _leak(
-    examination: Examination, split: str, leaked: list[int], notes: list[str], fixes: list[Fix], *, near: bool
+    examination: Examination, split: str, leaked: list[int], notes: list[str], fixes: list[Fix], exact: int | None
 ) -> Finding:
     table = examination.table
     order = np.argsort(leaked, kind="stable")
     rows = [leaked[index] for index in order]
     share = len(rows) / len(table.positions(split))
+    near = exact is None  # only near-duplicates
     kind = "Near leak" if near else "Leak"
     severity = Severity.ERROR if not near else (Severity.WARNING if share >= 0.01 else Severity.INFO)
-    exact = sum("but for" not in note for note in notes)
     detail = "" if near else f" ({exact} letter for letter)"
     return Finding(
         check=NAME,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...data.table import Positions, RowTable
 from ...labels import Task
 from .. import quick
-from ..evaluate import LEVEL
+from ..evaluate import LEVEL, rounded
 from ..metrics import Outcome, roc_auc
 from .facts import Drift
 
@@ -35,16 +35,16 @@ def drift_between(table: RowTable, base: str, other: str, *, seed: int) -> Drift
     return Drift(
         split=other,
         against=base,
-        label_distance=_round(total_variation(counts[0], counts[1])),
-        label_distance_by_chance=_round(by_chance),
-        label_p_value=_round(p_value),
-        unigram_divergence=_round(unigrams[0]),
-        unigram_divergence_by_chance=_round(unigrams[1]),
-        bigram_divergence=_round(bigrams[0]),
-        bigram_divergence_by_chance=_round(bigrams[1]),
-        classifier_auc=auc and _round(auc[0]),
-        classifier_auc_low=auc and _round(auc[1]),
-        classifier_auc_high=auc and _round(auc[2]),
+        label_distance=rounded(total_variation(counts[0], counts[1])),
+        label_distance_by_chance=rounded(by_chance),
+        label_p_value=rounded(p_value),
+        unigram_divergence=rounded(unigrams[0]),
+        unigram_divergence_by_chance=rounded(unigrams[1]),
+        bigram_divergence=rounded(bigrams[0]),
+        bigram_divergence_by_chance=rounded(bigrams[1]),
+        classifier_auc=auc and rounded(auc[0]),
+        classifier_auc_low=auc and rounded(auc[1]),
+        classifier_auc_high=auc and rounded(auc[2]),
         classifier_rows=2 * min(len(left), len(right), _MOST_ROWS),
     )
 
@@ -140,7 +140,3 @@ def two_sample_auc(
 
 def _resamples(rng: np.random.Generator, size: int) -> NDArray[np.int64]:
     return rng.integers(0, size, size=(_RESAMPLES if size <= 4_000 else 200, size))
-
-
-def _round(value: float) -> float:
-    return round(float(value), 6)

@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from ...bundle import Bundle
 from ...data.duplicates import near_duplicates
 from ...data.table import Positions, RowTable
+from ..evaluate import rounded
 from ..tokens import TokenLengths, token_lengths
 from .drift import drift_between
 from .facts import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
@@ -108,7 +109,7 @@ def _split(
         duplicate_texts=len(forms) - len(set(forms)),
         duplicate_rows=len(forms) - len(set(zip(forms, gold, strict=True))),
         several_labels=sum(len(labels) > 1 for labels in gold),
-        labels_per_row=_round(float(matrix.sum(axis=1).mean())),
+        labels_per_row=rounded(float(matrix.sum(axis=1).mean())),
         label_combinations=len(combinations),
         combinations=_counted(combinations.most_common(_MOST_COMBINATIONS)),
         combinations_not_in_training=len({labels for labels, fresh in zip(gold, new, strict=True) if fresh}),
@@ -116,12 +117,12 @@ def _split(
         labels_not_in_training={
             table.labels.names[column]: int(counts[column]) for column in np.flatnonzero((counts > 0) & ~taught)
         },
-        imbalance=_round(float(present.max() / present.min())) if len(present) else None,
-        evenness=_round(float(-(shares * np.log(shares)).sum() / np.log(len(shares)))) if len(shares) > 1 else None,
+        imbalance=rounded(float(present.max() / present.min())) if len(present) else None,
+        evenness=rounded(float(-(shares * np.log(shares)).sum() / np.log(len(shares)))) if len(shares) > 1 else None,
         characters=spread([len(table.texts[position]) for position in positions]),
         words=spread(lengths),
         tokens=spread(measured),
-        over_limit=_round(float((measured > tokens.limit).mean())),
+        over_limit=rounded(float((measured > tokens.limit).mean())),
         labels={
             table.labels.names[column]: _label(matrix[:, column], matrix, lengths, measured, tokens.limit)
             for column in np.argsort(-counts, kind="stable")
@@ -137,11 +138,11 @@ def _label(
 ) -> LabelFacts:
     return LabelFacts(
         rows=int(has.sum()),
-        share=_round(float(has.mean())),
+        share=rounded(float(has.mean())),
         alone=int((has & (matrix.sum(axis=1) == 1)).sum()),
         words=float(np.median(lengths[has])),
         tokens=float(np.median(tokens[has])),
-        over_limit=_round(float((tokens[has] > limit).mean())),
+        over_limit=rounded(float((tokens[has] > limit).mean())),
     )
 
 
@@ -152,8 +153,8 @@ def _words(rows: Sequence[list[str]], vocabulary: Counter[str], known: set[str] 
     unknown = unknown_kinds = None
     if known is not None and running:
         outside = {word: count for word, count in vocabulary.items() if word not in known}
-        unknown = _round(sum(outside.values()) / running)
-        unknown_kinds = _round(len(outside) / len(vocabulary))
+        unknown = rounded(sum(outside.values()) / running)
+        unknown_kinds = rounded(len(outside) / len(vocabulary))
     return WordFacts(
         running_words=running,
         vocabulary=len(vocabulary),
@@ -176,7 +177,7 @@ def zipf_slope(frequencies: NDArray[np.int64]) -> float | None:
     often = frequencies[frequencies > 1]
     if len(often) < 3:
         return None
-    return _round(float(np.polyfit(np.log(np.arange(1, len(often) + 1)), np.log(often), 1)[0]))
+    return rounded(float(np.polyfit(np.log(np.arange(1, len(often) + 1)), np.log(often), 1)[0]))
 
 
 def _zipf_points(frequencies: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -208,10 +209,10 @@ def spread(values: Sequence[int] | NDArray[np.int64]) -> Spread:
     median, p95, p99 = np.quantile(found, [0.5, 0.95, 0.99])
     return Spread(
         smallest=float(found.min()),
-        median=_round(median),
-        mean=_round(float(found.mean())),
-        p95=_round(p95),
-        p99=_round(p99),
+        median=rounded(median),
+        mean=rounded(float(found.mean())),
+        p95=rounded(p95),
+        p99=rounded(p99),
         largest=float(found.max()),
     )
 
@@ -223,7 +224,3 @@ def _cluster(table: RowTable, members: list[int]) -> Cluster:
         label_sets=len({table.gold[position] for position in members}),
         text=table.texts[members[0]],
     )
-
-
-def _round(value: float) -> float:
-    return round(float(value), 6)
