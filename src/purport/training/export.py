@@ -13,12 +13,14 @@ from torch import nn
 
 from ..runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
 from .adapters import merged
+from .fuse import fuse
 from .model import IntentModel
 from .quantize import quantize
 from .recipe import EncoderRecipe
 from .run import Run
 
-OPSET = 18
+# The first opset with Gelu as one operator.
+OPSET = 20
 
 
 def export(model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe]) -> OnnxScorer:
@@ -27,6 +29,7 @@ def export(model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe]) -> OnnxS
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
     run.report(f"exporting to ONNX, {recipe.export.quantize}")
     plain = to_onnx(model)
+    fuse(plain)
     if recipe.export.quantize == "int8":
         quantize(plain)
     onnx.save(plain, run.stage / MODEL_FILE)
