@@ -80,6 +80,10 @@ class Classifier:
         proba = probabilities(scores.logits, self.task, self.bundle.manifest.calibration)
         return Answers(proba, decide(proba, self.task, self._decision(threshold)), scores.truncated)
 
+    def decide(self, probabilities: FloatArray, threshold: float) -> BoolArray:
+        """The labels ``(n, n_labels) bool`` that ``threshold`` decides, see :meth:`predict`."""
+        return decide(probabilities, self.task, self._decision(threshold))
+
     def _decision(self, threshold: float | None) -> Decision:
         if threshold is None:
             return self.bundle.manifest.decision

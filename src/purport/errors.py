@@ -24,10 +24,14 @@
     ├── GateInvalid                a condition that cannot be read
     ├── DependencyMissing          an extra that is not installed
     ├── DeviceUnavailable
+    ├── WorkerLost                 the processes that were to answer died
+    ├── ServerError                what a server told our client
     └── RequestError               what a client of the HTTP service is told
         ├── TextEmpty  TextMissing  TextInvalid
         ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported
         ├── PathUnknown  MethodNotAllowed
+        ├── TextsInvalid  OptionInvalid
+        ├── ModelUnknown  BundleInvalid  NothingBefore
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -150,6 +154,19 @@ class DeviceUnavailable(PurportError):
     """The device asked for is not on this machine."""
 
 
+class WorkerLost(PurportError):
+    """The worker processes that were to answer a text died."""
+
+
+class ServerError(PurportError):
+    """What a server told :class:`purport.client.Client`: HTTP ``status`` (0 when it was not reached) and ``label``."""
+
+    def __init__(self, status: int, label: str, message: str) -> None:
+        self.status = status
+        self.label = label
+        super().__init__(f"{label}: {message}" if label else message)
+
+
 class RequestError(PurportError):
     """A request that is answered with an error; ``retry_after`` is in seconds where waiting helps."""
 
@@ -194,6 +211,26 @@ class PathUnknown(RequestError):
 
 class MethodNotAllowed(RequestError):
     """The path exists, the method does not."""
+
+
+class TextsInvalid(RequestError):
+    """``texts`` is missing, no list, empty or too long."""
+
+
+class OptionInvalid(RequestError):
+    """A field beside the texts has a value that it cannot have."""
+
+
+class ModelUnknown(RequestError):
+    """The server has no model of that name."""
+
+
+class BundleInvalid(RequestError):
+    """A bundle that the server was asked to load cannot be opened."""
+
+
+class NothingBefore(RequestError):
+    """A rollback, and no earlier bundle."""
 
 
 class Unauthenticated(RequestError):

@@ -25,19 +25,25 @@ class ServerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PURPORT_", extra="forbid", toml_file=FILE)
 
-    bundle: str = Field("atis", description="Directory of a bundle, or the name of a shipped one")
+    bundle: str = Field(
+        "atis", description="Directory of a bundle or the name of a shipped one; several as NAME=DIR,NAME=DIR"
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     device: str = Field("cpu", description="cpu or cuda")
-    threads: int = Field(1, ge=1, description="Threads of the model; more helps long texts on idle cores only")
+    workers: int = Field(0, ge=0, description="Processes that answer; 0 is one per core, or one for cuda")
+    threads: int = Field(1, ge=1, description="Threads of each worker; more helps long texts on idle cores only")
+    cache: int = Field(10_000, ge=0, description="Answers kept per bundle for texts that come again; 0 keeps none")
     max_body_bytes: int = Field(65_536, ge=1, description="A larger body is answered with 413")
-    queue_limit: int = Field(256, ge=1, description="Requests that may wait; one more is answered with 503")
+    max_bulk_bytes: int = Field(4_194_304, ge=1, description="The same for POST /v1/classify")
+    queue_limit: int = Field(2_048, ge=1, description="Requests that may wait; one more is answered with 503")
     deadline_ms: int = Field(5_000, ge=1, description="A request that waits longer is answered with 504")
     rate_limit: str = Field("", description='Per client, e.g. "100/minute"; more is answered with 429')
     api_keys: SecretStr = Field(
         SecretStr(""), description='Comma-separated "key" or "key@scope"; POST /intent needs scope intent'
     )
     drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
+    access_log: bool = Field(True, description="Log each request")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged")
     debug: bool = Field(False, description="Put the exception's text into 500 answers")
 

@@ -8,14 +8,20 @@ import typer
 
 
 def serve(
-    bundle: Annotated[
-        str | None, typer.Argument(help="Directory of a bundle, or the name of a shipped one. Default: atis.")
+    bundles: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[[NAME=]BUNDLE]...",
+            help="Directories of bundles, or names of shipped ones; the first is the default model. Default: atis.",
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that answer. Default: one per core.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
+    cache: Annotated[int | None, typer.Option(help="Answers kept for texts that come again. Default: 10000.")] = None,
 ) -> None:
-    """Serve a bundle over HTTP: GET /ready and POST /intent.
+    """Serve bundles over HTTP: GET /ready, POST /intent, and more under /v1.
 
     Every setting also comes from PURPORT_* variables or purport.toml; `purport config` lists them all.
 
@@ -25,13 +31,16 @@ def serve(
 
         purport serve bundles/mine --host 0.0.0.0 --port 9000
 
+        purport serve now=bundles/mine next=bundles/candidate --workers 4
+
         curl -s localhost:8000/intent -H 'Content-Type: application/json' -d '{"text": "flights to boston"}'
     """
     from ..errors import DependencyMissing
     from ..settings import load
     from .console import report
 
-    settings = load({"bundle": bundle, "host": host, "port": port, "device": device})
+    flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
+    settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
     try:
         from ..serving.server import serve as run
     except ModuleNotFoundError as error:

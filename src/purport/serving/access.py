@@ -8,7 +8,8 @@ import time
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from ..errors import Forbidden, RateLimited, SettingsError, Unauthenticated
 
@@ -30,7 +31,10 @@ class Keys:
                 raise SettingsError('api_keys: write "key" or "key@scope", separated by commas')
             self._scopes[key.encode()] = frozenset(scopes or [EVERYTHING])
 
-    def check(self, request: Request, scope: str) -> str:
+    def __bool__(self) -> bool:
+        return bool(self._scopes)
+
+    def check(self, request: Scope, scope: str) -> str:
         """The name under which the asker is counted.
 
         Raises:
@@ -38,7 +42,7 @@ class Keys:
             Forbidden: the key has not the ``scope``.
         """
         if not self._scopes:
-            return request.client.host if request.client else "unknown"
+            return request["client"][0] if request.get("client") else "unknown"
         sent = _sent_key(request)
         if sent is None:
             raise Unauthenticated('Send a key as "Authorization: Bearer KEY" or "X-API-Key: KEY".')
@@ -51,11 +55,12 @@ class Keys:
         return sent.decode(errors="replace")
 
 
-def _sent_key(request: Request) -> bytes | None:
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+def _sent_key(request: Scope) -> bytes | None:
+    headers = Headers(scope=request)
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials.strip():
         return credentials.strip().encode()
-    header = request.headers.get("x-api-key")
+    header = headers.get("x-api-key")
     return header.encode() if header else None
 
 
@@ -81,3 +86,24 @@ class RateLimit:
             return
         reset = self._limiter.get_window_stats(self._item, client).reset_time
         raise RateLimited(f"More than {self._item}; wait and try again.", max(0.0, reset - time.time()))
+
+
+class Access:
+    """Keys and rate limit together: what every request passes first."""
+
+    def __init__(self, keys: Keys, rate_limit: RateLimit) -> None:
+        self._keys = keys
+        self._rate_limit = rate_limit
+
+    def check(self, request: Scope, scope: str, *, key_required: bool = False) -> None:
+        """Let the request pass, and count it. ``key_required``: not without keys, even where none are set.
+
+        Raises:
+            Unauthenticated, Forbidden, RateLimited: it may not pass.
+        """
+        if key_required and not self._keys:
+            raise Forbidden(
+                "This changes the server, and it has no keys to tell who may; "
+                f"start it with PURPORT_API_KEYS=key@{scope} (or send SIGHUP to reload)."
+            )
+        self._rate_limit.check(self._keys.check(request, scope))

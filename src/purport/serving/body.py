@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, TextEmpty, TextInvalid, TextMissing
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes; reading stops where it is longer.
-
-    Raises:
-        MediaTypeUnsupported: it is declared as something other than JSON.
-        BodyTooLarge: it is longer.
-    """
-    declared = request.headers.get("content-type")
-    if declared is not None and not _is_json(declared):
-        raise MediaTypeUnsupported(f'Send "Content-Type: application/json", not "{declared}".')
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > limit:
-        raise BodyTooLarge(f"The body has {length} bytes; at most {limit} are read.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
-    return bytes(body)
-
-
-def _is_json(media_type: str) -> bool:
+def is_json(media_type: str) -> bool:
+    """Whether a content type is JSON by any name."""
     essence = media_type.partition(";")[0].strip().lower()
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
+async def read_body(scope: Scope, receive: Receive, limit: int, is_kind: Callable[[str], bool] = is_json) -> bytes:
+    """The body, at most ``limit`` bytes; reading stops where it is longer.
+
+    Raises:
+        MediaTypeUnsupported: it is declared as something other than JSON, or what ``is_kind`` knows.
+        BodyTooLarge: it is longer.
+        ClientDisconnect: the client left before it was here.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-type" and not is_kind(value.decode("latin-1")):
+            raise MediaTypeUnsupported(f'Send "Content-Type: application/json", not "{value.decode("latin-1")}".')
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise BodyTooLarge(f"The body has {int(value)} bytes; at most {limit} are read.")
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge(f"The body has more than {limit} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def parse_object(body: bytes, example: str) -> dict[str, Any]:
+    """The JSON object in ``body``; ``example`` is shown where it is none.
+
+    Raises:
+        BodyInvalid: the body is not that.
+    """
+    if not body.strip():
+        raise BodyInvalid(f"The body is empty; send {example}.")
+    try:
+        values: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BodyInvalid(f"The body is not JSON in UTF-8; send {example}.") from None
+    if not isinstance(values, dict):
+        raise BodyInvalid(f"The body is not a JSON object; send {example}.")
+    return values
 
 
 def parse_text(body: bytes) -> str:
@@ -46,17 +70,18 @@ def parse_text(body: bytes) -> str:
     Raises:
         BodyInvalid, TextMissing, TextInvalid, TextEmpty: the body is not that.
     """
-    if not body.strip():
-        raise BodyInvalid('The body is empty; send {"text": "..."}.')
-    try:
-        values: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise BodyInvalid('The body is not JSON in UTF-8; send {"text": "..."}.') from None
-    if not isinstance(values, dict):
-        raise BodyInvalid('The body is not a JSON object; send {"text": "..."}.')
+    values = parse_object(body, '{"text": "..."}')
     if "text" not in values:
         raise TextMissing
-    text = values["text"]
+    return check_text(values["text"])
+
+
+def check_text(text: object) -> str:
+    """``text``, if it is one that can be answered.
+
+    Raises:
+        TextInvalid, TextEmpty: it is not.
+    """
     if not isinstance(text, str):
         raise TextInvalid('"text" is not a string.')
     try:

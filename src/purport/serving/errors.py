@@ -15,6 +15,11 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.BodyInvalid: (400, "BODY_INVALID"),
     errors.BodyTooLarge: (413, "BODY_TOO_LARGE"),
     errors.MediaTypeUnsupported: (415, "MEDIA_TYPE_UNSUPPORTED"),
+    errors.TextsInvalid: (400, "TEXTS_INVALID"),
+    errors.OptionInvalid: (400, "OPTION_INVALID"),
+    errors.BundleInvalid: (422, "BUNDLE_INVALID"),
+    errors.ModelUnknown: (404, "MODEL_UNKNOWN"),
+    errors.NothingBefore: (409, "NOTHING_BEFORE"),
     errors.PathUnknown: (404, "NOT_FOUND"),
     errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
     errors.NotReady: (423, "NOT_READY"),
@@ -44,7 +49,17 @@ def answer(error: errors.PurportError) -> JSONResponse:
     return JSONResponse({"label": label, "message": str(error)}, status, headers)
 
 
+def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:
+    """The same ``{"label": …, "message": …}`` for one item of many; what went wrong inside is not told."""
+    status, label = status_and_label(error)
+    return {"label": label, "message": str(error) if status < 500 else _went_wrong(request_id)}
+
+
+def _went_wrong(request_id: str) -> str:
+    return f"Something went wrong; request {request_id}."
+
+
 def internal_error(request_id: str, debug: str | None) -> JSONResponse:
     """The answer to an unexpected exception; ``debug`` is its text, where that may be shown."""
-    message = f"Something went wrong; request {request_id}." + (f" {debug}" if debug else "")
+    message = _went_wrong(request_id) + (f" {debug}" if debug else "")
     return JSONResponse({"label": "INTERNAL_ERROR", "message": message}, 500)

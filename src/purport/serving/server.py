@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import signal
 import socket
 from collections.abc import Callable
-from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -15,12 +17,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..bundle import locate
-from ..classifier import Classifier
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
-from .engine import Engine, State
-from .logs import RequestLog, configure
+from .catalogue import NAME
+from .engine import Engine, Limits, State
+from .logs import configure
 
 _GRACE_S = 20
 _WATCH_S = 0.05
@@ -34,15 +36,19 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         BundleError, DeviceUnavailable: the model cannot be loaded.
         SettingsError: a setting cannot be used.
     """
-    locate(settings.bundle)
+    bundles = named(settings.bundle)
+    for ref in bundles.values():
+        locate(ref)
     configure(settings.log_level)
     engine = Engine(
-        partial(Classifier.open, settings.bundle, device=settings.device, threads=settings.threads),
-        queue_limit=settings.queue_limit,
-        deadline=settings.deadline_ms / 1000,
+        bundles,
+        workers=settings.workers or _workers(settings),
+        device=settings.device,
+        threads=settings.threads,
+        limits=Limits(settings.queue_limit, settings.deadline_ms / 1000, settings.cache),
     )
     config = uvicorn.Config(
-        RequestLog(create_app(engine, settings)),
+        create_app(engine, settings),
         http=_JsonErrors,
         ws="none",
         log_config=None,
@@ -56,6 +62,34 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         raise engine.failure
     if engine.failure is not None:
         raise PurportError(f"the model could not be loaded: {engine.failure!r}") from engine.failure
+
+
+def named(bundles: str) -> dict[str, str]:
+    """Name and directory of each bundle in ``NAME=DIR,DIR,…``; without a name it is that of the directory.
+
+    Raises:
+        SettingsError: two have the same name, or one cannot be a name.
+    """
+    found: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in bundles.split(","))):
+        name, equals, ref = entry.partition("=")
+        if not equals:
+            name, ref = Path(entry).resolve().name, entry
+        if not re.fullmatch(NAME, name):
+            raise SettingsError(f'bundle: "{name}" cannot be the name of a model; write NAME={ref} with a simple NAME')
+        if name in found:
+            raise SettingsError(f'bundle: two bundles are called "{name}"; write NAME=DIR')
+        found[name] = ref
+    if not found:
+        raise SettingsError("bundle: name at least one")
+    return found
+
+
+def _workers(settings: ServerSettings) -> int:
+    """One per core that this process may use; a GPU is fed by one."""
+    if settings.device != "cpu":
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // settings.threads)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -98,6 +132,7 @@ class _Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             self._watcher = asyncio.create_task(self._watch())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     async def _watch(self) -> None:
         while self._engine.state is State.LOADING:
@@ -105,6 +140,9 @@ class _Server(uvicorn.Server):
         self._log.info("model", state=str(self._engine.state))
         if self._engine.state is State.FAILED:
             self.should_exit = True
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.create_task(self._engine.reload())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM drains first; SIGINT, or a second signal, does not."""

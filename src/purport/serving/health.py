@@ -1,0 +1,67 @@
+"""``/ready``, ``/healthz`` and ``/metrics``: what orchestrators ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from . import metrics
+from .engine import Engine
+
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+
+
+def router(engine: Engine) -> APIRouter:
+    """The routes, around ``engine``."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/ready", response_class=PlainTextResponse, responses=_ready_responses())
+    async def ready(request: Request) -> Response:
+        """200 ``OK`` when a worker has the model, 423 ``Not ready`` when none has, and while the server drains."""
+        status, content = (200, "OK") if engine.ready else (423, "Not ready")
+        kind = JSONResponse if prefers_json(request.headers.get("accept", "")) else PlainTextResponse
+        return kind(content, status)
+
+    @routes.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """200 ``OK`` as long as the process answers at all."""
+        return "OK"
+
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
+    async def read_metrics() -> Response:
+        """What is counted, in Prometheus' text format."""
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    return routes
+
+
+def _ready_responses() -> dict[int | str, dict[str, Any]]:
+    either = {"text/plain": _TEXT, "application/json": _TEXT}
+    return {
+        200: {"description": "The model is loaded.", "content": either},
+        423: {"description": "It is not, or the server is about to stop.", "content": either},
+    }
+
+
+def prefers_json(accept: str) -> bool:
+    """Whether ``application/json`` has a higher quality than ``text/plain`` (RFC 9110 §12.5.1)."""
+    quality = {"application/json": 0.0, "text/plain": 0.0}
+    rank = dict.fromkeys(quality, -1)
+    for part in accept.split(","):
+        media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((_quality(value) for value in parameters if value.startswith("q=")), 1.0)
+        for offered in quality:
+            kind = offered.partition("/")[0]
+            specific = {offered: 2, f"{kind}/*": 1, "*/*": 0}.get(media, -1)
+            if specific > rank[offered]:
+                rank[offered], quality[offered] = specific, weight
+    return quality["application/json"] > quality["text/plain"]
+
+
+def _quality(parameter: str) -> float:
+    try:
+        return float(parameter[2:])
+    except ValueError:
+        return 1.0

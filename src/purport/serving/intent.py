@@ -1,0 +1,88 @@
+"""``POST /intent``: the contract, without a framework in its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import RequestError
+from ..settings import ServerSettings
+from .access import Access
+from .body import parse_text, read_body
+from .engine import Engine
+from .errors import answer
+from .render import Rendered
+
+PATH = "/intent"
+SCOPE = "intent"
+TRUNCATED_HEADER = "Purport-Truncated"
+_JSON = (b"content-type", b"application/json")
+_TRUNCATED = (TRUNCATED_HEADER.lower().encode(), b"true")
+
+
+class IntentRoute:
+    """Answers ``POST /intent`` itself and passes everything else on to ``app``.
+
+    Routing, dependency injection and response models of the framework cost as much as parsing HTTP; this
+    path has one body, one answer, and the traffic.
+    """
+
+    def __init__(self, app: ASGIApp, engine: Engine, access: Access, settings: ServerSettings) -> None:
+        self._app = app
+        self._engine = engine
+        self._access = access
+        self._limit = settings.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        try:
+            rendered = await self._answer(scope, receive)
+        except RequestError as error:
+            await answer(error)(scope, receive, send)
+            return
+        body = rendered.body
+        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+        if rendered.truncated:
+            headers.append(_TRUNCATED)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Rendered:
+        self._access.check(scope, SCOPE)
+        self._engine.require_loaded()
+        async with self._engine.deadline():
+            text = parse_text(await read_body(scope, receive, self._limit))
+            future = self._engine.ask(text)
+            if not self._engine.busy:
+                return await future
+            # It will have to wait: meanwhile see whether the client stays.
+            return await unless_gone(future, receive)
+
+
+async def unless_gone(future: asyncio.Future[Rendered], receive: Receive) -> Rendered:
+    """The result of ``future``, which is cancelled when the client leaves.
+
+    Raises:
+        ClientDisconnect: it did.
+    """
+    leaving = asyncio.ensure_future(_gone(receive, future.cancel))
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        leaving.cancel()
+
+
+async def _gone(receive: Callable[[], Awaitable[object]], then: Callable[[], object]) -> None:
+    message = await receive()
+    if isinstance(message, dict) and message["type"] == "http.disconnect":
+        then()

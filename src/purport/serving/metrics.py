@@ -1,0 +1,23 @@
+"""What is counted, for ``GET /metrics`` (Prometheus text format)."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REQUESTS = Counter("purport_requests", "Requests by path and status", ["path", "status"], registry=REGISTRY)
+SECONDS = Histogram("purport_request_seconds", "Time to the answer", ["path"], buckets=_SECONDS, registry=REGISTRY)
+BATCH = Histogram("purport_batch_texts", "Texts per batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=REGISTRY)
+CACHE_HITS = Counter("purport_cache_hits", "Texts answered from the cache", registry=REGISTRY)
+CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", registry=REGISTRY)
+QUEUE = Gauge("purport_queue_texts", "Texts that wait for a worker", registry=REGISTRY)
+WORKERS = Gauge("purport_workers", "Worker processes that are running", registry=REGISTRY)
+RESTARTS = Gauge("purport_worker_restarts", "Workers started again after they died", registry=REGISTRY)
+
+
+def exposition() -> bytes:
+    """All of it as text."""
+    return generate_latest(REGISTRY)

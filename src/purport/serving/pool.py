@@ -1,0 +1,200 @@
+"""Worker processes: started, given batches, watched, and started again when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from .. import errors
+from ..errors import PurportError
+from .models import Generation
+from .queue import Item
+from .wire import Drop, Load, Loaded, Score, Scored, pack, read
+
+# A worker that has been busy with one batch for so long will not come back.
+_STUCK_S = 30.0
+_WATCH_S = 1.0
+# A worker that dies sooner than this after its start is started again later and later.
+_SETTLED_S = 5.0
+_LONGEST_PAUSE_S = 30.0
+_BATCHES = itertools.count()
+
+
+@dataclass(eq=False)
+class Handle:
+    """One worker as the server sees it."""
+
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    started: float = field(default_factory=time.monotonic)
+    loaded: set[int] = field(default_factory=set)
+    batch: int = -1
+    items: list[Item] = field(default_factory=list)
+    since: float = 0.0
+
+    def send(self, message: object) -> None:
+        """Queue a message; a worker that is gone is noticed by its reader."""
+        self.writer.write(pack(message))
+
+
+@dataclass(frozen=True)
+class Events:
+    """What the owner of a pool is told. ``lost`` gets the items of the batch that a worker died with."""
+
+    idle: Callable[[], None]
+    scored: Callable[[Sequence[Item], Scored], None]
+    lost: Callable[[Sequence[Item]], None]
+    loaded: Callable[[int, PurportError | None], None]
+
+
+class Pool:
+    """``size`` workers, each with every generation that was asked for."""
+
+    def __init__(self, size: int, device: str, threads: int, events: Events) -> None:
+        self.restarts = 0
+        self._size = size
+        self._arguments = (device, str(threads))
+        self._events = events
+        self._workers: list[Handle] = []
+        self._generations: dict[int, Generation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("purport.workers")
+
+    def start(self) -> None:
+        """Start the workers, and keep them running."""
+        for _ in range(self._size):
+            self._spawn(self._keep_running())
+        self._spawn(self._watch())
+
+    async def stop(self) -> None:
+        """End the workers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def size(self) -> int:
+        """Workers there should be."""
+        return self._size
+
+    def pids(self) -> list[int]:
+        """The processes that are running."""
+        return [worker.process.pid for worker in self._workers]
+
+    def able(self, number: int) -> int:
+        """How many workers have the generation of that number."""
+        return sum(number in worker.loaded for worker in self._workers)
+
+    def idle(self) -> list[Handle]:
+        """Workers without a batch."""
+        return [worker for worker in self._workers if not worker.items and worker.loaded]
+
+    def load(self, generation: Generation) -> None:
+        """Have every worker load ``generation``, those too that start later."""
+        self._generations[generation.number] = generation
+        for worker in self._workers:
+            worker.send(_load(generation))
+
+    def drop(self, generation: Generation) -> None:
+        """Have every worker forget ``generation``."""
+        self._generations.pop(generation.number, None)
+        for worker in self._workers:
+            worker.loaded.discard(generation.number)
+            worker.send(Drop(generation.number))
+
+    def give(self, worker: Handle, items: list[Item]) -> None:
+        """Have ``worker`` answer ``items``, which are of one generation that it has."""
+        worker.batch, worker.items, worker.since = next(_BATCHES), items, time.monotonic()
+        texts = [item.text for item in items]
+        worker.send(Score(worker.batch, items[0].generation.number, texts, [item.wanted for item in items]))
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep_running(self) -> None:
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause)
+            lived = await self._run_one()
+            self.restarts += 1
+            pause = 0.0 if lived > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
+            self._log.error("worker died", lived_s=round(lived, 1), restart_in_s=pause)
+
+    async def _run_one(self) -> float:
+        """Start a worker and stay with it; returns the seconds that it lived."""
+        worker = await self._start()
+        try:
+            for generation in self._generations.values():
+                worker.send(_load(generation))
+            self._workers.append(worker)
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    self._handle(worker, await read(worker.reader))
+            return time.monotonic() - worker.started
+        finally:
+            if worker in self._workers:
+                self._workers.remove(worker)
+            worker.writer.close()
+            items, worker.items = worker.items, []
+            if worker.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.kill()
+            if items:
+                self._events.lost(items)
+            await worker.process.wait()
+
+    async def _start(self) -> Handle:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
+                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return Handle(process, reader, writer)
+
+    def _handle(self, worker: Handle, message: object) -> None:
+        match message:
+            case Scored() as scored if scored.batch == worker.batch:
+                items, worker.items = worker.items, []
+                # The next batch first: the worker need not wait until this one's clients are served.
+                self._events.idle()
+                self._events.scored(items, scored)
+            case Loaded(number, failure):
+                if failure is None and number in self._generations:
+                    worker.loaded.add(number)
+                if failure:
+                    self._log.error("model not loaded by a worker", reason=failure[1])
+                self._events.loaded(number, _error(*failure) if failure else None)
+                self._events.idle()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            for worker in self._workers:
+                if worker.items and time.monotonic() - worker.since > _STUCK_S:
+                    self._log.error("worker is stuck", busy_s=round(time.monotonic() - worker.since))
+                    worker.process.kill()
+
+
+def _load(generation: Generation) -> Load:
+    bundle = generation.bundle
+    return Load(generation.number, str(bundle.path), bundle.manifest.id)
+
+
+def _error(name: str, message: str) -> PurportError:
+    kind = getattr(errors, name, PurportError)
+    error: PurportError = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

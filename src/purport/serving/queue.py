@@ -1,0 +1,104 @@
+"""Texts that wait for a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, deque
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from .models import Generation
+from .render import Rendered, Wanted
+
+# After so many batches of single texts a waiting batch of a bulk request gets its turn.
+_BULK_EVERY = 4
+_ORDER = itertools.count()
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One text, and the future that its client waits for."""
+
+    text: str
+    wanted: Wanted
+    generation: Generation
+    future: asyncio.Future[Rendered]
+    bulk: bool = False
+    units: int = 0
+    attempts: int = 0
+    order: int = field(default_factory=lambda: next(_ORDER))
+
+    def __post_init__(self) -> None:
+        self.units = self.generation.units(self.text)
+
+
+class Queue:
+    """First come, first served, per model; single texts before those of bulk requests, which never starve.
+
+    Nobody waits for an item whose future is done (answered, cancelled, too late): it is dropped when met.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[Generation, bool], deque[Item]] = {}
+        self._units: Counter[Generation] = Counter()
+        self._since_bulk = 0
+        self._lengths = {False: 0, True: 0}
+
+    def __len__(self) -> int:
+        return self._lengths[False] + self._lengths[True]
+
+    def length(self, *, bulk: bool) -> int:
+        """Items of single requests, or of bulk requests."""
+        return self._lengths[bulk]
+
+    def seconds(self) -> float:
+        """What one worker needs for all that waits, as far as can be told."""
+        return sum(units * generation.cost for generation, units in self._units.items())
+
+    def add(self, item: Item, *, first: bool = False) -> None:
+        """Put ``item`` at the end; ``first`` puts one back that was taken already."""
+        items = self._waiting.setdefault((item.generation, item.bulk), deque())
+        (items.appendleft if first else items.append)(item)
+        self._lengths[item.bulk] += 1
+        self._units[item.generation] += item.units
+
+    def take(self, units: int, seconds: float, generations: Container[int]) -> list[Item]:
+        """The next batch: items of one of ``generations``, as many as fit into ``units`` and ``seconds``.
+
+        It holds at least one item, if one waits for any of the generations.
+        """
+        while key := self._next(generations):
+            batch = self._pop(key, units, seconds)
+            if batch:
+                self._since_bulk = 0 if key[1] else self._since_bulk + 1
+                return batch
+        return []
+
+    def _next(self, generations: Container[int]) -> tuple[Generation, bool] | None:
+        bulk_turn = self._since_bulk >= _BULK_EVERY - 1
+        waiting = self._waiting.items()
+        heads = [(key[1] != bulk_turn, items[0].order, key) for key, items in waiting if key[0].number in generations]
+        return min(heads, key=lambda head: head[:2])[2] if heads else None
+
+    def _pop(self, key: tuple[Generation, bool], units: int, seconds: float) -> list[Item]:
+        generation, bulk = key
+        items, taken = self._waiting[key], 0
+        batch: list[Item] = []
+        while items:
+            item = items[0]
+            alive = not item.future.done()
+            room = taken + item.units <= units and (taken + item.units) * generation.cost <= seconds
+            if alive and batch and not room:
+                break
+            items.popleft()
+            self._lengths[bulk] -= 1
+            self._units[generation] -= item.units
+            if alive:
+                batch.append(item)
+                taken += item.units
+        if not items:
+            del self._waiting[key]
+        if not self._units[generation]:
+            del self._units[generation]
+        return batch

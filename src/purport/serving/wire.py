@@ -1,0 +1,87 @@
+"""Messages between the server and its workers: a length, then a pickle. Both ends are our own processes."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import struct
+from typing import Any, NamedTuple
+
+from .render import Rendered, Wanted
+
+_LENGTH = struct.Struct("!I")
+
+
+class Load(NamedTuple):
+    """Open the bundle at ``path``, which has to be ``bundle`` still; answered with ``Loaded``."""
+
+    generation: int
+    path: str
+    bundle: str
+
+
+class Drop(NamedTuple):
+    """Forget a model; not answered."""
+
+    generation: int
+
+
+class Score(NamedTuple):
+    """Answer ``texts``; answered with ``Scored``."""
+
+    batch: int
+    generation: int
+    texts: list[str]
+    wanted: list[Wanted]
+
+
+class Loaded(NamedTuple):
+    """How loading ended; ``failure`` is the name of an error and its message, ``None`` when the model is there."""
+
+    generation: int
+    failure: tuple[str, str] | None
+
+
+class Scored(NamedTuple):
+    """One result per text, an error's text where it failed; ``seconds`` is what the batch took."""
+
+    batch: int
+    results: list[Rendered | str]
+    seconds: float
+
+
+def pack(message: object) -> bytes:
+    """One frame."""
+    payload = pickle.dumps(message, protocol=5)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+async def read(reader: asyncio.StreamReader) -> Any:
+    """The next message.
+
+    Raises:
+        asyncio.IncompleteReadError: the other end is gone.
+    """
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return pickle.loads(await reader.readexactly(length))
+
+
+def receive(connection: socket.socket) -> Any:
+    """The next message, blocking.
+
+    Raises:
+        EOFError: the other end is gone.
+    """
+    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    return pickle.loads(_exactly(connection, length))
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        chunk = connection.recv(size - len(received))
+        if not chunk:
+            raise EOFError
+        received += chunk
+    return bytes(received)
