@@ -20,6 +20,8 @@ TOKENIZER_FILE = "tokenizer.json"
 
 # Tokens that one forward pass reads at most, padding included: bounds memory whatever the texts' lengths.
 _BATCH_TOKENS = 4096
+# What a forward pass costs beside its tokens, in tokens (measured: docs/decisions/0007).
+_PASS_TOKENS = 12
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -77,15 +79,33 @@ class OnnxScorer:
 
 
 def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[NDArray[np.intp]]:
-    """Positions grouped by similar length, each group at most ``budget`` tokens with its padding."""
+    """Positions grouped by similar length, so that padding and passes together cost least.
+
+    A pass costs as much as ``_PASS_TOKENS`` tokens by itself, and each of its texts as many as the longest has
+    (dynamic programming over the distinct lengths). A group holds at most ``budget`` tokens with its padding.
+    """
     order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end + 1 - start) * lengths[order[end]] <= budget:
-            end += 1
-        yield order[start:end]
-        start = end
+    distinct, counts = np.unique(np.asarray(lengths, dtype=np.int64), return_counts=True)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    for start, end in _cuts(distinct, ends):
+        longest = int(distinct[np.searchsorted(ends, end) - 1])
+        rows = max(1, budget // longest)
+        for first in range(start, end, rows):
+            yield order[first : min(first + rows, end)]
+
+
+def _cuts(distinct: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Where to cut texts that are sorted by length; ``ends[k]`` of them are shorter than ``distinct[k]``."""
+    least, cut = np.zeros(len(ends)), [0] * len(ends)
+    for to in range(1, len(ends)):
+        costs = least[:to] + _PASS_TOKENS + (ends[to] - ends[:to]) * distinct[to - 1]
+        cut[to] = int(costs.argmin())
+        least[to] = costs[cut[to]]
+    found, to = [], len(ends) - 1
+    while to > 0:
+        found.append((int(ends[cut[to]]), int(ends[to])))
+        to = cut[to]
+    return found[::-1]
 
 
 def _saturates() -> bool:

@@ -23,8 +23,8 @@ from .wire import Scored
 
 # A batch holds at most so many estimated tokens, and takes at most so long: larger ones are hardly faster
 # per text, and everybody behind them waits longer.
-_BATCH_UNITS = 512
-_BATCH_S = 0.025
+_BATCH_UNITS = 1024
+_BATCH_S = 0.06
 # Texts of bulk requests that may wait.
 _BULK_LIMIT = 8 * 1024
 _CACHED_CHARACTERS = 1024
@@ -53,7 +53,7 @@ class Limits:
 class Engine:
     """Answers texts with named bundles.
 
-    Batches need no timer: when a worker is free it takes what waits, and while all are busy the queue gathers.
+    A free worker takes what waits, and while all are busy the queue gathers: without load nothing ever waits.
     """
 
     def __init__(self, bundles: Mapping[str, str], *, workers: int, device: str, threads: int, limits: Limits) -> None:
@@ -177,6 +177,9 @@ class Engine:
         for position, worker in enumerate(idle):
             if not len(self._queue):
                 return
+            if (wait := worker.patience(len(self._queue))) > 0:
+                asyncio.get_running_loop().call_later(wait, self._dispatch)
+                continue
             # What waits is shared among those who have nothing to do.
             share = self._queue.seconds() / (len(idle) - position)
             batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)

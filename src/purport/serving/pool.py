@@ -25,6 +25,7 @@ _WATCH_S = 1.0
 # A worker that dies sooner than this after its start is started again later and later.
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
+_PATIENCE = 0.1
 _BATCHES = itertools.count()
 
 
@@ -40,6 +41,18 @@ class Handle:
     batch: int = -1
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
+    answered: int = 0
+    ended: float = 0.0
+
+    def patience(self, waiting: int) -> float:
+        """Seconds that this idle worker should wait for more texts than the ``waiting`` ones.
+
+        Clients that were just answered are about to ask again. A pass has a cost of its own, so it pays to let
+        them in: until as many wait as were answered, at most a tenth of the time that those took.
+        """
+        if waiting >= self.answered:
+            return 0.0
+        return self.ended + _PATIENCE * (self.ended - self.since) - time.monotonic()
 
     def send(self, message: object) -> None:
         """Queue a message; a worker that is gone is noticed by its reader."""
@@ -168,6 +181,7 @@ class Pool:
         match message:
             case Scored() as scored if scored.batch == worker.batch:
                 items, worker.items = worker.items, []
+                worker.answered, worker.ended = len(items), time.monotonic()
                 # The next batch first: the worker need not wait until this one's clients are served.
                 self._events.idle()
                 self._events.scored(items, scored)
