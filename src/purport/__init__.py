@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .classifier import Classifier
+    from .client import AsyncClient, Client
     from .data.catalog import load as load_dataset
     from .data.dataset import Dataset, Example
     from .errors import PurportError
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "AsyncClient": "client",
     "Bundle": "bundle",
     "Classifier": "classifier",
+    "Client": "client",
     "Dataset": "data.dataset",
     "Example": "data.dataset",
     "LabelSet": "labels",
@@ -41,8 +44,10 @@ _HOME = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Bundle",
     "Classifier",
+    "Client",
     "Dataset",
     "Example",
     "LabelSet",

@@ -19,6 +19,8 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.GateInvalid: 64,
     errors.DependencyMissing: 69,
     errors.DeviceUnavailable: 69,
+    errors.WorkerLost: 70,
+    errors.ServerError: 69,
     errors.RequestError: 65,
 }
 IO_ERROR = 74

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from . import compare, config, data, doctor, evaluate, explore, predict, serve, train
+from . import classify, compare, config, data, doctor, evaluate, explore, predict, serve, train
 
 app = typer.Typer(
     name="purport",
@@ -33,6 +33,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
+app.command("classify")(classify.classify)
 app.command("data")(data.data)
 app.command("compare")(compare.compare)
 app.command("explore")(explore.explore)
