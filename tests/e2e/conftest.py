@@ -12,11 +12,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from purport import Bundle
+from purport import Bundle, Task
+from purport.bundle import Decision, Manifest, Provenance, commit, staging
 
 Starter = Callable[..., AbstractContextManager["Server"]]
+
+
+PLUGIN = Path(__file__).parent / "plugin"
+LABELS = ("one", "two", "three")
 
 
 class Server:
@@ -33,6 +39,17 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"not ready: {self.log.read_text('utf-8')}")
 
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", int(self.url.rpartition(":")[2])
+
+    def workers(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
+
+    def metric(self, name: str) -> float:
+        text = httpx.get(f"{self.url}/metrics").text
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)} (\S+)$", text, re.M))
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=20)
@@ -41,17 +58,16 @@ class Server:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
     @contextmanager
-    def run(bundle: str, *, ready: bool = True, script: str | None = None, **environment: str) -> Iterator[Server]:
+    def run(*bundles: str | Path, ready: bool = True, **environment: str) -> Iterator[Server]:
         folder = tmp_path_factory.mktemp("server")
         log = folder / "log"
-        program = ["-c", script] if script else ["-m", "purport"]
         with log.open("w") as stream:
             process = subprocess.Popen(
-                [sys.executable, *program, "serve", bundle, "--port", "0"],
+                [sys.executable, "-m", "purport", "serve", *map(str, bundles), "--port", "0"],
                 stderr=stream,
                 text=True,
                 cwd=folder,
-                env={**_environment(), "PURPORT_DRAIN_SECONDS": "0.5", **environment},
+                env={**_environment(), "PURPORT_DRAIN_SECONDS": "0.5", "PYTHONPATH": str(PLUGIN), **environment},
             )
         try:
             server = Server(process, _address(process, log), log)
@@ -84,3 +100,31 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
 def server(start: Starter, linear_bundle: Bundle) -> Iterator[Server]:
     with start(str(linear_bundle.path)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a bundle of the kind in ``plugin/``: its likeliest label is ``best``."""
+    folder = tmp_path_factory.mktemp("scripted")
+
+    def make(best: str = "one", load_s: float = 0.0, target: Path | None = None) -> Path:
+        target = target or folder / f"{best}-{load_s}"
+        if target.exists() and target.parent == folder:
+            return target
+        logits = [5.0 if label == best else -5.0 for label in LABELS]
+        manifest = Manifest(
+            kind="scripted",
+            task=Task.MULTILABEL,
+            labels=LABELS,
+            model={"logits": logits, "load_s": load_s},
+            decision=Decision(thresholds=(0.5,) * len(LABELS)),
+            provenance=Provenance(dataset="none", fingerprint="", rows={}),
+            recipe={},
+            versions={},
+        )
+        with staging(target.parent) as stage:
+            (stage / "README.md").write_text(best)
+            commit(stage, target, manifest, overwrite=True)
+        return target
+
+    return make

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -159,27 +161,16 @@ def test_a_request_has_an_id_and_the_log_has_no_text(server: Server) -> None:
 
 def test_the_openapi_document_names_every_answer(server: Server) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
-    assert set(document["paths"]) == {"/ready", "/intent"}
+    assert set(document["paths"]) == {
+        "/ready", "/healthz", "/metrics", "/intent", "/v1/classify", "/v1/models", "/v1/models/{name}",
+        "/v1/models/{name}/rollback",
+    }  # fmt: skip
     documented = set(document["paths"]["/intent"]["post"]["responses"])
     assert documented == {"200", "400", "401", "403", "413", "415", "423", "429", "500", "503", "504"}
 
 
-SLOW_LOAD = """
-import sys, time
-from purport import classifier
-opened = classifier.Classifier.open.__func__
-def slow(cls, *args, **options):
-    time.sleep(1.5)
-    return opened(cls, *args, **options)
-classifier.Classifier.open = classmethod(slow)
-from purport.cli.main import run
-sys.argv[0] = "purport"
-run()
-"""
-
-
-def test_loading_is_in_the_background(start: Starter, linear_bundle: Bundle) -> None:
-    with start(str(linear_bundle.path), ready=False, script=SLOW_LOAD) as server:
+def test_loading_is_in_the_background(start: Starter, scripted: Callable[..., Path]) -> None:
+    with start(scripted(load_s=1.5), ready=False) as server:
         waiting = httpx.get(f"{server.url}/ready")
         assert (waiting.status_code, waiting.text) == (423, "Not ready")
         assert httpx.get(f"{server.url}/ready", headers={"Accept": "application/json"}).json() == "Not ready"
@@ -218,26 +209,10 @@ def test_the_rate_limit(start: Starter, linear_bundle: Bundle) -> None:
         assert is_error(response, 429, "RATE_LIMITED") and 1 <= int(response.headers["retry-after"]) <= 60
 
 
-SLOW_ANSWER = """
-import sys, time
-from purport import classifier
-plain = classifier.Classifier.predict
-def slow(self, texts, **options):
-    if "fail" in texts[0]:
-        raise ZeroDivisionError("inner secret")
-    time.sleep(0.4 if "slow" in texts[0] else 0)
-    return plain(self, texts, **options)
-classifier.Classifier.predict = slow
-from purport.cli.main import run
-sys.argv[0] = "purport"
-run()
-"""
-
-
-def test_a_full_queue_and_a_passed_deadline(start: Starter, linear_bundle: Bundle) -> None:
+def test_a_full_queue_and_a_passed_deadline(start: Starter, scripted: Callable[..., Path]) -> None:
     with (
         start(
-            str(linear_bundle.path), script=SLOW_ANSWER, PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="700"
+            scripted(), PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="700", PURPORT_WORKERS="1", PURPORT_CACHE="0"
         ) as server,
         ThreadPoolExecutor(8) as pool,
     ):
@@ -280,8 +255,8 @@ def test_a_port_that_is_taken_says_so(server: Server, linear_bundle: Bundle) -> 
 
 
 @pytest.mark.parametrize(("debug", "shown"), [("0", False), ("1", True)])
-def test_an_unexpected_failure(start: Starter, linear_bundle: Bundle, debug: str, shown: bool) -> None:
-    with start(str(linear_bundle.path), script=SLOW_ANSWER, PURPORT_DEBUG=debug) as server:
+def test_an_unexpected_failure(start: Starter, scripted: Callable[..., Path], debug: str, shown: bool) -> None:
+    with start(scripted(), PURPORT_DEBUG=debug) as server:
         response = post(server, {"text": "fail"})
         assert is_error(response, 500, "INTERNAL_ERROR")
         assert response.headers["x-request-id"] in response.json()["message"]
@@ -289,8 +264,8 @@ def test_an_unexpected_failure(start: Starter, linear_bundle: Bundle, debug: str
         assert post(server, {"text": TEXT}).status_code == 200
 
 
-def test_sigterm_drains(start: Starter, linear_bundle: Bundle) -> None:
-    with start(str(linear_bundle.path), script=SLOW_ANSWER) as server, ThreadPoolExecutor(2) as pool:
+def test_sigterm_drains(start: Starter, scripted: Callable[..., Path]) -> None:
+    with start(scripted()) as server, ThreadPoolExecutor(2) as pool:
         under_way = pool.submit(post, server, {"text": "slow"})
         time.sleep(0.1)
         ended = pool.submit(server.stop)
@@ -331,5 +306,6 @@ def test_the_shipped_bundle_is_the_default_and_the_process_is_small(start: Start
     with start("atis") as server:
         found = post(server, {"text": "find me a flight that flies from Memphis to tacoma"}).json()["intents"]
         assert found[0]["label"] == "flight" and len(found) == 3
-        memory = psutil.Process(server.process.pid).memory_info().rss
-        assert memory < 400 * 2**20, f"{memory / 2**20:.0f} MiB"
+        processes = [server.process.pid, *server.workers()]
+        memory = sum(psutil.Process(process).memory_info().rss for process in processes)
+        assert memory < 200 * 2**20 * len(processes), f"{memory / 2**20:.0f} MiB"

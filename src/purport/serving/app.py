@@ -18,8 +18,8 @@ from ..settings import ServerSettings
 from . import catalogue, classify, health, intent, schema
 from .access import Access, Keys, RateLimit
 from .engine import Engine
-from .errors import answer, internal_error
-from .logs import REQUEST_ID, RequestLog
+from .errors import answer
+from .logs import RequestLog
 
 
 def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
@@ -37,6 +37,7 @@ def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
         loading.cancel()
         await engine.stop()
 
+    # What is not the client's doing leaves the framework and is answered by RequestLog.
     app = FastAPI(
         title="Purport",
         version=__version__,
@@ -52,10 +53,6 @@ def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        return internal_error(REQUEST_ID.get(), repr(error) if settings.debug else None)
-
-    app.add_exception_handler(Exception, unexpected)
     app.include_router(health.router(engine))
     app.include_router(classify.router(engine, access, settings))
     app.include_router(catalogue.router(engine, access, settings))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +27,7 @@ from .schema import CLASSIFY_ANSWER, CLASSIFY_BODY, error_responses
 
 MOST_TEXTS = 1024
 NDJSON = "application/x-ndjson"
+Future: TypeAlias = "asyncio.Future[Rendered]"
 _EXAMPLE = '{"texts": ["..."]}'
 # Lines of a stream that are under way at once.
 _WINDOW = 256
@@ -146,14 +147,14 @@ async def _all(engine: Engine, asked: _Asked, texts: list[object]) -> list[bytes
                 each.cancel()
 
 
-def _begin(engine: Engine, asked: _Asked, text: object) -> asyncio.Future[Rendered] | RequestError:
+def _begin(engine: Engine, asked: _Asked, text: object) -> Future | RequestError:
     try:
         return engine.ask(check_text(text), asked.wanted, asked.model.current, bulk=True)
     except RequestError as error:
         return error
 
 
-async def _finish(pending: asyncio.Future[Rendered] | RequestError) -> bytes:
+async def _finish(pending: Future | RequestError) -> bytes:
     if isinstance(pending, RequestError):
         return _failed(pending)
     try:
@@ -172,27 +173,27 @@ def _answer(model: Model, results: list[bytes]) -> bytes:
 
 
 async def _stream(engine: Engine, asked: _Asked, request: Request, limit: int) -> AsyncIterator[bytes]:
-    pending: deque[asyncio.Future[Rendered] | RequestError] = deque()
+    """Read and answer side by side: an answer never waits for the next line."""
+    pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
+
+    async def read() -> None:
+        with contextlib.suppress(ClientDisconnect):
+            async for line in _lines(request, limit):
+                await pending.put(line if isinstance(line, RequestError) else _begin_line(engine, asked, line))
+        await pending.put(None)
+
+    reading = asyncio.create_task(read())
     try:
-        async for line in _lines(request, limit):
-            pending.append(line if isinstance(line, RequestError) else _begin_line(engine, asked, line))
-            while pending and (len(pending) >= _WINDOW or _known(pending[0])):
-                yield await _finish(pending.popleft()) + b"\n"
-        while pending:
-            yield await _finish(pending.popleft()) + b"\n"
-    except ClientDisconnect:
-        return
+        while (each := await pending.get()) is not None:
+            yield await _finish(each) + b"\n"
     finally:
-        for each in pending:
-            if isinstance(each, asyncio.Future):
+        reading.cancel()
+        while not pending.empty():
+            if isinstance(each := pending.get_nowait(), asyncio.Future):
                 each.cancel()
 
 
-def _known(pending: asyncio.Future[Rendered] | RequestError) -> bool:
-    return isinstance(pending, RequestError) or pending.done()
-
-
-def _begin_line(engine: Engine, asked: _Asked, line: bytes) -> asyncio.Future[Rendered] | RequestError:
+def _begin_line(engine: Engine, asked: _Asked, line: bytes) -> Future | RequestError:
     try:
         return _begin(engine, asked, parse_text(line))
     except RequestError as error:

@@ -87,12 +87,13 @@ class RequestLog:
         sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
         request_id = sent.decode() if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         REQUEST_ID.set(request_id)
-        started, status = time.perf_counter(), 500
+        started, status, begun = time.perf_counter(), 500, False
         header = (_HEADER, request_id.encode("latin-1"))
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
+                begun = True
                 status = message["status"]
                 message["headers"] = [*message["headers"], header]
             await send(message)
@@ -103,8 +104,9 @@ class RequestLog:
             status = 499  # nobody is there to be answered
         except Exception as error:
             self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
-            shown = repr(error) if self._settings.debug else None
-            await internal_error(request_id, shown)(scope, receive, send_with_id)
+            if not begun:
+                shown = repr(error) if self._settings.debug else None
+                await internal_error(request_id, shown)(scope, receive, send_with_id)
         finally:
             self._observe(scope, status, time.perf_counter() - started, request_id)
 

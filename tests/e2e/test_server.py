@@ -1,0 +1,311 @@
+"""What keeps a server up: batches, workers that die, models that change, clients that leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from purport import Bundle, Classifier, Client
+from purport.errors import ServerError
+
+from .conftest import Server, Starter
+
+Make = Callable[..., Path]
+KEY = {"Authorization": "Bearer boss"}
+
+
+def intent(server: Server, text: str, **options: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/intent", json={"text": text}, timeout=20, **options)
+
+
+def best(server: Server, text: str = "hello") -> str:
+    label: str = intent(server, text).json()["intents"][0]["label"]
+    return label
+
+
+def classify(server: Server, body: dict[str, Any], **options: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/classify", json=body, timeout=20, **options)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not come to pass"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+@contextmanager
+def load(server: Server, clients: int = 4) -> Iterator[list[int]]:
+    """Statuses of requests that ``clients`` make without a pause while the block runs."""
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def client(number: int) -> None:
+        with httpx.Client() as http:
+            count = 0
+            while not stop.is_set():
+                count += 1
+                answer = http.post(f"{server.url}/intent", json={"text": f"client {number} says {count}"})
+                statuses.append(answer.status_code)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_classify_answers_as_the_classifier_does_each_text_alone(start: Starter, encoder_bundle: Bundle) -> None:
+    texts = [f"Where is parcel {number}? {'Please. ' * (number % 7)}" for number in range(300)]
+    expected = Classifier.open(encoder_bundle).predict(texts)
+    with start(encoder_bundle.path) as server:
+        found = classify(server, {"texts": texts, "top_k": 2, "probabilities": True}).json()
+    assert found["bundle"] == encoder_bundle.manifest.id and found["model"] == encoder_bundle.path.name
+    for result, prediction in zip(found["results"], expected, strict=True):
+        assert (result["labels"], result["out_of_scope"]) == (list(prediction.labels), prediction.out_of_scope)
+        assert result["truncated"] == prediction.truncated
+        assert [each["label"] for each in result["intents"]] == [each.label for each in prediction.top(2)]
+        proba = {each.label: pytest.approx(each.confidence, abs=2e-6) for each in prediction.ranked}
+        assert result["probabilities"] == proba
+
+
+def test_classify_takes_a_threshold_and_no_intents(server: Server, linear_bundle: Bundle) -> None:
+    everything = classify(server, {"texts": ["Where is my parcel?"], "threshold": 0, "top_k": 0}).json()["results"][0]
+    assert set(everything["labels"]) == set(linear_bundle.labels.names) and everything["intents"] == []
+    nothing = classify(server, {"texts": ["Where is my parcel?"], "threshold": 1}).json()["results"][0]
+    assert nothing["labels"] == [] and nothing["out_of_scope"] is True
+
+
+def test_each_text_of_a_request_fails_alone(start: Starter, scripted: Make) -> None:
+    with start(scripted()) as server:
+        results = classify(server, {"texts": ["a", "fail", 5, "", "b", None]}).json()["results"]
+    labels = [result.get("error", {}).get("label") for result in results]
+    assert labels == [None, "INTERNAL_ERROR", "TEXT_INVALID", "TEXT_EMPTY", None, "TEXT_INVALID"]
+    assert results[0]["labels"] == results[4]["labels"] == ["one"]
+    assert "inner secret" not in json.dumps(results)
+
+
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [
+        ({}, "TEXTS_INVALID"),
+        ({"texts": "hello"}, "TEXTS_INVALID"),
+        ({"texts": []}, "TEXTS_INVALID"),
+        ({"texts": ["x"] * 1025}, "TEXTS_INVALID"),
+        ({"texts": ["x"], "top_k": -1}, "OPTION_INVALID"),
+        ({"texts": ["x"], "top_k": "3"}, "OPTION_INVALID"),
+        ({"texts": ["x"], "threshold": 2}, "OPTION_INVALID"),
+        ({"texts": ["x"], "probabilities": 1}, "OPTION_INVALID"),
+    ],
+)
+def test_a_classify_request_that_cannot_be_answered(server: Server, body: dict[str, Any], label: str) -> None:
+    response = classify(server, body)
+    assert (response.status_code, response.json()["label"]) == (400, label)
+
+
+def test_a_stream_is_answered_line_by_line_while_it_is_sent(start: Starter, scripted: Make) -> None:
+    with start(scripted()) as server, socket.create_connection(server.address, timeout=10) as connection:
+        connection.sendall(
+            b"POST /v1/classify?top_k=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        received = b""
+
+        def send(chunk: bytes) -> None:
+            connection.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+        send(b'{"text": "first"}\n')
+        while b'"intents"' not in received:
+            received += connection.recv(4096)
+        send(b'\n{"text": "fail"}\nnonsense\n{"te')
+        send(b'xt": "last"}')
+        connection.sendall(b"0\r\n\r\n")
+        while chunk := connection.recv(4096):
+            received += chunk
+    answers = [json.loads(line) for line in re.findall(rb"^\{.*\}$", received.replace(b"\r", b""), re.M)]
+    assert [answer.get("labels") for answer in answers] == [["one"], None, None, ["one"]]
+    assert [answer["error"]["label"] for answer in answers[1:3]] == ["INTERNAL_ERROR", "BODY_INVALID"]
+    assert len(answers[0]["intents"]) == 1
+
+
+def test_a_stream_of_many_texts_keeps_their_order(server: Server, linear_bundle: Bundle, sample: Any) -> None:
+    texts = list(sample["test"].texts) * 10
+    expected = [list(each.labels) for each in Classifier.open(linear_bundle).predict(texts)]
+    body = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    kind = {"Content-Type": "application/x-ndjson"}
+    response = httpx.post(f"{server.url}/v1/classify", content=body, headers=kind, timeout=60)
+    assert [json.loads(line)["labels"] for line in response.text.splitlines()] == expected
+
+
+def test_the_cache_answers_texts_that_come_again_and_can_be_off(start: Starter, scripted: Make) -> None:
+    for size, hits in (("2", 3), ("0", 0)):
+        with start(scripted(), PURPORT_CACHE=size) as server:
+            for text in ("a", "a", "b", "a", "b", "c", "a"):  # the last one was pushed out by b and c
+                assert best(server, text) == "one"
+            assert server.metric("purport_cache_hits_total") == hits
+
+
+def test_a_worker_that_is_killed_costs_no_answer_and_comes_back(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_WORKERS="2", PURPORT_CACHE="0") as server:
+        before = server.workers()
+        with load(server) as statuses:
+            time.sleep(0.5)
+            os.kill(before[0], signal.SIGKILL)
+            took = until(lambda: before[0] not in server.workers() and len(server.workers()) == 2)
+            time.sleep(0.5)
+        assert took < 5 and set(statuses) == {200}
+        assert server.metric("purport_worker_restarts") == 1
+        assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_without_any_worker_the_server_is_not_ready_until_one_is_back(start: Starter, scripted: Make) -> None:
+    with start(scripted(load_s=1.0), PURPORT_WORKERS="1") as server:
+        (only,) = server.workers()
+        os.kill(only, signal.SIGKILL)
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 423, 2)
+        assert httpx.get(f"{server.url}/healthz").text == "OK"
+        assert best(server) == "one", "a request that comes meanwhile waits for the new worker"
+        assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_a_text_that_kills_workers_is_given_up_and_the_others_are_answered(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_WORKERS="2", PURPORT_CACHE="0") as server, ThreadPoolExecutor(4) as pool:
+        killer = pool.submit(intent, server, "die")
+        others = [pool.submit(intent, server, f"hello {number}") for number in range(20)]
+        assert killer.result().status_code == 500
+        assert {each.result().status_code for each in others} == {200}
+        until(lambda: len(server.workers()) == 2)
+
+
+def test_a_client_that_leaves_is_not_waited_for(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
+        body = b'{"text": "slow"}'
+        head = b"POST /intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+        gone = [socket.create_connection(server.address) for _ in range(20)]
+        for connection in gone:
+            connection.sendall(head + body)
+        time.sleep(0.2)
+        for connection in gone:
+            connection.close()
+        started = time.monotonic()
+        assert best(server) == "one"
+        assert time.monotonic() - started < 3, "20 texts of 0.4 s that nobody waits for were answered all the same"
+
+
+def test_a_swap_drops_no_request_and_can_be_taken_back(start: Starter, scripted: Make) -> None:
+    one, two, three = (scripted(label) for label in ("one", "two", "three"))
+    with start(f"main={one}", PURPORT_API_KEYS="boss,clerk@intent@classify", PURPORT_CACHE="100") as server:
+        ask = {"headers": KEY}
+        assert intent(server, "x", **ask).json()["intents"][0]["label"] == "one"
+        statuses: list[int] = []
+        stop = threading.Event()
+
+        def client() -> None:
+            with httpx.Client(headers=KEY) as http:
+                while not stop.is_set():
+                    statuses.append(http.post(f"{server.url}/intent", json={"text": f"{len(statuses)}"}).status_code)
+
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        with Client(server.url, api_key="boss") as boss:
+            for label, bundle in (("two", two), ("three", three), ("one", one), ("two", two)):
+                changed = boss.put_model("main", str(bundle))
+                assert changed.bundle == Bundle.open(bundle).manifest.id
+                assert boss.intent("x")[0].label == label, "not from the cache of another bundle"
+            assert boss.roll_back("main").previous == Bundle.open(two).manifest.id
+            assert boss.intent("x")[0].label == "one"
+            with pytest.raises(ServerError, match=r"BUNDLE_INVALID: .*no bundle at"):
+                boss.put_model("main", "/nowhere")
+            assert boss.intent("x")[0].label == "one"
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200} and len(statuses) > 50
+        with Client(server.url, api_key="clerk") as clerk, pytest.raises(ServerError, match="FORBIDDEN"):
+            clerk.put_model("main", str(two))
+
+
+def test_several_models(start: Starter, scripted: Make) -> None:
+    with start(f"a={scripted('one')}", f"b={scripted('two')}") as server, Client(server.url) as client:
+        assert [model.name for model in client.models()] == ["a", "b"]
+        assert best(server) == "one"
+        for name, label in (("a", "one"), ("b", "two")):
+            (found,) = client.classify(["hello"], model=name)
+            assert not isinstance(found, ServerError) and found.labels == (label,)
+        with pytest.raises(ServerError, match=r'MODEL_UNKNOWN: There is no model "c"'):
+            client.classify(["hello"], model="c")
+        with pytest.raises(ServerError, match=r"FORBIDDEN.*PURPORT_API_KEYS"):
+            client.put_model("a", str(scripted("two")))
+
+
+def test_sighup_takes_what_is_new_in_the_directory(start: Starter, scripted: Make, tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    scripted("one", target=target)
+    with start(target, PURPORT_CACHE="0") as server:
+        assert best(server) == "one"
+        scripted("two", target=target)
+        assert best(server) == "one", "nothing changes by itself"
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: best(server) == "two")
+        shutil.rmtree(target)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "not reloaded" in server.log.read_text("utf-8"))
+        assert best(server) == "two"
+
+
+def test_a_worker_never_answers_with_another_bundle_than_the_rest(start: Starter, scripted: Make, tmp_path: Path
+) -> None:  # fmt: skip
+    """The directory is overwritten, and only then a worker is started again: it must not take the new bundle."""
+    target = tmp_path / "bundle"
+    scripted("one", target=target)
+    with start(target, PURPORT_WORKERS="2", PURPORT_CACHE="0") as server:
+        scripted("two", target=target)
+        os.kill(server.workers()[0], signal.SIGKILL)
+        until(lambda: "replaced by that of another bundle" in server.log.read_text("utf-8"))
+        assert {best(server, f"hello {number}") for number in range(20)} == {"one"}
+
+
+def test_metrics_count_requests(server: Server) -> None:
+    before = server.metric('purport_requests_total{path="/intent",status="400"}')
+    assert intent(server, "").status_code == 400
+    assert server.metric('purport_requests_total{path="/intent",status="400"}') == before + 1
+    httpx.get(f"{server.url}/some/{time.time()}")
+    paths = set(re.findall(r'purport_requests_total\{path="([^"]+)"', httpx.get(f"{server.url}/metrics").text))
+    assert not any(path.startswith("/some") for path in paths)
+
+
+def test_the_workers_end_with_the_server_however_it_ends(start: Starter, scripted: Make) -> None:
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        with start(scripted()) as server:
+            workers = server.workers()
+            assert workers
+            server.process.send_signal(end)
+            server.process.wait(timeout=20)
+            until(lambda: not any(_alive(worker) for worker in workers), 5)  # noqa: B023
+
+
+def _alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
