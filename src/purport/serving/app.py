@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 from starlette.types import ASGIApp
 
 from .. import __version__
@@ -57,6 +58,9 @@ def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
     app.include_router(classify.router(engine, access, settings))
     app.include_router(catalogue.router(engine, access, settings))
     _document_intent(app)
+    for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
+        # The framework's own answer to parameters, which is never given here.
+        operation["responses"].pop("422", None)
     return RequestLog(intent.IntentRoute(app, engine, access, settings), settings)
 
 
@@ -93,9 +97,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         response = answer(MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}."))
-        response.headers.update(error.headers or {})
+        response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
         return response
     return answer(PathUnknown(f"There is no {request.url.path}."))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path. It may have several routes, and the framework names those of the first only."""
+    paths = request.app.openapi()["paths"].items()
+    methods = [list(operations) for path, operations in paths if compile_path(path)[0].match(request.url.path)]
+    return ", ".join(sorted(method.upper() for each in methods for method in each))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -18,8 +18,8 @@ from .schema import PUT_MODEL_BODY, error_responses
 
 SCOPE = "models"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Name = Annotated[str, Path(pattern=NAME, description="Name of a model")]
-_CHANGES = (400, 401, 403, 404, 423, 429)
+Name = Annotated[str, Path(description="Name of a model")]
+NewName = Annotated[str, Path(description="Name of a model, an old one or a new one", pattern=NAME)]
 
 
 class ModelAnswer(BaseModel):
@@ -59,10 +59,10 @@ def router(engine: Engine, access: Access, settings: ServerSettings) -> APIRoute
 
     @routes.put(
         "/v1/models/{name}",
-        responses=error_responses(*_CHANGES, 413, 415, 422),
+        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429),
         openapi_extra={"requestBody": PUT_MODEL_BODY},
     )
-    async def put_model(request: Request, name: Name) -> ModelAnswer:
+    async def put_model(request: Request, name: NewName) -> ModelAnswer:
         """Let a name stand for another bundle on the server's disk, or look again at its directory.
 
         The bundle is loaded beside the one in use; requests under way are answered by that, later ones by the
@@ -85,7 +85,7 @@ def router(engine: Engine, access: Access, settings: ServerSettings) -> APIRoute
         except (BundleError, DeviceUnavailable) as error:
             raise BundleInvalid(str(error)) from None
 
-    @routes.post("/v1/models/{name}/rollback", responses=error_responses(*_CHANGES, 409))
+    @routes.post("/v1/models/{name}/rollback", responses=error_responses(401, 403, 404, 409, 423, 429))
     async def roll_back(request: Request, name: Name) -> ModelAnswer:
         """Exchange the bundle of a model with the one before it, which is still loaded. Needs the scope `models`."""
         access.check(request.scope, SCOPE, key_required=True)

@@ -17,7 +17,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.MediaTypeUnsupported: (415, "MEDIA_TYPE_UNSUPPORTED"),
     errors.TextsInvalid: (400, "TEXTS_INVALID"),
     errors.OptionInvalid: (400, "OPTION_INVALID"),
-    errors.BundleInvalid: (422, "BUNDLE_INVALID"),
+    errors.BundleInvalid: (409, "BUNDLE_INVALID"),
     errors.ModelUnknown: (404, "MODEL_UNKNOWN"),
     errors.NothingBefore: (409, "NOTHING_BEFORE"),
     errors.PathUnknown: (404, "NOT_FOUND"),

@@ -116,7 +116,14 @@ PUT_MODEL_BODY: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "properties": {"bundle": {"type": ["string", "null"], "description": "A directory on the server"}},
+                "properties": {
+                    "bundle": {
+                        "type": ["string", "null"],
+                        "minLength": 1,
+                        "pattern": r"^[^\u0000]+$",
+                        "description": "A directory on the server, or the name of a shipped bundle",
+                    }
+                },
             }
         }
     },
