@@ -42,7 +42,7 @@ def is_error(response: httpx.Response, status: int, label: str) -> bool:
 def test_an_intent_is_the_top_three_by_falling_confidence(server: Server, linear_bundle: Bundle) -> None:
     response = post(server, {"text": TEXT, "unknown": {"fields": ["are", "ignored"]}})
     assert response.status_code == 200 and response.headers["content-type"] == "application/json"
-    assert set(response.json()) == {"intents"}
+    assert set(response.json()) == {"intents"} and response.headers["purport-bundle"] == linear_bundle.manifest.id
     offline = Classifier.open(linear_bundle).predict([TEXT])[0].top(3)
     assert response.json()["intents"] == [
         {"label": scored.label, "confidence": pytest.approx(scored.confidence, abs=1e-6)} for scored in offline

@@ -19,6 +19,7 @@ from .render import Rendered
 PATH = "/intent"
 SCOPE = "intent"
 TRUNCATED_HEADER = "Purport-Truncated"
+_BUNDLE = b"purport-bundle"
 _JSON = (b"content-type", b"application/json")
 _TRUNCATED = (TRUNCATED_HEADER.lower().encode(), b"true")
 
@@ -47,7 +48,7 @@ class IntentRoute:
             await answer(error)(scope, receive, send)
             return
         body = rendered.body
-        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+        headers = [_JSON, (b"content-length", str(len(body)).encode()), (_BUNDLE, rendered.bundle.encode())]
         if rendered.truncated:
             headers.append(_TRUNCATED)
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -37,10 +37,11 @@ INTENT = Wanted()
 
 
 class Rendered(NamedTuple):
-    """An answer as JSON, and whether its text was longer than the model reads."""
+    """An answer as JSON, whether its text was longer than the model reads, and the id of the bundle that answered."""
 
     body: bytes
     truncated: bool
+    bundle: str
 
 
 class Renderer:
@@ -48,6 +49,7 @@ class Renderer:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
+        self._bundle = classifier.bundle.manifest.id
         self._names = [json.dumps(name, ensure_ascii=False) for name in classifier.labels.names]
 
     def __call__(self, texts: Sequence[str], wanted: Sequence[Wanted]) -> list[Rendered]:
@@ -72,7 +74,7 @@ class Renderer:
         if wanted.probabilities:
             every = ", ".join(f"{name}: {_confidence(value)}" for name, value in zip(self._names, proba, strict=True))
             fields.append(f'"probabilities": {{{every}}}')
-        return Rendered(f"{{{', '.join(fields)}}}".encode(), truncated)
+        return Rendered(f"{{{', '.join(fields)}}}".encode(), truncated, self._bundle)
 
     def _decide(self, proba: FloatArray, decided: BoolArray, threshold: float | None) -> BoolArray:
         if threshold is None:

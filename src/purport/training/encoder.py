@@ -20,6 +20,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArgum
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as library_logging
 
+from ..bundle import Bundle
 from ..errors import RecipeError
 from ..evaluation.metrics import quick_metrics
 from ..runtime import FloatArray
@@ -84,7 +85,7 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     adapter.mkdir()
     save_file(trained_weights(model), adapter / WEIGHTS, metadata={"format": "pt"})
     reference = torch_logits(model, valid, collator)
-    scorer = export(model, tokenizer, run)
+    scorer = export(model, tokenizer, run, recipe.model.max_length)
     return Fitted(
         scorer=scorer,
         model={
@@ -110,6 +111,19 @@ def build(run: Run[EncoderRecipe]) -> IntentModel:
     width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
     encoder = adapt(encoder, recipe.adapter)
     return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model)
+
+
+def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
+    """The trained model of ``bundle``, adapters in place, as it was before export.
+
+    Raises:
+        RecipeError: the encoder that it was made from is not to be had.
+    """
+    encoder = load_encoder(recipe.model)
+    width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
+    model = IntentModel(adapt(encoder, recipe.adapter), width, len(bundle.labels), recipe.task, recipe.model)
+    model.load_state_dict(load_file(bundle.path / "adapter" / WEIGHTS), strict=False)
+    return model.eval()
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:

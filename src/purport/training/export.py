@@ -16,14 +16,16 @@ from .adapters import merged
 from .fuse import fuse
 from .model import IntentModel
 from .quantize import quantize
-from .recipe import EncoderRecipe
+from .recipe import DistilledRecipe, EncoderRecipe
 from .run import Run
 
 # The first opset with Gelu as one operator.
 OPSET = 20
 
 
-def export(model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe]) -> OnnxScorer:
+def export(
+    model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe] | Run[DistilledRecipe], max_length: int
+) -> OnnxScorer:
     """Write the deployed form of ``model`` into ``run.stage`` and open it."""
     recipe = run.recipe
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
@@ -33,7 +35,7 @@ def export(model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe]) -> OnnxS
     if recipe.export.quantize == "int8":
         quantize(plain)
     onnx.save(plain, run.stage / MODEL_FILE)
-    return OnnxScorer.load(run.stage, len(run.labels), recipe.model.max_length)
+    return OnnxScorer.load(run.stage, len(run.labels), max_length)
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:

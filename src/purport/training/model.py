@@ -132,7 +132,7 @@ class IntentModel(nn.Module):
         self.dropout = nn.Dropout(spec.head_dropout)
         self.head = nn.Linear(width, n_labels)
         self._task = task
-        self._pooling = spec.pooling
+        self.pooling = spec.pooling
 
     def forward(
         self,
@@ -143,7 +143,7 @@ class IntentModel(nn.Module):
     ) -> Mapping[str, Tensor] | Tensor:
         """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float`` a mapping that has ``loss`` too."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        pooled = pool(hidden, attention_mask, self._pooling)
+        pooled = pool(hidden, attention_mask, self.pooling)
         logits: Tensor = self.head(self.dropout(pooled))
         if labels is None:
             return logits

@@ -179,6 +179,34 @@ class EncoderRecipe(Recipe):
         return self
 
 
+class Teacher(Section):
+    """Who teaches a distilled model, and what of it the student begins as."""
+
+    bundle: str
+    """Directory of a bundle of kind ``encoder`` with the same labels, or the name of a shipped one."""
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 2, 5), min_length=1)
+    """The teacher's layers that the student keeps, in order."""
+
+
+class Teaching(Section):
+    """The optimisation of a student."""
+
+    steps: int = Field(default=4_000, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    save_steps: int = Field(default=250, ge=1)
+
+
+class DistilledRecipe(Recipe):
+    """Kind ``distilled``: some layers of a trained encoder, taught to decide as all of them do."""
+
+    kind: Literal["distilled"] = "distilled"
+    teacher: Teacher
+    fit: Teaching = Teaching()
+    export: Export = Export()
+
+
 def load_recipe(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe file; ``overrides`` are ``section.key=value`` with TOML values (bare words are strings).
 

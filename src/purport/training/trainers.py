@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-from .recipe import EncoderRecipe, LinearRecipe, Recipe
+from .recipe import DistilledRecipe, EncoderRecipe, LinearRecipe, Recipe
 from .run import Fitted, Run
 
 
@@ -44,5 +44,17 @@ class EncoderTrainer:
     def fit(self, run: Run[EncoderRecipe]) -> Fitted | None:
         """See :class:`Trainer`."""
         from .encoder import fit
+
+        return fit(run)
+
+
+class DistilledTrainer:
+    """Some layers of a trained encoder, taught to decide as all of them do."""
+
+    recipe_type: ClassVar[type[Recipe]] = DistilledRecipe
+
+    def fit(self, run: Run[DistilledRecipe]) -> Fitted:
+        """See :class:`Trainer`."""
+        from .distil import fit
 
         return fit(run)

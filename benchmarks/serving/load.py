@@ -1,0 +1,118 @@
+"""Throughput and latency of the server, beside the engine without HTTP in the same run.
+
+    python benchmarks/serving/load.py --output results/serving/load.json
+
+Closed loop with 1 to 256 clients, Poisson arrivals at 50 % and 80 % of what 64 closed-loop clients get, one client
+with short texts; distinct texts, cache off. Several rounds in turn, medians, because the machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import INTENT_BODY, Running, machine, purport, text_file, texts_of, write, wrk
+
+CLIENTS = (1, 16, 64, 256)
+SHARES = (0.5, 0.8)
+OPEN_CONNECTIONS = 256
+SHORT_WORDS = 6
+RAW_BATCH = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default="atis")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    with purport(arguments.bundle, "--cache", "0") as server:
+        report = measure(server, arguments.bundle, arguments.rounds, arguments.seconds)
+    write(
+        arguments.output,
+        {"command": "python benchmarks/serving/load.py", "machine": machine(), "bundle": arguments.bundle, **report},
+    )
+
+
+def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """All of it, ``rounds`` times in turn."""
+    texts = texts_of("atis")
+    file, short = text_file(texts), text_file([text for text in texts if len(text.split()) <= SHORT_WORDS])
+
+    def load(clients: int, texts_file: str = file, pause_ms: float = 0) -> dict[str, Any]:
+        return wrk(server.port, "/intent", INTENT_BODY, texts_file, clients=clients, seconds=seconds, pause_ms=pause_ms)
+
+    load(16)  # warm up
+    runs: dict[str, list[dict[str, Any]]] = {}
+    raws: list[float] = []
+    for _ in range(rounds):
+        raws.append(raw(bundle, texts, seconds))
+        for clients in CLIENTS:
+            runs.setdefault(f"closed_{clients}", []).append(load(clients))
+        runs.setdefault("short_1", []).append(load(1, short))
+        capacity = statistics.median(run["per_s"] for run in runs["closed_64"])
+        for share in SHARES:
+            pause = 1e3 * OPEN_CONNECTIONS / (share * capacity)
+            runs.setdefault(f"poisson_{share:.0%}", []).append(load(OPEN_CONNECTIONS, pause_ms=pause))
+    rate = statistics.median(raws)
+    ratios = [run["per_s"] / raw_rate for run, raw_rate in zip(runs["closed_64"], raws, strict=True)]
+    return {
+        "rounds": rounds,
+        "engine_without_http_per_s": {"median": round(rate), "all": [round(each) for each in raws]},
+        "closed_64_over_engine": {"median": round(statistics.median(ratios), 3), "all": [round(r, 3) for r in ratios]},
+        "runs": {name: summary(found) for name, found in runs.items()},
+        "memory_mib": round(server.memory_mib()),
+        "workers": len(server.processes()) - 1,
+    }
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of several runs, and every error that there was."""
+    numbers = ("per_s", "p50_ms", "p95_ms", "p99_ms")
+    medians: dict[str, Any] = {name: round(statistics.median(run[name] for run in found), 3) for name in numbers}
+    medians["all_per_s"] = [run["per_s"] for run in found]
+    medians["errors"] = sum(sum(run["not_200"].values()) + run["socket_errors"] + run["timeouts"] for run in found)
+    return medians
+
+
+def raw(bundle: str, texts: list[str], seconds: float, batch: int = RAW_BATCH) -> float:
+    """Texts a second of one process per core that answers batches of random texts, without server or HTTP."""
+    context = multiprocessing.get_context("spawn")
+    rates: Any = context.Queue()
+    processes = [
+        context.Process(target=_answer, args=(bundle, texts, seconds, batch, seed, rates))
+        for seed in range(len(os.sched_getaffinity(0)))
+    ]
+    for process in processes:
+        process.start()
+    total = sum(rates.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return float(total)
+
+
+def _answer(bundle: str, texts: list[str], seconds: float, batch: int, seed: int, rates: Any) -> None:
+    import random
+
+    from purport import Classifier
+
+    classifier, rng = Classifier.open(bundle, threads=1), random.Random(seed)
+    for _ in range(3):
+        classifier.answer(rng.sample(texts, batch))
+    # All begin at the same time, whatever loading took.
+    time.sleep(max(0.0, 2.0 - time.process_time()))
+    count, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        classifier.answer(rng.sample(texts, batch))
+        count += batch
+    rates.put(count / seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The same model behind the servers that a user would otherwise choose, each in turn with ours.
+
+    python benchmarks/serving/peers.py --environments /tmp/peers --output results/serving/peers.json
+
+``--environments`` holds a virtual environment per folder of ``peers/``; what is missing is made from its
+requirements.txt. Ours is measured again beside each peer, so that every ratio is of two neighbours in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from harness import HERE, INTENT_BODY, Running, free_port, machine, purport, serving, text_file, texts_of, write, wrk
+
+from purport.bundle import locate
+
+PEERS = HERE / "peers"
+CLIENTS = (1, 16, 64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--environments", type=Path, required=True)
+    parser.add_argument("--bundle", default="atis", help="what all but the torch servers serve")
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--only", nargs="*", help="names of peers")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    file = text_file(texts_of("atis"))
+    found: dict[str, Any] = {}
+    for peer in tomllib.loads((PEERS / "peers.toml").read_text("utf-8"))["peer"]:
+        if arguments.only and peer["name"] not in arguments.only:
+            continue
+        print(f"{peer['name']} …", file=sys.stderr, flush=True)
+        with started(peer, arguments.environments, arguments.bundle) as server:
+            theirs = measure(server, peer["path"], peer["body"], file, arguments.seconds)
+        with purport(arguments.bundle, "--cache", "0") as server:
+            ours = measure(server, "/intent", INTENT_BODY, file, arguments.seconds)
+        ratio = {clients: round(ours[clients]["per_s"] / theirs[clients]["per_s"], 2) for clients in ours}
+        found[peer["name"]] = {
+            "version": peer["version"], "notes": peer["notes"], "peer": theirs, "purport": ours, "ratio": ratio
+        }  # fmt: skip
+    report = {"command": "python benchmarks/serving/peers.py", "machine": machine(), "peers": found}
+    write(arguments.output, report)
+
+
+def started(peer: dict[str, Any], environments: Path, bundle: str) -> Any:
+    """The server of ``peer``, in its own environment."""
+    folder = peer.get("directory", peer["name"])
+    environment = environments / folder
+    if not environment.is_dir():
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        pip = [str(environment / "bin" / "pip"), "install", "-q", "-r", str(PEERS / folder / "requirements.txt")]
+        subprocess.run(pip, check=True)
+    model = locate(bundle) if peer["model"] == "bundle" else environments / "models" / peer["model"]
+    if not model.is_dir():
+        subprocess.run([sys.executable, str(PEERS / "models.py"), peer["model"], str(model)], check=True)
+    port = free_port()
+    command = [str(PEERS / folder / "serve.sh"), str(model.resolve()), str(port)]
+    variables = {"PEER_VENV": str(environment.resolve()), "HF_HUB_OFFLINE": "1", **peer.get("env", {})}
+    return serving(command, port, peer["ready"], peer.get("stop", "TERM"), variables)
+
+
+def measure(server: Running, path: str, body: str, file: str, seconds: float) -> dict[str, Any]:
+    """Closed loops, after a warm-up long enough for servers that learn how to batch."""
+    wrk(server.port, path, body, file, clients=16, seconds=4)
+    runs = {str(n): wrk(server.port, path, body, file, clients=n, seconds=seconds) for n in CLIENTS}
+    numbers = ("per_s", "p50_ms", "p99_ms", "not_200", "socket_errors", "timeouts")
+    found: dict[str, Any] = {clients: {name: run[name] for name in numbers} for clients, run in runs.items()}
+    found["64"]["memory_mib"] = round(server.memory_mib())
+    return found
+
+
+if __name__ == "__main__":
+    main()
