@@ -2,6 +2,7 @@
 
     make results            train what is missing in runs/results, then write the report
     make results FRESH=1    train everything again
+    scripts/results.py --keep  take what is not in runs/results from the last report, and train nothing
 
 Training is timed from outside, the whole process. Run it on an otherwise idle machine.
 """
@@ -40,14 +41,23 @@ RECIPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="train everything again")
+    parser.add_argument("--keep", action="store_true", help="take what is not in runs/results from the last report")
     arguments = parser.parse_args()
     if arguments.fresh:
         shutil.rmtree(RUNS, ignore_errors=True)
-    runs = {name: [run(name, seed) for seed in (SEEDS if name != "atis-linear" else SEEDS[:1])] for name in RECIPES}
+    last = json.loads((ROOT / "results" / "atis.json").read_text("utf-8"))["runs"] if arguments.keep else {}
+    runs = {
+        name: [
+            last[name][seed] if arguments.keep and not (RUNS / f"{name}-{seed}").is_dir() else run(name, seed)
+            for seed in (SEEDS if name != "atis-linear" else SEEDS[:1])
+        ]
+        for name in RECIPES
+    }
     shipped = Bundle.open("atis").manifest.id
     if shipped != runs["atis"][0]["bundle"]:
         sys.exit(f"the shipped bundle {shipped} is not that of recipes/atis.toml, {runs['atis'][0]['bundle']}")
-    explored = atis()
+    experiments = ROOT / "results" / "atis" / "multiclass-vs-multilabel.json"
+    explored = json.loads(experiments.read_text("utf-8")) if arguments.keep else atis()
     report = {"machine": machine(), "versions": runs["atis"][0]["versions"], "runs": runs}
     (ROOT / "results" / "atis.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     (ROOT / "results" / "README.md").write_text(markdown(report, explored), "utf-8")
