@@ -12,12 +12,14 @@ be sent or a pause to be made; :class:`Client` and :class:`AsyncClient` only do 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from .errors import DependencyMissing, ServerError
 from .prediction import Prediction, ScoredLabel
@@ -28,10 +30,14 @@ except ModuleNotFoundError:
     raise DependencyMissing("the client (httpx)", "client") from None
 
 MOST_TEXTS = 1024
-# Worth another try: not ready, over the rate limit, overloaded. Asking twice changes nothing.
+# Worth another try: not ready, over the rate limit, overloaded.
 _AGAIN = frozenset({423, 429, 503})
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
+# A server that wants to be left alone for longer is not waited for.
+_LONGEST_RETRY_AFTER_S = 60.0
+# What the server allows itself for a model.
+_LOAD_S = 150.0
 
 T = TypeVar("T")
 Outcome: TypeAlias = "httpx.Response | httpx.TransportError | None"
@@ -67,18 +73,28 @@ class _Calls:
         self._timeout = timeout
         self._retries = retries
 
-    def _request(self, method: str, path: str, body: object = None) -> Steps[Any]:
-        extensions = {"timeout": httpx.Timeout(self._timeout).as_dict()}
+    def _request(
+        self, method: str, path: str, body: object = None, *, timeout: float | None = None, twice: bool = True
+    ) -> Steps[Any]:
+        """``twice``: the server may get the request again when its answer did not come."""
+        extensions = {"timeout": httpx.Timeout(timeout or self._timeout).as_dict()}
         url = self._url.copy_with(path=self._url.path.rstrip("/") + path)
-        request = httpx.Request(method, url, json=body, headers=self._headers, extensions=extensions)
+        # Escaped, so that whatever is no text is the server's to refuse.
+        content = json.dumps(body).encode() if body is not None else None
+        headers = self._headers | ({"Content-Type": "application/json"} if content is not None else {})
+        request = httpx.Request(method, url, content=content, headers=headers, extensions=extensions)
         for attempt in range(self._retries + 1):
             outcome = yield request
             last = attempt == self._retries
             if isinstance(outcome, httpx.Response) and (last or outcome.status_code not in _AGAIN):
                 return _read(outcome)
-            if isinstance(outcome, httpx.TransportError) and last:
+            unsure = isinstance(outcome, httpx.TransportError) and not isinstance(outcome, httpx.ConnectError)
+            if isinstance(outcome, httpx.TransportError) and (last or (unsure and not twice)):
                 raise ServerError(0, "", f"cannot ask {self._url} ({outcome or type(outcome).__name__})") from outcome
-            yield _pause(attempt, outcome)
+            pause = _pause(attempt, outcome)
+            if isinstance(outcome, httpx.Response) and pause > _LONGEST_RETRY_AFTER_S:
+                return _read(outcome)
+            yield pause
         raise AssertionError("the last attempt returns or raises")
 
     def _intent(self, text: str) -> Steps[tuple[ScoredLabel, ...]]:
@@ -102,11 +118,13 @@ class _Calls:
         return [_model(each) for each in answer["models"]]
 
     def _put_model(self, name: str, bundle: str | None) -> Steps[ServedModel]:
-        answer = yield from self._request("PUT", f"/v1/models/{name}", {"bundle": bundle})
+        path = f"/v1/models/{quote(name, safe='')}"
+        answer = yield from self._request("PUT", path, {"bundle": bundle}, timeout=max(self._timeout, _LOAD_S))
         return _model(answer)
 
     def _roll_back(self, name: str) -> Steps[ServedModel]:
-        answer = yield from self._request("POST", f"/v1/models/{name}/rollback")
+        path = f"/v1/models/{quote(name, safe='')}/rollback"
+        answer = yield from self._request("POST", path, timeout=max(self._timeout, _LOAD_S), twice=False)
         return _model(answer)
 
 

@@ -194,6 +194,25 @@ def test_a_text_that_kills_workers_is_given_up_and_the_others_are_answered(start
         assert killer.result().status_code == 500
         assert {each.result().status_code for each in others} == {200}
         until(lambda: len(server.workers()) == 2)
+        results = classify(server, {"texts": ["a", "b", "die", "c"]}).json()["results"]
+        assert [result.get("labels") for result in results] == [["one"], ["one"], None, ["one"]], "its neighbours too"
+
+
+def test_a_rollback_to_what_no_worker_has_any_more_is_refused(start: Starter, scripted: Make, tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    scripted("one", target=target)
+    with (
+        start(f"main={target}", PURPORT_WORKERS="1", PURPORT_API_KEYS="boss") as server,
+        Client(server.url, api_key="boss") as boss,
+    ):
+        scripted("two", target=target)
+        boss.put_model("main")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 423)
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+        with pytest.raises(ServerError, match="NOTHING_BEFORE"):
+            boss.roll_back("main")
+        assert boss.intent("hello")[0].label == "two"
 
 
 def test_a_client_that_leaves_is_not_waited_for(start: Starter, scripted: Make) -> None:

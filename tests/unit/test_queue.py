@@ -67,6 +67,33 @@ def test_nobody_is_answered_who_does_not_wait_any_more() -> None:
     assert len(queue) == 0 and queue.seconds() == 0
 
 
+def test_texts_that_nobody_waits_for_do_not_fill_the_queue_of_a_model_that_no_worker_has() -> None:
+    queue, model = Queue(), generation()
+    for _ in range(3):
+        gone = item(model)
+        queue.add(gone)
+        gone.future.cancel()
+    waiting = item(model)
+    queue.add(waiting)
+    assert queue.take(PLENTY, PLENTY, set()) == []
+    queue.drop_gone()
+    assert len(queue) == 1 and queue.seconds() == waiting.units * model.cost
+    queue.drop_gone()
+    assert queue.take(PLENTY, PLENTY, {model.number}) == [waiting]
+
+
+def test_what_a_worker_died_with_goes_alone() -> None:
+    queue, model = Queue(), generation()
+    suspects, others = [item(model) for _ in range(2)], [item(model) for _ in range(2)]
+    for each in others:
+        queue.add(each)
+    for each in reversed(suspects):
+        each.attempts = 1
+        queue.add(each, first=True)
+    batches = [queue.take(PLENTY, PLENTY, {model.number}) for _ in range(3)]
+    assert batches == [suspects[:1], suspects[1:], others]
+
+
 def test_single_texts_go_first_and_bulk_does_not_starve() -> None:
     queue, model = Queue(), generation()
     bulk = [item(model, bulk=True) for _ in range(2)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from .body import check_text, parse_object, parse_text, read_body
 from .engine import Engine
 from .errors import body_of
 from .logs import REQUEST_ID
-from .models import Model
+from .models import Generation
 from .render import TOP, Rendered, Wanted
 from .schema import CLASSIFY_ANSWER, CLASSIFY_BODY, error_responses
 
@@ -50,7 +49,10 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class _Asked:
-    model: Model
+    """The options of a request, and the generation that its model had when it came."""
+
+    model: str
+    generation: Generation
     wanted: Wanted
 
 
@@ -84,7 +86,7 @@ def router(engine: Engine, access: Access, settings: ServerSettings) -> APIRoute
             asked = _asked(engine, {name: value for name, value in body.items() if name in Options.model_fields})
             engine.admit(len(texts), bulk=True)
             results = await _all(engine, asked, texts)
-        return Response(_answer(asked.model, results), media_type="application/json")
+        return Response(_answer(asked, results), media_type="application/json")
 
     return routes
 
@@ -134,7 +136,8 @@ def _asked(engine: Engine, fields: Mapping[str, object]) -> _Asked:
     except ValidationError as error:
         first = error.errors()[0]
         raise OptionInvalid(f'"{first["loc"][0]}": {first["msg"]}.') from None
-    return _Asked(engine.models.get(options.model), options.wanted())
+    model = engine.models.get(options.model)
+    return _Asked(model.name, model.current, options.wanted())
 
 
 async def _all(engine: Engine, asked: _Asked, texts: list[object]) -> list[bytes]:
@@ -149,7 +152,7 @@ async def _all(engine: Engine, asked: _Asked, texts: list[object]) -> list[bytes
 
 def _begin(engine: Engine, asked: _Asked, text: object) -> Future | RequestError:
     try:
-        return engine.ask(check_text(text), asked.wanted, asked.model.current, bulk=True)
+        return engine.ask(check_text(text), asked.wanted, asked.generation, bulk=True)
     except RequestError as error:
         return error
 
@@ -167,8 +170,8 @@ def _failed(error: PurportError) -> bytes:
     return json.dumps({"error": body_of(error, REQUEST_ID.get())}, ensure_ascii=False).encode()
 
 
-def _answer(model: Model, results: list[bytes]) -> bytes:
-    head = json.dumps({"model": model.name, "bundle": model.current.bundle.manifest.id}, ensure_ascii=False)
+def _answer(asked: _Asked, results: list[bytes]) -> bytes:
+    head = json.dumps({"model": asked.model, "bundle": asked.generation.bundle.manifest.id}, ensure_ascii=False)
     return b'%s, "results": [%s]}' % (head[:-1].encode(), b", ".join(results))
 
 
@@ -177,15 +180,24 @@ async def _stream(engine: Engine, asked: _Asked, request: Request, limit: int) -
     pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
 
     async def read() -> None:
-        with contextlib.suppress(ClientDisconnect):
+        try:
             async for line in _lines(request, limit):
+                await engine.room_for_bulk()
                 await pending.put(line if isinstance(line, RequestError) else _begin_line(engine, asked, line))
-        await pending.put(None)
+        except ClientDisconnect:
+            pass
+        finally:
+            await pending.put(None)
 
     reading = asyncio.create_task(read())
     try:
         while (each := await pending.get()) is not None:
-            yield await _finish(each) + b"\n"
+            try:
+                async with engine.deadline():
+                    line = await _finish(each)
+            except RequestError as error:
+                line = _failed(error)
+            yield line + b"\n"
     finally:
         reading.cancel()
         while not pending.empty():

@@ -13,7 +13,7 @@ import structlog
 from cachetools import LRUCache
 
 from ..bundle import Bundle
-from ..errors import DeadlineExceeded, NotReady, Overloaded, PurportError, WorkerLost
+from ..errors import BundleCorrupt, DeadlineExceeded, NothingBefore, NotReady, Overloaded, PurportError, WorkerLost
 from . import metrics
 from .models import Generation, Model, Models
 from .pool import Events, Pool
@@ -164,12 +164,19 @@ class Engine:
         Raises:
             Overloaded: there is not; carries the seconds after which it may be worth another try.
         """
+        self._queue.drop_gone()
         waiting = self._queue.length(bulk=bulk)
-        wait = self._queue.seconds() / max(1, self._pool.size)
+        # Single texts hardly wait for bulk requests: those have one turn in four.
+        wait = self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
         if waiting + texts > (_BULK_LIMIT if bulk else self._limits.queue):
             raise Overloaded(f"{waiting} texts are waiting already; try again later.", max(wait, 1.0))
         if wait > self._limits.deadline:
             raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
+
+    async def room_for_bulk(self) -> None:
+        """Return when another text of a stream may wait."""
+        while self._queue.length(bulk=True) >= _BULK_LIMIT:
+            await asyncio.sleep(_BATCH_S)
 
     def _dispatch(self) -> None:
         self._dispatching = False
@@ -245,9 +252,9 @@ class Engine:
         async with self._changing:
             bundle = await asyncio.to_thread(Bundle.open, ref)
             model = self.models.find(name)
-            if model is not None and model.current.bundle.manifest.id == bundle.manifest.id:
+            if model is not None and self._everywhere(model.current, bundle):
                 return model
-            if model is not None and model.previous and model.previous.bundle.manifest.id == bundle.manifest.id:
+            if model is not None and model.previous and self._everywhere(model.previous, bundle):
                 return self.models.roll_back(name)
             generation = await self._load(bundle)
             forgotten = self.models.put(name, generation)
@@ -261,8 +268,8 @@ class Engine:
             try:
                 changed = (await self.put(model.name, model.path)).current.bundle.manifest.id
                 self._log.info("reloaded", model=model.name, bundle=changed)
-            except PurportError as error:
-                self._log.error("not reloaded", model=model.name, reason=str(error))
+            except Exception as error:
+                self._log.error("not reloaded", model=model.name, reason=str(error) or repr(error))
 
     async def roll_back(self, name: str) -> Model:
         """Let ``name`` stand for what it stood for before.
@@ -271,15 +278,27 @@ class Engine:
             ModelUnknown, NothingBefore: there is nothing to go back to.
         """
         async with self._changing:
+            previous = self.models.get(name).previous
+            if previous is not None and not self._everywhere(previous):
+                raise NothingBefore(f'The bundle before that of "{name}" is not on the server\'s disk any more.')
             return self.models.roll_back(name)
+
+    def _everywhere(self, generation: Generation, bundle: Bundle | None = None) -> bool:
+        """Whether every worker has ``generation``, and it is of ``bundle``."""
+        if bundle is not None and generation.bundle.manifest.id != bundle.manifest.id:
+            return False
+        return self._pool.able(generation.number) >= max(1, len(self._pool.pids()))
 
     async def _load(self, bundle: Bundle) -> Generation:
         generation = Generation(bundle)
         done = asyncio.get_running_loop().create_future()
         self._loading[generation.number] = done
-        self._pool.load(generation)
         try:
+            self._pool.load(generation)
             await asyncio.wait_for(done, _LOAD_S)
+        except TimeoutError:
+            self._pool.drop(generation)
+            raise BundleCorrupt(bundle.path, "the model", f"was not loaded within {_LOAD_S:g} seconds") from None
         except BaseException:
             self._pool.drop(generation)
             raise

@@ -59,8 +59,9 @@ class IntentRoute:
         self._engine.require_loaded()
         async with self._engine.deadline():
             text = parse_text(await read_body(scope, receive, self._limit))
+            busy = self._engine.busy
             future = self._engine.ask(text)
-            if not self._engine.busy:
+            if future.done() or not busy:
                 return await future
             # It will have to wait: meanwhile see whether the client stays.
             return await unless_gone(future, receive)

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import traceback
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
 from random import getrandbits
@@ -103,7 +104,8 @@ class RequestLog:
         except ClientDisconnect:
             status = 499  # nobody is there to be answered
         except Exception as error:
-            self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
+            with suppress(OSError):
+                self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
             if not begun:
                 shown = repr(error) if self._settings.debug else None
                 await internal_error(request_id, shown)(scope, receive, send_with_id)
@@ -118,7 +120,9 @@ class RequestLog:
         _timed(known).observe(seconds)
         if self._settings.access_log:
             ms = round(1000 * seconds, 2)
-            self._log.info("request", method=scope["method"], path=path, status=status, ms=ms, request_id=request_id)
+            method = scope["method"]
+            with suppress(OSError):  # nobody reads standard error any more: that is no reason not to answer
+                self._log.info("request", method=method, path=path, status=status, ms=ms, request_id=request_id)
 
 
 @cache

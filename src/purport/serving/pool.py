@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from .. import errors
-from ..errors import PurportError
+from ..errors import BundleUnsupported, PurportError
 from .models import Generation
 from .queue import Item
 from .wire import Drop, Load, Loaded, Score, Scored, pack, read
@@ -36,7 +36,6 @@ class Handle:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    started: float = field(default_factory=time.monotonic)
     loaded: set[int] = field(default_factory=set)
     batch: int = -1
     items: list[Item] = field(default_factory=list)
@@ -56,7 +55,8 @@ class Handle:
 
     def send(self, message: object) -> None:
         """Queue a message; a worker that is gone is noticed by its reader."""
-        self.writer.write(pack(message))
+        with contextlib.suppress(RuntimeError):  # uvloop's, for a pipe that is broken already
+            self.writer.write(pack(message))
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,19 @@ class Pool:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            lived = await self._run_one()
+            started = time.monotonic()
+            try:
+                await self._run_one()
+            except Exception:
+                # Whatever it is, there has to be a worker again.
+                self._log.exception("worker lost")
+            lived = time.monotonic() - started
             self.restarts += 1
             pause = 0.0 if lived > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
             self._log.error("worker died", lived_s=round(lived, 1), restart_in_s=pause)
 
-    async def _run_one(self) -> float:
-        """Start a worker and stay with it; returns the seconds that it lived."""
+    async def _run_one(self) -> None:
+        """Start a worker and stay with it until it dies."""
         worker = await self._start()
         try:
             for generation in self._generations.values():
@@ -154,27 +160,29 @@ class Pool:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
                     self._handle(worker, await read(worker.reader))
-            return time.monotonic() - worker.started
         finally:
             if worker in self._workers:
                 self._workers.remove(worker)
             worker.writer.close()
             items, worker.items = worker.items, []
-            if worker.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.kill()
+            _kill(worker)
+            # A bundle that kills who loads it must not do so again and again.
+            for number in self._generations.keys() - worker.loaded:
+                self._events.loaded(number, BundleUnsupported("a worker died while it loaded the model"))
             if items:
                 self._events.lost(items)
             await worker.process.wait()
 
     async def _start(self) -> Handle:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
-        reader, writer = await asyncio.open_connection(sock=ours)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            on_failure.pop_all()
         return Handle(process, reader, writer)
 
     def _handle(self, worker: Handle, message: object) -> None:
@@ -186,10 +194,12 @@ class Pool:
                 self._events.idle()
                 self._events.scored(items, scored)
             case Loaded(number, failure):
-                if failure is None and number in self._generations:
-                    worker.loaded.add(number)
                 if failure:
                     self._log.error("model not loaded by a worker", reason=failure[1])
+                elif number in self._generations:
+                    worker.loaded.add(number)
+                else:  # it was dropped meanwhile
+                    worker.send(Drop(number))
                 self._events.loaded(number, _error(*failure) if failure else None)
                 self._events.idle()
 
@@ -199,7 +209,12 @@ class Pool:
             for worker in self._workers:
                 if worker.items and time.monotonic() - worker.since > _STUCK_S:
                     self._log.error("worker is stuck", busy_s=round(time.monotonic() - worker.since))
-                    worker.process.kill()
+                    _kill(worker)
+
+
+def _kill(worker: Handle) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        worker.process.kill()
 
 
 def _load(generation: Generation) -> Load:

@@ -41,7 +41,7 @@ class Queue:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[Generation, bool], deque[Item]] = {}
-        self._units: Counter[Generation] = Counter()
+        self._units: Counter[tuple[Generation, bool]] = Counter()
         self._since_bulk = 0
         self._lengths = {False: 0, True: 0}
 
@@ -52,16 +52,22 @@ class Queue:
         """Items of single requests, or of bulk requests."""
         return self._lengths[bulk]
 
-    def seconds(self) -> float:
-        """What one worker needs for all that waits, as far as can be told."""
-        return sum(units * generation.cost for generation, units in self._units.items())
+    def seconds(self, *, bulk: bool = True) -> float:
+        """What one worker needs for all that waits, as far as can be told; ``bulk=False``: for single texts only."""
+        waiting = self._units.items()
+        return sum(units * generation.cost for (generation, of_bulk), units in waiting if bulk or not of_bulk)
+
+    def drop_gone(self) -> None:
+        """Forget the first ones that nobody waits for any more, of whatever model."""
+        for key in list(self._waiting):
+            self._pop(key, 0, 0.0, only_gone=True)
 
     def add(self, item: Item, *, first: bool = False) -> None:
         """Put ``item`` at the end; ``first`` puts one back that was taken already."""
         items = self._waiting.setdefault((item.generation, item.bulk), deque())
         (items.appendleft if first else items.append)(item)
         self._lengths[item.bulk] += 1
-        self._units[item.generation] += item.units
+        self._units[item.generation, item.bulk] += item.units
 
     def take(self, units: int, seconds: float, generations: Container[int]) -> list[Item]:
         """The next batch: items of one of ``generations``, as many as fit into ``units`` and ``seconds``.
@@ -81,7 +87,7 @@ class Queue:
         heads = [(key[1] != bulk_turn, items[0].order, key) for key, items in waiting if key[0].number in generations]
         return min(heads, key=lambda head: head[:2])[2] if heads else None
 
-    def _pop(self, key: tuple[Generation, bool], units: int, seconds: float) -> list[Item]:
+    def _pop(self, key: tuple[Generation, bool], units: int, seconds: float, *, only_gone: bool = False) -> list[Item]:
         generation, bulk = key
         items, taken = self._waiting[key], 0
         batch: list[Item] = []
@@ -89,16 +95,18 @@ class Queue:
             item = items[0]
             alive = not item.future.done()
             room = taken + item.units <= units and (taken + item.units) * generation.cost <= seconds
-            if alive and batch and not room:
+            # What a worker died with goes alone: it may have been the reason.
+            suspect = item.attempts > 0 or (batch and batch[0].attempts > 0)
+            if alive and (only_gone or (batch and (suspect or not room))):
                 break
             items.popleft()
             self._lengths[bulk] -= 1
-            self._units[generation] -= item.units
+            self._units[key] -= item.units
             if alive:
                 batch.append(item)
                 taken += item.units
         if not items:
             del self._waiting[key]
-        if not self._units[generation]:
-            del self._units[generation]
+        if not self._units[key]:
+            del self._units[key]
         return batch

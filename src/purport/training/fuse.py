@@ -33,7 +33,8 @@ def _attention(model: onnx.ModelProto) -> None:
     for each in found:
         graph.replace(each.nodes, [each.operator], at=each.nodes[-1])
     if found:
-        model.opset_import[0].version = max(model.opset_import[0].version, ATTENTION_OPSET)
+        standard = next(opset for opset in model.opset_import if not opset.domain)
+        standard.version = max(standard.version, ATTENTION_OPSET)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def _match(graph: _Graph, softmax: NodeProto) -> _Match | None:
     if scale is None or scale.size != 1 or mixed.input[0] != softmax.output[0] or None in sides:
         return None
     q, k, v = (side for side in sides if side is not None)
-    if not q.heads == k.heads == v.heads:
+    inner = [*q.nodes, *k.nodes, *v.nodes, scores, scaled, masked, softmax, mixed, back]
+    if not q.heads == k.heads == v.heads or not graph.closed(inner, joined):
         return None
     operator = helper.make_node(
         "Attention",
@@ -72,7 +74,7 @@ def _match(graph: _Graph, softmax: NodeProto) -> _Match | None:
         kv_num_heads=k.heads,
         scale=float(scale.reshape(-1)[0]),
     )
-    return _Match([*q.nodes, *k.nodes, *v.nodes, scores, scaled, masked, softmax, mixed, back, joined], operator)
+    return _Match([*inner, joined], operator)
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,11 @@ class _Graph:
         """The node that reads ``name``, if it is the only one and a ``kind``."""
         node = self._user.get(name or "")
         return node if node is not None and node.op_type == kind and self._uses[name or ""] == 1 else None
+
+    def closed(self, nodes: list[NodeProto], last: NodeProto) -> bool:
+        """Whether what ``nodes`` compute is read by them and ``last`` only, so that they can go."""
+        inside = Counter(name for node in [*nodes, last] for name in node.input)
+        return all(self._uses[output] == inside[output] for node in nodes for output in node.output)
 
     def constant(self, name: str) -> NDArray[np.generic] | None:
         """The value of ``name``, if it is a constant."""
