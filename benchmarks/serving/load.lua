@@ -24,6 +24,7 @@ function init(args)
     local j = math.random(k)
     bodies[k], bodies[j] = bodies[j], bodies[k]
   end
+  wrk.headers["Content-Type"] = "application/json"
   pause = tonumber(args[3] or "0")
   statuses = ""
   counts = {}
@@ -31,7 +32,7 @@ end
 
 function request()
   at = at % #bodies + 1
-  return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, bodies[at])
+  return wrk.format("POST", nil, nil, bodies[at])
 end
 
 function delay()

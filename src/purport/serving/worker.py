@@ -18,6 +18,7 @@ from ..errors import BundleCorrupt, PurportError
 from .render import Rendered, Renderer, Wanted
 from .wire import Drop, Load, Loaded, Score, Scored, pack, receive
 
+_NICE = 10
 # One text of each length that traffic brings, so that no client pays for the first use of a shape.
 _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
 
@@ -89,6 +90,8 @@ def main() -> None:
     # The server decides when it ends; Ctrl-C reaches the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # The server's own process goes first: it has little to do, and while it waits nobody is answered or heard.
+    os.nice(_NICE)
     descriptor, device, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     Worker(socket.socket(fileno=descriptor), device, threads).run()
     # Without waiting for a model that is being loaded.
