@@ -62,15 +62,8 @@ def _line(text: str, answer: Prediction | ServerError) -> str:
     import json
 
     from ..errors import ServerError
+    from .answers import as_json
 
     if isinstance(answer, ServerError):
         return json.dumps({"text": text, "error": str(answer)}, ensure_ascii=False)
-    fields = {
-        "text": text,
-        "labels": list(answer.labels),
-        "out_of_scope": answer.out_of_scope,
-        "truncated": answer.truncated,
-        "intents": [{"label": each.label, "confidence": each.confidence} for each in answer.ranked],
-        "bundle": answer.bundle,
-    }
-    return json.dumps(fields, ensure_ascii=False)
+    return as_json(text, answer, answer.ranked)

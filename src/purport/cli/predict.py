@@ -111,10 +111,9 @@ def _texts(
     probabilities: bool,
     as_json: bool,
 ) -> None:
-    import json
-
     from ..data.formats.text import is_utf8
     from ..errors import TextEmpty, TextInvalid
+    from .answers import as_json
     from .console import out
 
     if not all(text.strip() for text in texts):
@@ -124,15 +123,7 @@ def _texts(
     for text, prediction in zip(texts, classifier.predict(texts, threshold=threshold), strict=True):
         ranked = prediction.ranked if probabilities else prediction.top(top_k)
         if as_json:
-            answer = {
-                "text": text,
-                "labels": list(prediction.labels),
-                "out_of_scope": prediction.out_of_scope,
-                "truncated": prediction.truncated,
-                "intents": [{"label": each.label, "confidence": each.confidence} for each in ranked],
-                "bundle": prediction.bundle,
-            }
-            typer.echo(json.dumps(answer, ensure_ascii=False))
+            typer.echo(as_json(text, prediction, ranked))
             continue
         out.print(text, style="bold", markup=False)
         decided = ", ".join(prediction.labels) or "none: out of scope"
