@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 import socket
 import struct
+import time
 from typing import Any, NamedTuple
 
 from .render import Rendered, Wanted
@@ -67,12 +69,18 @@ async def read(reader: asyncio.StreamReader) -> Any:
     return pickle.loads(await reader.readexactly(length))
 
 
-def receive(connection: socket.socket) -> Any:
-    """The next message, blocking.
+def receive(connection: socket.socket, spin_s: float = 0.0) -> Any:
+    """The next message, blocking; for the first ``spin_s`` seconds by asking again and again.
 
     Raises:
         EOFError: the other end is gone.
     """
+    end = time.perf_counter() + spin_s
+    while time.perf_counter() < end:
+        with contextlib.suppress(BlockingIOError):
+            if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                raise EOFError
+            break
     (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
     return pickle.loads(_exactly(connection, length))
 

@@ -19,6 +19,9 @@ from .render import Rendered, Renderer, Wanted
 from .wire import Drop, Load, Loaded, Score, Scored, pack, receive
 
 _NICE = 10
+# A worker that has just answered looks out for the next batch for so long before it sleeps: waking up costs more, and
+# a core that slept is slow. Nobody is kept from working meanwhile, see _NICE.
+_SPIN_S = 0.002
 # One text of each length that traffic brings, so that no client pays for the first use of a shape.
 _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
 
@@ -37,7 +40,7 @@ class Worker:
         """Answer until the end."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                match receive(self._connection):
+                match receive(self._connection, _SPIN_S):
                     case Score() as score:
                         self._send(self._score(score))
                     case Load() as load:
