@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..prediction import Prediction, ScoredLabel
 
 
-def as_json(text: str, prediction: Prediction, ranked: Sequence[ScoredLabel]) -> str:
+def json_line(text: str, prediction: Prediction, ranked: Sequence[ScoredLabel]) -> str:
     """One line; ``ranked`` are the labels that are shown with their confidence."""
     answer = {
         "text": text,

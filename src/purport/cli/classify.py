@@ -62,8 +62,8 @@ def _line(text: str, answer: Prediction | ServerError) -> str:
     import json
 
     from ..errors import ServerError
-    from .answers import as_json
+    from .answers import json_line
 
     if isinstance(answer, ServerError):
         return json.dumps({"text": text, "error": str(answer)}, ensure_ascii=False)
-    return as_json(text, answer, answer.ranked)
+    return json_line(text, answer, answer.ranked)

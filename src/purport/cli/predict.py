@@ -113,7 +113,7 @@ def _texts(
 ) -> None:
     from ..data.formats.text import is_utf8
     from ..errors import TextEmpty, TextInvalid
-    from .answers import as_json
+    from .answers import json_line
     from .console import out
 
     if not all(text.strip() for text in texts):
@@ -123,7 +123,7 @@ def _texts(
     for text, prediction in zip(texts, classifier.predict(texts, threshold=threshold), strict=True):
         ranked = prediction.ranked if probabilities else prediction.top(top_k)
         if as_json:
-            typer.echo(as_json(text, prediction, ranked))
+            typer.echo(json_line(text, prediction, ranked))
             continue
         out.print(text, style="bold", markup=False)
         decided = ", ".join(prediction.labels) or "none: out of scope"
