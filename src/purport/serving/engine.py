@@ -29,6 +29,8 @@ _BATCH_S = 0.06
 _BULK_LIMIT = 8 * 1024
 _CACHED_CHARACTERS = 1024
 _ATTEMPTS = 2
+# Who would wait for more than this share of the deadline is refused: what waits until its deadline is work for nothing.
+_HOPE = 0.5
 _LOAD_S = 120.0
 
 
@@ -170,7 +172,7 @@ class Engine:
         wait = self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
         if waiting + texts > (_BULK_LIMIT if bulk else self._limits.queue):
             raise Overloaded(f"{waiting} texts are waiting already; try again later.", max(wait, 1.0))
-        if wait > self._limits.deadline:
+        if wait > _HOPE * self._limits.deadline:
             raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
 
     async def room_for_bulk(self) -> None:

@@ -18,9 +18,8 @@ from ..errors import BundleCorrupt, PurportError
 from .render import Rendered, Renderer, Wanted
 from .wire import Drop, Load, Loaded, Score, Scored, pack, receive
 
-_NICE = 10
 # A worker that has just answered looks out for the next batch for so long before it sleeps: waking up costs more, and
-# a core that slept is slow. Nobody is kept from working meanwhile, see _NICE.
+# a core that slept is slow.
 _SPIN_S = 0.002
 # One text of each length that traffic brings, so that no client pays for the first use of a shape.
 _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
@@ -93,8 +92,6 @@ def main() -> None:
     # The server decides when it ends; Ctrl-C reaches the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The server's own process goes first: it has little to do, and while it waits nobody is answered or heard.
-    os.nice(_NICE)
     descriptor, device, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     Worker(socket.socket(fileno=descriptor), device, threads).run()
     # Without waiting for a model that is being loaded.
