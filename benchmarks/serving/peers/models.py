@@ -30,7 +30,7 @@ from transformers import BertForSequenceClassification, XLMRobertaConfig, XLMRob
 import purport
 from purport.training.adapters import adapt, merged
 from purport.training.encoder import WEIGHTS
-from purport.training.export import OPSET
+from purport.training.export import traced
 from purport.training.model import load_encoder, resolve
 from purport.training.quantize import quantize
 from purport.training.recipe import Adapter, EncoderModel
@@ -113,21 +113,7 @@ def save_tokenizer(out: Path, max_length: int) -> None:
 def save_onnx(model: nn.Module, out: Path) -> None:
     """fp32 and int8, batch and length dynamic."""
     model.config._attn_implementation = "eager"
-    ids = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]])
-    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
-    dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    program = torch.onnx.export(
-        _Logits(model).eval(),
-        (ids, mask),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_shapes=(dims, dims),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None, "the dynamo exporter returns a program"
-    plain = program.model_proto
+    plain = traced(_Logits(model).eval())
     onnx.save(plain, out / "model.onnx")
     quantize(plain)
     onnx.save(plain, out / "model_quantized.onnx")

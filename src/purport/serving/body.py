@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -18,16 +17,16 @@ def is_json(media_type: str) -> bool:
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, is_kind: Callable[[str], bool] = is_json) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body, at most ``limit`` bytes; reading stops where it is longer.
 
     Raises:
-        MediaTypeUnsupported: it is declared as something other than JSON, or what ``is_kind`` knows.
+        MediaTypeUnsupported: it is declared as something other than JSON.
         BodyTooLarge: it is longer.
         ClientDisconnect: the client left before it was here.
     """
     for name, value in scope["headers"]:
-        if name == b"content-type" and not is_kind(value.decode("latin-1")):
+        if name == b"content-type" and not is_json(value.decode("latin-1")):
             raise MediaTypeUnsupported(f'Send "Content-Type: application/json", not "{value.decode("latin-1")}".')
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise BodyTooLarge(f"The body has {int(value)} bytes; at most {limit} are read.")

@@ -102,10 +102,6 @@ class Engine:
         """End the workers."""
         await self._pool.stop()
 
-    def pids(self) -> list[int]:
-        """The processes of the workers."""
-        return self._pool.pids()
-
     def require_loaded(self) -> None:
         """Check that there is a model to ask.
 

@@ -9,11 +9,9 @@ import time
 import traceback
 from contextlib import suppress
 from contextvars import ContextVar
-from functools import cache
 from random import getrandbits
 
 import structlog
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -116,20 +114,10 @@ class RequestLog:
         path = scope["path"]
         # Paths that clients make up would be a series each.
         known = path if path in _COUNTED else "/v1/models" if path.startswith("/v1/models/") else "other"
-        _counted(known, status).inc()
-        _timed(known).observe(seconds)
+        metrics.counted(known, status).inc()
+        metrics.timed(known).observe(seconds)
         if self._settings.access_log:
             ms = round(1000 * seconds, 2)
             method = scope["method"]
             with suppress(OSError):  # nobody reads standard error any more: that is no reason not to answer
                 self._log.info("request", method=method, path=path, status=status, ms=ms, request_id=request_id)
-
-
-@cache
-def _counted(path: str, status: int) -> Counter:
-    return metrics.REQUESTS.labels(path, str(status))
-
-
-@cache
-def _timed(path: str) -> Histogram:
-    return metrics.SECONDS.labels(path)

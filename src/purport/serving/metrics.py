@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -16,6 +18,18 @@ CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", r
 QUEUE = Gauge("purport_queue_texts", "Texts that wait for a worker", registry=REGISTRY)
 WORKERS = Gauge("purport_workers", "Worker processes that are running", registry=REGISTRY)
 RESTARTS = Gauge("purport_worker_restarts", "Workers started again after they died", registry=REGISTRY)
+
+
+@cache
+def counted(path: str, status: int) -> Counter:
+    """The counter of requests to ``path`` with that status."""
+    return REQUESTS.labels(path, str(status))
+
+
+@cache
+def timed(path: str) -> Histogram:
+    """The times of requests to ``path``."""
+    return SECONDS.labels(path)
 
 
 def exposition() -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 
 import structlog
@@ -12,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..errors import Overloaded
 from . import metrics
 from .engine import Engine
-from .errors import status_and_label
+from .errors import answer
 from .intent import PATH
 
 _LOG_EVERY_S = 1.0
@@ -37,21 +35,14 @@ class Shed:
             try:
                 self._engine.admit(1)
             except Overloaded as error:
-                await self._refuse(error, send)
+                await self._refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _refuse(self, error: Overloaded, send: Send) -> None:
-        status, label = status_and_label(error)
-        body = json.dumps({"label": label, "message": str(error)}).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"retry-after", b"%d" % max(1, math.ceil(error.retry_after or 0))),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        metrics.REQUESTS.labels(PATH, str(status)).inc()
+    async def _refuse(self, error: Overloaded, scope: Scope, receive: Receive, send: Send) -> None:
+        response = answer(error)
+        await response(scope, receive, send)
+        metrics.counted(PATH, response.status_code).inc()
         self._refused += 1
         if time.monotonic() - self._logged > _LOG_EVERY_S:
             self._log.warning("overloaded", refused=self._refused)

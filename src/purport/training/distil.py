@@ -20,13 +20,11 @@ from transformers import set_seed
 from ..bundle import Bundle
 from ..errors import RecipeError
 from ..labels import Task
-from ..runtime import FloatArray
-from ..runtime.calibration import probabilities
-from ..runtime.decision import decide
 from .adapters import merged
 from .batching import Collator, TokenRows
 from .encoder import latest_checkpoint, restored, torch_logits
 from .export import export
+from .gates import same_decisions
 from .model import IntentModel, load_tokenizer, pool
 from .recipe import DistilledRecipe, EncoderRecipe
 from .run import Fitted, Rows, Run
@@ -59,7 +57,10 @@ def fit(run: Run[DistilledRecipe]) -> Fitted:
     collator = Collator(tokenizer.pad_token_id)
     student.eval()
     reference = torch_logits(student, valid, collator)
-    same = _agreement(bundle, reference, torch_logits(teacher, valid, collator))
+    taught_logits = torch_logits(teacher, valid, collator)
+    manifest = bundle.manifest
+    alike = same_decisions(reference, taught_logits, recipe.task, manifest.calibration, manifest.decision)
+    same = float(alike.mean())
     run.report(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
     scorer = export(student, tokenizer, run, taught.model.max_length)
     return Fitted(
@@ -211,15 +212,6 @@ def _batches(
             step = window * _WINDOW + place + 1
             if first < step <= steps:
                 yield step, collator([rows[int(cut) * size + row] for row in range(size)])
-
-
-def _agreement(bundle: Bundle, student: FloatArray, teacher: FloatArray) -> float:
-    manifest = bundle.manifest
-    decided, expected = (
-        decide(probabilities(logits, manifest.task, manifest.calibration), manifest.task, manifest.decision)
-        for logits in (student, teacher)
-    )
-    return float((decided == expected).all(axis=1).mean())
 
 
 def _save(run: Run[DistilledRecipe], parts: dict[str, object], step: int) -> None:

@@ -42,6 +42,11 @@ def to_onnx(model: IntentModel) -> onnx.ModelProto:
     """``model`` with adapters merged, in fp32, batch and length dynamic."""
     plain = copy.deepcopy(model).eval()
     plain.encoder = merged(plain.encoder)
+    return traced(_Positional(plain))
+
+
+def traced(module: nn.Module) -> onnx.ModelProto:
+    """``module``, from ``(input_ids, attention_mask)`` to logits, in fp32, batch and length dynamic."""
     ids = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
@@ -49,7 +54,7 @@ def to_onnx(model: IntentModel) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Positional(plain),
+            module,
             (ids, mask),
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],

@@ -10,7 +10,7 @@ import numpy as np
 from ..bundle import Calibration, Decision
 from ..errors import GateFailed
 from ..labels import Task
-from ..runtime import FloatArray, Scorer
+from ..runtime import BoolArray, FloatArray, Scorer
 from ..runtime.calibration import probabilities
 from ..runtime.decision import decide
 from .run import Fitted, Report, Run
@@ -19,6 +19,15 @@ LEAST_AGREEMENT = 0.995
 LARGEST_CHANGE = 1e-3
 _TEXTS = 512
 _BATCH = 32
+
+
+def same_decisions(
+    logits: FloatArray, reference: FloatArray, task: Task, calibration: Calibration, decision: Decision
+) -> BoolArray:
+    """Which rows of ``logits`` and ``reference``, both ``(n, n_labels)``, are decided alike, ``(n,) bool``."""
+    decided, expected = (decide(probabilities(each, task, calibration), task, decision) for each in (logits, reference))
+    same: BoolArray = (decided == expected).all(axis=1)
+    return same
 
 
 def check_agreement(
@@ -32,17 +41,12 @@ def check_agreement(
         GateFailed: it does not.
     """
     assert fitted.reference_logits is not None, "checked by the caller"
-    decided, reference = (
-        decide(probabilities(logits, task, calibration), task, decision)
-        for logits in (fitted.valid_logits, fitted.reference_logits)
-    )
-    agreement = float((decided == reference).all(axis=1).mean())
-    report(
-        f"gate: same decisions as torch on {agreement:.2%} of {len(decided)} validation rows (≥ {LEAST_AGREEMENT:.1%})"
-    )
-    if agreement < LEAST_AGREEMENT and (decided != reference).any(axis=1).sum() > 1:
+    same = same_decisions(fitted.valid_logits, fitted.reference_logits, task, calibration, decision)
+    agreement = float(same.mean())
+    report(f"gate: same decisions as torch on {agreement:.2%} of {len(same)} validation rows (≥ {LEAST_AGREEMENT:.1%})")
+    if agreement < LEAST_AGREEMENT and (~same).sum() > 1:
         raise GateFailed(
-            f"the exported model decides as the trained one on {agreement:.2%} of {len(decided)} validation rows, "
+            f"the exported model decides as the trained one on {agreement:.2%} of {len(same)} validation rows, "
             f"{LEAST_AGREEMENT:.1%} are required; set export.quantize=none"
         )
     return {"agreement_with_torch": round(agreement, 6)}
