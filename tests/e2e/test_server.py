@@ -298,6 +298,7 @@ def test_a_worker_never_answers_with_another_bundle_than_the_rest(start: Starter
     target = tmp_path / "bundle"
     scripted("one", target=target)
     with start(target, PURPORT_WORKERS="2", PURPORT_CACHE="0") as server:
+        until(lambda: server.metric("purport_workers") == 2)
         scripted("two", target=target)
         os.kill(server.workers()[0], signal.SIGKILL)
         until(lambda: "replaced by that of another bundle" in server.log.read_text("utf-8"))

@@ -73,13 +73,16 @@ class Engine:
         self._dispatching = False
         self._log = structlog.get_logger("purport.engine")
         metrics.QUEUE.set_function(lambda: len(self._queue))
-        metrics.WORKERS.set_function(lambda: len(self._pool.pids()))
+        metrics.WORKERS.set_function(self._able)
         metrics.RESTARTS.set_function(lambda: self._pool.restarts)
 
     @property
     def ready(self) -> bool:
         """Whether new work is welcome and a worker can do it."""
-        return self.state is State.READY and self._pool.able(self.models.get().current.number) > 0
+        return self.state is State.READY and self._able() > 0
+
+    def _able(self) -> int:
+        return self._pool.able(self.models.get().current.number) if len(self.models) else 0
 
     async def start(self) -> None:
         """Start the workers and load the models. A failure is kept in ``failure``; ``state`` says how it ended."""

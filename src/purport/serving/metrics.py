@@ -16,7 +16,7 @@ BATCH = Histogram("purport_batch_texts", "Texts per batch", buckets=(1, 2, 4, 8,
 CACHE_HITS = Counter("purport_cache_hits", "Texts answered from the cache", registry=REGISTRY)
 CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", registry=REGISTRY)
 QUEUE = Gauge("purport_queue_texts", "Texts that wait for a worker", registry=REGISTRY)
-WORKERS = Gauge("purport_workers", "Worker processes that are running", registry=REGISTRY)
+WORKERS = Gauge("purport_workers", "Worker processes that have the default model", registry=REGISTRY)
 RESTARTS = Gauge("purport_worker_restarts", "Workers started again after they died", registry=REGISTRY)
 
 

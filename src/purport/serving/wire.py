@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
 import socket
 import struct
@@ -72,6 +73,8 @@ async def read(reader: asyncio.StreamReader) -> Any:
 def receive(connection: socket.socket, spin_s: float = 0.0) -> Any:
     """The next message, blocking; for the first ``spin_s`` seconds by asking again and again.
 
+    Whoever else wants the core gets it in between.
+
     Raises:
         EOFError: the other end is gone.
     """
@@ -81,6 +84,7 @@ def receive(connection: socket.socket, spin_s: float = 0.0) -> Any:
             if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 raise EOFError
             break
+        os.sched_yield()
     (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
     return pickle.loads(_exactly(connection, length))
 
