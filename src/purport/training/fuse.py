@@ -13,16 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 # The first opset with Attention; the exporter writes an older one whose operators mean the same in it.
 ATTENTION_OPSET = 23
+_MASK = "attention_mask"
+_LEAST = np.finfo(np.float32).min
+# What a mask is tried on is longer than windows of attention are, with padding anywhere.
+_TRIED_TOKENS = 1024
 _HEADS_FIRST, _HEADS_FIRST_TRANSPOSED = [0, 2, 1, 3], [0, 2, 3, 1]
 
 
 def fuse(model: onnx.ModelProto) -> None:
     """Rewrite ``model`` in place: attention in one operator, products of one input in one product."""
     _attention(model)
+    _masks(model)
     _products(model.graph)
 
 
@@ -99,6 +105,48 @@ def _unsplit(graph: _Graph, name: str, perm: list[int]) -> _Side | None:
     return _Side(split.input[0], width.size // int(size.item()), [split, turned])
 
 
+def _masks(model: onnx.ModelProto) -> None:
+    """What an ``Attention`` adds to its scores, straight from ``attention_mask`` where that is all it says.
+
+    Exporters write out index arithmetic that comes to the same. Whether it does is found out by trying.
+    """
+    for name in dict.fromkeys(node.input[3] for node in model.graph.node if node.op_type == "Attention"):
+        if _hides_padding(model, name):
+            graph = _Graph(model.graph)
+            graph.replace([], list(_padding_hidden(graph, name)), at=graph.made(name))
+
+
+def _hides_padding(model: onnx.ModelProto, name: str) -> bool:
+    """Whether ``name`` is 0 where ``attention_mask`` is 1 and the least number where it is 0, for every token alike."""
+    part = _Graph(model.graph).part(name, _MASK)
+    if part is None:
+        return False
+    mask = np.random.default_rng(0).integers(0, 2, (2, _TRIED_TOKENS), dtype=np.int64)
+    trial = helper.make_model(part, opset_imports=model.opset_import)
+    (found,) = ReferenceEvaluator(trial).run(None, {_MASK: mask})
+    expected = np.where(mask == 0, _LEAST, np.float32(0))[:, None, None, :]
+    return found.shape == (2, 1, _TRIED_TOKENS, _TRIED_TOKENS) and bool((found == expected).all())
+
+
+def _padding_hidden(graph: _Graph, name: str) -> Iterator[NodeProto]:
+    graph.add_constant(f"{name}_one", np.array([1], dtype=np.int64))
+    graph.add_constant(f"{name}_middle", np.array([1, 2], dtype=np.int64))
+    graph.add_constant(f"{name}_shown", np.array(0, dtype=np.float32))
+    graph.add_constant(f"{name}_hidden", np.array(_LEAST, dtype=np.float32))
+
+    def node(kind: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
+        return helper.make_node(kind, inputs, [output], name=output, **attributes)
+
+    yield node("Shape", [_MASK], f"{name}_texts", start=0, end=1)
+    yield node("Shape", [_MASK], f"{name}_tokens", start=1, end=2)
+    sizes = [f"{name}_texts", f"{name}_one", f"{name}_tokens", f"{name}_tokens"]
+    yield node("Concat", sizes, f"{name}_shape", axis=0)
+    yield node("Cast", [_MASK], f"{name}_bool", to=TensorProto.BOOL)
+    yield node("Where", [f"{name}_bool", f"{name}_shown", f"{name}_hidden"], f"{name}_row")
+    yield node("Unsqueeze", [f"{name}_row", f"{name}_middle"], f"{name}_rows")
+    yield node("Expand", [f"{name}_rows", f"{name}_shape"], name)
+
+
 def _perm(node: NodeProto) -> list[int]:
     return [int(axis) for attribute in node.attribute if attribute.name == "perm" for axis in attribute.ints]
 
@@ -151,6 +199,27 @@ class _Graph:
         node = self._user.get(name or "")
         return node if node is not None and node.op_type == kind and self._uses[name or ""] == 1 else None
 
+    def made(self, name: str) -> NodeProto:
+        """The node that computes ``name``."""
+        return self._maker[name]
+
+    def part(self, output: str, source: str) -> onnx.GraphProto | None:
+        """What computes ``output`` (fp32) from the input ``source`` and constants, if it needs nothing else."""
+        needed, to_see = set(), [output]
+        while to_see:
+            name = to_see.pop()
+            if name in self._maker and name not in needed:
+                to_see.extend(filter(None, self._maker[name].input))
+            elif name not in self._maker and name not in self._constants and name != source:
+                return None
+            needed.add(name)
+        nodes = [node for node in self._graph.node if needed & set(node.output)]
+        result = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
+        inputs = [held for held in self._graph.input if held.name == source]
+        return helper.make_graph(
+            nodes, output, inputs, [result], [self._constants[n] for n in needed & self._constants.keys()]
+        )
+
     def closed(self, nodes: list[NodeProto], last: NodeProto) -> bool:
         """Whether what ``nodes`` compute is read by them and ``last`` only, so that they can go."""
         inside = Counter(name for node in [*nodes, last] for name in node.input)
@@ -172,7 +241,7 @@ class _Graph:
         self._graph.initializer.append(held)
 
     def replace(self, old: list[NodeProto], new: list[NodeProto], at: NodeProto) -> None:
-        """Put ``new`` in the place of ``at``, drop ``old`` and the constants that nothing reads any more."""
+        """Put ``new`` in the place of ``at``, drop ``old`` and what nothing reads any more."""
         gone = {node.output[0] for node in old}
         nodes: list[NodeProto] = []
         for node in self._graph.node:
@@ -181,6 +250,9 @@ class _Graph:
             elif node.output[0] not in gone:
                 nodes.append(node)
         read = {name for node in nodes for name in node.input}
+        results = {result.name for result in self._graph.output}
+        while len(kept := [node for node in nodes if (read | results) & set(node.output)]) < len(nodes):
+            nodes, read = kept, {name for node in kept for name in node.input}
         held = [each for each in self._graph.initializer if each.name in read]
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(nodes)

@@ -2,9 +2,9 @@
 
 Dynamic quantisation takes the scale of an activation over the whole batch, padding and neighbours included:
 one text's answer then moves with another's presence. Static scales do not, but clip what the calibration
-texts did not show. Here every token is divided by its own largest magnitude, which leaves values in [-1, 1]
-for a scale that is fixed at 1/127, and multiplied back behind the product (per-token quantisation: Yao et
-al. 2022, ZeroQuant, §4.1). No calibration data, and measured closer to fp32 (docs/decisions/0004).
+texts did not show. Here every token has a scale of its own, its largest magnitude over 127, and the product is
+multiplied with it (per-token quantisation: Yao et al. 2022, ZeroQuant, §4.1). No calibration data, and measured
+closer to fp32 (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+# The first opset where QuantizeLinear takes a scale for each block of an axis.
+_OPSET = 21
 # Smaller embedding tables are left alone: there is nothing to gain.
 _TABLE_ROWS = 512
+# No value of Gelu is below minus this.
+_GELU_LEAST = 0.17
 
 
 def quantize(model: onnx.ModelProto) -> None:
@@ -27,7 +31,11 @@ def quantize(model: onnx.ModelProto) -> None:
     Embedding tables: int8 per row. All else stays fp32.
     """
     graph = model.graph
-    edit = _Edit({held.name: held for held in graph.initializer})
+    edit = _Edit(
+        constants={held.name: held for held in graph.initializer},
+        kinds={node.output[0]: node.op_type for node in graph.node},
+        shapes=_shapes(model),
+    )
     for node in graph.node:
         weight = edit.constants.get(node.input[1]) if node.op_type == "MatMul" else None
         table = edit.constants.get(node.input[0]) if node.op_type == "Gather" else None
@@ -41,21 +49,35 @@ def quantize(model: onnx.ModelProto) -> None:
     del graph.node[:], graph.initializer[:]
     graph.node.extend(edit.nodes)
     graph.initializer.extend(held for name, held in edit.constants.items() if name in used)
+    standard = next(opset for opset in model.opset_import if not opset.domain)
+    standard.version = max(standard.version, _OPSET)
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int | str, ...]]:
+    """The shape of each value, as far as it can be told; a size that is not known has a name."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {
+        held.name: [size.dim_value or size.dim_param for size in held.type.tensor_type.shape.dim] for held in inferred
+    }
+    return {name: tuple(sizes) for name, sizes in shapes.items() if all(sizes)}
 
 
 @dataclass
 class _Edit:
-    """The graph as it is rewritten: its constants by name, and its nodes so far."""
+    """The graph as it is rewritten: its constants by name, what computed each value before, and its nodes so far."""
 
     constants: dict[str, TensorProto]
+    kinds: dict[str, str]
+    shapes: dict[str, tuple[int | str, ...]]
     nodes: list[NodeProto] = field(default_factory=list)
-    _normalised: set[str] = field(default_factory=set)
+    _quantized: set[str] = field(default_factory=set)
+    _zeros: dict[object, str] = field(default_factory=dict)
 
     def product(self, node: NodeProto) -> None:
         """``x @ W`` becomes ``(x / s)ᵤ₈ @ Wᵢ₈ · s`` with ``s (…, tokens, 1)``."""
         x, weight = node.input
-        if x not in self._normalised:
-            self._normalise(x)
+        if x not in self._quantized:
+            self._tokens(x, width=self.constants[weight].dims[0])
         self._channels(weight)
         (out,) = node.output
         self._node("MatMul", [f"{x}_u8_float", f"{weight}_i8_float"], f"{out}_unscaled")
@@ -74,18 +96,32 @@ class _Edit:
         self._node("Gather", [f"{table}_scale", indices], f"{out}_scale", axis=0)
         self._node("Mul", [f"{out}_float", f"{out}_scale"], out)
 
-    def _normalise(self, x: str) -> None:
-        self._normalised.add(x)
+    def _tokens(self, x: str, width: int) -> None:
+        self._quantized.add(x)
         self._constant("last_axis", np.array([-1], dtype=np.int64))
-        self._constant("smallest", np.array(1e-12, dtype=np.float32))
-        self._constant("u8_scale", np.array(1 / 127, dtype=np.float32))
+        self._constant("steps", np.array(1 / 127, dtype=np.float32))
+        self._constant("one", np.array(1, dtype=np.float32))
         self._constant("u8_zero", np.array(128, dtype=np.uint8))
-        self._node("Abs", [x], f"{x}_abs")
-        self._node("ReduceMax", [f"{x}_abs", "last_axis"], f"{x}_max", keepdims=1)
-        self._node("Max", [f"{x}_max", "smallest"], f"{x}_scale")
-        self._node("Div", [x, f"{x}_scale"], f"{x}_unit")
-        self._node("QuantizeLinear", [f"{x}_unit", "u8_scale", "u8_zero"], f"{x}_u8")
-        self._node("DequantizeLinear", [f"{x}_u8", "u8_scale", "u8_zero"], f"{x}_u8_float")
+        if self.kinds.get(x) == "Gelu":  # its largest magnitude is its largest value, but for a hair below zero
+            self._constant("gelu_least", np.array(_GELU_LEAST, dtype=np.float32))
+            self._node("ReduceMax", [x, "last_axis"], f"{x}_max", keepdims=1)
+            self._node("Max", [f"{x}_max", "gelu_least"], f"{x}_most")
+        else:
+            self._node("Abs", [x], f"{x}_abs")
+            self._node("ReduceMax", [f"{x}_abs", "last_axis"], f"{x}_most", keepdims=1)
+        # A token of zeros only has scale 0: whatever it is quantised to, 0 times that is right again.
+        self._node("Mul", [f"{x}_most", "steps"], f"{x}_scale")
+        self._node("QuantizeLinear", [x, f"{x}_scale", self._zero(x)], f"{x}_u8", axis=-1, block_size=width)
+        self._node("DequantizeLinear", [f"{x}_u8", "one", "u8_zero"], f"{x}_u8_float")
+
+    def _zero(self, x: str) -> str:
+        """The zero point 128 in the shape of the scale of ``x``; one for all values of that shape."""
+        shape = self.shapes.get(x, (x,))[:-1] or x
+        if shape not in self._zeros:
+            self._zeros[shape] = f"{x}_zero"
+            self._node("Shape", [f"{x}_scale"], f"{x}_scale_shape")
+            self._node("Expand", ["u8_zero", f"{x}_scale_shape"], f"{x}_zero")
+        return self._zeros[shape]
 
     def _channels(self, weight: str) -> None:
         if f"{weight}_i8" in self.constants:
