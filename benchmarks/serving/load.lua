@@ -2,7 +2,7 @@
 -- wrk ... -s load.lua URL -- TEXTS_FILE BODY_TEMPLATE [MEAN_PAUSE_MS]
 -- With a mean pause each connection waits an exponentially distributed time between an answer and its next
 -- request; many connections together are a Poisson stream of (connections / mean pause) requests a second.
-local bodies, at, pause = {}, 0, 0
+local requests, at, pause = {}, 0, 0
 local threads = {}
 
 function setup(thread)
@@ -16,23 +16,24 @@ end
 
 function init(args)
   math.randomseed(id + 1)
+  wrk.headers["Content-Type"] = "application/json"
   for line in io.lines(args[1]) do
     local text = escaped(line)
-    table.insert(bodies, (args[2]:gsub("@TEXT@", function() return text end)))
+    local body = args[2]:gsub("@TEXT@", function() return text end)
+    table.insert(requests, wrk.format("POST", nil, nil, body))
   end
-  for k = #bodies, 2, -1 do
+  for k = #requests, 2, -1 do
     local j = math.random(k)
-    bodies[k], bodies[j] = bodies[j], bodies[k]
+    requests[k], requests[j] = requests[j], requests[k]
   end
-  wrk.headers["Content-Type"] = "application/json"
   pause = tonumber(args[3] or "0")
   statuses = ""
   counts = {}
 end
 
 function request()
-  at = at % #bodies + 1
-  return wrk.format("POST", nil, nil, bodies[at])
+  at = at % #requests + 1
+  return requests[at]
 end
 
 function delay()

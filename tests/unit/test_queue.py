@@ -120,8 +120,9 @@ def test_what_was_taken_can_be_put_back_in_front() -> None:
 def test_the_cost_of_a_model_follows_what_is_measured_and_forgives_a_stall() -> None:
     model = generation()
     start = model.cost
-    model.observe(10, 1000 * start * 10)
+    model.observe(2, 10, 1000 * start * 10)
     assert model.cost <= 1.5 * start
     for _ in range(200):
-        model.observe(10, 10 * 1e-3)
+        model.observe(2, 10, 10 * 1e-3)
     assert abs(model.cost - 1e-3) < 1e-5
+    assert abs(model.text_cost - 5e-3) < 5e-5

@@ -21,7 +21,6 @@ from .access import Access, Keys, RateLimit
 from .engine import Engine
 from .errors import answer
 from .logs import RequestLog
-from .shed import Shed
 
 
 def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
@@ -62,7 +61,7 @@ def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
         # The framework's own answer to parameters, which is never given here.
         operation["responses"].pop("422", None)
-    return Shed(RequestLog(intent.IntentRoute(app, engine, access, settings), settings), engine)
+    return RequestLog(intent.IntentRoute(app, engine, access, settings), settings)
 
 
 def _document_intent(app: FastAPI) -> None:

@@ -174,6 +174,17 @@ class Engine:
         if wait > _HOPE * self._limits.deadline:
             raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
 
+    def admit_behind(self, requests: int) -> None:
+        """Check that a single text that comes when ``requests`` are under way will be answered in time.
+
+        Raises:
+            Overloaded: as far as can be told, it will not.
+        """
+        if len(self.models):
+            wait = requests * self.models.get().current.text_cost / max(1, self._pool.size)
+            if wait > _HOPE * self._limits.deadline:
+                raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
+
     async def room_for_bulk(self) -> None:
         """Return when another text of a stream may wait."""
         while self._queue.length(bulk=True) >= _BULK_LIMIT:
@@ -195,9 +206,9 @@ class Engine:
                 metrics.BATCH.observe(len(batch))
                 self._pool.give(worker, batch)
 
-    def _scored(self, items: Sequence[Item], scored: Scored) -> None:
+    def _scored(self, items: Sequence[Item], scored: Scored, seconds: float) -> None:
         generation = items[0].generation
-        generation.observe(sum(item.units for item in items), scored.seconds)
+        generation.observe(len(items), sum(item.units for item in items), seconds)
         for item, result in zip(items, scored.results, strict=True):
             if item.future.done():
                 continue

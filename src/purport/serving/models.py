@@ -21,13 +21,14 @@ _SMOOTHING = 0.1
 class Generation:
     """One bundle as it was loaded once. A swap makes a new one; requests keep the one they came in with.
 
-    ``cost`` is the measured time of a worker per unit in seconds; units estimate tokens. ``under_way`` counts
-    texts that wait or are being answered.
+    ``cost`` is the measured time of a worker per unit in seconds, ``text_cost`` that per text; units estimate tokens.
+    ``under_way`` counts texts that wait or are being answered.
     """
 
     bundle: Bundle
     number: int = field(default_factory=lambda: next(_NUMBERS))
     cost: float = _FIRST_COST_S
+    text_cost: float = 0.0
     under_way: int = 0
 
     def units(self, text: str) -> int:
@@ -37,10 +38,11 @@ class Generation:
     def _most_tokens(self) -> int:
         return int(self.bundle.manifest.model.get("max_length", 512))
 
-    def observe(self, units: int, seconds: float) -> None:
+    def observe(self, texts: int, units: int, seconds: float) -> None:
         """Learn from a batch; moves slowly, and never far at once: one stall is not a slower model."""
         seen = min(seconds / units, 4 * self.cost)
         self.cost += _SMOOTHING * (seen - self.cost)
+        self.text_cost += _SMOOTHING * (seen * units / texts - self.text_cost)
 
 
 @dataclass

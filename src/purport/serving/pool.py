@@ -61,10 +61,14 @@ class Handle:
 
 @dataclass(frozen=True)
 class Events:
-    """What the owner of a pool is told. ``lost`` gets the items of the batch that a worker died with."""
+    """What the owner of a pool is told.
+
+    ``scored`` gets the items of a batch, the results and the seconds that passed; ``lost`` the items of the batch
+    that a worker died with.
+    """
 
     idle: Callable[[], None]
-    scored: Callable[[Sequence[Item], Scored], None]
+    scored: Callable[[Sequence[Item], Scored, float], None]
     lost: Callable[[Sequence[Item]], None]
     loaded: Callable[[int, PurportError | None], None]
 
@@ -188,11 +192,11 @@ class Pool:
     def _handle(self, worker: Handle, message: object) -> None:
         match message:
             case Scored() as scored if scored.batch == worker.batch:
-                items, worker.items = worker.items, []
+                items, worker.items, started = worker.items, [], worker.since
                 worker.answered, worker.ended = len(items), time.monotonic()
                 # The next batch first: the worker need not wait until this one's clients are served.
                 self._events.idle()
-                self._events.scored(items, scored)
+                self._events.scored(items, scored, worker.ended - started)
             case Loaded(number, failure):
                 if failure:
                     self._log.error("model not loaded by a worker", reason=failure[1])

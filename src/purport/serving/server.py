@@ -1,9 +1,8 @@
-"""The serving process: uvicorn with a drain, and JSON for malformed HTTP too."""
+"""The serving process: uvicorn with a drain."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -14,7 +13,6 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..bundle import locate
 from ..errors import PurportError, SettingsError
@@ -23,6 +21,7 @@ from .app import create_app
 from .catalogue import NAME
 from .engine import Engine, Limits, State
 from .logs import configure
+from .protocol import protocol
 
 _GRACE_S = 20
 _WATCH_S = 0.05
@@ -49,7 +48,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
     )
     config = uvicorn.Config(
         create_app(engine, settings),
-        http=_JsonErrors,
+        http=protocol(engine),  # type: ignore[arg-type]  # any callable will do
         ws="none",
         log_config=None,
         access_log=False,
@@ -101,16 +100,6 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingsError(
             f"cannot listen on {host} port {port} ({reason}); choose another --host or --port"
         ) from None
-
-
-class _JsonErrors(HttpToolsProtocol):
-    """What is not even HTTP is answered in the form of every other error."""
-
-    def send_400_response(self, msg: str) -> None:
-        body = json.dumps({"label": "BODY_INVALID", "message": msg}).encode()
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -47,11 +47,10 @@ class Loaded(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One result per text, an error's text where it failed; ``seconds`` is what the batch took."""
+    """One result per text, an error's text where it failed."""
 
     batch: int
     results: list[Rendered | str]
-    seconds: float
 
 
 def pack(message: object) -> bytes:

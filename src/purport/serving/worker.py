@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
@@ -65,7 +64,6 @@ class Worker:
             self._send(Loaded(generation, failure))
 
     def _score(self, score: Score) -> Scored:
-        started = time.perf_counter()
         renderer = self._models[score.generation]
         results: list[Rendered | str]
         try:
@@ -73,7 +71,7 @@ class Worker:
         except Exception:
             # One of them is at fault: each alone, so that the others get their answer.
             results = [_alone(renderer, *pair) for pair in zip(score.texts, score.wanted, strict=True)]
-        return Scored(score.batch, results, time.perf_counter() - started)
+        return Scored(score.batch, results)
 
     def _send(self, message: object) -> None:
         with self._sending:
