@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import socket
 import sys
 import time
@@ -26,6 +27,9 @@ _WATCH_S = 1.0
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE = 0.1
+# Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this): measured with a swap
+# every ten seconds, docs/decisions/0008.
+_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
 _BATCHES = itertools.count()
 
 
@@ -183,7 +187,7 @@ class Pool:
             on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
-                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_MEMORY, **os.environ},
             )  # fmt: skip
             reader, writer = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
