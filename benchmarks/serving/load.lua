@@ -58,7 +58,7 @@ function done(summary, latency)
   for code, n in pairs(all) do table.insert(parts, string.format('"%s": %d', code, n)) end
   local e = summary.errors
   io.write(string.format(
-    'RESULT {"requests": %d, "seconds": %.3f, "p50_ms": %.3f, "p95_ms": %.3f, "p99_ms": %.3f, "p998_ms": %.3f, "max_ms": %.3f, "not_200": {%s}, "socket_errors": %d, "timeouts": %d}\n',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
-    latency:percentile(99) / 1e3, latency:percentile(99.8) / 1e3, latency.max / 1e3, table.concat(parts, ", "), e.connect + e.read + e.write, e.timeout))
+    'RESULT {"requests": %d, "seconds": %.3f, "mean_ms": %.3f, "p50_ms": %.3f, "p95_ms": %.3f, "p99_ms": %.3f, "p999_ms": %.3f, "max_ms": %.3f, "not_200": {%s}, "socket_errors": %d, "timeouts": %d}\n',
+    summary.requests, summary.duration / 1e6, latency.mean / 1e3, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
+    latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3, latency.max / 1e3, table.concat(parts, ", "), e.connect + e.read + e.write, e.timeout))
 end

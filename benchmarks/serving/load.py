@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import statistics
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,15 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
     file, short = text_file(texts), text_file([text for text in texts if len(text.split()) <= SHORT_WORDS])
 
     def load(clients: int, texts_file: str = file, pause_ms: float = 0) -> dict[str, Any]:
-        return wrk(server.port, "/intent", INTENT_BODY, texts_file, clients=clients, seconds=seconds, pause_ms=pause_ms)
+        before = spent(server)
+        run = wrk(server.port, "/intent", INTENT_BODY, texts_file, clients=clients, seconds=seconds, pause_ms=pause_ms)
+        after = spent(server)
+        mean = 1e3 * run["mean_ms"]
+        return {
+            **run,
+            "mean_us": mean,
+            **{name: 1e6 * (after[name] - before[name]) / run["requests"] for name in after},
+        }
 
     load(16)  # warm up
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -72,10 +81,37 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
     }
 
 
+def spent(server: Running) -> dict[str, float]:
+    """Seconds so far, all requests together: what the server says of their stages, and the processor's."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+        text = answer.read().decode()
+    stages = {
+        "in_server_us": 'request_seconds_sum{path="/intent"}',
+        "waiting_us": "wait_seconds_sum",
+        "worker_us": "work_seconds_sum",
+    }
+    found = {name: _value(text, f"purport_{metric}") for name, metric in stages.items()}
+    front, *workers = [sum(process.cpu_times()[:2]) for process in server.processes()]
+    load_generator = os.times()
+    return {
+        **found,
+        "cpu_front_us": front,
+        "cpu_workers_us": sum(workers),
+        "cpu_load_generator_us": load_generator.children_user + load_generator.children_system,
+    }
+
+
+def _value(text: str, metric: str) -> float:
+    line = next((line for line in text.splitlines() if line.startswith(f"{metric} ")), f"{metric} 0")
+    return float(line.rpartition(" ")[2])
+
+
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Medians of several runs, and every error that there was."""
     numbers = ("per_s", "p50_ms", "p95_ms", "p99_ms")
     medians: dict[str, Any] = {name: round(statistics.median(run[name] for run in found), 3) for name in numbers}
+    stages = [name for name in found[0] if name.endswith("_us")]
+    medians |= {name: round(statistics.median(run[name] for run in found)) for name in stages}
     medians["all_per_s"] = [run["per_s"] for run in found]
     medians["errors"] = sum(sum(run["not_200"].values()) + run["socket_errors"] + run["timeouts"] for run in found)
     return medians

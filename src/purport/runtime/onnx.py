@@ -21,7 +21,7 @@ TOKENIZER_FILE = "tokenizer.json"
 # Tokens that one forward pass reads at most, padding included: bounds memory whatever the texts' lengths.
 _BATCH_TOKENS = 4096
 # What a forward pass costs beside its tokens, in tokens (measured: docs/decisions/0007).
-_PASS_TOKENS = 12
+_PASS_TOKENS = 9
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 

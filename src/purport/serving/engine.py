@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -209,7 +210,10 @@ class Engine:
     def _scored(self, items: Sequence[Item], scored: Scored, seconds: float) -> None:
         generation = items[0].generation
         generation.observe(len(items), sum(item.units for item in items), seconds)
+        given = time.monotonic() - seconds
         for item, result in zip(items, scored.results, strict=True):
+            metrics.WAIT.observe(given - item.asked)
+            metrics.WORK.observe(seconds)
             if item.future.done():
                 continue
             if isinstance(result, Rendered):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter, deque
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ _ORDER = itertools.count()
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One text, and the future that its client waits for."""
+    """One text, the future that its client waits for, and since when (``time.monotonic()``)."""
 
     text: str
     wanted: Wanted
@@ -27,6 +28,7 @@ class Item:
     bulk: bool = False
     units: int = 0
     attempts: int = 0
+    asked: float = field(default_factory=time.monotonic)
     order: int = field(default_factory=lambda: next(_ORDER))
 
     def __post_init__(self) -> None:
