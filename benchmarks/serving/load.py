@@ -24,6 +24,8 @@ SHARES = (0.5, 0.8)
 OPEN_CONNECTIONS = 256
 SHORT_WORDS = 6
 RAW_BATCH = 64
+# What one run leaves behind is done before the next.
+PAUSE_S = 0.5
 
 
 def main() -> None:
@@ -47,6 +49,7 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
     file, short = text_file(texts), text_file([text for text in texts if len(text.split()) <= SHORT_WORDS])
 
     def load(clients: int, texts_file: str = file, pause_ms: float = 0) -> dict[str, Any]:
+        time.sleep(PAUSE_S)
         before = spent(server)
         run = wrk(server.port, "/intent", INTENT_BODY, texts_file, clients=clients, seconds=seconds, pause_ms=pause_ms)
         after = spent(server)
