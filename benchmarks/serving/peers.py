@@ -3,12 +3,14 @@
     python benchmarks/serving/peers.py --environments /tmp/peers --output results/serving/peers.json
 
 ``--environments`` holds a virtual environment per folder of ``peers/``; what is missing is made from its
-requirements.txt. Ours is measured again beside each peer, so that every ratio is of two neighbours in time.
+requirements.txt. Ours is measured again beside each peer, so that every ratio is of two neighbours in time; medians of
+several such rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -27,7 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=Path, required=True)
     parser.add_argument("--bundle", default="atis", help="what all but the torch servers serve")
-    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="names of peers")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -37,15 +40,29 @@ def main() -> None:
         if arguments.only and peer["name"] not in arguments.only:
             continue
         print(f"{peer['name']} …", file=sys.stderr, flush=True)
-        with started(peer, arguments.environments, arguments.bundle) as server:
-            theirs = measure(server, peer["path"], peer["body"], file, arguments.seconds)
-        with purport(arguments.bundle, "--cache", "0") as server:
-            ours = measure(server, "/intent", INTENT_BODY, file, arguments.seconds)
-        ratio = {clients: round(ours[clients]["per_s"] / theirs[clients]["per_s"], 2) for clients in ours}
+        theirs, ours = [], []
+        for _ in range(arguments.rounds):
+            with started(peer, arguments.environments, arguments.bundle) as server:
+                theirs.append(measure(server, peer["path"], peer["body"], file, arguments.seconds))
+            with purport(arguments.bundle, "--cache", "0") as server:
+                ours.append(measure(server, "/intent", INTENT_BODY, file, arguments.seconds))
+        ratios = {
+            n: [our[n]["per_s"] / their[n]["per_s"] for our, their in zip(ours, theirs, strict=True)] for n in ours[0]
+        }
         found[peer["name"]] = {
-            "version": peer["version"], "notes": peer["notes"], "peer": theirs, "purport": ours, "ratio": ratio
-        }  # fmt: skip
-    report = {"command": "python benchmarks/serving/peers.py", "machine": machine(), "peers": found}
+            "version": peer["version"],
+            "notes": peer["notes"],
+            "peer": medians(theirs),
+            "purport": medians(ours),
+            "ratio": {clients: round(statistics.median(each), 2) for clients, each in ratios.items()},
+            "ratios": {clients: [round(ratio, 2) for ratio in each] for clients, each in ratios.items()},
+        }
+    report = {
+        "command": "python benchmarks/serving/peers.py",
+        "machine": machine(),
+        "rounds": arguments.rounds,
+        "peers": found,
+    }
     write(arguments.output, report)
 
 
@@ -70,10 +87,21 @@ def measure(server: Running, path: str, body: str, file: str, seconds: float) ->
     """Closed loops, after a warm-up long enough for servers that learn how to batch."""
     wrk(server.port, path, body, file, clients=16, seconds=4)
     runs = {str(n): wrk(server.port, path, body, file, clients=n, seconds=seconds) for n in CLIENTS}
-    numbers = ("per_s", "p50_ms", "p99_ms", "not_200", "socket_errors", "timeouts")
-    found: dict[str, Any] = {clients: {name: run[name] for name in numbers} for clients, run in runs.items()}
+    numbers = ("per_s", "p50_ms", "p99_ms", "socket_errors", "timeouts")
+    found: dict[str, Any] = {
+        clients: {**{name: run[name] for name in numbers}, "not_200": sum(run["not_200"].values())}
+        for clients, run in runs.items()
+    }
     found["64"]["memory_mib"] = round(server.memory_mib())
     return found
+
+
+def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of every number."""
+    return {
+        clients: {name: round(statistics.median(each[clients][name] for each in rounds), 3) for name in numbers}
+        for clients, numbers in rounds[0].items()
+    }
 
 
 if __name__ == "__main__":
