@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -172,8 +171,7 @@ class Engine:
         wait = self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
         if waiting + texts > (_BULK_LIMIT if bulk else self._limits.queue):
             raise Overloaded(f"{waiting} texts are waiting already; try again later.", max(wait, 1.0))
-        if wait > _HOPE * self._limits.deadline:
-            raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
+        self._require_hope(wait)
 
     def admit_behind(self, requests: int) -> None:
         """Check that a single text that comes when ``requests`` are under way will be answered in time.
@@ -182,9 +180,11 @@ class Engine:
             Overloaded: as far as can be told, it will not.
         """
         if len(self.models):
-            wait = requests * self.models.get().current.text_cost / max(1, self._pool.size)
-            if wait > _HOPE * self._limits.deadline:
-                raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
+            self._require_hope(requests * self.models.get().current.text_cost / max(1, self._pool.size))
+
+    def _require_hope(self, wait: float) -> None:
+        if wait > _HOPE * self._limits.deadline:
+            raise Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
 
     async def room_for_bulk(self) -> None:
         """Return when another text of a stream may wait."""
@@ -204,15 +204,15 @@ class Engine:
             share = self._queue.seconds() / (len(idle) - position)
             batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)
             if batch:
-                metrics.BATCH.observe(len(batch))
                 self._pool.give(worker, batch)
+                metrics.BATCH.observe(len(batch))
+                for item in batch:
+                    metrics.WAIT.observe(worker.since - item.asked)
 
     def _scored(self, items: Sequence[Item], scored: Scored, seconds: float) -> None:
         generation = items[0].generation
         generation.observe(len(items), sum(item.units for item in items), seconds)
-        given = time.monotonic() - seconds
         for item, result in zip(items, scored.results, strict=True):
-            metrics.WAIT.observe(given - item.asked)
             metrics.WORK.observe(seconds)
             if item.future.done():
                 continue

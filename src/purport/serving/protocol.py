@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from functools import lru_cache
 
 import structlog
+from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from ..errors import Overloaded
+from ..errors import BodyInvalid, Overloaded
 from . import metrics
 from .engine import Engine
 from .errors import answer
@@ -55,7 +55,10 @@ class _Shed:
 
 @lru_cache
 def _refusal(retry_after: int) -> bytes:
-    response = answer(Overloaded("Too many texts are waiting already; try again later.", retry_after))
+    return _bytes(answer(Overloaded("Too many texts are waiting already; try again later.", retry_after)))
+
+
+def _bytes(response: Response) -> bytes:
     head = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
     return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
 
@@ -67,13 +70,13 @@ class _Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is not even HTTP is answered in the form of every other error."""
-        body = json.dumps({"label": "BODY_INVALID", "message": msg}).encode()
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+        response = answer(BodyInvalid(msg))
+        response.headers["Connection"] = "close"
+        self.transport.write(_bytes(response))
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """A refusal needs neither body nor task."""
+        """A refusal needs neither body nor task; where the connection ends with the answer, the application refuses."""
         scope = cycle.scope
         if scope["path"] == PATH and scope["method"] == "POST" and cycle.keep_alive:
             refusal = self._shed.refusal(len(self.tasks))

@@ -26,7 +26,7 @@ _HEADS_FIRST, _HEADS_FIRST_TRANSPOSED = [0, 2, 1, 3], [0, 2, 3, 1]
 
 
 def fuse(model: onnx.ModelProto) -> None:
-    """Rewrite ``model`` in place: attention in one operator, products of one input in one product."""
+    """Rewrite ``model`` in place: attention in one operator, its mask in few, products of one input in one product."""
     _attention(model)
     _masks(model)
     _products(model.graph)
@@ -110,19 +110,17 @@ def _masks(model: onnx.ModelProto) -> None:
 
     Exporters write out index arithmetic that comes to the same. Whether it does is found out by trying.
     """
-    for name in dict.fromkeys(node.input[3] for node in model.graph.node if node.op_type == "Attention"):
-        if _hides_padding(model, name):
-            graph = _Graph(model.graph)
+    attentions = (node for node in model.graph.node if node.op_type == "Attention" and len(node.input) > 3)
+    for name in dict.fromkeys(node.input[3] for node in attentions):
+        graph = _Graph(model.graph)
+        part = graph.part(name, _MASK)
+        if part is not None and _hides_padding(helper.make_model(part, opset_imports=model.opset_import)):
             graph.replace([], list(_padding_hidden(graph, name)), at=graph.made(name))
 
 
-def _hides_padding(model: onnx.ModelProto, name: str) -> bool:
-    """Whether ``name`` is 0 where ``attention_mask`` is 1 and the least number where it is 0, for every token alike."""
-    part = _Graph(model.graph).part(name, _MASK)
-    if part is None:
-        return False
+def _hides_padding(trial: onnx.ModelProto) -> bool:
+    """Whether it gives 0 where ``attention_mask`` is 1 and the least number where it is 0, for every token alike."""
     mask = np.random.default_rng(0).integers(0, 2, (2, _TRIED_TOKENS), dtype=np.int64)
-    trial = helper.make_model(part, opset_imports=model.opset_import)
     (found,) = ReferenceEvaluator(trial).run(None, {_MASK: mask})
     expected = np.where(mask == 0, _LEAST, np.float32(0))[:, None, None, :]
     return found.shape == (2, 1, _TRIED_TOKENS, _TRIED_TOKENS) and bool((found == expected).all())
@@ -133,18 +131,14 @@ def _padding_hidden(graph: _Graph, name: str) -> Iterator[NodeProto]:
     graph.add_constant(f"{name}_middle", np.array([1, 2], dtype=np.int64))
     graph.add_constant(f"{name}_shown", np.array(0, dtype=np.float32))
     graph.add_constant(f"{name}_hidden", np.array(_LEAST, dtype=np.float32))
-
-    def node(kind: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
-        return helper.make_node(kind, inputs, [output], name=output, **attributes)
-
-    yield node("Shape", [_MASK], f"{name}_texts", start=0, end=1)
-    yield node("Shape", [_MASK], f"{name}_tokens", start=1, end=2)
+    yield _node("Shape", [_MASK], f"{name}_texts", start=0, end=1)
+    yield _node("Shape", [_MASK], f"{name}_tokens", start=1, end=2)
     sizes = [f"{name}_texts", f"{name}_one", f"{name}_tokens", f"{name}_tokens"]
-    yield node("Concat", sizes, f"{name}_shape", axis=0)
-    yield node("Cast", [_MASK], f"{name}_bool", to=TensorProto.BOOL)
-    yield node("Where", [f"{name}_bool", f"{name}_shown", f"{name}_hidden"], f"{name}_row")
-    yield node("Unsqueeze", [f"{name}_row", f"{name}_middle"], f"{name}_rows")
-    yield node("Expand", [f"{name}_rows", f"{name}_shape"], name)
+    yield _node("Concat", sizes, f"{name}_shape", axis=0)
+    yield _node("Cast", [_MASK], f"{name}_bool", to=TensorProto.BOOL)
+    yield _node("Where", [f"{name}_bool", f"{name}_shown", f"{name}_hidden"], f"{name}_row")
+    yield _node("Unsqueeze", [f"{name}_row", f"{name}_middle"], f"{name}_rows")
+    yield _node("Expand", [f"{name}_rows", f"{name}_shape"], name)
 
 
 def _perm(node: NodeProto) -> list[int]:
@@ -173,10 +167,14 @@ def _joined(graph: _Graph, x: str, pairs: list[tuple[NodeProto, NodeProto]]) -> 
     graph.add_constant(f"{name}_weight", np.concatenate(weights, axis=1))
     graph.add_constant(f"{name}_bias", np.concatenate(biases))
     graph.add_constant(f"{name}_widths", np.array([bias.size for bias in biases], dtype=np.int64))
-    yield helper.make_node("MatMul", [x, f"{name}_weight"], [f"{name}_product"], name=f"{name}_product")
-    yield helper.make_node("Add", [f"{name}_product", f"{name}_bias"], [f"{name}_sum"], name=f"{name}_sum")
+    yield _node("MatMul", [x, f"{name}_weight"], f"{name}_product")
+    yield _node("Add", [f"{name}_product", f"{name}_bias"], f"{name}_sum")
     outputs = [biased.output[0] for _, biased in pairs]
     yield helper.make_node("Split", [f"{name}_sum", f"{name}_widths"], outputs, name=f"{name}_split", axis=-1)
+
+
+def _node(kind: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
+    return helper.make_node(kind, inputs, [output], name=output, **attributes)
 
 
 class _Graph:
@@ -205,6 +203,8 @@ class _Graph:
 
     def part(self, output: str, source: str) -> onnx.GraphProto | None:
         """What computes ``output`` (fp32) from the input ``source`` and constants, if it needs nothing else."""
+        if output not in self._maker:
+            return None
         needed, to_see = set(), [output]
         while to_see:
             name = to_see.pop()

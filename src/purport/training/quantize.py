@@ -71,7 +71,7 @@ class _Edit:
     shapes: dict[str, tuple[int | str, ...]]
     nodes: list[NodeProto] = field(default_factory=list)
     _quantized: set[str] = field(default_factory=set)
-    _zeros: dict[object, str] = field(default_factory=dict)
+    _zeros: dict[tuple[int | str, ...], str] = field(default_factory=dict)
 
     def product(self, node: NodeProto) -> None:
         """``x @ W`` becomes ``(x / s)ᵤ₈ @ Wᵢ₈ · s`` with ``s (…, tokens, 1)``."""
@@ -116,12 +116,12 @@ class _Edit:
 
     def _zero(self, x: str) -> str:
         """The zero point 128 in the shape of the scale of ``x``; one for all values of that shape."""
-        shape = self.shapes.get(x, (x,))[:-1] or x
-        if shape not in self._zeros:
-            self._zeros[shape] = f"{x}_zero"
+        tokens = self.shapes.get(x, (x, "width"))[:-1]
+        if tokens not in self._zeros:
+            self._zeros[tokens] = f"{x}_zero"
             self._node("Shape", [f"{x}_scale"], f"{x}_scale_shape")
             self._node("Expand", ["u8_zero", f"{x}_scale_shape"], f"{x}_zero")
-        return self._zeros[shape]
+        return self._zeros[tokens]
 
     def _channels(self, weight: str) -> None:
         if f"{weight}_i8" in self.constants:
