@@ -25,6 +25,15 @@ PLUGIN = Path(__file__).parent / "plugin"
 LABELS = ("one", "two", "three")
 
 
+def until(condition: Callable[[], bool], seconds: float = 10) -> float:
+    """Wait for ``condition``; the seconds that it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not come to pass"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
 class Server:
     """A running ``purport serve``."""
 
@@ -32,12 +41,7 @@ class Server:
         self.process, self.url, self.log = process, url, log
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if httpx.get(f"{self.url}/ready").status_code == 200:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"not ready: {self.log.read_text('utf-8')}")
+        until(lambda: httpx.get(f"{self.url}/ready").status_code == 200, 30)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -49,6 +53,10 @@ class Server:
     def metric(self, name: str) -> float:
         text = httpx.get(f"{self.url}/metrics").text
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)} (\S+)$", text, re.M))
+
+    def given(self) -> float:
+        """Batches that workers were given."""
+        return self.metric("purport_batch_texts_count")
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from purport import Bundle, Classifier
 
-from .conftest import Server, Starter
+from .conftest import Server, Starter, until
 
 TEXT = "Where is my parcel? And please send me the invoice."
 
@@ -152,9 +151,9 @@ def test_a_request_has_an_id_and_the_log_has_no_text(server: Server) -> None:
     secret = "my password is swordfish"
     assert post(server, {"text": secret}, headers={"X-Request-Id": "abc-123"}).headers["x-request-id"] == "abc-123"
     assert len(post(server, {"text": secret}).headers["x-request-id"]) == 32
-    time.sleep(0.1)
+    until(lambda: "abc-123" in server.log.read_text("utf-8"))
     log = server.log.read_text("utf-8")
-    assert "abc-123" in log and "swordfish" not in log
+    assert "swordfish" not in log
     entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert any(entry.get("path") == "/intent" and entry["status"] == 200 for entry in entries)
 
@@ -212,18 +211,19 @@ def test_the_rate_limit(start: Starter, linear_bundle: Bundle) -> None:
 def test_a_full_queue_and_a_passed_deadline(start: Starter, scripted: Callable[..., Path]) -> None:
     with (
         start(
-            scripted(), PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="700", PURPORT_WORKERS="1", PURPORT_CACHE="0"
+            scripted(), PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="2000", PURPORT_WORKERS="1", PURPORT_CACHE="0"
         ) as server,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(lambda _: post(server, {"text": "slow"}), range(8)))
-        overloaded = [answer for answer in answers if answer.status_code == 503]
-        late = [answer for answer in answers if answer.status_code == 504]
-        assert overloaded and late and any(answer.status_code == 200 for answer in answers)
-        assert all(is_error(answer, 503, "OVERLOADED") and answer.headers["retry-after"] for answer in overloaded)
-        assert all(is_error(answer, 504, "DEADLINE_EXCEEDED") for answer in late)
-        time.sleep(0.5)
-        assert post(server, {"text": "quick"}).status_code == 200
+        assert post(server, {"text": "slow"}).status_code == 200
+        under_way = pool.submit(post, server, {"text": "slow 4"})
+        until(lambda: server.given() == 2)
+        waiting = [pool.submit(post, server, {"text": "quick"}) for _ in range(3)]
+        until(lambda: server.metric("purport_queue_texts") == 3)
+        overloaded = post(server, {"text": "quick"})
+        assert is_error(overloaded, 503, "OVERLOADED") and int(overloaded.headers["retry-after"]) >= 1
+        assert all(is_error(late.result(), 504, "DEADLINE_EXCEEDED") for late in [under_way, *waiting])
+        until(lambda: post(server, {"text": "quick"}).status_code == 200)
 
 
 def half_a_request(server: Server) -> socket.socket:
@@ -234,9 +234,8 @@ def half_a_request(server: Server) -> socket.socket:
 
 def test_a_client_that_leaves_half_way_is_no_failure_of_ours(server: Server) -> None:
     half_a_request(server).close()
-    time.sleep(0.3)
-    log = server.log.read_text("utf-8")
-    assert '"status": 499' in log and "ClientDisconnect" not in log
+    until(lambda: '"status": 499' in server.log.read_text("utf-8"))
+    assert "ClientDisconnect" not in server.log.read_text("utf-8")
 
 
 def test_a_body_that_does_not_come_meets_the_deadline(start: Starter, linear_bundle: Bundle) -> None:
@@ -266,11 +265,10 @@ def test_an_unexpected_failure(start: Starter, scripted: Callable[..., Path], de
 
 def test_sigterm_drains(start: Starter, scripted: Callable[..., Path]) -> None:
     with start(scripted()) as server, ThreadPoolExecutor(2) as pool:
-        under_way = pool.submit(post, server, {"text": "slow"})
-        time.sleep(0.1)
+        under_way = pool.submit(post, server, {"text": "slow 1"})
+        until(lambda: server.given() == 1)
         ended = pool.submit(server.stop)
-        time.sleep(0.2)
-        assert httpx.get(f"{server.url}/ready").status_code == 423
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 423)
         assert post(server, {"text": TEXT}).status_code == 200, "what still comes is answered"
         assert under_way.result().status_code == 200
         assert ended.result() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from purport.runtime import Scores
 
 
 class ScriptedScorer:
-    """Logits are the same for every text, those of the bundle; "slow", "fail" and "die" in a text do as they say."""
+    """Logits are the same for every text, those of the bundle; "slow", "slow 3", "fail" and "die" do as they say."""
 
     def __init__(self, logits: list[float]) -> None:
         self._logits = np.array(logits, dtype=np.float32)
@@ -29,6 +30,6 @@ class ScriptedScorer:
                 os._exit(1)
             if "fail" in text:
                 raise ZeroDivisionError("inner secret")
-            if "slow" in text:
-                time.sleep(0.4)
+            if slow := re.search(r"slow ?([\d.]*)", text):
+                time.sleep(float(slow[1] or 0.4))
         return Scores(np.tile(self._logits, (len(texts), 1)), np.zeros(len(texts), dtype=np.bool_))
