@@ -46,6 +46,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def parse_object(body: bytes, example: str) -> dict[str, Any]:
     """The JSON object in ``body``; ``example`` is shown where it is none.
 
@@ -55,7 +58,7 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
     if not body.strip():
         raise BodyInvalid(f"The body is empty; send {example}.")
     try:
-        values: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        values: Any = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise BodyInvalid(f"The body is not JSON in UTF-8; send {example}.") from None
     if not isinstance(values, dict):

@@ -129,11 +129,6 @@ class Engine:
         except TimeoutError:
             raise DeadlineExceeded(f"No answer within {self._limits.deadline:g} seconds.") from None
 
-    @property
-    def busy(self) -> bool:
-        """Whether a new text would have to wait."""
-        return len(self._queue) > 0 or not self._pool.idle()
-
     def ask(self, text: str, wanted: Wanted = INTENT, generation: Generation | None = None, *, bulk: bool = False
     ) -> asyncio.Future[Rendered]:  # fmt: skip
         """The answer to one text, in time; cancelling the future drops the text.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +16,8 @@ from .errors import answer
 from .render import Rendered
 
 PATH = "/intent"
+WAITING = "purport.waiting"
+"""The key in the scope of a request under which the future lies that it waits for."""
 SCOPE = "intent"
 TRUNCATED_HEADER = "Purport-Truncated"
 _BUNDLE = b"purport-bundle"
@@ -59,32 +60,12 @@ class IntentRoute:
         self._engine.require_loaded()
         async with self._engine.deadline():
             text = parse_text(await read_body(scope, receive, self._limit))
-            busy = self._engine.busy
-            future = self._engine.ask(text)
-            if future.done() or not busy:
+            # The protocol cancels it when the client leaves.
+            future = scope[WAITING] = self._engine.ask(text)
+            try:
                 return await future
-            # It will have to wait: meanwhile see whether the client stays.
-            return await unless_gone(future, receive)
-
-
-async def unless_gone(future: asyncio.Future[Rendered], receive: Receive) -> Rendered:
-    """The result of ``future``, which is cancelled when the client leaves.
-
-    Raises:
-        ClientDisconnect: it did.
-    """
-    leaving = asyncio.ensure_future(_gone(receive, future.cancel))
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if leaving.done():
-            raise ClientDisconnect from None
-        raise
-    finally:
-        leaving.cancel()
-
-
-async def _gone(receive: Callable[[], Awaitable[object]], then: Callable[[], object]) -> None:
-    message = await receive()
-    if isinstance(message, dict) and message["type"] == "http.disconnect":
-        then()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task and task.cancelling():
+                    raise  # the deadline, or the end of the server
+                raise ClientDisconnect from None

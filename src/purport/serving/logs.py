@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import re
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from random import getrandbits
+from typing import Any, TextIO
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -22,6 +26,7 @@ from .errors import internal_error
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
 _COUNTED = frozenset({"/intent", "/ready", "/healthz", "/metrics", "/openapi.json", "/v1/classify", "/v1/models"})
+_ENCODER = json.JSONEncoder(default=repr)
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -53,6 +58,32 @@ def configure(level: str) -> None:
     root.setLevel(level.upper())
 
 
+class _Lines:
+    """Writes what came in one turn of the event loop at once: requests are answered in batches, and a write is dear."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        """Write ``line``, soon."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._lines.append(line + "\n")
+
+    info = warning = error = write
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        with suppress(OSError):  # nobody reads standard error any more: that is no reason not to answer
+            self._stream.write("".join(lines))
+            self._stream.flush()
+
+
+def _json(event: Mapping[str, Any], **_: object) -> str:
+    return _ENCODER.encode(event)
+
+
 def _severity(level: str) -> int:
     return logging.getLevelNamesMapping()[level.upper()]
 
@@ -68,11 +99,11 @@ class RequestLog:
         self._app = app
         self._settings = settings
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            _Lines(sys.stderr),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(_json),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(_severity(settings.log_level)),
             cache_logger_on_first_use=True,
@@ -102,8 +133,7 @@ class RequestLog:
         except ClientDisconnect:
             status = 499  # nobody is there to be answered
         except Exception as error:
-            with suppress(OSError):
-                self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
+            self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
             if not begun:
                 shown = repr(error) if self._settings.debug else None
                 await internal_error(request_id, shown)(scope, receive, send_with_id)
@@ -119,5 +149,4 @@ class RequestLog:
         if self._settings.access_log:
             ms = round(1000 * seconds, 2)
             method = scope["method"]
-            with suppress(OSError):  # nobody reads standard error any more: that is no reason not to answer
-                self._log.info("request", method=method, path=path, status=status, ms=ms, request_id=request_id)
+            self._log.info("request", method=method, path=path, status=status, ms=ms, request_id=request_id)

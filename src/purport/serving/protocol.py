@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from ..errors import BodyInvalid, Overloaded
 from . import metrics
 from .engine import Engine
 from .errors import answer
-from .intent import PATH
+from .intent import PATH, WAITING
 
 _LOG_EVERY_S = 1.0
 
@@ -67,6 +68,13 @@ class _Protocol(HttpToolsProtocol):
     def __init__(self, shed: _Shed, **arguments: object) -> None:
         super().__init__(**arguments)  # type: ignore[arg-type]
         self._shed = shed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client left: nobody needs the answer that it waits for."""
+        waiting = self.cycle and self.cycle.scope.get(WAITING)
+        if isinstance(waiting, asyncio.Future):
+            waiting.cancel()
+        super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """What is not even HTTP is answered in the form of every other error."""

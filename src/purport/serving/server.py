@@ -21,6 +21,7 @@ from .app import create_app
 from .catalogue import NAME
 from .engine import Engine, Limits, State
 from .logs import configure
+from .memory import never_collect_what_is_here
 from .protocol import protocol
 
 _GRACE_S = 20
@@ -117,6 +118,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, say where, and watch the model load."""
         await super().startup(sockets)
+        never_collect_what_is_here()
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")

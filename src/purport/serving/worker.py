@@ -14,6 +14,7 @@ import threading
 
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
+from .memory import never_collect_what_is_here
 from .render import Rendered, Renderer, Wanted
 from .wire import Drop, Load, Loaded, Score, Scored, pack, receive
 
@@ -55,6 +56,8 @@ class Worker:
                 raise BundleCorrupt(path, "manifest.json", "was replaced by that of another bundle since it was loaded")
             for text in _WARM_UP:
                 classifier.predict([text])
+            if not self._models:
+                never_collect_what_is_here()
             self._models[generation] = Renderer(classifier)
         except PurportError as error:
             failure = type(error).__name__, str(error)
