@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Every benchmark of serving, one after the other, on an otherwise idle machine; needs wrk and the ATIS data.
-# PEERS is where the peers' environments are made (several GB), FAST a bundle of recipes/atis-fast.toml.
+# PEERS is where the peers' environments are made (several GB), TEACHER a bundle of recipes/atis-teacher.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-peers=${PEERS:-runs/peers} fast=${FAST:-bundles/atis-fast} results=results/serving
+peers=${PEERS:-runs/peers} teacher=${TEACHER:-bundles/atis-teacher} results=results/serving
 command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
-[ -d "$fast" ] || purport train recipes/atis-fast.toml --out "$fast"
+[ -d "$teacher" ] || purport train recipes/atis-teacher.toml --out "$teacher"
 [ -d bundles/atis-linear ] || purport train recipes/atis-linear.toml --out bundles/atis-linear
-python benchmarks/serving/engine.py --fast "$fast" --output $results/engine.json
+python benchmarks/serving/engine.py --teacher "$teacher" --output $results/engine.json
 python benchmarks/serving/load.py --output $results/load.json
-python benchmarks/serving/load.py --bundle "$fast" --output $results/load-fast.json
+python benchmarks/serving/load.py --bundle "$teacher" --output $results/load-teacher.json
 python benchmarks/serving/peers.py --environments "$peers" --output $results/peers.json
 python benchmarks/serving/overload.py --output $results/overload.json
-python benchmarks/serving/soak.py atis "$fast" bundles/atis-linear --output $results/soak.json
+python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --output $results/soak.json
 python benchmarks/serving/report.py

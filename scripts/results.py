@@ -31,10 +31,15 @@ from purport.evaluation.report import machine
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "results"
 SEEDS = (0, 1, 2)
+METRICS = ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "expected_calibration_error")
+TEACHER = "atis-teacher"
+SEVERAL = (TEACHER, "atis-multiclass")
+# What is trained from recipes/NAME.toml, and what is shown of it.
 RECIPES = {
-    "atis": ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "expected_calibration_error"),
+    "atis": METRICS,
+    TEACHER: METRICS,
     "atis-multiclass": ("accuracy", "balanced_accuracy", "f1_macro", "matthews_correlation", "log_loss"),
-    "atis-linear": ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "expected_calibration_error"),
+    "atis-linear": METRICS,
 }
 
 
@@ -48,10 +53,10 @@ def main() -> None:
     last = json.loads((ROOT / "results" / "atis.json").read_text("utf-8"))["runs"] if arguments.keep else {}
     runs = {
         name: [
-            last[name][seed] if arguments.keep and not (RUNS / f"{name}-{seed}").is_dir() else run(name, seed)
-            for seed in (SEEDS if name != "atis-linear" else SEEDS[:1])
+            last[name][seed] if arguments.keep and not place(name, seed).is_dir() else run(name, seed)
+            for seed in (SEEDS if name in SEVERAL else SEEDS[:1])
         ]
-        for name in RECIPES
+        for name in (TEACHER, *RECIPES)  # the teacher first
     }
     shipped = Bundle.open("atis").manifest.id
     if shipped != runs["atis"][0]["bundle"]:
@@ -61,6 +66,11 @@ def main() -> None:
     report = {"machine": machine(), "versions": runs["atis"][0]["versions"], "runs": runs}
     (ROOT / "results" / "atis.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     (ROOT / "results" / "README.md").write_text(markdown(report, explored), "utf-8")
+
+
+def place(name: str, seed: int) -> Path:
+    """Where that bundle lies; the first teacher where recipes/atis.toml looks for it."""
+    return ROOT / "bundles" / name if (name, seed) == (TEACHER, 0) else RUNS / f"{name}-{seed}"
 
 
 def train(recipe: str, out: Path, *overrides: str) -> float:
@@ -76,7 +86,7 @@ def train(recipe: str, out: Path, *overrides: str) -> float:
 
 def run(name: str, seed: int) -> dict[str, Any]:
     """Train unless it is there already; what was measured."""
-    out = RUNS / f"{name}-{seed}"
+    out = place(name, seed)
     seconds = train(name, out, f"seed={seed}")
     bundle = Bundle.open(out)
     evaluation = json.loads((out / "evaluation.json").read_text("utf-8"))
@@ -107,8 +117,8 @@ def atis() -> dict[str, Any]:
     # Composed texts are a tenth more steps, which multiclass cannot have: the same budget is without them.
     plain = [RUNS / f"atis-uncomposed-{seed}" for seed in SEEDS]
     for seed, out in zip(SEEDS, plain, strict=True):
-        train("atis", out, "fit.compose=0", f"seed={seed}")
-    multiclass, multilabel = ([RUNS / f"{name}-{seed}" for seed in SEEDS] for name in ("atis-multiclass", "atis"))
+        train(TEACHER, out, "fit.compose=0", f"seed={seed}")
+    multiclass, multilabel = ([place(name, seed) for seed in SEEDS] for name in ("atis-multiclass", TEACHER))
     found = experiment(multiclass, plain)
     found["shipped_recipe"] = experiment(multiclass, multilabel)
     (target / "multiclass-vs-multilabel.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -156,6 +166,7 @@ def markdown(report: dict[str, Any], explored: dict[str, Any]) -> str:
         "Written by `make results` (`scripts/results.py`); do not edit. Recipes are in `recipes/`, every number is",
         "of the bundle as it is deployed. Everything was chosen on a validation split carved from train; the 850 test",
         "rows were measured once per run, none dropped. Two of them carry `day_name`, which is never in train.",
+        "The bundle that ships is `atis`: three of the six layers of `atis-teacher`, taught to decide as all six do.",
         "",
         f"Machine: {report['machine']}. Versions: {', '.join(f'{k} {v}' for k, v in report['versions'].items())}.",
     ]
@@ -192,8 +203,8 @@ def markdown(report: dict[str, Any], explored: dict[str, Any]) -> str:
         "",
         f"Exact match of label sets on the same {explored['rows']} rows, mean of {explored['seeds']} seeds: multiclass "
         f"{exact['a']:.4f}, multilabel {exact['b']:.4f}, difference {exact['difference']['value']:+.4f} (95 % paired: "
-        f"{exact['difference']['low']:+.4f} to {exact['difference']['high']:+.4f}). With the composed texts of the "
-        f"shipped recipe multilabel has {shipped['b']:.4f}, {shipped['difference']['value']:+.4f} "
+        f"{exact['difference']['low']:+.4f} to {exact['difference']['high']:+.4f}). With the composed texts of "
+        f"recipes/atis-teacher.toml multilabel has {shipped['b']:.4f}, {shipped['difference']['value']:+.4f} "
         f"({shipped['difference']['low']:+.4f} to {shipped['difference']['high']:+.4f}). The argument is in "
         "[atis/README.md](atis/README.md), the exploration in [atis/explore](atis/explore/index.html).",
     ]

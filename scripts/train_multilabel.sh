@@ -3,7 +3,7 @@
 # Arguments are passed on, e.g. scripts/train_multilabel.sh --overwrite --set fit.epochs=3
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec "${PURPORT:-.venv/bin/purport}" train recipes/atis.toml --out "${OUT:-bundles/atis-multilabel}" \
+exec "${PURPORT:-.venv/bin/purport}" train recipes/atis-teacher.toml --out "${OUT:-bundles/atis-multilabel}" \
   --set seed=0 \
   --set data.name=atis \
   --set data.valid=0.1 \

@@ -1,12 +1,12 @@
 """Models for the peers that serve a Hugging Face directory.
 
-    python models.py hf OUT_DIR      # the encoder of the bundle "atis", as BertForSequenceClassification
+    python models.py hf OUT_DIR      # an encoder as that of the bundle "atis", as BertForSequenceClassification
     python models.py xlmr OUT_DIR    # an encoder of the size of XLM-R base
 
 Both are there for their cost, not for their answers, and neither needs a hub:
 
-- ``hf`` has the bundle's encoder, its LoRA merged, but the head of ``BertForSequenceClassification``. That pools the
-  first token through a layer that the bundle does not have and that is initialised at random, as is the classifier.
+- ``hf`` has the layers of MiniLM that the bundle began with, and the head of ``BertForSequenceClassification``. That
+  pools the first token through a layer that the bundle does not have; it and the classifier are initialised at random.
   ``model.onnx`` is the same in fp32, ``model_quantized.onnx`` in the int8 of the bundle.
 - ``xlmr`` is initialised at random with the configuration of ``xlm-roberta-base`` (278 million parameters, fp32). The
   tokenizer is the bundle's WordPiece, whose ids lie below the 250,002 of XLM-R and whose token counts on short English
@@ -23,17 +23,13 @@ from typing import Any
 
 import onnx
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from transformers import BertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 import purport
-from purport.training.adapters import adapt, merged
-from purport.training.encoder import WEIGHTS
 from purport.training.export import traced
-from purport.training.model import load_encoder, resolve
+from purport.training.model import resolve
 from purport.training.quantize import quantize
-from purport.training.recipe import Adapter, EncoderModel
 
 BUNDLE = Path(purport.__file__).parent / "pretrained" / "atis"
 
@@ -62,17 +58,12 @@ def main() -> None:
 
 
 def hf(manifest: dict[str, Any], labels: dict[str, Any]) -> nn.Module:
-    """The bundle's encoder under the stock head."""
-    spec = EncoderModel(**manifest["recipe"]["model"])
-    trained = load_file(BUNDLE / "adapter" / WEIGHTS)
-    encoder = adapt(load_encoder(spec), Adapter(**manifest["recipe"]["adapter"]))
-    prefix = "encoder."
-    weights = {name.removeprefix(prefix): held for name, held in trained.items() if name.startswith(prefix)}
-    unexpected = encoder.load_state_dict(weights, strict=False).unexpected_keys
-    assert weights and not unexpected, unexpected
-    model = BertForSequenceClassification.from_pretrained(resolve(spec.name), dtype=torch.float32, **labels)
-    missing, unexpected = model.bert.load_state_dict(merged(encoder).state_dict(), strict=False)
-    assert not unexpected and all(name.startswith("pooler.") for name in missing), (missing, unexpected)
+    """Some layers of the bundle's encoder under the stock head."""
+    kept = manifest["model"]["layers"]
+    source = resolve(manifest["model"]["encoder"])
+    model = BertForSequenceClassification.from_pretrained(source, dtype=torch.float32, **labels)
+    model.bert.encoder.layer = nn.ModuleList(model.bert.encoder.layer[layer] for layer in kept)
+    model.config.num_hidden_layers = len(kept)
     for layer in (model.bert.pooler.dense, model.classifier):
         nn.init.normal_(layer.weight, std=model.config.initializer_range)
         nn.init.zeros_(layer.bias)

@@ -9,7 +9,7 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file that decides the run, e.g. recipes/atis.toml.")],
+    recipe: Annotated[Path, typer.Argument(help="TOML file that decides the run, e.g. recipes/sample.toml.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the new bundle.")],
     override: Annotated[
         list[str] | None,
@@ -30,9 +30,9 @@ def train(
 
         purport train recipes/sample-linear.toml --out bundles/sample
 
-        purport train recipes/atis.toml --out bundles/atis --set seed=2 --set fit.epochs=5
+        purport train recipes/sample.toml --out bundles/sample --set seed=2 --set fit.epochs=5
 
-        torchrun --nproc-per-node 2 -m purport train recipes/atis.toml --out bundles/atis
+        torchrun --nproc-per-node 2 -m purport train recipes/atis-teacher.toml --out bundles/atis-teacher
 
     Under torchrun all processes need the same disk, and the data on it already (`purport data atis` fetches it).
     """
