@@ -2,10 +2,10 @@
 
     python benchmarks/serving/engine.py --teacher bundles/atis-teacher --output results/serving/engine.json
 
-The variants are of the six layers of the teacher; the last is the bundle distilled from it, which has three. Each answers
-the same distinct ATIS test texts in batches of 64, grouped by length as the server does, in turn, several rounds.
-Decisions are compared with fp32; each text alone with the same in random batches. OpenVINO takes part where it and NNCF
-are installed. Needs the training environment: fp32 and static int8 are made from the weights.
+The variants are of the six layers of the teacher; the last is the bundle distilled from it, which has three. Each
+answers the same distinct ATIS test texts in batches of 64, grouped by length as the server does, in turn, several
+rounds. Decisions are compared with fp32; each text alone with the same in random batches. OpenVINO takes part where
+it and NNCF are installed. Needs the training environment: fp32 and static int8 are made from the weights.
 """
 
 from __future__ import annotations
