@@ -134,7 +134,7 @@ def scorer(session: Any, bundle: Bundle) -> OnnxScorer:
 def opened(model: Path, bundle: Bundle) -> OnnxScorer:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MODEL_FILE).symlink_to(model)
-        (Path(folder) / TOKENIZER_FILE).symlink_to(bundle.path / TOKENIZER_FILE)
+        (Path(folder) / TOKENIZER_FILE).symlink_to((bundle.path / TOKENIZER_FILE).resolve())
         return OnnxScorer.load(Path(folder), len(bundle.labels), int(bundle.manifest.model["max_length"]), threads=1)
 
 

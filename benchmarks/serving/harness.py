@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -64,11 +65,15 @@ def text_file(texts: list[str]) -> str:
     return file.name
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def free_port(following: int = 0) -> int:
+    """A port that nobody listens on, nor on the ``following`` ones after it."""
+    while True:
+        with contextlib.ExitStack() as listeners, contextlib.suppress(OSError, OverflowError):
+            first = listeners.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port: int = first.getsockname()[1]
+            for each in range(following):
+                listeners.enter_context(socket.create_server(("127.0.0.1", port + 1 + each)))
+            return port
 
 
 @contextmanager

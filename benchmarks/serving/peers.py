@@ -10,6 +10,7 @@ several such rounds.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -31,11 +32,11 @@ def main() -> None:
     parser.add_argument("--bundle", default="atis", help="what all but the torch servers serve")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", nargs="*", help="names of peers")
+    parser.add_argument("--only", nargs="*", help="names of peers; the others stay as they are in OUTPUT")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     file = text_file(texts_of("atis"))
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(arguments.output.read_text("utf-8"))["peers"] if arguments.only else {}
     for peer in tomllib.loads((PEERS / "peers.toml").read_text("utf-8"))["peer"]:
         if arguments.only and peer["name"] not in arguments.only:
             continue
@@ -57,13 +58,14 @@ def main() -> None:
             "ratio": {clients: round(statistics.median(each), 2) for clients, each in ratios.items()},
             "ratios": {clients: [round(ratio, 2) for ratio in each] for clients, each in ratios.items()},
         }
-    report = {
-        "command": "python benchmarks/serving/peers.py",
-        "machine": machine(),
-        "rounds": arguments.rounds,
-        "peers": found,
-    }
-    write(arguments.output, report)
+        # After each peer: the next one may fail.
+        report = {
+            "command": "python benchmarks/serving/peers.py",
+            "machine": machine(),
+            "rounds": arguments.rounds,
+            "peers": found,
+        }
+        write(arguments.output, report)
 
 
 def started(peer: dict[str, Any], environments: Path, bundle: str) -> Any:
@@ -77,7 +79,7 @@ def started(peer: dict[str, Any], environments: Path, bundle: str) -> Any:
     model = locate(bundle) if peer["model"] == "bundle" else environments / "models" / peer["model"]
     if not model.is_dir():
         subprocess.run([sys.executable, str(PEERS / "models.py"), peer["model"], str(model)], check=True)
-    port = free_port()
+    port = free_port(following=2)  # MLServer takes them
     command = [str(PEERS / folder / "serve.sh"), str(model.resolve()), str(port)]
     variables = {"PEER_VENV": str(environment.resolve()), "HF_HUB_OFFLINE": "1", **peer.get("env", {})}
     return serving(command, port, peer["ready"], peer.get("stop", "TERM"), variables)
