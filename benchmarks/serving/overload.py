@@ -55,7 +55,7 @@ def overload(server: Running, file: str, seconds: float) -> dict[str, Any]:
     pause = 1e3 * CONNECTIONS / (FACTOR * capacity)
     # A client's pause begins with its answer: what it waits for that is taken off.
     trial = wrk(server.port, "/intent", INTENT_BODY, file, clients=CONNECTIONS, seconds=5, pause_ms=pause)
-    pause -= trial["mean_ms"]
+    pause = 2 * pause - 1e3 * CONNECTIONS * trial["seconds"] / trial["requests"]
     over = wrk(server.port, "/intent", INTENT_BODY, file, clients=CONNECTIONS, seconds=seconds, pause_ms=pause)
     after = [closed(2), closed()]
     return {
