@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--bundle", default="atis", help="distilled from it")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     texts = texts_of("atis")
     bundle, distilled = Bundle.open(arguments.teacher), Bundle.open(arguments.bundle)
     with tempfile.TemporaryDirectory() as folder:

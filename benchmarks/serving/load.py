@@ -141,6 +141,7 @@ def _answer(bundle: str, texts: list[str], seconds: float, batch: int, seed: int
 
     from purport import Classifier
 
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread, as in a worker of the server
     classifier, rng = Classifier.open(bundle, threads=1), random.Random(seed)
     for _ in range(3):
         classifier.answer(rng.sample(texts, batch))

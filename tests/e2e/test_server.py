@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -168,6 +169,20 @@ def test_a_worker_that_is_killed_costs_no_answer_and_comes_back(start: Starter, 
         assert took < 5 and set(statuses) == {200}
         assert server.metric("purport_worker_restarts") == 1
         assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_a_worker_does_its_work_in_one_thread(start: Starter, encoder_bundle: Bundle) -> None:
+    def run_ns(worker: int) -> Counter[str]:
+        threads = Path(f"/proc/{worker}/task").iterdir()
+        return Counter({thread.name: int((thread / "schedstat").read_text().split()[0]) for thread in threads})
+
+    texts = [f"Where is parcel {number}?" for number in range(500)]
+    with start(encoder_bundle.path, PURPORT_WORKERS="1") as server:
+        [worker] = server.workers()
+        before = run_ns(worker)
+        assert len(classify(server, {"texts": texts}).json()["results"]) == len(texts)
+        spent = run_ns(worker) - before
+    assert spent[str(worker)] > 0.99 * spent.total() > 0
 
 
 def test_without_any_worker_the_server_is_not_ready_until_one_is_back(start: Starter, scripted: Make) -> None:

@@ -27,9 +27,15 @@ _WATCH_S = 1.0
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE = 0.1
-# Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this): measured with a swap
-# every ten seconds, docs/decisions/0008.
-_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
+# Of workers, unless the server's own environment says otherwise; measured: docs/decisions/0008.
+_ENVIRONMENT = {
+    # Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this).
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    # tokenizers hands even a single text to threads of its own, one per core, and waits until they got a core.
+    "TOKENIZERS_PARALLELISM": "false",
+}
 _BATCHES = itertools.count()
 
 
@@ -187,7 +193,7 @@ class Pool:
             on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
-                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_MEMORY, **os.environ},
+                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ},
             )  # fmt: skip
             reader, writer = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
