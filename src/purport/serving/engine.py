@@ -192,9 +192,6 @@ class Engine:
         for position, worker in enumerate(idle):
             if not len(self._queue):
                 return
-            if (wait := worker.patience(len(self._queue))) > 0:
-                asyncio.get_running_loop().call_later(wait, self._dispatch)
-                continue
             # What waits is shared among those who have nothing to do.
             share = self._queue.seconds() / (len(idle) - position)
             batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)

@@ -26,7 +26,6 @@ _WATCH_S = 1.0
 # A worker that dies sooner than this after its start is started again later and later.
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
-_PATIENCE = 0.1
 # Of workers, unless the server's own environment says otherwise; measured: docs/decisions/0008.
 _ENVIRONMENT = {
     # Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this).
@@ -50,18 +49,6 @@ class Handle:
     batch: int = -1
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
-    answered: int = 0
-    ended: float = 0.0
-
-    def patience(self, waiting: int) -> float:
-        """Seconds that this idle worker should wait for more texts than the ``waiting`` ones.
-
-        Clients that were just answered are about to ask again. A pass has a cost of its own, so it pays to let
-        them in: until as many wait as were answered, at most a tenth of the time that those took.
-        """
-        if waiting >= self.answered:
-            return 0.0
-        return self.ended + _PATIENCE * (self.ended - self.since) - time.monotonic()
 
     def send(self, message: object) -> None:
         """Queue a message; a worker that is gone is noticed by its reader."""
@@ -202,11 +189,10 @@ class Pool:
     def _handle(self, worker: Handle, message: object) -> None:
         match message:
             case Scored() as scored if scored.batch == worker.batch:
-                items, worker.items, started = worker.items, [], worker.since
-                worker.answered, worker.ended = len(items), time.monotonic()
+                items, worker.items, seconds = worker.items, [], time.monotonic() - worker.since
                 # The next batch first: the worker need not wait until this one's clients are served.
                 self._events.idle()
-                self._events.scored(items, scored, worker.ended - started)
+                self._events.scored(items, scored, seconds)
             case Loaded(number, failure):
                 if failure:
                     self._log.error("model not loaded by a worker", reason=failure[1])
