@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate
     from .labels import LabelSet, Task
     from .prediction import Prediction, ScoredLabel
+    from .training.pipeline import train
     from .training.recipe import load_recipe
-    from .training.train import train
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "load_dataset": "data.catalog:load",
     "load_recipe": "training.recipe",
-    "train": "training.train",
+    "train": "training.pipeline",
 }
 
 __all__ = [

@@ -16,80 +16,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from .errors import BundleCorrupt, BundleNotFound, BundleUnsupported, OutputExists, did_you_mean
-from .labels import LabelSet, Task
+from .files import flush
+from .labels import LabelSet
+from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, canonical, checksum, upgraded
 
-FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+PARTS = "parts"
 STAGE = "stage-"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Part):
-    """Size in bytes and sha256 of one file."""
-
-    size: int
-    sha256: str
-
-
-class Calibration(_Part):
-    """Logits are divided by ``temperature`` before they become probabilities (Guo et al. 2017)."""
-
-    method: str = "temperature"
-    temperature: float = Field(default=1.0, gt=0)
-
-
-class Decision(_Part):
-    """When a label is decided.
-
-    multilabel: every label whose probability reaches its threshold. multiclass: the likeliest label,
-    unless its probability is below ``reject_below``.
-    """
-
-    thresholds: tuple[float, ...] = ()
-    reject_below: float = 0.0
-
-
-class Provenance(_Part):
-    """The data a bundle rests on. ``rows`` counts per split, ``fingerprint`` is a sha256 over all of them."""
-
-    dataset: str
-    fingerprint: str
-    rows: dict[str, int]
-
-
-class Manifest(_Part):
-    """Everything about a bundle but its weights. ``id`` is the sha256 of the rest, shortened to 16 digits."""
-
-    format_version: int = FORMAT_VERSION
-    id: str = ""
-    kind: str
-    task: Task
-    labels: tuple[str, ...]
-    model: dict[str, Any] = Field(default_factory=dict)
-    calibration: Calibration = Calibration()
-    decision: Decision = Decision()
-    provenance: Provenance
-    recipe: dict[str, Any]
-    versions: dict[str, str]
-    gates: dict[str, float] = Field(default_factory=dict)
-    files: dict[str, FileEntry] = Field(default_factory=dict)
-
-    def to_bytes(self) -> bytes:
-        """The canonical form: the same manifest always gives the same bytes."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
-
-    def sealed(self) -> Manifest:
-        """This manifest with ``id`` set to its own checksum."""
-        bare = self.model_copy(update={"id": ""})
-        return bare.model_copy(update={"id": hashlib.sha256(bare.to_bytes()).hexdigest()[:16]})
+DEFAULT_BUNDLE = "atis"
+"""The name of the bundle that ships with the package and answers where no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +46,29 @@ class Bundle:
     @property
     def size(self) -> int:
         """Bytes of all files, the manifest included."""
-        entries = self.manifest.files.values()
-        return sum(entry.size for entry in entries) + len(self.manifest.to_bytes())
+        return sum(entry.size for entry in self.manifest.files.values()) + (self.path / MANIFEST).stat().st_size
+
+    def facts(self, facts_type: type[FactsT]) -> FactsT:
+        """What the bundle says of its model, as its opener expects it.
+
+        Raises:
+            BundleCorrupt: it says something else.
+        """
+        try:
+            return self.manifest.model.as_type(facts_type)
+        except ValidationError as error:
+            raise BundleCorrupt(self.path, MANIFEST, f"has a bad value at model: {_first(error)}") from None
+
+    def part(self, name: str) -> Bundle:
+        """The bundle inside this one that is called ``name``; the checksums of this one cover it.
+
+        Raises:
+            BundleCorrupt: there is none.
+        """
+        if name not in self.manifest.parts:
+            raise BundleCorrupt(self.path, MANIFEST, f'names no part "{name}"')
+        path = self.path / PARTS / name
+        return Bundle(path, _read_manifest(path))
 
     @classmethod
     def open(cls, ref: str | os.PathLike[str]) -> Bundle:
@@ -123,7 +83,10 @@ class Bundle:
         manifest = _read_manifest(path)
         for name, entry in manifest.files.items():
             _verify(path, name, entry)
-        return cls(path, manifest)
+        bundle = cls(path, manifest)
+        for name in manifest.parts:
+            bundle.part(name)
+        return bundle
 
 
 def shipped() -> dict[str, Path]:
@@ -164,19 +127,25 @@ def _read_manifest(path: Path) -> Manifest:
         version = fields["format_version"]
     except (ValueError, KeyError, TypeError):
         raise BundleCorrupt(path, MANIFEST, "is not a manifest") from None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise BundleUnsupported(
-            f"{path} has bundle format {version!r}, this purport reads {FORMAT_VERSION}; "
+            f"{path} has bundle format {version!r}, this purport reads {' and '.join(map(str, READABLE_VERSIONS))}; "
             "install the version that wrote it, or train the bundle again"
         )
-    try:
-        manifest = Manifest.model_validate(fields)
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise BundleCorrupt(path, MANIFEST, f"has a bad value at {where or 'its top'}") from None
-    if raw != manifest.to_bytes() or manifest.sealed().id != manifest.id:
+    if raw != canonical(fields) or fields.get("id") != checksum(fields):
         raise BundleCorrupt(path, MANIFEST, "was changed after it was written")
-    return manifest
+    try:
+        return Manifest.model_validate(upgraded(fields))
+    except ValidationError as error:
+        raise BundleCorrupt(path, MANIFEST, f"has a bad value at {_first(error)}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise BundleCorrupt(path, MANIFEST, f"is no manifest of format {version}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or 'its top'} ({first['msg']})"
 
 
 def _verify(path: Path, name: str, entry: FileEntry) -> None:
@@ -184,13 +153,13 @@ def _verify(path: Path, name: str, entry: FileEntry) -> None:
     if not file.resolve().is_relative_to(path.resolve()):
         raise BundleCorrupt(path, name, "lies outside the bundle")
     try:
+        if not file.is_file():
+            raise BundleCorrupt(path, name, "is not a regular file" if file.exists() else "is missing")
         size = file.stat().st_size
         if size != entry.size:
             raise BundleCorrupt(path, name, f"has {size} bytes instead of {entry.size}")
         if _sha256(file) != entry.sha256:
             raise BundleCorrupt(path, name, "does not match its checksum")
-    except FileNotFoundError:
-        raise BundleCorrupt(path, name, "is missing") from None
     except OSError as error:
         raise BundleCorrupt(path, name, f"cannot be read ({error.strerror})") from None
 
@@ -241,16 +210,16 @@ def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = F
     """
     entries = {}
     for file in sorted(stage.rglob("*")):
-        if file.is_file() and file.name != MANIFEST:
-            name = file.relative_to(stage).as_posix()
+        name = file.relative_to(stage).as_posix()
+        if file.is_file() and name != MANIFEST:
             entries[name] = FileEntry(size=file.stat().st_size, sha256=_sha256(file))
     sealed = manifest.model_copy(update={"files": entries}).sealed()
     (stage / MANIFEST).write_bytes(sealed.to_bytes())
     stage.chmod(0o755)
     for file in stage.rglob("*"):
         file.chmod(0o755 if file.is_dir() else 0o644)
-        _fsync(file)
-    _fsync(stage)
+        flush(file)
+    flush(stage)
     require_free(target, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = stage.parent / f"{stage.name}-replaced"
@@ -263,13 +232,5 @@ def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = F
             aside.rename(target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-    _fsync(target.parent)
+    flush(target.parent)
     return Bundle(target, sealed)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,7 +15,7 @@
     ├── TrainingError
     │   ├── OutputExists
     │   ├── RunMismatch            --resume with another recipe or other data
-    │   └── GateFailed             the exported model is not the trained one
+    │   └── CheckFailed            the trained model may not become a bundle
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
@@ -43,10 +43,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class PurportError(Exception):
-    """Base of everything Purport raises on purpose; facts are kept as attributes by the subclasses."""
+    """Base of everything Purport raises on purpose; subclasses keep facts as attributes. Can be pickled with them."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[PurportError], args: tuple[Any, ...], facts: dict[str, Any]) -> PurportError:
+    """An error as it was, without going through the arguments that it was first made with."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class DataError(PurportError):
@@ -109,7 +120,7 @@ class RunMismatch(TrainingError):
     """An unfinished run was made from another recipe or other data."""
 
 
-class GateFailed(TrainingError):
+class CheckFailed(TrainingError):
     """The exported model does not decide what the trained model decides, or depends on batch-mates."""
 
 

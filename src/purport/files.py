@@ -1,8 +1,9 @@
-"""Writing files so that they are complete or absent."""
+"""Writing files and directories so that they are complete or absent."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +13,35 @@ from pathlib import Path
 def replacing(target: Path) -> Iterator[Path]:
     """A path to write to that takes the place of ``target`` when the block ends without an exception.
 
-    It has the suffixes of ``target`` and lies beside it, so that the last step is a rename.
+    It has the suffixes of ``target`` and lies beside it, so that the last step is a rename. The block may make a file
+    or a directory there; a directory takes the place of an empty one only.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".partial-{os.getpid()}-{target.name}")
     try:
         yield partial
-        with partial.open("rb") as stream:
-            os.fsync(stream.fileno())
+        for written in partial.rglob("*"):
+            flush(written)
+        flush(partial)
         partial.replace(target)
+        flush(target.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(target: Path, content: str) -> None:
     """Write ``content`` to ``target`` as UTF-8, whole or not at all."""
     with replacing(target) as partial:
         partial.write_text(content, "utf-8")
+
+
+def flush(path: Path) -> None:
+    """Have the system write the file or directory ``path`` to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -12,39 +12,27 @@ from .data.formats import BadRow, Layout, Row, format_of, read_rows
 from .data.formats.text import NOT_UTF8, is_utf8
 from .errors import DataError, DatasetNotFound
 from .files import replacing
-from .prediction import Prediction
+from .prediction import AnswerOptions, Prediction, encode
+from .progress import SILENT, Progress, Reporter
 
 _BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What is written for each row, besides the text and the decided labels.
+def column_names(classifier: Classifier, options: AnswerOptions) -> list[str]:
+    """``text``, ``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` where asked for."""
+    ranks = range(1, min(options.top_k, len(classifier.labels)) + 1)
+    top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
+    every = [f"p({label})" for label in classifier.labels] if options.probabilities else []
+    return ["text", "labels", "error", *top, *every]
 
-    Attributes:
-        top_k: so many pairs ``label_1, confidence_1, …``.
-        probabilities: a column ``p(<label>)`` for every label.
-    """
 
-    top_k: int = 3
-    probabilities: bool = False
-
-    def names(self, classifier: Classifier) -> list[str]:
-        """The names of all columns."""
-        ranks = range(1, min(self.top_k, len(classifier.labels)) + 1)
-        top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
-        every = [f"p({label})" for label in classifier.labels] if self.probabilities else []
-        return ["text", "labels", "error", *top, *every]
-
-    def values(self, text: str, prediction: Prediction) -> dict[str, Any]:
-        """The row that is written for ``text``."""
-        row: dict[str, Any] = {"text": text, "labels": list(prediction.labels)}
-        for rank, scored in enumerate(prediction.top(self.top_k), start=1):
-            row[f"label_{rank}"] = scored.label
-            row[f"confidence_{rank}"] = round(scored.confidence, 6)
-        if self.probabilities:
-            row |= {f"p({scored.label})": round(scored.confidence, 6) for scored in prediction.ranked}
-        return row
+def columns_of(text: str, prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
+    """The row that is written for ``text``."""
+    fields = encode(prediction, options)
+    row: dict[str, Any] = {"text": text, "labels": fields["labels"]}
+    for rank, intent in enumerate(fields["intents"], start=1):
+        row |= {f"label_{rank}": intent["label"], f"confidence_{rank}": intent["confidence"]}
+    return row | {f"p({label})": value for label, value in fields.get("probabilities", {}).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +49,9 @@ def predict_file(
     target: Path,
     *,
     layout: Layout | None = None,
-    columns: Columns | None = None,
-    threshold: float | None = None,
+    options: AnswerOptions = AnswerOptions(),  # noqa: B008  (immutable)
     on_bad: Callable[[BadRow], None] | None = None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Tally:
     """Answer each row of ``source`` into ``target``; the formats follow from the file names.
 
@@ -74,7 +61,7 @@ def predict_file(
     Raises:
         DataError: ``source`` is not a file of a known format, or holds no rows.
     """
-    layout, columns = layout or Layout(label_column=None), columns or Columns()
+    layout = layout or Layout(label_column=None)
     if source.is_dir():
         raise DataError(f"{source} is a directory; name a file")
     if not source.is_file():
@@ -83,22 +70,21 @@ def predict_file(
         raise DataError(f"{target} is a directory; name the file to write")
     writer = format_of(target)
     answered, bad = 0, []
-    with replacing(target) as partial, writer.write(partial, columns.names(classifier)) as write:
+    with replacing(target) as partial, writer.write(partial, column_names(classifier, options)) as write:
         for batch in _batched(read_rows(source, layout)):
             rows = [_check(row) for row in batch]
             texts = [row.text for row in rows if isinstance(row, Row)]
-            predictions = iter(classifier.predict(texts, threshold=threshold) if texts else [])
+            predictions = iter(classifier.predict(texts, threshold=options.threshold) if texts else [])
             for row in rows:
                 if isinstance(row, Row):
-                    write(columns.values(row.text, next(predictions)))
+                    write(columns_of(row.text, next(predictions), options))
                     continue
                 write({"text": "", "labels": [], "error": f"row {row.number} {row.problem}"})
                 bad.append(row)
                 if on_bad:
                     on_bad(row)
             answered += len(texts)
-            if progress:
-                progress(answered + len(bad))
+            reporter.emit(Progress("answering", answered + len(bad), None, "rows"))
         if not answered and not bad:
             raise DataError(f"{source} holds no rows")
         if not answered:

@@ -1,6 +1,6 @@
-"""One registry over entry points: built-in kinds and third-party kinds are found the same way.
+"""One registry over entry points: built-in parts and third-party parts are found the same way.
 
-A distribution adds a kind with one line of metadata, for example::
+A distribution adds a format with one line of metadata, for example::
 
     [project.entry-points."purport.formats"]
     xlsx = "my_package.excel:XLSX"
@@ -14,7 +14,16 @@ from typing import Any
 
 from .errors import PurportError, did_you_mean
 
-GROUPS = ("checks", "formats", "scorers", "trainers")
+GROUPS = {
+    "authenticators": "authenticator",
+    "checks": "check of the doctor",
+    "formats": "format",
+    "kinds": "kind of bundle",
+    "models": "opener of bundles",
+    "operations": "operation",
+    "routes": "group of routes",
+}
+"""Each group of entry points, and what its members are called in messages."""
 
 
 @cache
@@ -36,5 +45,5 @@ def load(group: str, name: str, error: type[PurportError] = PurportError) -> Any
     try:
         point = _group(group)[name]
     except KeyError:
-        raise error(f'no {group[:-1]} "{name}".{did_you_mean(name, names(group))}') from None
+        raise error(f'no {GROUPS[group]} "{name}".{did_you_mean(name, names(group))}') from None
     return point.load()

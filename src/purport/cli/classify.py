@@ -62,8 +62,10 @@ def _line(text: str, answer: Prediction | ServerError) -> str:
     import json
 
     from ..errors import ServerError
-    from .answers import json_line
+    from ..prediction import AnswerOptions, encode
 
     if isinstance(answer, ServerError):
-        return json.dumps({"text": text, "error": str(answer)}, ensure_ascii=False)
-    return json_line(text, answer, answer.ranked)
+        fields = {"error": str(answer)}
+    else:
+        fields = {**encode(answer, AnswerOptions(top_k=len(answer.ranked))), "bundle": answer.bundle}
+    return json.dumps({"text": text, **fields}, ensure_ascii=False)

@@ -42,10 +42,9 @@ def compare(
         purport compare bundles/old bundles/new --data this-week.csv
     """
     from ..classifier import Classifier
-    from ..training.source import evaluation_split
-    from .console import download_progress, interactive, out
+    from ..evaluation.rows import evaluation_split
+    from .console import out, reporting
     from .extras import needs
-    from .progress import counter
 
     with needs("purport compare", "eval"):
         from ..evaluation.compare import compare as measure
@@ -53,10 +52,10 @@ def compare(
 
     first, second = Classifier.open(a), Classifier.open(b)
     chosen = split or ("train" if data is not None and Path(data).is_file() else "test")
-    dataset, rows = evaluation_split(first.bundle, chosen, data, download_progress)
-    with counter("answers", interactive()) as advance:
+    with reporting() as reporter:
+        dataset, rows = evaluation_split(first.bundle, chosen, data, reporter)
         found = measure(
-            first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, progress=advance
+            first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, reporter=reporter
         )
     written = page(found if texts else found.without_texts()).write(output)
     out.print(found.reason, markup=False)

@@ -40,7 +40,7 @@ def data(
     from ..data.formats import Layout
     from ..errors import SettingsError
     from ..labels import Task
-    from .console import download_progress, out
+    from .console import out, reporting
 
     if name is None:
         listing = Table("name", "what", "rows", "licence")
@@ -55,7 +55,8 @@ def data(
     if unlabelled not in ("error", "out_of_scope"):
         raise SettingsError(f'--unlabelled is error or out_of_scope, not "{unlabelled}"')
     layout = Layout(text_column, label_column, header, label_delimiter)
-    dataset = load(name, Reading(Task(task), layout, joint, unlabelled), download_progress)
+    with reporting() as reporter:
+        dataset = load(name, Reading(Task(task), layout, joint, unlabelled), reporter)
     table = Table("split", "rows", "labels", "several labels", "none", "never in train", title=dataset.name)
     for split_name, split in dataset.splits.items():
         sizes = [len(labels) for labels in split.gold]

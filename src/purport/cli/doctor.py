@@ -78,9 +78,9 @@ def examine(
     from ..classifier import Classifier
     from ..data.table import RowTable
     from ..errors import SettingsError
-    from .console import download_progress, interactive, out
+    from ..progress import Progress
+    from .console import out, reporting
     from .extras import needs
-    from .progress import steps
     from .reading import whole
 
     if fail_on not in _GATES:
@@ -91,13 +91,15 @@ def examine(
         from ..doctor.plan import write_plan
 
     reading = whole(text_column, label_column, label_delimiter, header)
-    with steps(interactive()) as note:
-        note(f"reading {dataset}")
-        table = RowTable.load(dataset, reading, download_progress)
+    with reporting() as reporter:
+        reporter.emit(Progress(f"reading {dataset}"))
+        table = RowTable.load(dataset, reading, reporter)
         classifier = None if bundle is None else Classifier.open(bundle)
-        diagnosis = diagnose(table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, note=note)
+        diagnosis = diagnose(
+            table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, reporter=reporter
+        )
         shown = diagnosis if texts else diagnosis.without_texts()
-        note("writing the page")
+        reporter.emit(Progress("writing the page"))
         written = page(shown).write(output or Path(f"doctor-{table.name}"))
     _print(diagnosis)
     if fix_plan is not None:
@@ -157,13 +159,14 @@ def apply(
     from ..data.formats import Format
     from ..doctor.plan import apply_plan, read_plan
     from ..errors import FormatUnknown
-    from .console import download_progress, out
+    from .console import out, reporting
     from .reading import whole
 
     kind: Format = registry.load("formats", format_, FormatUnknown)
-    source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), download_progress)
-    applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0])
+    with reporting() as reporter:
+        source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), reporter)
+    applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0], label_delimiter=label_delimiter)
     done = ", ".join(f"{count} {action}" for action, count in applied.actions.items() if count) or "nothing changed"
-    out.print(f"{done}; {applied.refused} fixes said no", markup=False)
+    out.print(f"{done}; {applied.refused} fixes skipped (apply = no)", markup=False)
     for file in applied.files:
         out.print(f"written to {file}", markup=False)

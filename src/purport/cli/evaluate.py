@@ -43,25 +43,24 @@ def evaluate(
 
     from ..classifier import Classifier
     from ..evaluation.evaluate import evaluate as measure
+    from ..evaluation.rows import evaluation_split, own_data
     from ..evaluation.table import interval, metric_rows, number
     from ..files import write_text
-    from ..training.source import evaluation_split, own_data
-    from .console import download_progress, interactive, out
+    from .console import out, reporting
     from .extras import needs
-    from .progress import counter
 
     classifier = Classifier.open(bundle)
-    dataset, rows = evaluation_split(classifier.bundle, split, data, download_progress)
-    with counter("rows", interactive()) as advance:
+    with reporting() as reporter:
+        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter)
         if report is None:
-            result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, progress=advance)
+            result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, reporter=reporter)
         else:
             with needs("purport evaluate --report", "eval"):
                 from ..evaluation.report import report_on
                 from ..evaluation.report_page import page
-            own = own_data(classifier.bundle, download_progress)
+            own = own_data(classifier.bundle, reporter)
             found = report_on(classifier, rows, dataset=dataset, own=own, resamples=resamples, seed=seed,
-                              progress=advance)  # fmt: skip
+                              reporter=reporter)  # fmt: skip
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
     write_text(output, result.model_dump_json(indent=1) + "\n")

@@ -35,11 +35,11 @@ def explore(
 
         purport explore ./tickets --bundle bundles/tickets --output reports/tickets
     """
-    from ..bundle import Bundle
+    from ..classifier import Classifier
     from ..data.table import RowTable
-    from .console import download_progress, interactive, out
+    from ..progress import Progress
+    from .console import out, reporting
     from .extras import needs
-    from .progress import steps
     from .reading import whole
 
     with needs("purport explore", "eval"):
@@ -47,11 +47,12 @@ def explore(
         from ..evaluation.explore.page import page
 
     reading = whole(text_column, label_column, label_delimiter, header)
-    with steps(interactive()) as note:
-        note(f"reading {dataset}")
-        table = RowTable.load(dataset, reading, download_progress)
-        found = measure(table, bundle=None if bundle is None else Bundle.open(bundle), seed=seed, note=note)
-        note("writing the page")
+    with reporting() as reporter:
+        reporter.emit(Progress(f"reading {dataset}"))
+        table = RowTable.load(dataset, reading, reporter)
+        classifier = None if bundle is None else Classifier.open(bundle)
+        found = measure(table, classifier=classifier, seed=seed, reporter=reporter)
+        reporter.emit(Progress("writing the page"))
         written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{table.name}"))
     for split in found.splits:
         out.print(

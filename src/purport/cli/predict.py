@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from ..classifier import Classifier
     from ..data.formats import BadRow, Layout
-    from ..predict_file import Columns
+    from ..prediction import AnswerOptions
 
 _MOST_SHOWN = 20
 
@@ -53,30 +53,23 @@ def predict(
     from ..classifier import Classifier
     from ..data.formats import Layout
     from ..errors import SettingsError
-    from ..predict_file import Columns
+    from ..prediction import AnswerOptions
 
     if (source is None) != (target is None):
         raise SettingsError("--input and --output go together: what to read, and where the answers go")
     if (source is None) == (not texts):
         raise SettingsError("give either texts or --input FILE --output FILE")
     classifier = Classifier.open(bundle, device=device)
+    options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold)
     if source is not None and target is not None:
-        _file(classifier, source, target, Layout(text_column, None, header), Columns(top_k, probabilities), threshold)
+        _file(classifier, source, target, Layout(text_column, None, header), options)
     else:
-        _texts(classifier, texts or [], top_k, threshold, probabilities, as_json)
+        _texts(classifier, texts or [], options, as_json)
 
 
-def _file(
-    classifier: Classifier,
-    source: Path,
-    target: Path,
-    layout: Layout,
-    columns: Columns,
-    threshold: float | None,
-) -> None:
+def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, options: AnswerOptions) -> None:
     from ..predict_file import predict_file
-    from .console import interactive, report
-    from .progress import counter
+    from .console import err, reporting
 
     shown = 0
 
@@ -84,46 +77,40 @@ def _file(
         nonlocal shown
         shown += 1
         if shown <= _MOST_SHOWN:
-            report(f"{source}:{row.number}: {row.problem}")
+            err.print(f"{source}:{row.number}: {row.problem}", markup=False)
 
-    with counter("rows", interactive()) as advance:
+    with reporting() as reporter:
         tally = predict_file(
             classifier,
             source,
             target,
             layout=layout,
-            columns=columns,
-            threshold=threshold,
+            options=options,
             on_bad=on_bad,
-            progress=advance,
+            reporter=reporter,
         )
     bad = f", {len(tally.bad)} bad rows (column error)" if tally.bad else ""
-    report(f"{target}: {tally.answered} rows answered{bad}")
+    err.print(f"{target}: {tally.answered} rows answered{bad}", markup=False)
     if tally.bad:
         raise typer.Exit(1)
 
 
-def _texts(
-    classifier: Classifier,
-    texts: list[str],
-    top_k: int,
-    threshold: float | None,
-    probabilities: bool,
-    as_json: bool,
-) -> None:
+def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_json: bool) -> None:
+    import json
+
     from ..data.formats.text import is_utf8
     from ..errors import TextEmpty, TextInvalid
-    from .answers import json_line
+    from ..prediction import encode
     from .console import out
 
     if not all(text.strip() for text in texts):
         raise TextEmpty
     if not all(is_utf8(text) for text in texts):
         raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
-    for text, prediction in zip(texts, classifier.predict(texts, threshold=threshold), strict=True):
-        ranked = prediction.ranked if probabilities else prediction.top(top_k)
+    for text, prediction in zip(texts, classifier.predict(texts, threshold=options.threshold), strict=True):
         if as_json:
-            typer.echo(json_line(text, prediction, ranked))
+            fields = {"text": text, **encode(prediction, options), "bundle": prediction.bundle}
+            typer.echo(json.dumps(fields, ensure_ascii=False))
             continue
         out.print(text, style="bold", markup=False)
         decided = ", ".join(prediction.labels) or "none: out of scope"
@@ -131,5 +118,5 @@ def _texts(
             f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""),
             markup=False,
         )
-        for each in ranked:
+        for each in prediction.ranked if options.probabilities else prediction.top(options.top_k):
             out.print(f"  {each.confidence:.4f}  {each.label}", markup=False)

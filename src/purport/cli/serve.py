@@ -37,7 +37,7 @@ def serve(
     """
     from ..errors import DependencyMissing
     from ..settings import load
-    from .console import report
+    from .console import err
 
     flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
     settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
@@ -45,4 +45,4 @@ def serve(
         from ..serving.server import serve as run
     except ModuleNotFoundError as error:
         raise DependencyMissing(f"serving ({error.name})", "serve") from None
-    run(settings, announce=lambda url: report(f"purport serves {settings.bundle} on {url} (Ctrl-C stops it)"))
+    run(settings, announce=lambda url: err.print(f"purport serves {settings.bundle} on {url} (Ctrl-C stops it)"))

@@ -24,7 +24,7 @@ def train(
     """Train a bundle from a recipe.
 
     Checkpoints go to OUT.run, so that an interrupted run can go on with --resume; the bundle appears at OUT
-    only when it is whole and its gates have passed.
+    only when it is whole and its checks have passed.
 
     Examples:
 
@@ -37,26 +37,22 @@ def train(
     Under torchrun all processes need the same disk, and the data on it already (`purport data atis` fetches it).
     """
     import os
+    from contextlib import nullcontext
 
+    from ..progress import SILENT
+    from ..training.pipeline import train as run
     from ..training.recipe import load_recipe
-    from ..training.train import train as run
-    from .console import interactive, report
+    from .console import err, reporting
     from .console import out as console
     from .exits import INTERRUPTED
 
     leader = int(os.environ.get("RANK", "0")) == 0
+    wanted = load_recipe(recipe, override or ())
     try:
-        bundle = run(
-            load_recipe(recipe, override or ()),
-            out,
-            overwrite=overwrite,
-            resume=resume,
-            keep_run=keep_run,
-            report=report if leader else None,
-            interactive=leader and interactive(),
-        )
+        with reporting() if leader else nullcontext(SILENT) as reporter:
+            bundle = run(wanted, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
     except KeyboardInterrupt:
-        report("interrupted: the same command with --resume goes on")
+        err.print("interrupted: the same command with --resume goes on", markup=False)
         raise typer.Exit(INTERRUPTED) from None
     if bundle:
         console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB", markup=False)

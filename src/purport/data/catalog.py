@@ -16,10 +16,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import DatasetNotFound, DownloadFailed, FormatUnknown, did_you_mean
+from ..files import replacing
+from ..progress import SILENT, Reporter
 from .dataset import Dataset, Reading
-from .download import Progress, fetch
+from .download import fetch
 from .formats import format_of
-from .sources import convert
+from .publishers import convert
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "purport" / "data"
 
 
-def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: Progress | None = None) -> Dataset:
+def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: Reporter = SILENT) -> Dataset:
     """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
 
     In a directory every ``<split>.<suffix of a format>[.gz]`` is a split; a single file is the split
@@ -92,7 +94,7 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, progress: 
     if str(ref) == "sample":
         return from_directory(Path(str(files(__package__) / "sample")), reading)
     if str(ref) in catalog():
-        return from_directory(locate(str(ref), progress), reading)
+        return from_directory(locate(str(ref), reporter), reading)
     hint = did_you_mean(str(ref), ["sample", *catalog()])
     raise DatasetNotFound(f"no file, directory or catalog dataset {ref}.{hint}")
 
@@ -124,7 +126,7 @@ def _data_files(path: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def locate(name: str, progress: Progress | None = None) -> Path:
+def locate(name: str, reporter: Reporter = SILENT) -> Path:
     """The directory of the catalog dataset ``name``, downloaded into the cache if need be.
 
     Raises:
@@ -136,15 +138,15 @@ def locate(name: str, progress: Progress | None = None) -> Path:
         return Path(local) / name
     entry, target = catalog()[name], cache_directory() / name
     for split, spec in entry.splits.items():
-        _ensure(entry, split, spec, target, progress)
+        _ensure(entry, split, spec, target, reporter)
     return target
 
 
-def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, progress: Progress | None) -> None:
+def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, reporter: Reporter) -> None:
     file = target / f"{split}.tsv"
     if file.is_file():
         return
-    raw = [fetch(url, target / "download" / _file_name(url), progress) for url in spec.urls]
+    raw = [fetch(url, target / "download" / _file_name(url), reporter) for url in spec.urls]
     try:
         lines = convert(entry.source, raw, spec.part)
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -152,9 +154,8 @@ def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, p
     content = "".join(f"{text}\t{labels}\n" for text, labels in lines).encode()
     if hashlib.sha256(content).hexdigest() != spec.sha256:
         raise _unexpected(entry, split, raw, "is not what the catalog expects (its sha256 differs)")
-    partial = file.with_suffix(".tsv.part")
-    partial.write_bytes(content)
-    partial.rename(file)
+    with replacing(file) as partial:
+        partial.write_bytes(content)
 
 
 def _file_name(url: str) -> str:

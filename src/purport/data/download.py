@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import DownloadFailed
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the URL, the bytes so far, and all bytes if known."""
+from ..progress import SILENT, Progress, Reporter
 
 _CHUNK = 1 << 16
 _TIMEOUT_S = 30.0
 
 
-def fetch(url: str, target: Path, progress: Progress | None = None) -> Path:
+def fetch(url: str, target: Path, reporter: Reporter = SILENT) -> Path:
     """Download ``url`` to ``target`` unless it is there.
 
     The bytes go to ``target`` + ``.part`` first; if that file is there, only what is missing is asked for.
@@ -40,12 +37,11 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> Path:
                 while chunk := response.read(_CHUNK):
                     stream.write(chunk)
                     have += len(chunk)
-                    if progress:
-                        progress(url, have, total)
+                    reporter.emit(Progress(f"downloading {url.rsplit('/', 1)[-1]}", have, total, "bytes"))
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the partial file is not a beginning of what the server has
             part.unlink()
-            return fetch(url, target, progress)
+            return fetch(url, target, reporter)
         raise DownloadFailed(f"{url} answered {error.code} {error.reason}; {_REMEDY}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
+from ..frozen import Frozen
 from .dataset import Dataset
 from .table import RowTable
 
 RARE = 10
 
 
-class DataFacts(BaseModel):
+class DataFacts(Frozen):
     """Counts over the splits of one dataset; texts are equal whatever their case and punctuation.
 
     Attributes:
@@ -21,8 +20,6 @@ class DataFacts(BaseModel):
         leaked: rows of each other split whose text stands in train.
         unseen: labels of each other split that are never in train, with their rows.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: dict[str, int]
     several_labels: int

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..labels import LabelSet
+from ..progress import SILENT, Reporter
 from .catalog import load
 from .dataset import Dataset, Example, Reading
-from .download import Progress
 from .formats import BadRow
 
 _WORD = re.compile(r"\w+")
@@ -76,14 +76,14 @@ class RowTable:
         return cls(dataset.name, dataset.fingerprint, names, examples, split_of)
 
     @classmethod
-    def load(cls, ref: str, reading: Reading, progress: Progress | None = None) -> RowTable:
+    def load(cls, ref: str, reading: Reading, reporter: Reporter = SILENT) -> RowTable:
         """The table of dataset ``ref``; rows that cannot be used are kept in ``bad_rows`` instead of failing."""
         bad: dict[str, dict[int, BadRow]] = {}
 
         def note(split: str, row: BadRow) -> None:
             bad.setdefault(split, {})[row.number] = row
 
-        table = cls.of(load(ref, replace(reading, on_bad_row=note), progress))
+        table = cls.of(load(ref, replace(reading, on_bad_row=note), reporter))
         table.bad_rows.update({split: list(rows.values()) for split, rows in bad.items()})
         return table
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
 from .. import registry
 from ..classifier import Classifier
 from ..data.table import RowTable
+from ..progress import SILENT, Reporter
 from .examination import Examination
 from .finding import Diagnosis, Finding, Fix
 
@@ -19,19 +20,18 @@ def diagnose(
     classifier: Classifier | None = None,
     seed: int = 0,
     measure_plan: bool = False,
-    note: Callable[[str], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Diagnosis:
     """Everything that is wrong with ``table``, the gravest and dearest first.
 
     ``classifier`` judges the rows to measure on and gives the limit of length; without it a linear model
     does. ``measure_plan`` trains once more, with the plan applied.
     """
-    report = note or (lambda line: None)
-    examination = Examination(table, classifier, seed, report)
+    examination = Examination(table, classifier, seed, reporter)
     findings: list[Finding] = []
     checks = registry.names("checks")
     for name in checks:
-        report(f"checking {name}")
+        examination.say(f"checking {name}")
         findings += registry.load("checks", name)(examination)
     findings.sort(key=_order)
     gain, untouched = _plan_gain(examination, proposed(findings)) if measure_plan else (None, None)

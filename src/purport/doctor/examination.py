@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..bundle import DEFAULT_BUNDLE
 from ..classifier import Classifier
 from ..data.duplicates import near_duplicates
 from ..data.table import Positions, RowTable
 from ..evaluation import quick
-from ..evaluation.tokens import TokenLengths, token_lengths
-from ..runtime import BoolArray, FloatArray
+from ..evaluation.rows import data_spec
+from ..model import BoolArray, FloatArray, Lengths
+from ..progress import Progress, Reporter
 from .finding import Action, Fix, RowRef, Worth
 
 _MOST_ROWS = 200  # of a finding, that are listed
@@ -22,15 +24,16 @@ _MOST_ROWS = 200  # of a finding, that are listed
 
 @dataclass(frozen=True)
 class Examination:
-    """A dataset, and a bundle for what only a model can tell.
-
-    ``note`` is told what is being computed.
-    """
+    """A dataset, and a bundle for what only a model can tell."""
 
     table: RowTable
     classifier: Classifier | None
     seed: int
-    note: Callable[[str], None]
+    reporter: Reporter
+
+    def say(self, what: str) -> None:
+        """Tell whoever watches what is being computed."""
+        self.reporter.emit(Progress(what))
 
     @cached_property
     def training(self) -> Positions:
@@ -56,7 +59,7 @@ class Examination:
     @cached_property
     def near(self) -> list[list[int]]:
         """Clusters of near-duplicates over all splits."""
-        self.note("comparing texts")
+        self.say("comparing texts")
         return near_duplicates(self.table.words)
 
     @cached_property
@@ -99,7 +102,7 @@ class Examination:
             self.folds,
             exclusive=self.table.exclusive,
             seed=self.seed,
-            note=self.note,
+            reporter=self.reporter,
             train_gold=learnt,
             train_mask=kept,
             only=only,
@@ -117,15 +120,16 @@ class Examination:
         if not len(self.evaluation):
             return proba
         if self.classifier is not None:
-            self.note("asking the bundle")
+            self.say("asking the bundle")
             texts = [self.table.texts[position] for position in self.evaluation]
             answered = self.classifier.predict_proba(texts)
+            spec = data_spec(self.classifier.bundle)
             for column, label in enumerate(self.classifier.labels):
-                for part in [label] if label in self.table.labels else label.split("+"):
+                for part in [label] if label in self.table.labels else spec.parts(frozenset([label])):
                     if part in self.table.labels:
                         proba[self.evaluation, self.table.labels.index(part)] += answered[:, column]
             return proba
-        self.note("asking the linear model")
+        self.say("asking the linear model")
         proba[self.evaluation] = quick.fit_predict(
             self.features[self.training],
             self.gold(self.training),
@@ -143,9 +147,9 @@ class Examination:
         return exact
 
     @cached_property
-    def token_lengths(self) -> TokenLengths:
-        """Tokens of each text and the model's limit."""
-        return token_lengths(self.table.texts, None if self.classifier is None else self.classifier.bundle)
+    def token_lengths(self) -> Lengths:
+        """Tokens of each text and the limit of the bundle, or of the one that ships with the package."""
+        return (self.classifier or Classifier.open(DEFAULT_BUNDLE)).lengths(self.table.texts)
 
     def excess_error(self, positions: Iterable[int]) -> Worth:
         """How much of the error comes from these rows being worse than the others of their role."""

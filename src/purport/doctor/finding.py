@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from ..frozen import Frozen
 
 
 def count(number: int, noun: str) -> str:
@@ -14,10 +14,6 @@ def count(number: int, noun: str) -> str:
 
 
 Action = Literal["drop", "relabel", "rewrite"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Severity(StrEnum):
@@ -33,7 +29,7 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
-class RowRef(_Part):
+class RowRef(Frozen):
     """One row: its split, its number in the file, what it says, and a word on why it is here."""
 
     split: str
@@ -43,7 +39,7 @@ class RowRef(_Part):
     note: str = ""
 
 
-class Worth(_Part):
+class Worth(Frozen):
     """An estimate, as a share of rows decided wholly right (exact match), and how it was made.
 
     ``gain``: what fixing may bring; ``limit``: at most that much is out of reach; ``inflation``: how much
@@ -55,7 +51,7 @@ class Worth(_Part):
     how: str
 
 
-class Fix(_Part):
+class Fix(Frozen):
     """One line of a plan. ``apply`` is the doctor's proposal; a person may change it."""
 
     apply: bool
@@ -70,7 +66,7 @@ class Fix(_Part):
     why: str
 
 
-class Finding(_Part):
+class Finding(Frozen):
     """A defect. ``rows`` holds the first of the ``n_rows`` that have it; ``fixes`` all that can be proposed.
 
     ``quote`` is the wording that the rows share, where they share one.
@@ -89,7 +85,7 @@ class Finding(_Part):
     fixes: tuple[Fix, ...] = ()
 
 
-class Diagnosis(_Part):
+class Diagnosis(Frozen):
     """Everything that was found in one dataset; the gravest and dearest first.
 
     ``exact_match`` is that of the linear reference model, cross-validated on the training rows.

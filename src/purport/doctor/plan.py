@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from typing import get_args
 from ..data.dataset import Dataset, Example
 from ..data.formats import format_of
 from ..errors import OutputExists, PlanInvalid, did_you_mean
-from ..files import write_text
+from ..files import replacing, write_text
 from .finding import Action, Fix
 
 COLUMNS = ("apply", "action", "split", "row", "text", "labels", "new_text", "new_labels", "check", "why")
@@ -119,11 +117,16 @@ class Applied:
     refused: int
 
 
-def apply_plan(dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str = ".jsonl") -> Applied:
+def apply_plan(
+    dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str = ".jsonl", label_delimiter: str = "+"
+) -> Applied:
     """Write every split of ``dataset``, with the fixes whose ``apply`` is yes, to ``out/<split><suffix>``.
 
+    Where a format has no lists, labels are joined by ``label_delimiter``, as they are in the source.
+
     Raises:
-        PlanInvalid: a fix names a row that is not there, that reads otherwise, or that has two fixes.
+        PlanInvalid: a fix names a row that is not there, that reads otherwise, or that has two fixes, or gives a label
+            that holds the delimiter.
         OutputExists: ``out`` holds something already.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -134,25 +137,24 @@ def apply_plan(dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str
         if not fix.apply:
             refused += 1
         elif chosen.setdefault((fix.split, fix.row), fix) is not fix:
-            raise PlanInvalid(f"two fixes for {fix.split} row {fix.row}; say no to one of them")
+            raise PlanInvalid(f"{fix.split} row {fix.row} has two fixes with apply = yes; set one to no")
+        elif any(label_delimiter in label for label in fix.new_labels if label_delimiter):
+            raise PlanInvalid(
+                f"{fix.split} row {fix.row}: a new label of {list(fix.new_labels)} holds the delimiter "
+                f"{label_delimiter!r}; write each label by itself"
+            )
     corrected = {name: _corrected(dataset, name, chosen) for name in dataset.splits}
     if chosen:
         split, row = next(iter(chosen))
         raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; make the plan anew from this data")
     actions = Counter(action for _, done in corrected.values() for action in done)
-    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
-    try:
-        partial.mkdir(parents=True)
+    with replacing(out) as partial:
+        partial.mkdir()
         for name, (examples, _) in corrected.items():
             file = partial / f"{name}{suffix}"
-            with format_of(file).write(file, ("text", "label")) as write:
+            with format_of(file).write(file, ("text", "label"), label_delimiter=label_delimiter) as write:
                 for example in examples:
                     write({"text": example.text, "label": list(example.labels)})
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Applied(
         {str(action): count for action, count in actions.items()},
         tuple(out / f"{name}{suffix}" for name in corrected),

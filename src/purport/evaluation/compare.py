@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
-from ..bundle import Manifest
 from ..classifier import Classifier
-from ..data.dataset import Split
+from ..data.dataset import Example, Split
 from ..errors import DataError
+from ..frozen import Frozen
 from ..labels import LabelSet, Task
-from ..runtime import BoolArray
+from ..model import BoolArray
+from ..progress import SILENT, Reporter
 from . import curves
 from .evaluate import Estimate, answer, estimate, resampled
 from .gates import Gate, check_gates
 from .metrics import Counts, Outcome, Values, averaged, per_label
+from .rows import data_spec
 
 _TIMED = 200
 _MOST_ROWS = 500
@@ -29,11 +30,7 @@ AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_ma
 LabelSets = list[frozenset[str]]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Difference(_Part):
+class Difference(Frozen):
     """A metric of A, of B, and B - A with its paired interval."""
 
     a: float | None
@@ -41,7 +38,7 @@ class Difference(_Part):
     difference: Estimate
 
 
-class LabelChange(_Part):
+class LabelChange(Frozen):
     """One label: F1 of both, and rows on which its decision was mended or spoilt from A to B."""
 
     support: int
@@ -50,7 +47,7 @@ class LabelChange(_Part):
     spoilt: int
 
 
-class ChangedRow(_Part):
+class ChangedRow(Frozen):
     """A row that A and B answer differently: ``mended``, ``spoilt``, or ``changed`` (wrong either way)."""
 
     row: int
@@ -61,7 +58,7 @@ class ChangedRow(_Part):
     direction: str
 
 
-class Side(_Part):
+class Side(Frozen):
     """One of the two bundles. Milliseconds are of one text, both timed in turn."""
 
     bundle: str
@@ -72,7 +69,7 @@ class Side(_Part):
     exact_match: float
 
 
-class Comparison(_Part):
+class Comparison(Frozen):
     """Everything about the change from A to B.
 
     ``mcnemar_p`` is exact (binomial) over the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
@@ -95,7 +92,7 @@ class Comparison(_Part):
     rows: list[ChangedRow]
     verdict: str
     reason: str
-    gates: list[Gate] = []
+    gates: tuple[Gate, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -130,7 +127,7 @@ def compare(
     gate: str = "",
     resamples: int = 1000,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Comparison:
     """Compare ``b`` with ``a`` on the label sets they decide; a joint class counts as the labels it joins.
 
@@ -145,29 +142,19 @@ def compare(
     if not examples:
         raise DataError(f"split {split.name} holds no rows to compare on")
     held = Split(split.name, lambda: iter(examples))
-    decided = []
-    for index, classifier in enumerate((a, b)):
-        answered = answer(classifier, held, progress and (lambda n, at=index: progress(at * len(examples) + n)))  # type: ignore[misc]
-        decided.append([parts(labels, classifier.bundle.manifest) for labels in answered.decided])
-    gold = [parts(example.labels, a.bundle.manifest) for example in examples]
+    specs = [data_spec(classifier.bundle) for classifier in (a, b)]
+    decided = [
+        [spec.parts(labels) for labels in answer(classifier, held, reporter).decided]
+        for classifier, spec in zip((a, b), specs, strict=True)
+    ]
+    gold = [specs[0].parts(frozenset(example.labels)) for example in examples]
     names = LabelSet(sorted({label for row in (*gold, *decided[0], *decided[1]) for label in row}))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
     a_right, b_right = curves.right(left), curves.right(right)
     only_a, only_b, p_value = mcnemar(a_right, b_right)
     changed = [row for row in range(len(examples)) if decided[0][row] != decided[1][row]]
-    order = {"spoilt": 0, "mended": 1, "changed": 2}
-    rows = [
-        ChangedRow(
-            row=examples[row].row or row + 1,
-            text=examples[row].text,
-            gold=tuple(sorted(gold[row])),
-            a=tuple(sorted(decided[0][row])),
-            b=tuple(sorted(decided[1][row])),
-            direction="spoilt" if a_right[row] else "mended" if b_right[row] else "changed",
-        )
-        for row in changed
-    ]
+    rows = _changed_rows(changed, examples, gold, decided, a_right, b_right)
     times = _timed(a, b, [example.text for example in examples])
     verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value)
     found = Comparison(
@@ -185,19 +172,35 @@ def compare(
         only_b_right=only_b,
         mcnemar_p=round(p_value, 6),
         flips=len(changed),
-        rows=sorted(rows, key=lambda row: order[row.direction])[:_MOST_ROWS],
+        rows=rows[:_MOST_ROWS],
         verdict=verdict,
         reason=reason,
     )
-    return found.model_copy(update={"gates": check_gates(gate, found.measured())}) if gate else found
+    return found.model_copy(update={"gates": tuple(check_gates(gate, found.measured()))}) if gate else found
 
 
-def parts(labels: Sequence[str] | frozenset[str], manifest: Manifest) -> frozenset[str]:
-    """The labels that joint classes stand for."""
-    data = manifest.recipe.get("data", {})
-    if not data.get("joint"):
-        return frozenset(labels)
-    return frozenset(part for label in labels for part in label.split(data.get("label_delimiter") or "+"))
+def _changed_rows(
+    changed: Sequence[int],
+    examples: Sequence[Example],
+    gold: LabelSets,
+    decided: Sequence[LabelSets],
+    a_right: BoolArray,
+    b_right: BoolArray,
+) -> list[ChangedRow]:
+    """Rows that are answered differently, those that became wrong first."""
+    rows = [
+        ChangedRow(
+            row=examples[row].row or row + 1,
+            text=examples[row].text,
+            gold=tuple(sorted(gold[row])),
+            a=tuple(sorted(decided[0][row])),
+            b=tuple(sorted(decided[1][row])),
+            direction="spoilt" if a_right[row] else "mended" if b_right[row] else "changed",
+        )
+        for row in changed
+    ]
+    order = {"spoilt": 0, "mended": 1, "changed": 2}
+    return sorted(rows, key=lambda row: order[row.direction])
 
 
 def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import Calibration
 from ..labels import Task
-from ..runtime import BoolArray, FloatArray
+from ..manifest import Calibration
+from ..model import BoolArray, FloatArray
 from .metrics import CALIBRATION_BINS, Outcome, calibration_bins
 
 _MOST_POINTS = 150

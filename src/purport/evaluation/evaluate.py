@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from ..classifier import Classifier
 from ..data.dataset import Example, Split
 from ..errors import DataError
+from ..frozen import Frozen
 from ..labels import LabelSet, Task
-from ..runtime import BoolArray, FloatArray
+from ..model import Answers, BoolArray, FloatArray
+from ..progress import SILENT, Progress, Reporter
+from ..runtime.decision import Decided
 from .metrics import Counts, Outcome, Values, all_metrics, per_label
 
 LEVEL = 0.95
@@ -22,11 +24,7 @@ _CHUNK_CELLS = 4_000_000  # weights held at once while resampling: 32 MB
 _ANSWER_ROWS = 1024
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_Part):
+class Estimate(Frozen):
     """A metric with its bootstrap interval; all ``None`` where it is undefined on these rows."""
 
     value: float | None
@@ -34,7 +32,7 @@ class Estimate(_Part):
     high: float | None
 
 
-class LabelResult(_Part):
+class LabelResult(Frozen):
     """One label: gold and predicted rows, and its metrics (``None`` without gold rows)."""
 
     support: int
@@ -44,14 +42,14 @@ class LabelResult(_Part):
     f1: Estimate
 
 
-class Evaluation(_Part):
-    """What was measured, on what, with intervals.
+class Evaluation(Frozen):
+    """What was measured, on what, with intervals; ``bundle`` is an id, empty where there is no bundle yet.
 
     ``unseen_labels`` are gold labels that the model does not know: every such row counts as an error.
     ``left_out`` are labels of the model without a gold row here: undefined, so not in means over labels.
     """
 
-    bundle: str
+    bundle: str = ""
     dataset: str
     split: str
     fingerprint: str
@@ -66,10 +64,6 @@ class Evaluation(_Part):
     labels: dict[str, LabelResult]
 
 
-Progress = Callable[[int], None]
-"""Called with the number of rows answered so far."""
-
-
 def evaluate(
     classifier: Classifier,
     split: Split,
@@ -77,7 +71,7 @@ def evaluate(
     dataset: str = "",
     resamples: int = 1000,
     seed: int = 0,
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Measure ``classifier`` on every row of ``split``; none is dropped.
 
@@ -87,18 +81,20 @@ def evaluate(
         DataError: the split holds no rows, or cannot be read.
         ValueError: ``resamples`` is less than 1.
     """
-    return measure(answer(classifier, split, progress), classifier, split, dataset, resamples, seed)
+    answered, bundle = answer(classifier, split, reporter), classifier.bundle.manifest.id
+    return measure(answered, split, bundle=bundle, dataset=dataset, resamples=resamples, seed=seed)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A classifier's answers to a split: ``outcome`` has a column for each of ``names``, the model's labels first."""
+    """Answers to a split: ``outcome`` has a column for each of ``names``, the model's ``labels`` first."""
 
     examples: Sequence[Example]
     outcome: Outcome
     names: tuple[str, ...]
+    labels: LabelSet
     truncated: BoolArray
-    seconds: float
+    seconds: float = 0.0
 
     def decided_names(self, row: int) -> frozenset[str]:
         """The decided labels of one row."""
@@ -110,7 +106,7 @@ class Answered:
         return [self.decided_names(row) for row in range(len(self.examples))]
 
 
-def answer(classifier: Classifier, split: Split, progress: Progress | None = None) -> Answered:
+def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) -> Answered:
     """Let ``classifier`` answer every row of ``split``; ``seconds`` is the time it took.
 
     Raises:
@@ -126,20 +122,29 @@ def answer(classifier: Classifier, split: Split, progress: Progress | None = Non
         began = time.perf_counter()
         held.append(classifier.answer(texts))
         seconds += time.perf_counter() - began
-        if progress:
-            progress(start + len(texts))
-    probabilities = np.concatenate([part.probabilities for part in held])
-    decided = np.concatenate([part.decided for part in held])
-    truncated = np.concatenate([part.truncated for part in held])
+        reporter.emit(Progress("answering", start + len(texts), len(examples), "rows"))
+    given = Answers(
+        np.concatenate([part.probabilities for part in held]),
+        np.concatenate([part.in_scope for part in held]),
+        np.concatenate([part.truncated for part in held]),
+    )
+    decided = classifier.decide(given.probabilities)
+    return replace(of_answers(examples, classifier.labels, classifier.task, given, decided), seconds=seconds)
+
+
+def of_answers(
+    examples: Sequence[Example], labels: LabelSet, task: Task, answers: Answers, decided: Decided
+) -> Answered:
+    """Answers that were given before, beside the gold labels of ``examples``."""
     gold = [example.labels for example in examples]
-    outcome, names = extend(gold, classifier.labels, probabilities, decided, classifier.task)
-    return Answered(examples, outcome, names, truncated, seconds)
+    outcome, names = extend(gold, labels, answers.probabilities, decided.labels, task)
+    return Answered(examples, outcome, names, labels, answers.truncated)
 
 
 def measure(
-    answered: Answered, classifier: Classifier, split: Split, dataset: str, resamples: int, seed: int
+    answered: Answered, split: Split, *, bundle: str = "", dataset: str = "", resamples: int = 1000, seed: int = 0
 ) -> Evaluation:
-    """The metrics of answers, with intervals.
+    """The metrics of answers to ``split``, with intervals.
 
     Raises:
         ValueError: ``resamples`` is less than 1.
@@ -149,20 +154,18 @@ def measure(
     outcome, names = answered.outcome, answered.names
     bootstrap = Bootstrap.of(outcome, resamples, seed)
     return Evaluation(
-        bundle=classifier.bundle.manifest.id,
+        bundle=bundle,
         dataset=dataset,
         split=split.name,
         fingerprint=split.fingerprint,
-        task=classifier.task,
+        task=outcome.task,
         n=len(outcome),
         level=LEVEL,
         resamples=resamples,
         seed=seed,
         metrics=bootstrap.metrics,
         unseen_labels={
-            name: int(outcome.gold[:, column].sum())
-            for column, name in enumerate(names)
-            if name not in classifier.labels
+            name: int(outcome.gold[:, column].sum()) for column, name in enumerate(names) if name not in answered.labels
         },
         left_out=[name for column, name in enumerate(names) if not outcome.gold[:, column].any()],
         labels=_label_results(outcome, names, bootstrap),
@@ -184,10 +187,8 @@ def extend(
     return outcome, names
 
 
-class Bootstrap(BaseModel):
+class Bootstrap(Frozen):
     """Estimates of every metric, and of each label's precision, recall and F1."""
-
-    model_config = ConfigDict(frozen=True)
 
     metrics: dict[str, Estimate]
     labels: dict[str, list[Estimate]]

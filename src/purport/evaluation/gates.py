@@ -6,18 +6,15 @@ import operator
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
-
 from ..errors import GateInvalid, did_you_mean
+from ..frozen import Frozen
 
 _CONDITION = re.compile(r"\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 _SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
-class Gate(BaseModel):
+class Gate(Frozen):
     """A condition, what was measured, and whether it holds; something undefined never holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     condition: str
     value: float | None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import Task
-from ..runtime import BoolArray, FloatArray
+from ..model import BoolArray, FloatArray
 
 Weights = NDArray[np.float64]
 Values = NDArray[np.float64]

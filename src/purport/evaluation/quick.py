@@ -7,7 +7,7 @@ measured with it is always said to be so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 
-from ..runtime import BoolArray, FloatArray
+from ..model import BoolArray, FloatArray
+from ..progress import SILENT, Progress, Reporter
 
 _EPOCHS = 8
 _MOST_FEATURES = 100_000
 LARGE = 50_000  # rows from which three folds have to do
 _LONG_WORD = 12  # characters a word: above, the script has no spaces and character n-grams stand for words
-
-Note = Callable[[str], None]
 
 
 def features(texts: Sequence[str]) -> Any:
@@ -121,7 +120,7 @@ def cross_validate(
     *,
     exclusive: bool,
     seed: int,
-    note: Note | None = None,
+    reporter: Reporter = SILENT,
     train_gold: BoolArray | None = None,
     train_mask: BoolArray | None = None,
     only: NDArray[np.intp] | None = None,
@@ -136,8 +135,7 @@ def cross_validate(
     count = int(fold_of.max()) + 1 if len(fold_of) else 0
     for fold in range(count) if only is None else only.tolist():
         inside, outside = fold_of == fold, (fold_of != fold) & usable
-        if note:
-            note(f"cross-validating the linear model, fold {fold + 1} of {count}")
+        reporter.emit(Progress("cross-validating the linear model", fold + 1, count, "folds"))
         if outside.any():
             proba[inside] = fit_predict(
                 matrix[outside], learnt[outside], matrix[inside], exclusive=exclusive, seed=seed

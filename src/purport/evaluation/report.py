@@ -6,18 +6,19 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
 from ..data.table import normal_form
+from ..frozen import Frozen
 from ..labels import Task
-from ..runtime import BoolArray
+from ..model import BoolArray
+from ..progress import SILENT, Reporter
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
 
@@ -27,11 +28,7 @@ _TIMED = 200
 _RARE = 20  # training rows: a label with fewer is rare
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Slice(_Part):
+class Slice(Frozen):
     """Exact match on part of the rows, with a Wilson interval."""
 
     name: str
@@ -41,7 +38,7 @@ class Slice(_Part):
     high: float
 
 
-class WorstError(_Part):
+class WorstError(Frozen):
     """A wrong answer that the model was sure of; ``top`` are its three likeliest labels."""
 
     row: int
@@ -52,7 +49,7 @@ class WorstError(_Part):
     top: tuple[tuple[str, float], ...]
 
 
-class Cost(_Part):
+class Cost(Frozen):
     """What the bundle costs on this machine: milliseconds for one text, texts a second in batches."""
 
     bytes: int
@@ -63,7 +60,7 @@ class Cost(_Part):
     machine: str
 
 
-class TwoByTwo(_Part):
+class TwoByTwo(Frozen):
     """A label against the rest."""
 
     true_positive: int
@@ -72,7 +69,7 @@ class TwoByTwo(_Part):
     true_negative: int
 
 
-class LabelCurves(_Part):
+class LabelCurves(Frozen):
     """ROC (false, true positive rate) and precision-recall (recall, precision) of one label, or of all pairs."""
 
     name: str
@@ -80,7 +77,7 @@ class LabelCurves(_Part):
     precision_recall: curves.Curve
 
 
-class Report(_Part):
+class Report(Frozen):
     """An evaluation with everything that explains it."""
 
     evaluation: Evaluation
@@ -118,11 +115,11 @@ def report_on(
     own: Dataset | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Report:
     """Measure ``classifier`` on ``split`` and say where it fails; ``own`` is the data it was trained on."""
-    answered = answer(classifier, split, progress)
-    evaluation = measure(answered, classifier, split, dataset, resamples, seed)
+    answered, bundle = answer(classifier, split, reporter), classifier.bundle.manifest.id
+    evaluation = measure(answered, split, bundle=bundle, dataset=dataset, resamples=resamples, seed=seed)
     outcome, names = answered.outcome, answered.names
     correct, confidence = curves.right(outcome), curves.row_confidence(outcome)
     before = curves.uncalibrated(outcome.probabilities, outcome.task, classifier.bundle.manifest.calibration)

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DeviceUnavailable
-from . import FloatArray, Scores
+from ..model import FloatArray, Lengths, Model, Traits
+from .calibrated import Calibrated, Scores
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -25,22 +26,31 @@ _PASS_TOKENS = 9
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
+    """The model of ``bundle``; ``threads`` defaults to one per core.
+
+    Raises:
+        DeviceUnavailable: ``device`` is not on this machine.
+        BundleCorrupt: a file cannot be loaded.
+    """
+    manifest = bundle.manifest
+    scorer = OnnxScorer.load(bundle.path, len(manifest.labels), manifest.model.limit, device=device, threads=threads)
+    return Calibrated(scorer, manifest.task, manifest.calibration)
+
+
 class OnnxScorer:
     """``model.onnx`` with inputs ``input_ids``/``attention_mask (batch, tokens) int64``, output ``logits``."""
 
-    def __init__(self, session: Any, tokenizer: Tokenizer, n_labels: int, pad_id: int) -> None:
-        self._session = session
-        self._tokenizer = tokenizer
-        self._n_labels = n_labels
-        self._pad_id = pad_id
+    traits = Traits()
 
-    @classmethod
-    def open(cls, bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> OnnxScorer:
-        """See :class:`~purport.runtime.Scorer`."""
-        model = bundle.manifest.model
-        return cls.load(
-            bundle.path, len(bundle.manifest.labels), int(model["max_length"]), device=device, threads=threads
-        )
+    def __init__(self, session: Any, tokenizer: Tokenizer, n_labels: int, max_length: int) -> None:
+        self._session = session
+        self._pad_id = (tokenizer.padding or {}).get("pad_id", 0)
+        self._n_labels = n_labels
+        self._max_length = max_length
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length)
+        self._tokenizer = tokenizer
 
     @classmethod
     def load(
@@ -51,13 +61,10 @@ class OnnxScorer:
             tokenizer = Tokenizer.from_file(str(path / TOKENIZER_FILE))
         except Exception as error:  # the library raises bare Exception
             raise BundleCorrupt(path, TOKENIZER_FILE, f"cannot be loaded ({error})") from None
-        pad_id = (tokenizer.padding or {}).get("pad_id", 0)
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length)
-        return cls(_session(path / MODEL_FILE, device, threads), tokenizer, n_labels, pad_id)
+        return cls(_session(path / MODEL_FILE, device, threads), tokenizer, n_labels, max_length)
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """See :class:`~purport.runtime.Scorer`."""
+        """See :class:`~purport.runtime.calibrated.Scorer`."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         ids = [encoding.ids for encoding in encodings]
         logits = np.empty((len(ids), self._n_labels), dtype=np.float32)
@@ -65,6 +72,13 @@ class OnnxScorer:
             logits[rows] = self._forward([ids[row] for row in rows])
         truncated = np.array([bool(encoding.overflowing) for encoding in encodings], dtype=np.bool_)
         return Scores(logits, truncated)
+
+    def lengths(self, texts: Sequence[str]) -> Lengths:
+        """See :class:`~purport.runtime.calibrated.Scorer`; special tokens are counted too."""
+        whole = Tokenizer.from_str(self._tokenizer.to_str())
+        whole.no_truncation()
+        counts = [len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))]
+        return Lengths("tokens", self._max_length, np.array(counts, dtype=np.int64))
 
     def _forward(self, ids: list[list[int]]) -> FloatArray:
         longest = max(map(len, ids))

@@ -1,1 +1,1 @@
-"""From a dataset and a recipe to a bundle. Only here are torch, transformers, peft and sklearn imported."""
+"""From a dataset and a recipe to a bundle, in named steps."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..bundle import Manifest
 from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.table import interval, metric_rows, number
-from ..labels import Task
+from ..manifest import Likeliest, Manifest, Temperature
 
 
 def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evaluation]) -> str:
@@ -16,7 +15,8 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
     provenance = manifest.provenance
     names = sorted(provenance.rows, key=lambda name: (name != "train", name != "valid", name))
     rows = ", ".join(f"{provenance.rows[name]:,} {name}" for name in names)
-    model = ", ".join(f"{key} {value}" for key, value in sorted(manifest.model.items()) if not isinstance(value, dict))
+    facts = manifest.model.model_dump(mode="json")
+    model = ", ".join(f"{name} {value}" for name, value in sorted(facts.items()) if not isinstance(value, dict))
     lines = [
         f"# {provenance.dataset}: {manifest.task} intent classifier",
         "",
@@ -25,11 +25,10 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         f"- **Kind**: {manifest.kind} ({model})",
         f"- **Labels** ({len(manifest.labels)}): {', '.join(f'`{label}`' for label in manifest.labels)}",
         f"- **Data**: {provenance.dataset}, {rows} rows, fingerprint `{provenance.fingerprint[:16]}`",
-        f"- **Calibration**: {manifest.calibration.method} {manifest.calibration.temperature:.4g}, "
-        "fitted on the validation split",
+        f"- **Calibration**: {_calibration(manifest)}",
         f"- **Decision**: {_decision(manifest)}",
     ]
-    lines += [f"- **Gate** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.gates.items())]
+    lines += [f"- **Check** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.checks.items())]
     lines += _data(data)
     for name, evaluation in measured.items():
         lines += [
@@ -57,23 +56,30 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         "",
         "## Limits",
         "",
-        "The numbers hold for utterances like those of the data above, in their language. Thresholds and "
-        "calibration were fitted on the validation split, the test split was measured once. A text longer than "
-        "the model reads is answered from its beginning, and the answer says so.",
+        "The numbers hold for utterances like those of the data above, in their language. What is fitted above was "
+        "fitted on the validation split; the test split was measured once. A text longer than the model reads is "
+        "answered from its beginning, and the answer says so.",
         "",
     ]
     return "\n".join(lines)
 
 
+def _calibration(manifest: Manifest) -> str:
+    if isinstance(manifest.calibration, Temperature):
+        return f"temperature {manifest.calibration.temperature:.4g}, fitted on the validation split"
+    return "none: probabilities are those of the model as it was trained"
+
+
 def _decision(manifest: Manifest) -> str:
     decision = manifest.decision
-    if manifest.task is Task.MULTILABEL:
-        pairs = zip(manifest.labels, decision.thresholds, strict=True)
-        fitted = [f"{label} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
-        return "every label from 0.5 up" + (f"; fitted: {', '.join(fitted)}" if fitted else "")
-    if decision.reject_below:
-        return f"the likeliest label; out of scope below {decision.reject_below:g}"
-    return "the likeliest label"
+    if isinstance(decision, Likeliest):
+        below = decision.reject_below
+        return "the likeliest label" + (f"; out of scope below {below:g}, as the recipe says" if below else "")
+    if not decision.fitted:
+        return f"every label from {decision.thresholds[0]:g} up, as the recipe says"
+    pairs = zip(manifest.labels, decision.thresholds, strict=True)
+    moved = [f"{label} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
+    return "every label from 0.5 up" + (f"; fitted on the validation split: {', '.join(moved)}" if moved else "")
 
 
 def _data(data: DataFacts) -> list[str]:

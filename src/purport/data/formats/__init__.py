@@ -69,8 +69,10 @@ class Format(Protocol):
         """The rows of ``path`` in order. A bad row is yielded as such, and reading goes on where it can."""
         ...
 
-    def write(self, path: Path, columns: Sequence[str]) -> AbstractContextManager[RowWriter]:
-        """Open ``path`` for writing rows with these columns."""
+    def write(
+        self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+"
+    ) -> AbstractContextManager[RowWriter]:
+        """Open ``path`` for writing rows with these columns; lists are joined by ``label_delimiter`` where need be."""
         ...
 
 

@@ -88,7 +88,7 @@ class Delimited:
             yield number, row or [""]  # the csv module gives [] for a blank line
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; a header comes first."""
         with open_write(path) as stream:
             if self.quoting:
@@ -103,15 +103,15 @@ class Delimited:
             emit(list(columns))
 
             def write(row: Mapping[str, Any]) -> None:
-                emit([_cell(row.get(name)) for name in columns])
+                emit([_cell(row.get(name), label_delimiter) for name in columns])
 
             yield write
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, label_delimiter: str) -> Any:
     if value is None:
         return ""
-    return "+".join(value) if isinstance(value, list) else value
+    return label_delimiter.join(value) if isinstance(value, list) else value
 
 
 TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)

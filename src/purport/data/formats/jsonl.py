@@ -44,7 +44,7 @@ class JsonLines:
         return Row(number, values[layout.text_column], label)
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; values that are ``None`` are left out."""
         with open_write(path) as stream:
 

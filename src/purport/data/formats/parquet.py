@@ -51,7 +51,7 @@ class Parquet:
                 yield Row(number, *values)
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str]) -> Iterator[RowWriter]:
+    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; the types are those of the first rows."""
         pyarrow = _pyarrow()
         pending: list[dict[str, Any]] = []

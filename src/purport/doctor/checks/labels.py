@@ -9,7 +9,7 @@ from cleanlab.filter import find_label_issues
 
 from ...data.table import Positions
 from ...evaluation import quick
-from ...runtime import BoolArray, FloatArray
+from ...model import BoolArray, FloatArray
 from ..examination import Examination
 from ..finding import Finding, Fix, Severity, Worth, count
 

@@ -77,7 +77,7 @@ def _languages(examination: Examination) -> Iterator[Finding]:
     long = np.array([p for p in range(len(table)) if len(table.words[p]) >= _LEAST_WORDS], dtype=np.intp)
     if not len(long):
         return
-    examination.note("identifying languages")
+    examination.say("identifying languages")
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     drawn = np.random.default_rng(examination.seed).choice(long, size=min(len(long), _SAMPLE), replace=False)
     main, _ = Counter(identifier.classify(table.texts[position])[0] for position in drawn).most_common(1)[0]
@@ -114,17 +114,17 @@ def _languages(examination: Examination) -> Iterator[Finding]:
 
 def _overlong(examination: Examination) -> Iterator[Finding]:
     measured = examination.token_lengths
-    rows = np.flatnonzero(measured.over)
+    rows = np.flatnonzero(measured.counts > measured.limit)
     if len(rows):
         share = len(rows) / len(examination.table)
-        rows = rows[np.argsort(-measured.lengths[rows], kind="stable")]
+        rows = rows[np.argsort(-measured.counts[rows], kind="stable")]
         yield Finding(
             check=NAME,
             severity=Severity.WARNING if share >= _GRAVE else Severity.INFO,
             title=f"Over the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
-            why=f"{share:.2%} of all rows; what is said after the limit does not count ({measured.source}).",
+            why=f"{share:.2%} of all rows; what is said after the limit does not count.",
             remedy="Raise model.max_length, or cut what people do not say (signatures, quotes).",
             n_rows=len(rows),
-            rows=examination.rows(rows.tolist(), [f"{measured.lengths[row]} {measured.unit}" for row in rows]),
+            rows=examination.rows(rows.tolist(), [f"{measured.counts[row]} {measured.unit}" for row in rows]),
             worth=examination.excess_error(rows.tolist()),
         )

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from ...frozen import Frozen
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Spread(_Part):
+class Spread(Frozen):
     """A distribution in six numbers."""
 
     smallest: float
@@ -20,14 +16,14 @@ class Spread(_Part):
     largest: float
 
 
-class Counted(_Part):
+class Counted(Frozen):
     """Something and how often it occurs."""
 
     item: str
     count: int
 
 
-class LabelFacts(_Part):
+class LabelFacts(Frozen):
     """One label in one split. ``alone``: rows where it is the only one; ``words``: median length."""
 
     rows: int
@@ -38,7 +34,7 @@ class LabelFacts(_Part):
     over_limit: float
 
 
-class WordFacts(_Part):
+class WordFacts(Frozen):
     """The vocabulary of one split. ``unknown_*`` are against the first training split, ``None`` for itself.
 
     ``zipf_slope`` is that of log frequency over log rank, by least squares (Zipf 1949: about -1).
@@ -59,7 +55,7 @@ class WordFacts(_Part):
     trigrams_without_stop_words: list[Counted]
 
 
-class SplitFacts(_Part):
+class SplitFacts(Frozen):
     """One split. Duplicates are rows that repeat an earlier one of the split, case and punctuation aside.
 
     ``imbalance`` is the most frequent label's count over the least frequent's; ``evenness`` the entropy of
@@ -90,7 +86,7 @@ class SplitFacts(_Part):
     vocabulary: WordFacts
 
 
-class Drift(_Part):
+class Drift(Frozen):
     """How a split differs from the training split.
 
     Attributes:
@@ -117,7 +113,7 @@ class Drift(_Part):
     classifier_rows: int
 
 
-class Cluster(_Part):
+class Cluster(Frozen):
     """Texts that are near-duplicates of the first."""
 
     size: int
@@ -126,7 +122,7 @@ class Cluster(_Part):
     text: str
 
 
-class Exploration(_Part):
+class Exploration(Frozen):
     """Everything about a dataset."""
 
     dataset: str

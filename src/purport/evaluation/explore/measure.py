@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from ...bundle import Bundle
+from ...bundle import DEFAULT_BUNDLE
+from ...classifier import Classifier
 from ...data.duplicates import near_duplicates
 from ...data.table import Positions, RowTable
+from ...model import Lengths
+from ...progress import SILENT, Progress, Reporter
 from ..evaluate import rounded
-from ..tokens import TokenLengths, token_lengths
 from .drift import drift_between
 from .facts import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
 
@@ -25,12 +27,16 @@ _ZIPF_POINTS = 60
 
 
 def explore(
-    table: RowTable, *, bundle: Bundle | None = None, seed: int = 0, note: Callable[[str], None] | None = None
+    table: RowTable, *, classifier: Classifier | None = None, seed: int = 0, reporter: Reporter = SILENT
 ) -> Exploration:
-    """What is in ``table``. ``bundle`` gives tokenizer and limit; by default the shipped one's."""
-    report = note or (lambda line: None)
+    """What is in ``table``. ``classifier`` gives tokens and limit; by default that of the shipped bundle."""
+
+    def report(what: str) -> None:
+        reporter.emit(Progress(what))
+
     report("counting tokens")
-    tokens = token_lengths(table.texts, bundle)
+    model = classifier or Classifier.open(DEFAULT_BUNDLE)
+    tokens = model.lengths(table.texts)
     splits = []
     known: set[str] | None = None
     trained = {gold for position, gold in enumerate(table.gold) if table.is_training[position]}
@@ -55,7 +61,7 @@ def explore(
         dataset=table.name,
         fingerprint=table.fingerprint,
         seed=seed,
-        tokenizer=tokens.source,
+        tokenizer=model.bundle.path.name if classifier else f"{DEFAULT_BUNDLE} (default)",
         token_limit=tokens.limit,
         token_unit=tokens.unit,
         labels=len(table.labels),
@@ -83,7 +89,7 @@ def _split(
     table: RowTable,
     name: str,
     positions: Positions,
-    tokens: TokenLengths,
+    tokens: Lengths,
     known: set[str] | None,
     trained: set[tuple[str, ...]],
 ) -> tuple[SplitFacts, set[str]]:
@@ -98,7 +104,7 @@ def _split(
     new = [labels not in trained for labels in gold]
     lengths = np.array([len(found) for found in words])
     taught = table.matrix[table.is_training].any(axis=0)
-    measured = tokens.lengths[positions]
+    measured = tokens.counts[positions]
     vocabulary = Counter(word for found in words for word in found)
     facts = SplitFacts(
         name=name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .run import Rows
+from ..run import Rows
 
 
 def with_composed(rows: Rows, share: float, conjunction: str, seed: int) -> Rows:

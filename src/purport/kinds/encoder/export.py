@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import warnings
@@ -11,31 +12,46 @@ import onnx
 import torch
 from torch import nn
 
-from ..runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
+from ...manifest import ModelFacts
+from ...model import FloatArray
+from ...runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
+from ..checks import Agreement, Check, Independence
+from ..run import Run
 from .adapters import merged
 from .fuse import fuse
-from .model import IntentModel
+from .network import IntentModel
 from .quantize import quantize
-from .recipe import DistilledRecipe, EncoderRecipe
-from .run import Run
+from .recipe import Export
 
 # The first opset with Gelu as one operator.
 OPSET = 20
 
 
-def export(
-    model: IntentModel, tokenizer: Any, run: Run[EncoderRecipe] | Run[DistilledRecipe], max_length: int
-) -> OnnxScorer:
+class EncoderFacts(ModelFacts):
+    """What a bundle with an exported encoder says of itself; ``weights`` counts parameters."""
+
+    encoder: str
+    pooling: str
+    weights: int
+    quantize: str
+
+
+def export(model: IntentModel, tokenizer: Any, run: Run[Any], chosen: Export, max_length: int) -> OnnxScorer:
     """Write the deployed form of ``model`` into ``run.stage`` and open it."""
-    recipe = run.recipe
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.report(f"exporting to ONNX, {recipe.export.quantize}")
+    run.say(f"exporting to ONNX, {chosen.quantize}")
     plain = to_onnx(model)
     fuse(plain)
-    if recipe.export.quantize == "int8":
+    if chosen.quantize == "int8":
         quantize(plain)
     onnx.save(plain, run.stage / MODEL_FILE)
     return OnnxScorer.load(run.stage, len(run.labels), max_length)
+
+
+def export_checks(reference: FloatArray, chosen: Export) -> tuple[Check, ...]:
+    """What an exported model must pass, whose logits were ``reference (n_valid, n_labels)`` before."""
+    remedy = "set export.quantize=none" if chosen.quantize == "int8" else "please report it with the recipe"
+    return Agreement(reference, remedy), Independence(remedy)
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:
@@ -50,8 +66,11 @@ def traced(module: nn.Module) -> onnx.ModelProto:
     ids = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.ExitStack() as after:
+        after.callback(log.setLevel, level)
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ..runtime import BoolArray
-from .run import Rows
+from ...model import BoolArray
+from ..run import Rows
 
 # Batches are cut from sorted runs of so many batches: little padding, and still another mix each epoch.
 _WINDOW = 50

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
-from ..errors import DependencyMissing, RecipeError, TrainingError
-from ..labels import Task
+from ...errors import DependencyMissing, RecipeError, TrainingError
+from ...labels import Task
 from .recipe import EncoderModel
 
 MINILM = "minilm"

@@ -8,43 +8,49 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 from torch import Tensor, nn
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback
-from transformers.utils import logging as library_logging
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
-from ..bundle import Bundle
-from ..errors import RecipeError
-from ..evaluation.metrics import quick_metrics
-from ..runtime import FloatArray
-from ..runtime.onnx import batches
+from ...bundle import Bundle
+from ...labels import Task
+from ...model import BoolArray, FloatArray
+from ...runtime.onnx import batches
+from ..run import Fitted, Run
 from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
 from .compose import with_composed
-from .export import export
-from .model import IntentModel, load_encoder, load_tokenizer, require_positions
-from .progress import ProgressLines
-from .recipe import EncoderRecipe, Fit
-from .run import Fitted, Run
+from .device import contained, device, precision_on
+from .export import EncoderFacts, export, export_checks
+from .network import IntentModel, load_encoder, load_tokenizer, require_positions
+from .progress import ReportProgress
+from .recipe import EncoderRecipe
 
 WEIGHTS = "trained.safetensors"
 
 
+class TunedFacts(EncoderFacts):
+    """What a bundle with a fine-tuned encoder says of itself; weights are counted in parameters."""
+
+    adapter: str
+    trained_weights: int
+
+
 def fit(run: Run[EncoderRecipe]) -> Fitted | None:
-    """Train, keep the best checkpoint, export it. See :class:`~purport.training.trainers.Trainer`."""
+    """Train, keep the best checkpoint, export it. See :data:`~purport.kinds.kind.Fit`."""
+    with contained(run.recipe.seed, run.work / "tensorboard"):
+        return _fit(run)
+
+
+def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     recipe = run.recipe
-    set_seed(recipe.seed)
-    # Its bars and deprecation notes would drown what we report.
-    library_logging.set_verbosity_error()
-    library_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     tokenizer = load_tokenizer(recipe.model)
     model = build(run)
     weights = row_weights(run.train.gold) if recipe.fit.class_weight == "balanced" else None
@@ -54,28 +60,17 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     collator = Collator(tokenizer.pad_token_id)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     every = sum(parameter.numel() for parameter in model.parameters())
-    run.report(f"{trainable:,} of {every:,} weights are trained on {len(train):,} texts")
-
+    run.say(f"{trainable:,} of {every:,} weights are trained on {len(train):,} texts")
     trainer = IntentTrainer(
         model=model,
         args=_arguments(recipe, run.work),
         train_dataset=train,
         eval_dataset=valid,
         data_collator=collator,
-        compute_metrics=lambda prediction: _metrics(prediction, run),
+        compute_metrics=lambda prediction: _metrics(prediction, recipe.task),
         head_learning_rate=recipe.fit.head_learning_rate,
     )
-    trainer.remove_callback(PrinterCallback)
-    if trainer.is_world_process_zero():
-        trainer.add_callback(ProgressLines(run.report, interactive=run.interactive))
-    if recipe.fit.patience:
-        from transformers import EarlyStoppingCallback
-
-        trainer.add_callback(EarlyStoppingCallback(recipe.fit.patience))
-    checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
-    if checkpoint:
-        run.report(f"going on from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _train(trainer, run)
     if not trainer.is_world_process_zero():
         return None
 
@@ -85,22 +80,29 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     adapter.mkdir()
     save_file(trained_weights(model), adapter / WEIGHTS, metadata={"format": "pt"})
     reference = torch_logits(model, valid, collator)
-    scorer = export(model, tokenizer, run, recipe.model.max_length)
-    return Fitted(
-        scorer=scorer,
-        model={
-            "encoder": recipe.model.name,
-            "pooling": recipe.model.pooling,
-            "max_length": recipe.model.max_length,
-            "adapter": recipe.adapter.method,
-            "trained_weights": trainable,
-            "weights": every,
-            "quantize": recipe.export.quantize,
-        },
-        valid_logits=scorer.score(run.valid.texts).logits,
-        reference_logits=reference,
-        facts={"steps": trainer.state.global_step, "best": trainer.state.best_metric},
+    facts = TunedFacts(
+        limit=recipe.model.max_length,
+        encoder=recipe.model.name,
+        pooling=recipe.model.pooling,
+        adapter=recipe.adapter.method,
+        trained_weights=trainable,
+        weights=every,
+        quantize=recipe.export.quantize,
     )
+    scorer = export(model, tokenizer, run, recipe.export, recipe.model.max_length)
+    return Fitted(scorer, facts, export_checks(reference, recipe.export))
+
+
+def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
+    trainer.remove_callback(PrinterCallback)
+    if trainer.is_world_process_zero():
+        trainer.add_callback(ReportProgress(run.reporter))
+    if run.recipe.fit.patience:
+        trainer.add_callback(EarlyStoppingCallback(run.recipe.fit.patience))
+    checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
+    if checkpoint:
+        run.say(f"going on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def build(run: Run[EncoderRecipe]) -> IntentModel:
@@ -162,14 +164,21 @@ def _is_complete(state: Path) -> bool:
         return False
 
 
-def _metrics(prediction: EvalPrediction, run: Run[EncoderRecipe]) -> dict[str, float]:
-    return quick_metrics(prediction.predictions, prediction.label_ids.astype(bool), run.recipe.task)
+def _metrics(prediction: EvalPrediction, task: Task) -> dict[str, float]:
+    """What training watches: of logits, before calibration and thresholds."""
+    logits: FloatArray = prediction.predictions
+    gold: BoolArray = prediction.label_ids.astype(bool)
+    decided = logits >= 0 if task is Task.MULTILABEL else logits == logits.max(axis=1, keepdims=True)
+    present = np.flatnonzero(gold.any(axis=0))
+    return {
+        "f1_micro": float(f1_score(gold, decided, average="micro", zero_division=0)),
+        "f1_macro": float(f1_score(gold, decided, average="macro", labels=present, zero_division=0)),
+        "exact_match": float((gold == decided).all(axis=1).mean()),
+    }
 
 
 def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
     fit = recipe.fit
-    # The library takes the log directory from the environment only.
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(work / "tensorboard")
     when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
     if fit.save_steps:
         when = {
@@ -178,7 +187,8 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
             "eval_steps": fit.save_steps,
             "save_steps": fit.save_steps,
         }
-    cuda = torch.cuda.is_available()
+    cuda = device() == "cuda"
+    precision = precision_on(device(), fit.precision)
     return TrainingArguments(
         output_dir=str(work / "checkpoints"),
         per_device_train_batch_size=fit.batch_size,
@@ -206,24 +216,10 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
         ddp_backend=("nccl" if cuda else "gloo") if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=cuda,
-        **_precision(fit, cuda),
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         **when,
     )
-
-
-def _precision(fit: Fit, cuda: bool) -> dict[str, bool]:
-    chosen = fit.precision
-    if chosen == "auto":
-        native = torch.cuda.is_bf16_supported() if cuda else _cpu_has_bf16()
-        chosen = "bf16" if native else "fp32"
-    if chosen == "fp16" and not cuda:
-        raise RecipeError("fit.precision fp16 needs a GPU; set bf16, fp32 or auto")
-    return {"bf16": chosen == "bf16", "fp16": chosen == "fp16"}
-
-
-def _cpu_has_bf16() -> bool:
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(known and known())
 
 
 class _SetEpoch(TrainerCallback):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from typing import Any
 from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
-from ..errors import RecipeError
+from ...errors import RecipeError
 from .recipe import Adapter
 
 

@@ -10,13 +10,37 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle import Bundle
-from ..errors import BundleCorrupt, DeviceUnavailable
-from . import FloatArray, Scores
+from ...bundle import Bundle
+from ...errors import BundleCorrupt, DeviceUnavailable
+from ...manifest import ModelFacts
+from ...model import FloatArray, Lengths, Model, Traits
+from ...runtime.calibrated import Calibrated, Scores
 from .ngrams import Ngrams
 
 WEIGHTS_FILE = "linear.npz"
 VOCABULARY_FILE = "vocabulary.json"
+
+
+class LinearFacts(ModelFacts):
+    """What a linear bundle says of itself; ``features`` counts n-grams."""
+
+    unit: str = "characters"
+    ngrams: Ngrams
+    features: int
+
+
+def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
+    """The model of ``bundle``; it runs on the CPU only, in one thread.
+
+    Raises:
+        DeviceUnavailable: another device is asked for.
+        BundleCorrupt: a file cannot be loaded.
+    """
+    if device != "cpu":
+        raise DeviceUnavailable(f'a linear model runs on the CPU, not on "{device}"; leave --device out')
+    manifest = bundle.manifest
+    scorer = LinearScorer.load(bundle.path, bundle.facts(LinearFacts).ngrams)
+    return Calibrated(scorer, manifest.task, manifest.calibration)
 
 
 class LinearScorer:
@@ -44,12 +68,7 @@ class LinearScorer:
         self._weights = weights
         self._bias = bias
 
-    @classmethod
-    def open(cls, bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> LinearScorer:
-        """See :class:`~purport.runtime.Scorer`; runs on the CPU only, in one thread."""
-        if device != "cpu":
-            raise DeviceUnavailable(f'a linear model runs on the CPU, not on "{device}"; leave --device out')
-        return cls.load(bundle.path, Ngrams.model_validate(bundle.manifest.model["ngrams"]))
+    traits = Traits()
 
     @classmethod
     def load(cls, path: Path, ngrams: Ngrams) -> LinearScorer:
@@ -69,12 +88,17 @@ class LinearScorer:
         np.savez(path / WEIGHTS_FILE, idf=self._idf, weights=self._weights, bias=self._bias)
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """See :class:`~purport.runtime.Scorer`."""
+        """See :class:`~purport.runtime.calibrated.Scorer`."""
         logits = np.empty((len(texts), len(self._bias)), dtype=np.float32)
         for row, text in enumerate(texts):
             logits[row] = self._logits(text)
         truncated = np.array([self._ngrams.truncates(text) for text in texts], dtype=np.bool_)
         return Scores(logits, truncated)
+
+    def lengths(self, texts: Sequence[str]) -> Lengths:
+        """See :class:`~purport.runtime.calibrated.Scorer`."""
+        counts = np.array([len(text) for text in texts], dtype=np.int64)
+        return Lengths("characters", self._ngrams.max_characters, counts)
 
     def _logits(self, text: str) -> FloatArray:
         counts = Counter(term for term in self._ngrams(text) if term in self._vocabulary)

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from ...frozen import Frozen
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-class Ngrams(BaseModel):
+class Ngrams(Frozen):
     """Which n-grams of a text are features; ranges are inclusive, (0, 0) leaves a kind out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     words: tuple[int, int] = (1, 2)
     characters: tuple[int, int] = (2, 5)

@@ -6,10 +6,14 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from ..runtime import BoolArray, FloatArray
-from ..runtime.linear import LinearScorer
+from ...model import BoolArray, FloatArray
+from ...progress import Progress
+from ..checks import Independence
+from ..run import Fitted, Run
+from .model import LinearFacts, LinearScorer
 from .recipe import LinearRecipe
-from .run import Fitted, Run
+
+_REMEDY = "this is a defect of purport, please report it with the recipe"
 
 
 def fit(run: Run[LinearRecipe]) -> Fitted:
@@ -23,20 +27,17 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
         dtype=np.float32,
     )
     features = vectorizer.fit_transform(run.train.texts)
-    run.report(f"{features.shape[1]:,} n-grams of {len(run.train):,} texts")
+    run.say(f"{features.shape[1]:,} n-grams of {len(run.train):,} texts")
     weights = np.zeros((features.shape[1], len(run.labels)), dtype=np.float32)
     bias = np.zeros(len(run.labels), dtype=np.float32)
-    for column, label in enumerate(run.labels):
+    for column in range(len(run.labels)):
         weights[:, column], bias[column] = _margin(features, run.train.gold[:, column], run.recipe)
-        run.report(f"[{column + 1}/{len(run.labels)}] {label}")
+        run.reporter.emit(Progress("training", column + 1, len(run.labels), "labels"))
     vocabulary = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
     scorer = LinearScorer(ngrams, vocabulary, vectorizer.idf_.astype(np.float32), weights, bias)
     scorer.save(run.stage)
-    return Fitted(
-        scorer=scorer,
-        model={"ngrams": ngrams.model_dump(mode="json"), "features": features.shape[1]},
-        valid_logits=scorer.score(run.valid.texts).logits,
-    )
+    facts = LinearFacts(limit=ngrams.max_characters, ngrams=ngrams, features=features.shape[1])
+    return Fitted(scorer, facts, checks=(Independence(_REMEDY),))
 
 
 def _margin(features: object, gold: BoolArray, recipe: LinearRecipe) -> tuple[FloatArray, float]:

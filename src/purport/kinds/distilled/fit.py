@@ -11,74 +11,86 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import set_seed
 
-from ..bundle import Bundle
-from ..errors import RecipeError
-from ..labels import Task
-from .adapters import merged
-from .batching import Collator, TokenRows
-from .encoder import latest_checkpoint, restored, torch_logits
-from .export import export
-from .gates import same_decisions
-from .model import IntentModel, load_tokenizer, pool
-from .recipe import DistilledRecipe, EncoderRecipe
-from .run import Fitted, Rows, Run
+from ...bundle import Bundle
+from ...errors import RecipeError
+from ...labels import Task
+from ...progress import Metric, Progress
+from ...runtime.calibration import probabilities
+from ...runtime.decision import decide
+from ..encoder.adapters import merged
+from ..encoder.batching import Collator, TokenRows
+from ..encoder.device import contained, device, precision_on
+from ..encoder.export import EncoderFacts, export, export_checks
+from ..encoder.fit import latest_checkpoint, restored, torch_logits
+from ..encoder.network import IntentModel, load_tokenizer, pool
+from ..encoder.recipe import EncoderRecipe
+from ..run import Fitted, Rows, Run
+from .recipe import DistilledRecipe, Teaching
 
 # Batches are cut from so many drawn at once and sorted by length: little padding.
 _WINDOW = 4
-_WARM_UP = 100
-# Weights of the losses beside the cross-entropy of the teacher's probabilities.
-_LOGITS, _HIDDEN = 0.05, 10.0
-_CROSSED, _COMPOSED = 0.55, 0.10
 _LONGEST_WORDS = 40
 
 
+class StudentFacts(EncoderFacts):
+    """What a bundle with a distilled encoder says of itself; ``teacher`` is the id of a bundle."""
+
+    layers: tuple[int, ...]
+    teacher: str
+    agreement_with_teacher: float
+
+
 def fit(run: Run[DistilledRecipe]) -> Fitted:
-    """Teach the student, export it. See :class:`~purport.training.trainers.Trainer`."""
+    """Teach the student, export it. See :data:`~purport.kinds.kind.Fit`."""
+    with contained(run.recipe.seed, run.work / "tensorboard"):
+        return _fit(run)
+
+
+def _fit(run: Run[DistilledRecipe]) -> Fitted:
     recipe = run.recipe
-    set_seed(recipe.seed)
     bundle = Bundle.open(recipe.teacher.bundle)
-    if bundle.manifest.kind != "encoder" or bundle.labels != run.labels or bundle.manifest.task is not recipe.task:
+    manifest = bundle.manifest
+    if manifest.kind != "encoder" or bundle.labels != run.labels or manifest.task is not recipe.task:
         raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} is no encoder of this task and these labels")
-    taught = EncoderRecipe.model_validate(bundle.manifest.recipe)
+    taught = EncoderRecipe.model_validate(manifest.recipe)
     teacher = restored(bundle, taught)
     teacher.encoder = merged(teacher.encoder)
     teacher.requires_grad_(False)
     student = _shallower(teacher, recipe.teacher.layers)
     tokenizer = load_tokenizer(taught.model)
-    source = _Texts(run.train.texts, recipe.seed)
-    _teach(run, student, teacher, source, tokenizer, taught.model.max_length, bundle.manifest.calibration.temperature)
+    lesson = Lesson(
+        student, teacher, _Texts(run.train.texts, recipe.fit, recipe.seed), tokenizer, taught.model.max_length,
+        manifest.calibration.temperature,
+    )  # fmt: skip
+    _teach(run, lesson)
     valid = TokenRows(run.valid, tokenizer, taught.model.max_length)
     collator = Collator(tokenizer.pad_token_id)
-    student.eval()
-    reference = torch_logits(student, valid, collator)
-    taught_logits = torch_logits(teacher, valid, collator)
-    manifest = bundle.manifest
-    alike = same_decisions(reference, taught_logits, recipe.task, manifest.calibration, manifest.decision)
-    same = float(alike.mean())
-    run.report(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
-    scorer = export(student, tokenizer, run, taught.model.max_length)
-    return Fitted(
-        scorer=scorer,
-        model={
-            "encoder": taught.model.name,
-            "pooling": taught.model.pooling,
-            "max_length": taught.model.max_length,
-            "layers": list(recipe.teacher.layers),
-            "teacher": bundle.manifest.id,
-            "agreement_with_teacher": round(same, 6),
-            "weights": sum(parameter.numel() for parameter in student.parameters()),
-            "quantize": recipe.export.quantize,
-        },
-        valid_logits=scorer.score(run.valid.texts).logits,
-        reference_logits=reference,
-        facts={"steps": recipe.fit.steps},
+    reference, expected = (torch_logits(model.cpu().eval(), valid, collator) for model in (student, teacher))
+    decided = (
+        decide(probabilities(each, recipe.task, manifest.calibration), manifest.decision)
+        for each in (reference, expected)
     )
+    same = float(next(decided).same(next(decided)).mean())
+    run.say(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
+    facts = StudentFacts(
+        limit=taught.model.max_length,
+        encoder=taught.model.name,
+        pooling=taught.model.pooling,
+        layers=recipe.teacher.layers,
+        teacher=manifest.id,
+        agreement_with_teacher=round(same, 6),
+        weights=sum(parameter.numel() for parameter in student.parameters()),
+        quantize=recipe.export.quantize,
+    )
+    scorer = export(student, tokenizer, run, recipe.export, taught.model.max_length)
+    return Fitted(scorer, facts, export_checks(reference, recipe.export))
 
 
 def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
@@ -106,8 +118,9 @@ def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
 class _Texts:
     """Texts without end, from those of the training split."""
 
-    def __init__(self, texts: Sequence[str], seed: int) -> None:
+    def __init__(self, texts: Sequence[str], recipe: Teaching, seed: int) -> None:
         self._texts = list(texts)
+        self._recipe = recipe
         self._seed = seed
         self._where: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         for row, text in enumerate(self._texts):
@@ -122,10 +135,11 @@ class _Texts:
     def _one(self, rng: np.random.Generator) -> str:
         text = self._texts[rng.integers(len(self._texts))]
         kind = rng.random()
-        if kind < _CROSSED:
+        crossed, composed, conjunctions = self._recipe.crossed, self._recipe.composed, self._recipe.conjunctions
+        if kind < crossed:
             return self._crossed(text, rng)
-        if kind < _CROSSED + _COMPOSED:
-            joint = (" and ", " ", " also ", " and also ")[rng.integers(4)]
+        if kind < crossed + composed:
+            joint = conjunctions[rng.integers(len(conjunctions))]
             return f"{text}{joint}{self._texts[rng.integers(len(self._texts))]}"
         return text
 
@@ -140,57 +154,69 @@ class _Texts:
         return " ".join((words[:cut] + self._texts[row].split()[position:])[:_LONGEST_WORDS])
 
 
-def _teach(
-    run: Run[DistilledRecipe],
-    student: IntentModel,
-    teacher: IntentModel,
-    source: _Texts,
-    tokenizer: object,
-    max_length: int,
-    temperature: float,
-) -> None:
-    fit = run.recipe.fit
+@dataclass(frozen=True)
+class Lesson:
+    """Who learns what from whom; ``temperature`` is the one that the teacher's logits are calibrated with."""
+
+    student: IntentModel
+    teacher: IntentModel
+    texts: _Texts
+    tokenizer: Any
+    max_length: int
+    temperature: float
+
+
+def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
+    fit, where = run.recipe.fit, device()
+    precision = precision_on(where, fit.precision)
+    lesson.teacher.to(where)
+    student = lesson.student.to(where)
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=fit.learning_rate, weight_decay=fit.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, step / _WARM_UP) * max(0.0, 1 - step / fit.steps)
+        optimizer, lambda step: min(1.0, step / fit.warmup) * max(0.0, 1 - step / fit.steps)
     )
-    parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
+    # Only fp16 needs its gradients scaled; otherwise this does nothing.
+    scaler = torch.amp.GradScaler(where, enabled=precision == "fp16")
+    parts = {"student": student, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     first = _resume(run, parts)
-    run.report(f"teaching {len(run.recipe.teacher.layers)} layers for {fit.steps:,} steps of {fit.batch_size} texts")
+    run.say(f"teaching {len(run.recipe.teacher.layers)} layers for {fit.steps:,} steps of {fit.batch_size} texts")
     recent: list[float] = []
-    for step, batch in _batches(source, tokenizer, max_length, fit.batch_size, first, fit.steps):
-        loss = _loss(student, teacher, batch, run.recipe.task, temperature)
+    for step, batch in _batches(lesson, fit.batch_size, first, fit.steps):
+        loss = _loss(lesson, {name: part.to(where) for name, part in batch.items()}, run.recipe, precision)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         schedule.step()
         recent.append(float(loss.detach()))
+        run.reporter.emit(Progress("training", step, fit.steps, "steps"))
         if step % fit.save_steps == 0 or step == fit.steps:
-            run.report(f"step {step:,} of {fit.steps:,}, loss {np.mean(recent):.4f}")
+            run.reporter.emit(Metric("loss", float(np.mean(recent)), step))
             recent.clear()
             _save(run, parts, step)
 
 
-def _loss(
-    student: IntentModel, teacher: IntentModel, batch: dict[str, Tensor], task: Task, temperature: float
-) -> Tensor:
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    precision = torch.autocast("cpu", torch.bfloat16)
-    with torch.no_grad(), precision:
-        hidden, logits = _forward(teacher, ids, mask)
-    with precision:
-        own_hidden, own = _forward(student, ids, mask)
+def _loss(lesson: Lesson, batch: dict[str, Tensor], recipe: DistilledRecipe, precision: str) -> Tensor:
+    ids, mask, temperature = batch["input_ids"], batch["attention_mask"], lesson.temperature
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    mixed = torch.autocast(ids.device.type, dtype, enabled=precision != "fp32")
+    with torch.no_grad(), mixed:
+        hidden, logits = _forward(lesson.teacher, ids, mask)
+    with mixed:
+        own_hidden, own = _forward(lesson.student, ids, mask)
     hidden, logits, own_hidden, own = hidden.float(), logits.float(), own_hidden.float(), own.float()
-    if task is Task.MULTILABEL:
+    if recipe.task is Task.MULTILABEL:
         target = torch.sigmoid(logits / temperature)
         losses = nn.functional.binary_cross_entropy_with_logits(own / temperature, target, reduction="none").sum(dim=1)
     else:
         losses = nn.functional.cross_entropy(own / temperature, (logits / temperature).softmax(dim=1), reduction="none")
     tokens = mask.unsqueeze(-1).float()
     hidden_loss = ((hidden - own_hidden) ** 2 * tokens).sum() / (tokens.sum() * hidden.shape[-1])
-    return losses.mean() + _LOGITS * ((logits - own) ** 2).sum(dim=1).mean() + _HIDDEN * hidden_loss
+    logits_loss = ((logits - own) ** 2).sum(dim=1).mean()
+    return losses.mean() + recipe.fit.logits_weight * logits_loss + recipe.fit.hidden_weight * hidden_loss
 
 
 def _forward(model: IntentModel, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,15 +224,13 @@ def _forward(model: IntentModel, ids: Tensor, mask: Tensor) -> tuple[Tensor, Ten
     return hidden, model.head(pool(hidden, mask, model.pooling))
 
 
-def _batches(
-    source: _Texts, tokenizer: object, max_length: int, size: int, first: int, steps: int
-) -> Iterator[tuple[int, dict[str, Tensor]]]:
+def _batches(lesson: Lesson, size: int, first: int, steps: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Batches ``first + 1`` to ``steps``, each with its number."""
+    collator = Collator(lesson.tokenizer.pad_token_id)
     for window in range(first // _WINDOW, math.ceil(steps / _WINDOW)):
-        texts = sorted(source.draw(window, size * _WINDOW), key=len)
+        texts = sorted(lesson.texts.draw(window, size * _WINDOW), key=len)
         gold = np.zeros((len(texts), 1), dtype=np.bool_)
-        rows = TokenRows(Rows(texts, gold), tokenizer, max_length)
-        collator = Collator(tokenizer.pad_token_id)  # type: ignore[attr-defined]
+        rows = TokenRows(Rows(texts, gold), lesson.tokenizer, lesson.max_length)
         order = np.random.default_rng((window, len(texts))).permutation(_WINDOW)
         for place, cut in enumerate(order):
             step = window * _WINDOW + place + 1
@@ -214,10 +238,10 @@ def _batches(
                 yield step, collator([rows[int(cut) * size + row] for row in range(size)])
 
 
-def _save(run: Run[DistilledRecipe], parts: dict[str, object], step: int) -> None:
+def _save(run: Run[DistilledRecipe], parts: dict[str, Any], step: int) -> None:
     folder = run.work / "checkpoints" / f"checkpoint-{step}"
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save({name: part.state_dict() for name, part in parts.items()}, folder / "state.pt")  # type: ignore[attr-defined]
+    torch.save({name: part.state_dict() for name, part in parts.items()}, folder / "state.pt")
     # What makes a checkpoint count is written last.
     (folder / "trainer_state.json").write_text(f'{{"global_step": {step}}}', "utf-8")
     for older in (run.work / "checkpoints").glob("checkpoint-*/state.pt"):
@@ -225,11 +249,11 @@ def _save(run: Run[DistilledRecipe], parts: dict[str, object], step: int) -> Non
             older.unlink()
 
 
-def _resume(run: Run[DistilledRecipe], parts: dict[str, object]) -> int:
+def _resume(run: Run[DistilledRecipe], parts: dict[str, Any]) -> int:
     found = latest_checkpoint(run.work / "checkpoints") if run.resume else None
     if found is None:
         return 0
-    for name, state in torch.load(found / "state.pt", weights_only=True).items():
-        parts[name].load_state_dict(state)  # type: ignore[attr-defined]
-    run.report(f"going on from {found.name}")
+    for name, state in torch.load(found / "state.pt", weights_only=True, map_location=device()).items():
+        parts[name].load_state_dict(state)
+    run.say(f"going on from {found.name}")
     return int(found.name.rpartition("-")[2])

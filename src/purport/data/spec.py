@@ -1,0 +1,62 @@
+"""Which data a recipe names, and how it is read: the table ``data`` of every recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..frozen import Frozen
+from ..labels import Task
+from ..progress import SILENT, Reporter
+from .catalog import load
+from .dataset import Dataset, Reading, require_known
+from .formats import Layout
+
+
+class DataSpec(Frozen):
+    """Which data, and how it is read."""
+
+    name: str
+    """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (its train split)."""
+    train: str = "train"
+    valid: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """A split, or the share of the train split to set aside (stratified)."""
+    test: str | None = None
+    """A split that is measured once, after everything has been decided on ``valid``."""
+    joint: bool = False
+    unlabelled: Literal["error", "out_of_scope"] = "error"
+    text_column: str = "text"
+    label_column: str = "label"
+    label_delimiter: str = "+"
+    header: bool | None = None
+
+    def reading(self, task: Task) -> Reading:
+        """How rows become examples."""
+        layout = Layout(self.text_column, self.label_column, self.header, self.label_delimiter)
+        return Reading(task, layout, self.joint, self.unlabelled)
+
+    def parts(self, labels: frozenset[str]) -> frozenset[str]:
+        """The labels that joint labels stand for; other labels stand for themselves."""
+        if not self.joint or not self.label_delimiter:
+            return labels
+        return frozenset(part for label in labels for part in label.split(self.label_delimiter))
+
+    def load(self, task: Task, seed: int, reporter: Reporter = SILENT) -> Dataset:
+        """The splits ``train``, ``valid`` and, if there is one, ``test``, each read once and held in memory.
+
+        Raises:
+            DataError: the data cannot be read, or ``valid`` has a label that ``train`` has not.
+        """
+        source = load(self.name, self.reading(task), reporter)
+        wanted = {"train": self.train}
+        if isinstance(self.valid, str):
+            wanted["valid"] = self.valid
+        if self.test is not None:
+            wanted["test"] = self.test
+        examples = {name: list(source[split]) for name, split in wanted.items()}
+        dataset = Dataset.from_examples(examples, name=source.name, task=task)
+        if not isinstance(self.valid, str):
+            dataset = dataset.with_validation(self.valid, seed=seed)
+        require_known(dataset, "valid", dataset.labels)
+        return dataset

@@ -1,0 +1,1 @@
+"""How bundles come to be: one folder for each kind, with its recipe, how it is fitted, and its model."""

@@ -1,0 +1,71 @@
+"""Where and in which precision torch trains, and a process that is afterwards as it was before."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import set_seed
+from transformers.utils import logging as library_logging
+
+from ...errors import RecipeError
+from .recipe import Precision
+
+
+def device() -> str:
+    """``cuda`` where there is one, otherwise ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def precision_on(device: str, chosen: Precision) -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the hardware has it.
+
+    Raises:
+        RecipeError: fp16 without a GPU.
+    """
+    if chosen == "fp16" and device == "cpu":
+        raise RecipeError("fit.precision fp16 needs a GPU; set bf16, fp32 or auto")
+    if chosen != "auto":
+        return chosen
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bf16()
+    return "bf16" if native else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())
+
+
+@contextmanager
+def contained(seed: int, logs: Path) -> Iterator[None]:
+    """Inside the block every generator is seeded, ``transformers`` is quiet and TensorBoard writes to ``logs``."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    # The library takes the log directory from the environment only.
+    variable = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(variable)
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        try:
+            set_seed(seed)
+            # Its bars and deprecation notes would drown what we report.
+            library_logging.set_verbosity_error()
+            library_logging.disable_progress_bar()
+            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+            os.environ[variable] = str(logs)
+            yield
+        finally:
+            library_logging.set_verbosity(verbosity)
+            if bars:
+                library_logging.enable_progress_bar()
+            if before is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = before
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

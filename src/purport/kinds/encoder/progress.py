@@ -1,0 +1,35 @@
+"""What ``transformers.Trainer`` says of its progress, as events of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback
+
+from ...progress import Line, Metric, Progress, Reporter
+
+_SHOWN = ("loss", "f1_micro", "f1_macro", "exact_match")
+
+
+class ReportProgress(TrainerCallback):  # type: ignore[misc]
+    """Reports steps, loss and the validation metrics of each evaluation."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """One more step is done."""
+        self._reporter.emit(Progress("training", state.global_step, state.max_steps, "steps"))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """The latest loss."""
+        if logs and "loss" in logs:
+            self._reporter.emit(Metric("loss", float(logs["loss"]), state.global_step))
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        """What the validation split says."""
+        found = {name: metrics[f"eval_{name}"] for name in _SHOWN}
+        for name, value in found.items():
+            self._reporter.emit(Metric(f"valid_{name}", value, state.global_step))
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        self._reporter.emit(Line(f"epoch {state.epoch:.4g}/{state.num_train_epochs:.4g}  valid: {shown}"))

@@ -1,0 +1,54 @@
+"""A kind of bundle, registered in the entry-point group ``purport.kinds``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ..errors import DependencyMissing
+from .recipe import Recipe
+from .run import Fitted, Run
+
+Fit = Callable[[Run[Any]], Fitted | None]
+"""Trains on ``run.train``, chooses on ``run.valid``, writes the model's files into ``run.stage``.
+
+It returns ``None`` in processes that only help another one (all but the first under ``torchrun``).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How bundles of one kind are made, and who opens them. Importing it must be cheap.
+
+    Attributes:
+        recipe: the type of its recipes.
+        fit: what trains it, or where that is (``module:function``), imported when training starts.
+        opener: name in the entry-point group ``purport.models``.
+        extra: the extra of ``purport`` that brings what ``fit`` imports.
+        distributed: whether all processes of ``torchrun`` take part; otherwise only the first one trains.
+    """
+
+    recipe: type[Recipe]
+    fit: str | Fit
+    opener: str
+    extra: str | None = None
+    distributed: bool = False
+
+    def load_fit(self) -> Fit:
+        """What trains it.
+
+        Raises:
+            DependencyMissing: the extra that it needs is not installed.
+        """
+        if not isinstance(self.fit, str):
+            return self.fit
+        module, _, name = self.fit.partition(":")
+        try:
+            found: Fit = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            if self.extra is None or (error.name or "").partition(".")[0] in ("purport", module.partition(".")[0]):
+                raise
+            raise DependencyMissing(f"training ({error.name})", self.extra) from None
+        return found

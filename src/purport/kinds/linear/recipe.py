@@ -1,0 +1,39 @@
+"""Recipes of kind ``linear``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ...frozen import Frozen
+from ..recipe import Recipe
+from .ngrams import Ngrams
+
+
+class LinearModel(Frozen):
+    """TF-IDF and linear support vector machines."""
+
+    words: tuple[int, int] = (1, 2)
+    characters: tuple[int, int] = (2, 5)
+    min_count: int = Field(default=2, ge=1)
+    """n-grams in fewer training texts than this are left out."""
+    max_features: int = Field(default=100_000, ge=1)
+    c: float = Field(default=1.0, gt=0)
+    class_weight: Literal["none", "balanced"] = "balanced"
+
+    @model_validator(mode="after")
+    def _has_features(self) -> Self:
+        self.ngrams()
+        return self
+
+    def ngrams(self) -> Ngrams:
+        """The features."""
+        return Ngrams(words=self.words, characters=self.characters)
+
+
+class LinearRecipe(Recipe):
+    """Kind ``linear``: seconds to train, the bar that anything larger has to clear."""
+
+    kind: Literal["linear"] = "linear"
+    model: LinearModel = LinearModel()

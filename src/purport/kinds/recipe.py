@@ -1,0 +1,48 @@
+"""What every kind of recipe has: everything that decides one training run. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..data.spec import DataSpec
+from ..frozen import Frozen
+from ..labels import Task
+
+
+class Decide(Frozen):
+    """How thresholds and calibration are fitted, on the validation split only."""
+
+    calibration: Literal["temperature", "none"] = "temperature"
+    thresholds: Literal["per-label", "fixed"] = "per-label"
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """The one of every label where ``thresholds = "fixed"``."""
+    min_gain: int = Field(default=3, ge=1)
+    """A label's threshold leaves 0.5 only where that makes so many fewer errors on the validation split."""
+    reject_below: float = Field(default=0.0, ge=0, lt=1)
+    """multiclass: out of scope when the likeliest label is less probable than this."""
+
+
+class Recipe(Frozen):
+    """What every kind of recipe has."""
+
+    kind: str
+    task: Task
+    seed: int = Field(default=0, ge=0)
+    data: DataSpec
+    decide: Decide = Decide()
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        if self.task is Task.MULTICLASS and self.decide.thresholds == "fixed":
+            raise ValueError("decide.thresholds is for multilabel; multiclass has decide.reject_below")
+        if self.task is Task.MULTILABEL and self.decide.reject_below:
+            raise ValueError("decide.reject_below is for multiclass; multilabel has decide.threshold")
+        if self.task is Task.MULTILABEL and self.data.joint:
+            raise ValueError("data.joint makes a combination one label, which only multiclass needs")
+        return self
+
+    def parents(self) -> tuple[str, ...]:
+        """The ids of the bundles that a run of this recipe starts from."""
+        return ()

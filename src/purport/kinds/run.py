@@ -1,0 +1,68 @@
+"""What a kind is given to train with, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ..labels import LabelSet
+from ..manifest import ModelFacts
+from ..model import BoolArray, Model
+from ..progress import SILENT, Line, Reporter
+from ..runtime.calibrated import Scorer
+from .checks import Check, Independence
+from .recipe import Recipe
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split in memory: texts and gold ``(n, n_labels) bool``."""
+
+    texts: Sequence[str]
+    gold: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Run(Generic[RecipeT]):
+    """One training run.
+
+    Attributes:
+        stage: where the files of the bundle go.
+        work: where checkpoints and logs go; survives an interruption.
+        resume: go on from the latest checkpoint in ``work``.
+    """
+
+    recipe: RecipeT
+    labels: LabelSet
+    train: Rows
+    valid: Rows
+    stage: Path
+    work: Path
+    resume: bool = False
+    reporter: Reporter = SILENT
+
+    def say(self, text: str) -> None:
+        """Tell whoever watches."""
+        self.reporter.emit(Line(text))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model as it will be deployed.
+
+    Attributes:
+        model: the deployed form, opened from the stage: logits, which training calibrates, or finished answers.
+        facts: what the manifest says of the model.
+        checks: what it must pass before it becomes a bundle.
+    """
+
+    model: Scorer | Model
+    facts: ModelFacts
+    checks: Sequence[Check] = (Independence(),)

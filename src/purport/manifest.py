@@ -1,0 +1,190 @@
+"""The manifest: everything about a bundle but its weights, typed and validated against its labels.
+
+Documents of format 1 (written by version 0.1 before openers, parts and typed decisions) are read as format 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, SerializeAsAny, model_validator
+
+from .frozen import Frozen
+from .labels import LabelSet, Task
+
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+
+FactsT = TypeVar("FactsT", bound="ModelFacts")
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FileEntry(Frozen):
+    """Size in bytes and sha256 of one file."""
+
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class ModelFacts(Frozen):
+    """What is known of a model without opening it. A kind adds facts of its own in a subclass.
+
+    ``limit`` is the longest text that is read whole, in ``unit``.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    limit: int = Field(default=512, ge=1)
+    unit: str = "tokens"
+
+    def as_type(self, facts_type: type[FactsT]) -> FactsT:
+        """The same facts as the subclass of a kind.
+
+        Raises:
+            pydantic.ValidationError: they are not the facts of that kind.
+        """
+        return facts_type.model_validate(self.model_dump())
+
+
+class Temperature(Frozen):
+    """Logits are divided by ``temperature`` before they become probabilities (Guo et al. 2017)."""
+
+    method: Literal["temperature"] = "temperature"
+    temperature: FiniteFloat = Field(gt=0)
+
+
+class Uncalibrated(Frozen):
+    """Logits become probabilities as they are, or the model gives probabilities itself."""
+
+    method: Literal["none"] = "none"
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by."""
+        return 1.0
+
+
+Calibration = Annotated[Temperature | Uncalibrated, Field(discriminator="method")]
+
+
+class PerLabel(Frozen):
+    """multilabel: every label whose probability reaches its threshold. ``fitted`` on validation rows, or given."""
+
+    rule: Literal["per_label"] = "per_label"
+    thresholds: tuple[Share, ...]
+    fitted: bool = True
+
+    def at(self, threshold: float) -> PerLabel:
+        """The same rule with one threshold for every label."""
+        return PerLabel(thresholds=(threshold,) * len(self.thresholds), fitted=False)
+
+
+class Likeliest(Frozen):
+    """multiclass: the likeliest label, or none when its probability is below ``reject_below``."""
+
+    rule: Literal["likeliest"] = "likeliest"
+    reject_below: Share = 0.0
+
+    def at(self, threshold: float) -> Likeliest:
+        """The same rule with another threshold."""
+        return Likeliest(reject_below=threshold)
+
+
+Decision = Annotated[PerLabel | Likeliest, Field(discriminator="rule")]
+
+
+class Provenance(Frozen):
+    """What a bundle rests on.
+
+    Attributes:
+        dataset: name of the data.
+        fingerprint: sha256 over all splits.
+        rows: examples of each split.
+        splits: sha256 of each split.
+        parents: ids of the bundles that it was made from.
+    """
+
+    dataset: str
+    fingerprint: str
+    rows: dict[str, int]
+    splits: dict[str, str] = Field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+
+
+class Manifest(Frozen):
+    """``manifest.json``. ``id`` is the sha256 of the rest, shortened to 16 digits.
+
+    Attributes:
+        kind: how the bundle came to be.
+        opener: who makes a model of it, a name in the entry-point group ``purport.models``.
+        parts: names of the bundles inside it, each in ``parts/<name>``.
+        checks: what the trained model passed before it became a bundle.
+    """
+
+    format_version: int = FORMAT_VERSION
+    id: str = ""
+    kind: str
+    opener: str
+    parts: tuple[str, ...] = ()
+    task: Task
+    labels: tuple[str, ...]
+    model: SerializeAsAny[ModelFacts] = ModelFacts()
+    calibration: Calibration = Uncalibrated()
+    decision: Decision
+    provenance: Provenance
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    checks: dict[str, FiniteFloat] = Field(default_factory=dict)
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _decision_fits_labels(self) -> Self:
+        LabelSet(self.labels)
+        if (self.task is Task.MULTILABEL) != isinstance(self.decision, PerLabel):
+            raise ValueError(f"a {self.task} model cannot decide by the rule {self.decision.rule}")
+        if isinstance(self.decision, PerLabel) and len(self.decision.thresholds) != len(self.labels):
+            raise ValueError(f"{len(self.decision.thresholds)} thresholds for {len(self.labels)} labels")
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The canonical form: the same manifest always gives the same bytes."""
+        return canonical(self.model_dump(mode="json"))
+
+    def sealed(self) -> Manifest:
+        """This manifest with ``id`` set to its own checksum."""
+        return self.model_copy(update={"id": checksum(self.model_dump(mode="json"))})
+
+
+def canonical(fields: dict[str, Any]) -> bytes:
+    """``fields`` as they are written."""
+    return (json.dumps(fields, indent=1, sort_keys=True) + "\n").encode()
+
+
+def checksum(fields: dict[str, Any]) -> str:
+    """The id of a manifest with these fields."""
+    return hashlib.sha256(canonical({**fields, "id": ""})).hexdigest()[:16]
+
+
+def upgraded(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest of any readable format as those of the present one; the id stays."""
+    if fields["format_version"] == FORMAT_VERSION:
+        return fields
+    old = dict(fields)
+    model, decision, calibration, checks = old["model"], old.pop("decision"), old["calibration"], old.pop("gates")
+    chosen = old["recipe"].get("decide", {})
+    characters = model.get("ngrams", {}).get("max_characters")
+    limit = {"limit": characters, "unit": "characters"} if characters else {"limit": model.get("max_length", 512)}
+    return {
+        **old,
+        "format_version": FORMAT_VERSION,
+        "opener": {"encoder": "onnx", "distilled": "onnx"}.get(old["kind"], old["kind"]),
+        "model": {**model, **limit},
+        "calibration": {"method": "none"} if chosen.get("calibration") == "none" else calibration,
+        "decision": {"rule": "per_label", "thresholds": decision["thresholds"],
+                     "fitted": chosen.get("thresholds") != "fixed"}
+        if old["task"] == Task.MULTILABEL
+        else {"rule": "likeliest", "reject_below": decision["reject_below"]},
+        "checks": checks,
+    }  # fmt: skip

@@ -1,0 +1,72 @@
+"""The training run: ``load → fit → calibrate → check → measure → seal``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..bundle import Bundle, require_free, staging
+from ..kinds.recipe import Recipe
+from ..kinds.run import Run
+from ..progress import SILENT, Reporter
+from . import steps
+from .recipe import load_kind
+from .workspace import prepare, tidy, work_directory
+
+
+def train(
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    keep_run: bool = False,
+    reporter: Reporter = SILENT,
+) -> Bundle | None:
+    """Train the bundle that ``recipe`` describes and write it to the directory ``out``, whole or not at all.
+
+    An interrupted run leaves its checkpoints in ``<out>.run``; ``resume`` goes on from there, otherwise they
+    are an error unless ``overwrite`` throws them away. Returns ``None`` in helper processes of ``torchrun``.
+
+    Raises:
+        DataError, RecipeError: the data or the recipe does not fit.
+        DependencyMissing: the kind needs an extra that is not installed.
+        OutputExists: ``out`` or an unfinished run is there already.
+        RunMismatch: ``resume``, but the unfinished run is of another recipe or other data.
+        CheckFailed: the trained model may not become a bundle.
+    """
+    target, kind = Path(out), load_kind(recipe.kind)
+    leader = int(os.environ.get("RANK", "0")) == 0
+    if not leader and not kind.distributed:
+        return None
+    require_free(target, overwrite=overwrite)
+    fit = kind.load_fit()
+    dataset = steps.load(recipe, reporter)
+    work = work_directory(target)
+    if leader:
+        prepare(work, recipe, dataset, overwrite=overwrite, resume=resume)
+    # Helper processes never commit: what they write goes to the system's temporary directory.
+    with tidy(work), staging(work if leader else Path(tempfile.gettempdir())) as stage:
+        run = Run(
+            recipe=recipe,
+            labels=dataset.labels,
+            train=steps.rows(dataset, "train"),
+            valid=steps.rows(dataset, "valid"),
+            stage=stage,
+            work=work,
+            resume=resume,
+            reporter=reporter,
+        )
+        fitted = fit(run)
+        if fitted is None:
+            return None
+        trained = steps.calibrate(run, fitted)
+        checks = steps.check(run, fitted, trained)
+        measured = steps.measure_splits(run, trained, dataset)
+        manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
+        bundle = steps.seal(run, manifest, measured, dataset, target, overwrite=overwrite)
+    if not keep_run:
+        shutil.rmtree(work, ignore_errors=True)
+    return bundle

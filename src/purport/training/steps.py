@@ -1,0 +1,217 @@
+"""The steps of a training run between fitting and the finished bundle; each takes what the ones before it made.
+
+``load → fit → calibrate → check → measure → seal``; :mod:`.pipeline` runs them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..bundle import Bundle, commit
+from ..data.dataset import Dataset
+from ..data.facts import data_facts
+from ..evaluation.evaluate import Evaluation, measure, of_answers
+from ..kinds.checks import Subject
+from ..kinds.kind import Kind
+from ..kinds.recipe import Decide, Recipe
+from ..kinds.run import Fitted, Rows, Run
+from ..labels import Task
+from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Provenance, Uncalibrated
+from ..model import Answers, BoolArray, FloatArray, Model
+from ..progress import Line, Progress, Reporter
+from ..runtime.calibrated import Calibrated, Scorer, Scores, answers
+from ..runtime.decision import decide
+from .card import model_card
+from .fitting import fit_temperature, fit_thresholds
+
+_BATCH, _MEASURED = 32, 1024
+_ANSWERED = ("probabilities", "in_scope", "truncated")
+_LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch", "transformers", "peft", "onnx")
+
+
+def load(recipe: Recipe, reporter: Reporter) -> Dataset:
+    """Step ``load``: the splits of ``recipe``, each read once.
+
+    Raises:
+        DataError: the data cannot be read, or does not fit.
+    """
+    dataset = recipe.data.load(recipe.task, recipe.seed, reporter)
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    reporter.emit(Line(f"{dataset.name}: {sizes}, {len(dataset.labels)} labels"))
+    for name in dataset.splits:
+        for label, count in dataset.unseen(name).items():
+            reporter.emit(
+                Line(f'  label "{label}" ({count} rows of {name}) is never in train: these rows count as errors')
+            )
+    return dataset
+
+
+def rows(dataset: Dataset, name: str) -> Rows:
+    """A split as kinds are given it."""
+    split = dataset[name]
+    return Rows(list(split.texts), dataset.labels.encode(split.gold))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that answers and decides, and what it answered to the validation rows."""
+
+    model: Model
+    calibration: Calibration
+    decision: Decision
+    valid: Answers
+
+
+def calibrate(run: Run[Any], fitted: Fitted) -> Trained:
+    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision on those answers."""
+    recipe, texts = run.recipe, run.valid.texts
+    calibration: Calibration = Uncalibrated()
+    # In random batches: what a text's neighbours change shows in the checks.
+    ask = partial(_ask, texts, _BATCH, np.random.default_rng(recipe.seed).permutation(len(texts)), run.reporter)
+    if isinstance(fitted.model, Scorer):
+        logits, truncated = ask(fitted.model.score, ("logits", "truncated"))
+        if recipe.decide.calibration == "temperature":
+            calibration = fit_temperature(logits, run.valid.gold, recipe.task)
+        model: Model = Calibrated(fitted.model, recipe.task, calibration)
+        valid = answers(Scores(logits, truncated), recipe.task, calibration)
+    else:
+        model = fitted.model
+        valid = Answers(*ask(model.answer, _ANSWERED))
+    decision = _fit_decision(recipe.decide, recipe.task, valid.probabilities, run.valid.gold)
+    if decide(valid.probabilities, decision).out_of_scope.all():
+        run.say(
+            "warning: the model decides no label on any validation row, it has learnt nothing; "
+            "lower the learning rate or train longer"
+        )
+    return Trained(model, calibration, decision, valid)
+
+
+def _ask(
+    texts: Sequence[str],
+    size: int,
+    order: NDArray[np.intp],
+    reporter: Reporter,
+    call: Callable[[Sequence[str]], Any],
+    fields: Sequence[str],
+) -> list[Any]:
+    """``fields`` of what ``call`` gives for all ``texts``, asked in batches of ``size`` in this ``order``."""
+    parts = []
+    for start in range(0, len(order), size):
+        parts.append(call([texts[int(row)] for row in order[start : start + size]]))
+        reporter.emit(Progress("answering", min(start + size, len(order)), len(order), "texts"))
+    back = np.argsort(order)
+    return [np.concatenate([getattr(part, name) for part in parts])[back] for name in fields]
+
+
+def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray) -> Decision:
+    if task is Task.MULTICLASS:
+        return Likeliest(reject_below=chosen.reject_below)
+    if chosen.thresholds == "fixed":
+        return PerLabel(thresholds=(chosen.threshold,) * gold.shape[1], fitted=False)
+    return PerLabel(thresholds=fit_thresholds(probabilities, gold, min_gain=chosen.min_gain))
+
+
+def check(run: Run[Any], fitted: Fitted, trained: Trained) -> dict[str, float]:
+    """Step ``check``: what the kind asks of a model before it may become a bundle.
+
+    Raises:
+        CheckFailed: it may not.
+    """
+    subject = Subject(
+        trained.model,
+        run.recipe.task,
+        trained.calibration,
+        trained.decision,
+        run.valid.texts,
+        trained.valid,
+        run.recipe.seed,
+        run.reporter,
+    )
+    found: dict[str, float] = {}
+    for each in fitted.checks:
+        found |= each(subject)
+    return found
+
+
+def measure_splits(run: Run[Any], trained: Trained, dataset: Dataset) -> dict[str, Evaluation]:
+    """Step ``measure``: what the validation answers are worth, and those to the test split, asked once."""
+    found = {}
+    for name in ("valid", "test"):
+        if name not in dataset.splits:
+            continue
+        run.reporter.emit(Progress(f"measuring on {name}"))
+        split = dataset[name]
+        given = trained.valid
+        if name == "test":
+            texts, size = list(split.texts), trained.model.traits.max_batch or _MEASURED
+            order = np.arange(len(texts))
+            given = Answers(*_ask(texts, size, order, run.reporter, trained.model.answer, _ANSWERED))
+        decided = decide(given.probabilities, trained.decision)
+        answered = of_answers(list(split), dataset.labels, run.recipe.task, given, decided)
+        found[name] = measure(answered, split, dataset=dataset.name, seed=run.recipe.seed)
+    return found
+
+
+def describe(
+    run: Run[Any], kind: Kind, fitted: Fitted, trained: Trained, checks: Mapping[str, float], dataset: Dataset
+) -> Manifest:
+    """What the bundle says of itself."""
+    recipe = run.recipe
+    return Manifest(
+        kind=recipe.kind,
+        opener=kind.opener,
+        task=recipe.task,
+        labels=run.labels.names,
+        model=fitted.facts,
+        calibration=trained.calibration,
+        decision=trained.decision,
+        provenance=Provenance(
+            dataset=dataset.name,
+            fingerprint=dataset.fingerprint,
+            rows={name: len(split) for name, split in dataset.splits.items()},
+            splits={name: split.fingerprint for name, split in dataset.splits.items()},
+            parents=recipe.parents(),
+        ),
+        recipe=recipe.model_dump(mode="json", exclude_none=True),
+        versions=_versions(),
+        checks=dict(checks),
+    )
+
+
+def seal(
+    run: Run[Any],
+    manifest: Manifest,
+    measured: Mapping[str, Evaluation],
+    dataset: Dataset,
+    target: Path,
+    *,
+    overwrite: bool,
+) -> Bundle:
+    """Step ``seal``: write what is known beside the model and turn the stage into the bundle ``target``."""
+    # The bundle's id is a checksum over this file too, so it cannot stand in it.
+    document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
+    (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    facts = data_facts(dataset)
+    (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+    (run.stage / "README.md").write_text(model_card(manifest, facts, measured), "utf-8")
+    return commit(run.stage, target, manifest, overwrite=overwrite)
+
+
+def _versions() -> dict[str, str]:
+    found = {"purport": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
