@@ -40,7 +40,10 @@ class ServerSettings(BaseSettings):
     deadline_ms: int = Field(5_000, ge=1, description="A request that waits longer is answered with 504")
     rate_limit: str = Field("", description='Per client, e.g. "100/minute"; more is answered with 429')
     api_keys: SecretStr = Field(
-        SecretStr(""), description='Comma-separated "key" or "key@scope"; POST /intent needs scope intent'
+        SecretStr(""), description='Comma-separated "key" or "key@permission"; POST /intent needs the permission intent'
+    )
+    authenticator: str = Field(
+        "keys", description="Who tells clients apart: a name in purport.authenticators"
     )
     drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
     access_log: bool = Field(True, description="Log each request")

@@ -22,8 +22,7 @@ class Decided:
     @classmethod
     def of(cls, labels: BoolArray) -> Decided:
         """The decision for these labels."""
-        none: BoolArray = ~labels.any(axis=1)
-        return cls(labels, none)
+        return cls(labels, np.logical_not(labels.any(axis=1)))
 
     def same(self, other: Decided) -> BoolArray:
         """``(n,) bool``: both decide just the same labels."""

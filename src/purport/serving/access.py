@@ -1,109 +1,143 @@
-"""Who may ask, and how often."""
+"""Who may ask, for what, and how often."""
 
 from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
-from limits import parse
+from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from .. import registry
 from ..errors import Forbidden, RateLimited, SettingsError, Unauthenticated
+from ..settings import ServerSettings
 
 EVERYTHING = "*"
 
 
-class Keys:
-    """API keys with scopes, sent as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+class Permission(StrEnum):
+    """What the routes of this package ask for; other routes may ask for permissions of their own."""
 
-    ``spec`` is comma-separated: ``key`` may do everything, ``key@a@b`` what scopes ``a`` and ``b`` allow.
-    Without any key everybody may ask.
+    INTENT = "intent"
+    CLASSIFY = "classify"
+    MODELS = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the name under which requests are counted, what it may do, and how often.
+
+    ``rate`` is like ``100/minute``; ``None`` stands for that of the server. Nobody knows who an ``anonymous`` one is.
     """
 
-    def __init__(self, spec: str) -> None:
-        self._scopes: dict[bytes, frozenset[str]] = {}
-        for entry in filter(None, (part.strip() for part in spec.split(","))):
-            key, *scopes = entry.split("@")
-            if not key or not all(scopes):
-                raise SettingsError('api_keys: write "key" or "key@scope", separated by commas')
-            self._scopes[key.encode()] = frozenset(scopes or [EVERYTHING])
+    id: str
+    permissions: frozenset[str]
+    rate: str | None = None
+    anonymous: bool = False
 
-    def __bool__(self) -> bool:
-        return bool(self._scopes)
 
-    def check(self, request: Scope, scope: str) -> str:
-        """The name under which the asker is counted.
+class Authenticator(Protocol):
+    """Tells who asks. Made from the settings; group ``purport.authenticators``, chosen by ``PURPORT_AUTHENTICATOR``."""
+
+    async def authenticate(self, credential: str | None, client: str) -> Principal:
+        """The principal with ``credential`` (a bearer token or API key), who asks from the address ``client``.
 
         Raises:
-            Unauthenticated: no key, or one that is not known.
-            Forbidden: the key has not the ``scope``.
+            Unauthenticated: the credential is missing or wrong.
         """
-        if not self._scopes:
-            return request["client"][0] if request.get("client") else "unknown"
-        sent = _sent_key(request)
-        if sent is None:
+        ...
+
+
+class Keys:
+    """API keys, sent as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+
+    The setting ``api_keys`` is comma-separated: ``key`` may do everything, ``key@a@b`` has the permissions ``a`` and
+    ``b``. Without any key everybody may ask, and nobody may change the server.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._known: dict[bytes, frozenset[str]] = {}
+        for entry in filter(None, (part.strip() for part in settings.api_keys.get_secret_value().split(","))):
+            key, *permissions = entry.split("@")
+            if not key or not all(permissions):
+                raise SettingsError('api_keys: write "key" or "key@permission", separated by commas')
+            self._known[key.encode()] = frozenset(permissions or [EVERYTHING])
+
+    async def authenticate(self, credential: str | None, client: str) -> Principal:
+        """See :class:`Authenticator`."""
+        if not self._known:
+            return Principal(client, frozenset({Permission.INTENT, Permission.CLASSIFY}), anonymous=True)
+        if credential is None:
             raise Unauthenticated('Send a key as "Authorization: Bearer KEY" or "X-API-Key: KEY".')
         # Compare with every key, so that the time taken says nothing about them.
-        known = [scopes for key, scopes in self._scopes.items() if hmac.compare_digest(key, sent)]
-        if not known:
+        sent = credential.encode()
+        found = [permissions for key, permissions in self._known.items() if hmac.compare_digest(key, sent)]
+        if not found:
             raise Unauthenticated("The key is not known.")
-        if not known[0] & {scope, EVERYTHING}:
-            raise Forbidden(f"The key may not do this; it lacks the scope {scope}.")
-        return sent.decode(errors="replace")
-
-
-def _sent_key(request: Scope) -> bytes | None:
-    headers = Headers(scope=request)
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip().encode()
-    header = headers.get("x-api-key")
-    return header.encode() if header else None
-
-
-class RateLimit:
-    """At most so many requests per client in a moving window; ``spec`` as in ``100/minute``, empty for none."""
-
-    def __init__(self, spec: str) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._item = None
-        if spec:
-            try:
-                self._item = parse(spec)
-            except ValueError:
-                raise SettingsError(f'rate_limit: write for example "100/minute", not "{spec}"') from None
-
-    def check(self, client: str) -> None:
-        """Count one request of ``client``.
-
-        Raises:
-            RateLimited: it is one too many; carries the seconds until the next one is allowed.
-        """
-        if self._item is None or self._limiter.hit(self._item, client):
-            return
-        reset = self._limiter.get_window_stats(self._item, client).reset_time
-        raise RateLimited(f"More than {self._item}; wait and try again.", max(0.0, reset - time.time()))
+        return Principal(credential, found[0])
 
 
 class Access:
-    """Keys and rate limit together: what every request passes first."""
+    """What every request passes first: authentication, permission, rate limit."""
 
-    def __init__(self, keys: Keys, rate_limit: RateLimit) -> None:
-        self._keys = keys
-        self._rate_limit = rate_limit
+    def __init__(self, settings: ServerSettings, clock: Callable[[], float] = time.time) -> None:
+        self._authenticator: Authenticator = registry.load(
+            "authenticators", settings.authenticator, SettingsError
+        )(settings)  # fmt: skip
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._rates: dict[str, RateLimitItem | None] = {"": None}
+        self._rate = settings.rate_limit
+        self._clock = clock
+        self._limit(self._rate)
 
-    def check(self, request: Scope, scope: str, *, key_required: bool = False) -> None:
-        """Let the request pass, and count it. ``key_required``: not without keys, even where none are set.
+    async def permit(self, request: Scope, permission: str) -> Principal:
+        """Let the request pass, and count it.
 
         Raises:
             Unauthenticated, Forbidden, RateLimited: it may not pass.
         """
-        if key_required and not self._keys:
-            raise Forbidden(
-                "This changes the server, and it has no keys to tell who may; "
-                f"start it with PURPORT_API_KEYS=key@{scope} (or send SIGHUP to reload)."
-            )
-        self._rate_limit.check(self._keys.check(request, scope))
+        client = request["client"][0] if request.get("client") else "unknown"
+        principal = await self._authenticator.authenticate(_credential(request), client)
+        if not {permission, EVERYTHING} & principal.permissions:
+            raise Forbidden(_refusal(principal, permission))
+        limit = self._limit(self._rate if principal.rate is None else principal.rate)
+        if limit is not None and not self._limiter.hit(limit, principal.id):
+            reset = self._limiter.get_window_stats(limit, principal.id).reset_time
+            raise RateLimited(f"More than {limit}; wait and try again.", max(0.0, reset - self._clock()))
+        return principal
+
+    def _limit(self, rate: str) -> RateLimitItem | None:
+        if rate not in self._rates:
+            try:
+                self._rates[rate] = parse(rate)
+            except ValueError:
+                raise SettingsError(f'rate_limit: write for example "100/minute", not "{rate}"') from None
+        return self._rates[rate]
+
+
+def _refusal(principal: Principal, permission: str) -> str:
+    if principal.anonymous:
+        return (
+            f"This needs the permission {permission}, and the server has no keys to tell who may; "
+            f"start it with PURPORT_API_KEYS=key@{permission}."
+        )
+    return f"The key lacks the permission {permission}."
+
+
+def _credential(request: Scope) -> str | None:
+    key: str | None = None
+    value: bytes
+    for name, value in request["headers"]:
+        if name == b"authorization":
+            scheme, _, credentials = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer" and credentials.strip():
+                return credentials.strip()
+        elif name == b"x-api-key" and value:
+            key = value.decode("latin-1")
+    return key

@@ -13,30 +13,24 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 from starlette.types import ASGIApp
 
-from .. import __version__
+from .. import __version__, registry
 from ..errors import MethodNotAllowed, OptionInvalid, PathUnknown, PurportError, RequestError
-from ..settings import ServerSettings
-from . import catalogue, classify, health, intent, schema
-from .access import Access, Keys, RateLimit
-from .engine import Engine
-from .errors import answer
+from . import intent
+from .context import AppContext
+from .http_errors import answer
 from .logs import RequestLog
+from .schema import IntentAnswer, IntentRequest, error_responses, request_body
 
 
-def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
-    """The application around ``engine``; the engine is started and stopped with it.
-
-    Raises:
-        SettingsError: keys or rate limit cannot be read.
-    """
-    access = Access(Keys(settings.api_keys.get_secret_value()), RateLimit(settings.rate_limit))
+def create_app(context: AppContext) -> ASGIApp:
+    """The application around ``context``, which is started and stopped with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(engine.start())
+        loading = asyncio.create_task(context.start())
         yield
         loading.cancel()
-        await engine.stop()
+        await context.stop()
 
     # What is not the client's doing leaves the framework and is answered by RequestLog.
     app = FastAPI(
@@ -54,28 +48,25 @@ def create_app(engine: Engine, settings: ServerSettings) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
 
-    app.include_router(health.router(engine))
-    app.include_router(classify.router(engine, access, settings))
-    app.include_router(catalogue.router(engine, access, settings))
-    _document_intent(app)
+    for name in registry.names("routes"):
+        app.include_router(registry.load("routes", name)(context))
+    route = _document_intent(app)
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
         # The framework's own answer to parameters, which is never given here.
         operation["responses"].pop("422", None)
-    return RequestLog(intent.IntentRoute(app, engine, access, settings), settings)
+    return RequestLog(intent.IntentRoute(app, route, context), context.settings)
 
 
-def _document_intent(app: FastAPI) -> None:
+def _document_intent(app: FastAPI) -> object:
     """Have the route that is answered before the framework in the framework's tables, for all but its POST."""
 
     @app.post(
         intent.PATH,
         tags=["intent"],
-        responses={
-            200: {"description": "The likeliest intents.", "content": schema.INTENT_ANSWER},
-            **schema.error_responses(400, 401, 403, 413, 415, 423, 429, 503, 504),
-        },
-        openapi_extra={"requestBody": schema.INTENT_BODY},
+        responses={200: {"model": IntentAnswer}, **error_responses(400, 401, 403, 413, 415, 423, 429, 503, 504)},
+        openapi_extra=request_body(IntentRequest, {"text": "find me a flight that flies from Memphis to tacoma"}),
         name="intent",
+        response_class=Response,
     )
     async def documented() -> Response:
         """The three likeliest intents of one text, by falling confidence.
@@ -84,6 +75,8 @@ def _document_intent(app: FastAPI) -> None:
         beginning, and the answer carries the header ``Purport-Truncated: true``.
         """
         raise AssertionError("answered by IntentRoute")
+
+    return next(route for route in app.routes if getattr(route, "name", "") == "intent")
 
 
 async def _purport_error(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""From the bytes of a request to a text."""
+"""From the bytes of a request to a JSON object, and whether a value of it is a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, TextEmpty, TextInvalid, TextMissing
+from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, TextEmpty, TextInvalid
 
 
 def is_json(media_type: str) -> bool:
@@ -64,18 +64,6 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BodyInvalid(f"The body is not a JSON object; send {example}.")
     return values
-
-
-def parse_text(body: bytes) -> str:
-    """``text`` of the JSON object in ``body``; other fields are ignored.
-
-    Raises:
-        BodyInvalid, TextMissing, TextInvalid, TextEmpty: the body is not that.
-    """
-    values = parse_object(body, '{"text": "..."}')
-    if "text" not in values:
-        raise TextMissing
-    return check_text(values["text"])
 
 
 def check_text(text: object) -> str:

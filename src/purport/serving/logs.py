@@ -20,12 +20,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import ServerSettings
-from . import metrics
-from .errors import internal_error
+from . import counters
+from .dispatch import PENDING
+from .http_errors import internal_error
+from .operations import Result
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
-_COUNTED = frozenset({"/intent", "/ready", "/healthz", "/metrics", "/openapi.json", "/v1/classify", "/v1/models"})
+PENDING_KEY = "purport.pending"
+"""The key in the scope of a request under which the futures lie that it waits for."""
 _ENCODER = json.JSONEncoder()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -58,8 +61,8 @@ def configure(level: str) -> None:
     root.setLevel(level.upper())
 
 
-class Lines:
-    """Writes what came in one turn of the event loop at once: requests are answered in batches, and a write is dear."""
+class BatchedWriter:
+    """Writes what came in one turn of the event loop at once: requests are answered in batches, and writes are slow."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -92,7 +95,7 @@ class RequestLog:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
         self._debug = settings.debug
-        self._lines = Lines(sys.stderr)
+        self._lines = BatchedWriter(sys.stderr)
         self._logged = settings.access_log and _severity(settings.log_level) <= logging.INFO
         self._log = structlog.get_logger("purport.requests")
 
@@ -104,6 +107,9 @@ class RequestLog:
         sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
         request_id = sent.decode() if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         REQUEST_ID.set(request_id)
+        pending: set[asyncio.Future[Result]] = set()
+        scope[PENDING_KEY] = pending
+        PENDING.set(pending)
         started, status, begun = time.perf_counter(), 500, False
         header = (_HEADER, request_id.encode("latin-1"))
 
@@ -119,6 +125,11 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = 499  # nobody is there to be answered
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the end of the server
+            status = 499  # the futures of a client that left are cancelled
         except Exception as error:
             self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
             if not begun:
@@ -128,17 +139,16 @@ class RequestLog:
             self._observe(scope, status, time.perf_counter() - started, request_id)
 
     def _observe(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        path = scope["path"]
         # Paths that clients make up would be a series each.
-        known = path if path in _COUNTED else "/v1/models" if path.startswith("/v1/models/") else "other"
-        metrics.counted(known, status).inc()
-        metrics.timed(known).observe(seconds)
+        route = getattr(scope.get("route"), "path", "other")
+        counters.counted(route, status).inc()
+        counters.timed(route).observe(seconds)
         if self._logged:
             line = {
                 "event": "request",
                 "level": "info",
                 "method": scope["method"],
-                "path": path,
+                "path": scope["path"],
                 "status": status,
                 "ms": round(1000 * seconds, 2),
                 "request_id": request_id,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 
 
-def never_collect_what_is_here() -> None:
+def freeze_gc() -> None:
     """Exempt everything that exists from garbage collection.
 
     Modules, routes and schemas live as long as the process. Looking through them again and again took a fifth of the
-    time of a request, in pauses of 60 ms (docs/decisions/0008).
+    time of the front process, in pauses of 60 ms (docs/decisions/0011).
     """
     gc.collect()
     gc.freeze()

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from .. import errors
 from ..errors import BundleUnsupported, PurportError
-from .models import Generation
+from . import counters
+from .generation import Generation
 from .queue import Item
-from .wire import Drop, Load, Loaded, Score, Scored, pack, read
+from .wire import Do, Done, Drop, Load, Loaded, pack, read
 
 # A worker that has been busy with one batch for so long will not come back.
 _STUCK_S = 30.0
@@ -26,7 +26,7 @@ _WATCH_S = 1.0
 # A worker that dies sooner than this after its start is started again later and later.
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
-# Of workers, unless the server's own environment says otherwise; measured: docs/decisions/0008.
+# Of workers, unless the server's own environment says otherwise; measured: docs/decisions/0010 and 0011.
 _ENVIRONMENT = {
     # Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this).
     "MALLOC_ARENA_MAX": "1",
@@ -60,12 +60,12 @@ class Handle:
 class Events:
     """What the owner of a pool is told.
 
-    ``scored`` gets the items of a batch, the results and the seconds that passed; ``lost`` the items of the batch
+    ``done`` gets the items of a batch, the results and the seconds that passed; ``lost`` the items of the batch
     that a worker died with.
     """
 
     idle: Callable[[], None]
-    scored: Callable[[Sequence[Item], Scored, float], None]
+    done: Callable[[Sequence[Item], Done, float], None]
     lost: Callable[[Sequence[Item]], None]
     loaded: Callable[[int, PurportError | None], None]
 
@@ -73,19 +73,21 @@ class Events:
 class Pool:
     """``size`` workers, each with every generation that was asked for."""
 
-    def __init__(self, size: int, device: str, threads: int, events: Events) -> None:
+    def __init__(self, size: int, device: str, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.restarts = 0
-        self._size = size
+        self.size = size
         self._arguments = (device, str(threads))
-        self._events = events
+        self._clock = clock
         self._workers: list[Handle] = []
         self._generations: dict[int, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("purport.workers")
 
-    def start(self) -> None:
-        """Start the workers, and keep them running."""
-        for _ in range(self._size):
+    def start(self, events: Events) -> None:
+        """Start the workers, and keep them running; ``events`` are told what becomes of them."""
+        self._events = events
+        counters.RESTARTS.set_function(lambda: self.restarts)
+        for _ in range(self.size):
             self._spawn(self._keep_running())
         self._spawn(self._watch())
 
@@ -94,11 +96,6 @@ class Pool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def size(self) -> int:
-        """Workers there should be."""
-        return self._size
 
     def pids(self) -> list[int]:
         """The processes that are running."""
@@ -127,9 +124,9 @@ class Pool:
 
     def give(self, worker: Handle, items: list[Item]) -> None:
         """Have ``worker`` answer ``items``, which are of one generation that it has."""
-        worker.batch, worker.items, worker.since = next(_BATCHES), items, time.monotonic()
-        texts = [item.text for item in items]
-        worker.send(Score(worker.batch, items[0].generation.number, texts, [item.wanted for item in items]))
+        worker.batch, worker.items, worker.since = next(_BATCHES), items, self._clock()
+        first = items[0]
+        worker.send(Do(worker.batch, first.generation.number, first.operation, [item.request for item in items]))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -140,13 +137,13 @@ class Pool:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            started = time.monotonic()
+            started = self._clock()
             try:
                 await self._run_one()
             except Exception:
                 # Whatever it is, there has to be a worker again.
                 self._log.exception("worker lost")
-            lived = time.monotonic() - started
+            lived = self._clock() - started
             self.restarts += 1
             pause = 0.0 if lived > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
             self._log.error("worker died", lived_s=round(lived, 1), restart_in_s=pause)
@@ -188,27 +185,28 @@ class Pool:
 
     def _handle(self, worker: Handle, message: object) -> None:
         match message:
-            case Scored() as scored if scored.batch == worker.batch:
-                items, worker.items, seconds = worker.items, [], time.monotonic() - worker.since
+            case Done() as done if done.batch == worker.batch:
+                items, worker.items, seconds = worker.items, [], self._clock() - worker.since
                 # The next batch first: the worker need not wait until this one's clients are served.
                 self._events.idle()
-                self._events.scored(items, scored, seconds)
+                self._events.done(items, done, seconds)
             case Loaded(number, failure):
                 if failure:
-                    self._log.error("model not loaded by a worker", reason=failure[1])
+                    self._log.error("model not loaded by a worker", reason=str(failure))
                 elif number in self._generations:
                     worker.loaded.add(number)
                 else:  # it was dropped meanwhile
                     worker.send(Drop(number))
-                self._events.loaded(number, _error(*failure) if failure else None)
+                self._events.loaded(number, failure)
                 self._events.idle()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_S)
             for worker in self._workers:
-                if worker.items and time.monotonic() - worker.since > _STUCK_S:
-                    self._log.error("worker is stuck", busy_s=round(time.monotonic() - worker.since))
+                busy_s = self._clock() - worker.since
+                if worker.items and busy_s > _STUCK_S:
+                    self._log.error("worker is stuck", busy_s=round(busy_s))
                     _kill(worker)
 
 
@@ -220,10 +218,3 @@ def _kill(worker: Handle) -> None:
 def _load(generation: Generation) -> Load:
     bundle = generation.bundle
     return Load(generation.number, str(bundle.path), bundle.manifest.id)
-
-
-def _error(name: str, message: str) -> PurportError:
-    kind = getattr(errors, name, PurportError)
-    error: PurportError = kind.__new__(kind)
-    Exception.__init__(error, message)
-    return error

@@ -9,41 +9,49 @@ from collections import Counter, deque
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from .models import Generation
-from .render import Rendered, Wanted
+from .generation import Generation
+from .operations import Request, Result
 
 # After so many batches of single texts a waiting batch of a bulk request gets its turn.
 _BULK_EVERY = 4
 _ORDER = itertools.count()
 
+Line = tuple[Generation, str, bool]
+"""A generation, an operation, and whether the texts are of bulk requests."""
+
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One text, the future that its client waits for, and since when (``time.monotonic()``)."""
+    """One text for an operation, the future that its client waits for, and since when (``time.monotonic()``).
 
-    text: str
-    wanted: Wanted
+    ``units`` estimates the work in tokens.
+    """
+
+    operation: str
+    request: Request
     generation: Generation
-    future: asyncio.Future[Rendered]
+    future: asyncio.Future[Result]
+    units: int
     bulk: bool = False
-    units: int = 0
     attempts: int = 0
     asked: float = field(default_factory=time.monotonic)
     order: int = field(default_factory=lambda: next(_ORDER))
 
-    def __post_init__(self) -> None:
-        self.units = self.generation.units(self.text)
+    @property
+    def line(self) -> Line:
+        """With whom it may be answered in one batch."""
+        return self.generation, self.operation, self.bulk
 
 
 class Queue:
-    """First come, first served, per model; single texts before those of bulk requests, which never starve.
+    """First come, first served, per model and operation; single texts before bulk ones, which never starve.
 
     Nobody waits for an item whose future is done (answered, cancelled, too late): it is dropped when met.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[Generation, bool], deque[Item]] = {}
-        self._units: Counter[tuple[Generation, bool]] = Counter()
+        self._waiting: dict[Line, deque[Item]] = {}
+        self._units: Counter[Line] = Counter()
         self._since_bulk = 0
         self._lengths = {False: 0, True: 0}
 
@@ -57,7 +65,7 @@ class Queue:
     def seconds(self, *, bulk: bool = True) -> float:
         """What one worker needs for all that waits, as far as can be told; ``bulk=False``: for single texts only."""
         waiting = self._units.items()
-        return sum(units * generation.cost for (generation, of_bulk), units in waiting if bulk or not of_bulk)
+        return sum(units * generation.cost for (generation, _, of_bulk), units in waiting if bulk or not of_bulk)
 
     def drop_gone(self) -> None:
         """Forget the first ones that nobody waits for any more, of whatever model."""
@@ -66,10 +74,11 @@ class Queue:
 
     def add(self, item: Item, *, first: bool = False) -> None:
         """Put ``item`` at the end; ``first`` puts one back that was taken already."""
-        items = self._waiting.setdefault((item.generation, item.bulk), deque())
+        line = item.line
+        items = self._waiting.setdefault(line, deque())
         (items.appendleft if first else items.append)(item)
         self._lengths[item.bulk] += 1
-        self._units[item.generation, item.bulk] += item.units
+        self._units[line] += item.units
 
     def take(self, units: int, seconds: float, generations: Container[int]) -> list[Item]:
         """The next batch: items of one of ``generations``, as many as fit into ``units`` and ``seconds``.
@@ -79,18 +88,18 @@ class Queue:
         while key := self._next(generations):
             batch = self._pop(key, units, seconds)
             if batch:
-                self._since_bulk = 0 if key[1] else self._since_bulk + 1
+                self._since_bulk = 0 if key[2] else self._since_bulk + 1
                 return batch
         return []
 
-    def _next(self, generations: Container[int]) -> tuple[Generation, bool] | None:
+    def _next(self, generations: Container[int]) -> Line | None:
         bulk_turn = self._since_bulk >= _BULK_EVERY - 1
         waiting = self._waiting.items()
-        heads = [(key[1] != bulk_turn, items[0].order, key) for key, items in waiting if key[0].number in generations]
+        heads = [(key[2] != bulk_turn, items[0].order, key) for key, items in waiting if key[0].number in generations]
         return min(heads, key=lambda head: head[:2])[2] if heads else None
 
-    def _pop(self, key: tuple[Generation, bool], units: int, seconds: float, *, only_gone: bool = False) -> list[Item]:
-        generation, bulk = key
+    def _pop(self, key: Line, units: int, seconds: float, *, only_gone: bool = False) -> list[Item]:
+        generation, _, bulk = key
         items, taken = self._waiting[key], 0
         batch: list[Item] = []
         while items:

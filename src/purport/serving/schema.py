@@ -1,133 +1,159 @@
-"""The parts of the OpenAPI document that describe bodies read by hand."""
+"""Bodies of requests and answers: the models that validate them are the ones that the OpenAPI document shows."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from .errors import HTTP
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-INTENT_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["text"],
-                "properties": {"text": {"type": "string", "minLength": 1, "pattern": r"\S"}},
-            },
-            "example": {"text": "find me a flight that flies from Memphis to tacoma"},
-        }
-    },
-}
-INTENT_ANSWER: dict[str, Any] = {
-    "application/json": {
-        "schema": {
-            "type": "object",
-            "required": ["intents"],
-            "properties": {
-                "intents": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 3,
-                    "items": {
-                        "type": "object",
-                        "required": ["label", "confidence"],
-                        "properties": {
-                            "label": {"type": "string"},
-                            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-                        },
-                    },
-                }
-            },
-        },
-        "example": {"intents": [{"label": "flight", "confidence": 0.73}]},
-    }
-}
-ERROR_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["label", "message"],
-    "properties": {"label": {"type": "string"}, "message": {"type": "string"}},
-}
+from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing
+from ..labels import Task
+from ..prediction import AnswerOptions
+from .body import check_text, parse_object
+from .http_errors import HTTP
 
-_LABELLED: dict[str, Any] = {
-    "type": "array",
-    "items": INTENT_ANSWER["application/json"]["schema"]["properties"]["intents"]["items"],
-}
-_OPTIONS: dict[str, Any] = {
-    "model": {"type": ["string", "null"], "description": "One of /v1/models; the default without it"},
-    "top_k": {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 3},
-    "threshold": {
-        "type": ["number", "null"],
-        "minimum": 0,
-        "maximum": 1,
-        "description": "Decide labels from this probability up, not as the bundle does",
-    },
-    "probabilities": {"type": "boolean", "default": False, "description": "The probability of every label"},
-}
-_RESULT: dict[str, Any] = {
-    "oneOf": [
-        {
-            "type": "object",
-            "required": ["labels", "out_of_scope", "truncated", "intents"],
-            "properties": {
-                "labels": {"type": "array", "items": {"type": "string"}},
-                "out_of_scope": {"type": "boolean"},
-                "truncated": {"type": "boolean"},
-                "intents": _LABELLED,
-                "probabilities": {
-                    "type": "object",
-                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-                },
-            },
-        },
-        {"type": "object", "required": ["error"], "properties": {"error": ERROR_SCHEMA}},
-    ]
-}
-CLASSIFY_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["texts"],
-                # What is no text fails alone, in its place.
-                "properties": {"texts": {"type": "array", "minItems": 1, "maxItems": 1024}, **_OPTIONS},
-            },
-            "example": {"texts": ["flights from boston to denver"], "top_k": 1},
-        }
-    },
-}
-CLASSIFY_ANSWER: dict[str, Any] = {
-    "application/json": {
-        "schema": {
-            "type": "object",
-            "required": ["model", "bundle", "results"],
-            "properties": {
-                "model": {"type": "string"},
-                "bundle": {"type": "string"},
-                "results": {"type": "array", "items": _RESULT},
-            },
-        }
-    },
-}
-PUT_MODEL_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "bundle": {
-                        "type": ["string", "null"],
-                        "minLength": 1,
-                        "pattern": r"^[^\u0000]+$",
-                        "description": "A directory on the server, or the name of a shipped bundle",
-                    }
-                },
-            }
-        }
-    },
-}
+MOST_TEXTS = 1024
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, BeforeValidator(check_text), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\S"})]
+
+
+class _Body(BaseModel):
+    """A body that clients send; unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class IntentRequest(_Body):
+    """One text."""
+
+    text: Text
+
+
+class Options(_Body):
+    """What clients may ask for beside the texts."""
+
+    model: str | None = Field(None, description="One of /v1/models; the default without it")
+    top_k: int = Field(3, ge=0, le=10_000, description="Number of most likely labels")
+    threshold: Share | None = Field(
+        None, description="Minimum probability for a label; overrides the bundle's thresholds"
+    )
+    probabilities: bool = Field(False, description="The probability of every label")
+
+    def answer_options(self) -> AnswerOptions:
+        """The same as workers are told."""
+        return AnswerOptions(self.top_k, True, self.probabilities, self.threshold)
+
+
+class ClassifyRequest(Options):
+    """Many texts. What is no text fails alone, in its place."""
+
+    texts: list[Any] = Field(min_length=1, max_length=MOST_TEXTS)
+
+
+class PutModelRequest(_Body):
+    """Which bundle a name is to stand for; without one the server looks again at the directory in use."""
+
+    bundle: str | None = Field(
+        None, min_length=1, pattern=r"^[^\x00]+$", description="A directory on the server, or a shipped bundle's name"
+    )
+
+
+class Intent(BaseModel):
+    """A label and its calibrated probability."""
+
+    label: str
+    confidence: Share
+
+
+class IntentAnswer(BaseModel):
+    """The most likely intents, by falling confidence."""
+
+    intents: list[Intent] = Field(min_length=1, max_length=3)
+
+
+class ErrorAnswer(BaseModel):
+    """Every error on every path."""
+
+    label: str
+    message: str
+
+
+class TextAnswer(BaseModel):
+    """The answer to one of many texts."""
+
+    labels: list[str]
+    out_of_scope: bool
+    truncated: bool
+    intents: list[Intent]
+    probabilities: dict[str, Share] = Field(default_factory=dict)
+
+
+class TextFailure(BaseModel):
+    """What went wrong with one of many texts."""
+
+    error: ErrorAnswer
+
+
+class ClassifyAnswer(BaseModel):
+    """One result per text, in order."""
+
+    model: str
+    bundle: str
+    results: list[TextAnswer | TextFailure]
+
+
+class ModelAnswer(BaseModel):
+    """A model as clients see it."""
+
+    name: str
+    bundle: str
+    previous: str | None
+    task: Task
+    labels: list[str]
+
+
+class ModelsAnswer(BaseModel):
+    """Every model; requests that name none are answered by ``default``."""
+
+    default: str
+    models: list[ModelAnswer]
+
+
+def parse_text(body: bytes) -> str:
+    """``text`` of the JSON object in ``body``.
+
+    Raises:
+        BodyInvalid, TextMissing, TextInvalid, TextEmpty: the body is not that.
+    """
+    try:
+        return IntentRequest.model_validate(parse_object(body, '{"text": "..."}')).text
+    except ValidationError as error:
+        raise (TextMissing() if error.errors()[0]["type"] == "missing" else TextInvalid(str(error))) from None
+
+
+def validated(
+    model: type[ModelT], fields: Mapping[str, object], special: Mapping[str, RequestError] | None = None
+) -> ModelT:
+    """``fields`` as ``model``.
+
+    Raises:
+        OptionInvalid: a field has a value that it cannot have, or the error that ``special`` gives for that field.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise (special or {}).get(name) or OptionInvalid(f'"{name}": {first["msg"]}.') from None
+
+
+def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description of a body that a route reads itself, so that every error has our form."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -136,9 +162,6 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     for status, label in HTTP.values():
         labels.setdefault(status, []).append(label)
     return {
-        status: {
-            "description": ", ".join(f"`{label}`" for label in labels[status]),
-            "content": {"application/json": {"schema": ERROR_SCHEMA}},
-        }
+        status: {"description": ", ".join(f"`{label}`" for label in labels[status]), "model": ErrorAnswer}
         for status in (*statuses, 500)
     }

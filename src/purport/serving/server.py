@@ -18,11 +18,11 @@ from ..bundle import locate
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
-from .catalogue import NAME
-from .engine import Engine, Limits, State
+from .context import AppContext
 from .logs import configure
-from .memory import never_collect_what_is_here
-from .protocol import protocol
+from .memory import freeze_gc
+from .protocol import Protocol
+from .store import NAME, ModelStore, State
 
 _GRACE_S = 20
 _WATCH_S = 0.05
@@ -40,16 +40,10 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
     for ref in bundles.values():
         locate(ref)
     configure(settings.log_level)
-    engine = Engine(
-        bundles,
-        workers=settings.workers or _workers(settings),
-        device=settings.device,
-        threads=settings.threads,
-        limits=Limits(settings.queue_limit, settings.deadline_ms / 1000, settings.cache),
-    )
+    context = AppContext.of(settings, bundles, settings.workers or _workers(settings))
     config = uvicorn.Config(
-        create_app(engine, settings),
-        http=protocol(engine),  # type: ignore[arg-type]  # any callable will do
+        create_app(context),
+        http=Protocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -57,11 +51,12 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         timeout_graceful_shutdown=_GRACE_S,
     )
     with _listen(settings.host, settings.port) as listener:
-        _Server(config, engine, settings.drain_seconds, announce).run(sockets=[listener])
-    if isinstance(engine.failure, PurportError):
-        raise engine.failure
-    if engine.failure is not None:
-        raise PurportError(f"the model could not be loaded: {engine.failure!r}") from engine.failure
+        _Server(config, context.store, settings.drain_seconds, announce).run(sockets=[listener])
+    failure = context.store.failure
+    if isinstance(failure, PurportError):
+        raise failure
+    if failure is not None:
+        raise PurportError(f"the model could not be loaded: {failure!r}") from failure
 
 
 def named(bundles: str) -> dict[str, str]:
@@ -89,7 +84,9 @@ def _workers(settings: ServerSettings) -> int:
     """One per core that this process may use; a GPU is fed by one."""
     if settings.device != "cpu":
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // settings.threads)
+    # Not every system tells which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // settings.threads)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -107,10 +104,10 @@ class _Server(uvicorn.Server):
     """Uvicorn that answers on for a while after SIGTERM, so that balancers see ``/ready`` turn to 423."""
 
     def __init__(
-        self, config: uvicorn.Config, engine: Engine, drain_seconds: float, announce: Callable[[str], None]
+        self, config: uvicorn.Config, store: ModelStore, drain_seconds: float, announce: Callable[[str], None]
     ) -> None:
         super().__init__(config)
-        self._engine = engine
+        self._store = store
         self._drain_seconds = drain_seconds
         self._announce = announce
         self._log = structlog.get_logger("purport.server")
@@ -118,7 +115,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, say where, and watch the model load."""
         await super().startup(sockets)
-        never_collect_what_is_here()
+        freeze_gc()
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -126,21 +123,21 @@ class _Server(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     async def _watch(self) -> None:
-        while self._engine.state is State.LOADING:
+        while self._store.state is State.LOADING:
             await asyncio.sleep(_WATCH_S)
-        self._log.info("model", state=str(self._engine.state))
-        if self._engine.state is State.FAILED:
+        self._log.info("model", state=str(self._store.state))
+        if self._store.state is State.FAILED:
             self.should_exit = True
 
     def _reload(self) -> None:
-        self._reloading = asyncio.create_task(self._engine.reload())
+        self._reloading = asyncio.create_task(self._store.reload())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM drains first; SIGINT, or a second signal, does not."""
-        if sig != signal.SIGTERM or self._engine.state is State.DRAINING or not self._drain_seconds:
+        if sig != signal.SIGTERM or self._store.state is State.DRAINING or not self._drain_seconds:
             super().handle_exit(sig, frame)
             return
-        self._engine.drain()
+        self._store.drain()
         self._log.info("draining", seconds=self._drain_seconds)
         asyncio.get_running_loop().call_later(self._drain_seconds, self._leave, sig)
 

@@ -11,7 +11,8 @@ import struct
 import time
 from typing import Any, NamedTuple
 
-from .render import Rendered, Wanted
+from ..errors import PurportError
+from .operations import Request, Result
 
 _LENGTH = struct.Struct("!I")
 
@@ -30,27 +31,27 @@ class Drop(NamedTuple):
     generation: int
 
 
-class Score(NamedTuple):
-    """Answer ``texts``; answered with ``Scored``."""
+class Do(NamedTuple):
+    """Answer ``requests`` with an operation; answered with ``Done``."""
 
     batch: int
     generation: int
-    texts: list[str]
-    wanted: list[Wanted]
+    operation: str
+    requests: list[Request]
 
 
 class Loaded(NamedTuple):
-    """How loading ended; ``failure`` is the name of an error and its message, ``None`` when the model is there."""
+    """How loading ended; ``failure`` is ``None`` when the model is there."""
 
     generation: int
-    failure: tuple[str, str] | None
+    failure: PurportError | None
 
 
-class Scored(NamedTuple):
+class Done(NamedTuple):
     """One result per text, an error's text where it failed."""
 
     batch: int
-    results: list[Rendered | str]
+    results: list[Result | str]
 
 
 def pack(message: object) -> bytes:

@@ -12,11 +12,12 @@ import socket
 import sys
 import threading
 
+from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
-from .memory import never_collect_what_is_here
-from .render import Rendered, Renderer, Wanted
-from .wire import Drop, Load, Loaded, Score, Scored, pack, receive
+from .memory import freeze_gc
+from .operations import Operation, Request, Result
+from .wire import Do, Done, Drop, Load, Loaded, pack, receive
 
 # A worker that has just answered looks out for the next batch for so long before it sleeps: waking up costs more, and
 # a core that slept is slow.
@@ -32,7 +33,8 @@ class Worker:
         self._connection = connection
         self._device = device
         self._threads = threads
-        self._models: dict[int, Renderer] = {}
+        self._models: dict[int, Classifier] = {}
+        self._operations: dict[str, Operation] = {}
         self._sending = threading.Lock()
 
     def run(self) -> None:
@@ -40,8 +42,8 @@ class Worker:
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 match receive(self._connection, _SPIN_S):
-                    case Score() as score:
-                        self._send(self._score(score))
+                    case Do() as work:
+                        self._send(self._do(work))
                     case Load() as load:
                         # Beside the answers: a model is swapped without a pause.
                         threading.Thread(target=self._load, args=load, daemon=True).start()
@@ -49,7 +51,7 @@ class Worker:
                         self._models.pop(generation, None)
 
     def _load(self, generation: int, path: str, bundle: str) -> None:
-        failure: tuple[str, str] | None = None
+        failure: PurportError | None = None
         try:
             classifier = Classifier.open(path, device=self._device, threads=self._threads)
             if classifier.bundle.manifest.id != bundle:
@@ -57,33 +59,39 @@ class Worker:
             for text in _WARM_UP:
                 classifier.predict([text])
             if not self._models:
-                never_collect_what_is_here()
-            self._models[generation] = Renderer(classifier)
+                freeze_gc()
+            self._models[generation] = classifier
         except PurportError as error:
-            failure = type(error).__name__, str(error)
+            failure = error
         except Exception as error:
-            failure = "PurportError", f"the model could not be loaded: {error!r}"
+            failure = PurportError(f"the model could not be loaded: {error!r}")
         with contextlib.suppress(OSError):
             self._send(Loaded(generation, failure))
 
-    def _score(self, score: Score) -> Scored:
-        renderer = self._models[score.generation]
-        results: list[Rendered | str]
+    def _do(self, work: Do) -> Done:
+        classifier, operation = self._models[work.generation], self._operation(work.operation)
+        results: list[Result | str]
         try:
-            results = [*renderer(score.texts, score.wanted)]
+            results = [*operation(classifier, work.requests)]
         except Exception:
             # One of them is at fault: each alone, so that the others get their answer.
-            results = [_alone(renderer, *pair) for pair in zip(score.texts, score.wanted, strict=True)]
-        return Scored(score.batch, results)
+            results = [_alone(operation, classifier, request) for request in work.requests]
+        return Done(work.batch, results)
+
+    def _operation(self, name: str) -> Operation:
+        found = self._operations.get(name)
+        if found is None:
+            found = self._operations[name] = registry.load("operations", name)()
+        return found
 
     def _send(self, message: object) -> None:
         with self._sending:
             self._connection.sendall(pack(message))
 
 
-def _alone(renderer: Renderer, text: str, wanted: Wanted) -> Rendered | str:
+def _alone(operation: Operation, classifier: Classifier, request: Request) -> Result | str:
     try:
-        return renderer([text], [wanted])[0]
+        return operation(classifier, [request])[0]
     except Exception as error:
         return repr(error)
 

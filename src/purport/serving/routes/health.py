@@ -7,20 +7,20 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from . import metrics
-from .engine import Engine
+from .. import counters
+from ..context import AppContext
 
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 
 
-def router(engine: Engine) -> APIRouter:
-    """The routes, around ``engine``."""
+def router(context: AppContext) -> APIRouter:
+    """The routes."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/ready", response_class=PlainTextResponse, responses=_ready_responses())
     async def ready(request: Request) -> Response:
         """200 ``OK`` when a worker has the model, 423 ``Not ready`` when none has, and while the server drains."""
-        status, content = (200, "OK") if engine.ready else (423, "Not ready")
+        status, content = (200, "OK") if context.store.ready else (423, "Not ready")
         kind = JSONResponse if prefers_json(request.headers.get("accept", "")) else PlainTextResponse
         return kind(content, status)
 
@@ -32,7 +32,7 @@ def router(engine: Engine) -> APIRouter:
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
     async def read_metrics() -> Response:
         """What is counted, in Prometheus' text format."""
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+        return Response(counters.exposition(), media_type=counters.CONTENT_TYPE)
 
     return routes
 

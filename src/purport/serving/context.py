@@ -1,0 +1,65 @@
+"""What routes are given: everything of a server that they may need."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from ..settings import ServerSettings
+from . import counters
+from .access import Access
+from .admission import Admission
+from .dispatch import Dispatch
+from .operations import Request, Result
+from .pool import Events, Pool
+from .store import ModelStore
+
+
+@dataclass(frozen=True)
+class AppContext:
+    """A server without its HTTP side."""
+
+    settings: ServerSettings
+    access: Access
+    admission: Admission
+    store: ModelStore
+    dispatch: Dispatch
+    pool: Pool
+
+    @classmethod
+    def of(cls, settings: ServerSettings, bundles: dict[str, str], workers: int) -> AppContext:
+        """The parts put together; nothing is started.
+
+        Raises:
+            SettingsError: keys or rate limit cannot be read.
+        """
+        pool = Pool(workers, settings.device, settings.threads)
+        dispatch = Dispatch(pool)
+        store = ModelStore(bundles, pool, settings.cache)
+        counters.WORKERS.set_function(lambda: store.able)
+        admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=settings.deadline_ms / 1000)
+        return cls(settings, Access(settings), admission, store, dispatch, pool)
+
+    async def start(self) -> None:
+        """Start the workers and load the models."""
+        self.pool.start(Events(self.dispatch.run, self.dispatch.done, self.dispatch.lost, self.store.loaded))
+        await self.store.start()
+
+    async def stop(self) -> None:
+        """End the workers."""
+        await self.pool.stop()
+
+    async def answer(self, operation: str, text: str, options: Any = None, *, model: str | None = None) -> Result:
+        """What ``operation`` says of one text, in time.
+
+        Raises:
+            NotReady, ModelUnknown, Overloaded, DeadlineExceeded: there is no answer.
+        """
+        generation = self.store.get(model).current
+        self.admission.admit()
+        async with self.admission.deadline():
+            return await self._ask(operation, text, options, generation)
+
+    def _ask(self, operation: str, text: str, options: Any, generation: Any) -> asyncio.Future[Result]:
+        return self.dispatch.ask(operation, Request(text, options), generation)

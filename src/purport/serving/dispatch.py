@@ -1,0 +1,127 @@
+"""Texts to workers and answers back, in batches: a free worker takes what waits, and without load nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import ContextVar
+from functools import partial
+
+from .. import registry
+from ..errors import PurportError, WorkerLost
+from . import counters
+from .generation import Generation
+from .operations import Operation, Request, Result
+from .pool import Pool
+from .queue import Item, Queue
+from .wire import Done
+
+PENDING: ContextVar[set[asyncio.Future[Result]] | None] = ContextVar("pending", default=None)
+"""The texts that the present HTTP request waits for; they are dropped when its client leaves."""
+
+# A batch holds at most so many units (tokens, estimated), and takes at most so long: larger ones are hardly faster
+# per text, and everybody behind them waits longer (docs/decisions/0010).
+_BATCH_UNITS = 1024
+_BATCH_S = 0.06
+_CACHED_CHARACTERS = 1024
+_ATTEMPTS = 2
+
+
+class Dispatch:
+    """Has the workers of ``pool`` answer texts."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._queue = Queue()
+        self._operations: dict[str, Operation] = {}
+        self._scheduled = False
+        counters.QUEUE.set_function(lambda: len(self._queue))
+
+    def waiting(self, *, bulk: bool) -> int:
+        """See :class:`~purport.serving.admission.Backlog`."""
+        self._queue.drop_gone()
+        return self._queue.length(bulk=bulk)
+
+    def seconds(self, *, bulk: bool) -> float:
+        """See :class:`~purport.serving.admission.Backlog`; single texts hardly wait for bulk requests."""
+        return self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
+
+    def ask(
+        self, operation: str, request: Request, generation: Generation, *, bulk: bool = False
+    ) -> asyncio.Future[Result]:
+        """What ``operation`` says of one text; cancelling the future drops the text."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        if generation.cache is not None:
+            known = generation.cache.get((operation, request))
+            (counters.CACHE_MISSES if known is None else counters.CACHE_HITS).inc()
+            if known is not None:
+                future.set_result(known)
+                return future
+        units = self._operation(operation).cost(request.text, generation.facts)
+        pending = PENDING.get()
+        if pending is not None:
+            pending.add(future)
+        generation.under_way += 1
+        future.add_done_callback(partial(_left, generation, pending))
+        self._queue.add(Item(operation, request, generation, future, units, bulk))
+        if not self._scheduled:
+            # Once per turn of the loop: requests that arrived together go together.
+            self._scheduled = True
+            loop.call_soon(self.run)
+        return future
+
+    def run(self) -> None:
+        """Give what waits to workers that have nothing to do."""
+        self._scheduled = False
+        idle = self._pool.idle()
+        for position, worker in enumerate(idle):
+            if not len(self._queue):
+                return
+            # What waits is shared among those who have nothing to do.
+            share = self._queue.seconds() / (len(idle) - position)
+            batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)
+            if batch:
+                self._pool.give(worker, batch)
+                counters.BATCH.observe(len(batch))
+                for item in batch:
+                    counters.WAIT.observe(worker.since - item.asked)
+
+    def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
+        """A worker has answered ``items`` in so many seconds."""
+        generation = items[0].generation
+        generation.observe(sum(item.units for item in items), seconds)
+        for item, result in zip(items, done.results, strict=True):
+            counters.WORK.observe(seconds)
+            if item.future.done():
+                continue
+            if isinstance(result, str):
+                item.future.set_exception(PurportError(f"the model failed on this text: {result}"))
+                continue
+            if generation.cache is not None and len(item.request.text) <= _CACHED_CHARACTERS:
+                generation.cache[item.operation, item.request] = result
+            item.future.set_result(result)
+
+    def lost(self, items: Sequence[Item]) -> None:
+        """A worker died with these: another one tries, once, for a text that kills workers must not kill them all."""
+        for item in reversed(items):
+            item.attempts += 1
+            if item.future.done():
+                continue
+            if item.attempts < _ATTEMPTS:
+                self._queue.add(item, first=True)
+            else:
+                item.future.set_exception(WorkerLost("the workers that were to answer this text died"))
+        self.run()
+
+    def _operation(self, name: str) -> Operation:
+        found = self._operations.get(name)
+        if found is None:
+            found = self._operations[name] = registry.load("operations", name)()
+        return found
+
+
+def _left(generation: Generation, pending: set[asyncio.Future[Result]] | None, future: asyncio.Future[Result]) -> None:
+    generation.leave()
+    if pending is not None:
+        pending.discard(future)

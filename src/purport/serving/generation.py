@@ -1,0 +1,51 @@
+"""One bundle as a server loaded it once, and what it costs to ask it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from cachetools import LRUCache
+
+from ..bundle import Bundle
+
+_NUMBERS = itertools.count(1)
+_FIRST_COST_S = 2e-4
+_SMOOTHING = 0.1
+
+
+class Generation:
+    """A swap makes a new generation; requests keep the one they came in with.
+
+    Attributes:
+        cost: measured seconds of a worker for each unit of work (see ``Operation.cost``).
+        under_way: texts that wait or are being answered.
+        cache: answers that are kept; ``None`` where none are.
+    """
+
+    def __init__(self, bundle: Bundle, cache: int = 0) -> None:
+        self.bundle = bundle
+        self.number = next(_NUMBERS)
+        self.facts = bundle.manifest.model
+        self.cost = _FIRST_COST_S
+        self.under_way = 0
+        self.cache: LRUCache[Any, Any] | None = LRUCache(cache) if cache else None
+        self._when_unused: Callable[[], None] | None = None
+
+    def observe(self, units: int, seconds: float) -> None:
+        """Learn from a batch; moves slowly, and never far at once: one stall is not a slower model."""
+        self.cost += _SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
+
+    def leave(self) -> None:
+        """One text is done with."""
+        self.under_way -= 1
+        if not self.under_way and self._when_unused:
+            self._when_unused()
+
+    def when_unused(self, call: Callable[[], None]) -> None:
+        """Call once no text is under way any more."""
+        if self.under_way:
+            self._when_unused = call
+        else:
+            call()

@@ -1,0 +1,218 @@
+"""``POST /v1/classify``: many texts in one request, or a stream of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from ...errors import BodyTooLarge, PurportError, RequestError, TextsInvalid
+from ...prediction import AnswerOptions
+from .. import operations
+from ..access import Permission
+from ..body import check_text, parse_object, read_body
+from ..context import AppContext
+from ..generation import Generation
+from ..http_errors import body_of
+from ..logs import REQUEST_ID
+from ..schema import (
+    MOST_TEXTS,
+    ClassifyAnswer,
+    ClassifyRequest,
+    Options,
+    error_responses,
+    parse_text,
+    request_body,
+    validated,
+)  # fmt: skip
+
+NDJSON = "application/x-ndjson"
+Future: TypeAlias = "asyncio.Future[operations.Result]"
+_EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
+# Lines of a stream that are under way at once.
+_WINDOW = 256
+
+
+def router(context: AppContext) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["classify"])
+    settings, admission = context.settings, context.admission
+
+    @routes.post(
+        "/v1/classify",
+        responses={200: {"model": ClassifyAnswer}, **error_responses(400, 401, 403, 404, 413, 415, 423, 429, 503, 504)},
+        openapi_extra=request_body(ClassifyRequest, _EXAMPLE),
+        response_class=Response,
+    )
+    async def classify(request: Request) -> Response:
+        """Answer up to 1,024 texts; errors are per text.
+
+        With `Content-Type: application/x-ndjson` the body is a stream of any number of lines, one `{"text": …}` a line
+        with the options in the query, and each answer is a line that is sent when it is known, in order.
+        """
+        await context.access.permit(request.scope, Permission.CLASSIFY)
+        if _kind(request) == NDJSON:
+            batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
+            return _Lines(_stream(batch, request, settings.max_body_bytes))
+        async with admission.deadline():
+            body = parse_object(
+                await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
+            )
+            problem = TextsInvalid(f'"texts" must be a list of 1 to {MOST_TEXTS} texts; stream more as {NDJSON}.')
+            asked = validated(ClassifyRequest, body, {"texts": problem})
+            batch = Batch.of(context, asked)
+            admission.admit(len(asked.texts), bulk=True)
+            results = await batch.all(asked.texts)
+        return Response(batch.answer(results), media_type="application/json")
+
+    return routes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a request asks about each of its texts, and the generation that its model had when it came."""
+
+    context: AppContext
+    model: str
+    generation: Generation
+    options: AnswerOptions
+
+    @classmethod
+    def of(cls, context: AppContext, options: Options) -> Batch:
+        """What ``options`` ask for.
+
+        Raises:
+            NotReady, ModelUnknown: there is no such model.
+        """
+        model = context.store.get(options.model)
+        return cls(context, model.name, model.current, options.answer_options())
+
+    async def all(self, texts: list[object]) -> list[bytes]:
+        """One result per text, in order."""
+        pending = [self.begin(text) for text in texts]
+        try:
+            return [await finish(each) for each in pending]
+        finally:
+            for each in pending:
+                if isinstance(each, asyncio.Future):
+                    each.cancel()
+
+    def begin(self, text: object) -> Future | RequestError:
+        """Ask about ``text``; an error where it is none."""
+        try:
+            request = operations.Request(check_text(text), self.options)
+        except RequestError as error:
+            return error
+        return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, bulk=True)
+
+    def begin_line(self, line: bytes) -> Future | RequestError:
+        """The same for a line of a stream."""
+        try:
+            return self.begin(parse_text(line))
+        except RequestError as error:
+            return error
+
+    def answer(self, results: list[bytes]) -> bytes:
+        """The whole answer."""
+        head = json.dumps({"model": self.model, "bundle": self.generation.bundle.manifest.id}, ensure_ascii=False)
+        return b'%s, "results": [%s]}' % (head[:-1].encode(), b", ".join(results))
+
+
+async def finish(pending: Future | RequestError) -> bytes:
+    """The result, or what went wrong, as JSON."""
+    if isinstance(pending, RequestError):
+        return _failed(pending)
+    try:
+        return (await pending).body
+    except PurportError as error:
+        return _failed(error)
+
+
+def _failed(error: PurportError) -> bytes:
+    return json.dumps({"error": body_of(error, REQUEST_ID.get())}, ensure_ascii=False).encode()
+
+
+class _Lines(Response):
+    """A stream of lines while the request is still being read, which the framework's own kind would read away."""
+
+    media_type = NDJSON
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for line in self._lines:
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _from_query(query: Mapping[str, str]) -> dict[str, object]:
+    """Options of a stream: as JSON where they are numbers or truth values."""
+    options: dict[str, object] = {}
+    for name in Options.model_fields.keys() & query.keys():
+        try:
+            options[name] = query[name] if name == "model" else json.loads(query[name])
+        except ValueError:
+            options[name] = query[name]
+    return options
+
+
+async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Read and answer side by side: an answer never waits for the next line."""
+    pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
+    admission = batch.context.admission
+
+    async def read() -> None:
+        try:
+            async for line in _lines(request, limit):
+                await admission.room()
+                await pending.put(line if isinstance(line, RequestError) else batch.begin_line(line))
+        except ClientDisconnect:
+            pass
+        finally:
+            await pending.put(None)
+
+    reading = asyncio.create_task(read())
+    try:
+        while (each := await pending.get()) is not None:
+            try:
+                async with admission.deadline():
+                    line = await finish(each)
+            except RequestError as error:
+                line = _failed(error)
+            yield line + b"\n"
+    finally:
+        reading.cancel()
+        while not pending.empty():
+            if isinstance(each := pending.get_nowait(), asyncio.Future):
+                each.cancel()
+
+
+async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestError]:
+    """The lines of the body that hold anything; one over the limit is an error, and the last thing that is read."""
+    rest = bytearray()
+    async for chunk in request.stream():
+        rest += chunk
+        *lines, tail = bytes(rest).split(b"\n")
+        rest = bytearray(tail)
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(rest) > limit:
+            yield BodyTooLarge(f"A line has more than {limit} bytes; what follows it was not read.")
+            return
+    if rest.strip():
+        yield bytes(rest)

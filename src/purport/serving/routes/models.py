@@ -1,0 +1,76 @@
+"""``/v1/models``: which models a server has, and changing them while it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from ...errors import BundleError, BundleInvalid, DeviceUnavailable
+from ..access import Permission
+from ..body import parse_object, read_body
+from ..context import AppContext
+from ..schema import ModelAnswer, ModelsAnswer, PutModelRequest, error_responses, request_body, validated
+from ..store import NAME, Model
+
+Name = Annotated[str, Path(description="Name of a model")]
+NewName = Annotated[str, Path(description="Name of a model, an old one or a new one", pattern=NAME)]
+
+
+def router(context: AppContext) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["models"])
+    store, access = context.store, context.access
+
+    @routes.get("/v1/models", responses=error_responses(401, 403, 423, 429))
+    async def list_models(request: Request) -> ModelsAnswer:
+        """Every model, the default first."""
+        await access.permit(request.scope, Permission.CLASSIFY)
+        return ModelsAnswer(default=store.get().name, models=[describe(each) for each in store.all()])
+
+    @routes.get("/v1/models/{name}", responses=error_responses(401, 403, 404, 423, 429))
+    async def get_model(request: Request, name: Name) -> ModelAnswer:
+        """One model."""
+        await access.permit(request.scope, Permission.CLASSIFY)
+        return describe(store.get(name))
+
+    @routes.put(
+        "/v1/models/{name}",
+        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429),
+        openapi_extra=request_body(PutModelRequest, {"bundle": "bundles/candidate"}),
+    )
+    async def put_model(request: Request, name: NewName) -> ModelAnswer:
+        """Let a name stand for another bundle on the server's disk, or look again at its directory.
+
+        The bundle is loaded beside the one in use; requests under way are answered by that, later ones by the
+        new one. None is dropped. Needs a key with the permission `models`.
+        """
+        await access.permit(request.scope, Permission.MODELS)
+        store.get()
+        body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
+        asked = validated(PutModelRequest, parse_object(body, '{} or {"bundle": "DIRECTORY"}'))
+        try:
+            return describe(await store.put(name, asked.bundle or store.get(name).path))
+        except (BundleError, DeviceUnavailable) as error:
+            raise BundleInvalid(str(error)) from None
+
+    @routes.post("/v1/models/{name}/rollback", responses=error_responses(401, 403, 404, 409, 423, 429))
+    async def roll_back(request: Request, name: Name) -> ModelAnswer:
+        """Exchange the bundle of a model with the one before it, which is still loaded.
+
+        Needs a key with the permission `models`.
+        """
+        await access.permit(request.scope, Permission.MODELS)
+        store.get()
+        return describe(await store.roll_back(name))
+
+    return routes
+
+
+def describe(model: Model) -> ModelAnswer:
+    """``model`` for clients."""
+    manifest = model.current.bundle.manifest
+    previous = model.previous.bundle.manifest.id if model.previous else None
+    return ModelAnswer(
+        name=model.name, bundle=manifest.id, previous=previous, task=manifest.task, labels=list(manifest.labels)
+    )
