@@ -102,10 +102,10 @@ def serving(
         process.wait()
 
 
-def purport(*arguments: str) -> Any:
-    """``purport serve`` with ``arguments``."""
+def purport(*arguments: str, python: str = sys.executable) -> Any:
+    """``purport serve`` with ``arguments``, as installed for the interpreter ``python``."""
     port = free_port()
-    command = [sys.executable, "-m", "purport", "serve", *arguments, "--port", str(port)]
+    command = [python, "-m", "purport", "serve", *arguments, "--port", str(port)]
     environment = {"PURPORT_API_KEYS": f"{KEY},nobody", "PURPORT_DRAIN_SECONDS": "0"}
     return serving(command, port, "/ready", environment=environment)
 

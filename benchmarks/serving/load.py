@@ -4,6 +4,10 @@
 
 Closed loop with 1 to 256 clients, Poisson arrivals at 50 % and 80 % of what 64 closed-loop clients get, one client
 with short texts; distinct texts, cache off. Several rounds in turn, medians, because the machine's speed drifts.
+
+    python benchmarks/serving/load.py --against /path/to/old-version/.venv/bin/python --rounds 5 --output paired.json
+
+runs the server of another installation beside this one, both in turn, and reports the ratios.
 """
 
 from __future__ import annotations
@@ -33,8 +37,13 @@ def main() -> None:
     parser.add_argument("--bundle", default="atis")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--against", help="Python interpreter with another version of purport: compare the two")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.against:
+        report = paired(arguments.against, arguments.bundle, arguments.rounds, arguments.seconds)
+        write(arguments.output, {"machine": machine(), "bundle": arguments.bundle, **report})
+        return
     with purport(arguments.bundle, "--cache", "0") as server:
         report = measure(server, arguments.bundle, arguments.rounds, arguments.seconds)
     write(
@@ -82,6 +91,38 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
         "memory_mib": round(server.memory_mib()),
         "workers": len(server.processes()) - 1,
     }
+
+
+def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """This version and that of the interpreter ``other``, in turn; ratios are this one's over the other's, by round."""
+    file = text_file(texts_of("atis"))
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {"this": {}, "other": {}}
+    with purport(bundle, "--cache", "0") as this, purport(bundle, "--cache", "0", python=other) as that:
+        servers = {"this": this, "other": that}
+        for server in servers.values():
+            wrk(server.port, "/intent", INTENT_BODY, file, clients=16, seconds=seconds)  # warm up
+        for number in range(rounds):
+            for clients in CLIENTS:
+                for name in sorted(servers, reverse=bool(number % 2)):
+                    time.sleep(PAUSE_S)
+                    run = wrk(servers[name].port, "/intent", INTENT_BODY, file, clients=clients, seconds=seconds)
+                    found[name].setdefault(f"closed_{clients}", []).append(run)
+    return {
+        "rounds": rounds,
+        "ratios": {
+            load: {
+                number: _ratios([run[number] for run in runs], [run[number] for run in found["other"][load]])
+                for number in ("per_s", "p50_ms", "p99_ms")
+            }
+            for load, runs in found["this"].items()
+        },
+        "runs": {name: {load: summary(each) for load, each in runs.items()} for name, runs in found.items()},
+    }
+
+
+def _ratios(this: list[float], other: list[float]) -> dict[str, Any]:
+    each = [round(one / another, 3) for one, another in zip(this, other, strict=True)]
+    return {"median": round(statistics.median(each), 3), "all": each}
 
 
 def spent(server: Running) -> dict[str, float]:

@@ -84,17 +84,22 @@ class Classifier:
         """``answers`` as predictions, each with a threshold and a number of ranked labels of its own."""
         decided, names = self.decide(answers.probabilities), self.labels.names
         order = np.argsort(-answers.probabilities, axis=1, kind="stable").tolist()
+        chosen, none, truncated = decided.labels.tolist(), decided.out_of_scope.tolist(), answers.truncated.tolist()
+        own = self.bundle.manifest.id
         found = []
         for row, (threshold, top_k) in enumerate(zip(thresholds, tops, strict=True)):
             proba, best = answers.probabilities[row], order[row]
-            chosen, at = (decided, row) if threshold is None else (self.decide(proba[None, :], threshold), 0)
+            if threshold is not None:
+                again = self.decide(proba[None, :], threshold)
+                chosen[row], none[row] = again.labels[0].tolist(), bool(again.out_of_scope[0])
+            picked = chosen[row]
             found.append(
                 Prediction(
-                    labels=tuple(names[index] for index in best if chosen.labels[at, index]),
-                    ranked=tuple(ScoredLabel(names[index], float(proba[index])) for index in best[:top_k]),
-                    out_of_scope=bool(chosen.out_of_scope[at]),
-                    truncated=bool(answers.truncated[row]),
-                    bundle=answers.answered_by[row] if answers.answered_by else self.bundle.manifest.id,
+                    labels=tuple([names[index] for index in best if picked[index]]),
+                    ranked=tuple([ScoredLabel(names[index], float(proba[index])) for index in best[:top_k]]),
+                    out_of_scope=none[row],
+                    truncated=truncated[row],
+                    bundle=answers.answered_by[row] if answers.answered_by else own,
                 )
             )
         return found

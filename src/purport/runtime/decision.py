@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,9 +34,14 @@ class Decided:
 def decide(probabilities: FloatArray, decision: Decision) -> Decided:
     """Decide each row of ``probabilities (n, n_labels)``."""
     if isinstance(decision, PerLabel):
-        return Decided.of(probabilities >= np.asarray(decision.thresholds, dtype=np.float32))
+        return Decided.of(probabilities >= _cutoffs(decision.thresholds))
     decided = np.zeros(probabilities.shape, dtype=np.bool_)
     rows = np.arange(len(probabilities))
     best = probabilities.argmax(axis=1)
     decided[rows, best] = probabilities[rows, best] >= np.float32(decision.reject_below)
     return Decided.of(decided)
+
+
+@lru_cache
+def _cutoffs(thresholds: tuple[float, ...]) -> FloatArray:
+    return np.asarray(thresholds, dtype=np.float32)

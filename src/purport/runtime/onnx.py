@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ..bundle import Bundle
@@ -82,42 +81,48 @@ class OnnxScorer:
 
     def _forward(self, ids: list[list[int]]) -> FloatArray:
         longest = max(map(len, ids))
-        input_ids = np.full((len(ids), longest), self._pad_id, dtype=np.int64)
-        attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = tokens
-            attention_mask[row, : len(tokens)] = 1
+        if len(ids) == 1:
+            input_ids = np.array(ids, dtype=np.int64)
+            attention_mask = np.ones((1, longest), dtype=np.int64)
+        else:
+            input_ids = np.full((len(ids), longest), self._pad_id, dtype=np.int64)
+            attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
+            for row, tokens in enumerate(ids):
+                input_ids[row, : len(tokens)] = tokens
+                attention_mask[row, : len(tokens)] = 1
         feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
         logits: FloatArray = self._session.run(["logits"], feeds)[0]
         return logits
 
 
-def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[NDArray[np.intp]]:
+def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[list[int]]:
     """Positions grouped by similar length, so that padding and passes together cost least.
 
     A pass costs as much as ``_PASS_TOKENS`` tokens by itself, and each of its texts as many as the longest has
     (dynamic programming over the distinct lengths). A group holds at most ``budget`` tokens with its padding.
     """
-    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
-    distinct, counts = np.unique(np.asarray(lengths, dtype=np.int64), return_counts=True)
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    for start, end in _cuts(distinct, ends):
-        longest = int(distinct[np.searchsorted(ends, end) - 1])
-        rows = max(1, budget // longest)
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start, end in _cuts([lengths[position] for position in order]):
+        rows = max(1, budget // lengths[order[end - 1]])
         for first in range(start, end, rows):
             yield order[first : min(first + rows, end)]
 
 
-def _cuts(distinct: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Where to cut texts that are sorted by length; ``ends[k]`` of them are shorter than ``distinct[k]``."""
-    least, cut = np.zeros(len(ends)), [0] * len(ends)
-    for to in range(1, len(ends)):
-        costs = least[:to] + _PASS_TOKENS + (ends[to] - ends[:to]) * distinct[to - 1]
-        cut[to] = int(costs.argmin())
-        least[to] = costs[cut[to]]
-    found, to = [], len(ends) - 1
+def _cuts(lengths: list[int]) -> list[tuple[int, int]]:
+    """Where to cut texts that are sorted by length. In plain Python: for the few lengths of a batch the fastest."""
+    # Before the text at ends[k + 1] a longer one begins; what stands before it has at most the length distinct[k].
+    if not lengths:
+        return []
+    ends = [0, *(at for at in range(1, len(lengths)) if lengths[at - 1] < lengths[at]), len(lengths)]
+    distinct = [lengths[end - 1] for end in ends[1:]]
+    least, cut = [0], [0]
+    for to, longest in enumerate(distinct, start=1):
+        cost, at = min((least[at] + (ends[to] - ends[at]) * longest, at) for at in range(to))
+        least.append(cost + _PASS_TOKENS)
+        cut.append(at)
+    found, to = [], len(distinct)
     while to > 0:
-        found.append((int(ends[cut[to]]), int(ends[to])))
+        found.append((ends[cut[to]], ends[to]))
         to = cut[to]
     return found[::-1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..model import FloatArray
 
 
@@ -11,5 +13,5 @@ def in_scope(probabilities: FloatArray) -> FloatArray:
     That of the likeliest label: the least that it can be by the laws of probability, and the usual score where nothing
     else is known (Hendrycks & Gimpel 2017).
     """
-    likeliest: FloatArray = probabilities.max(axis=1, initial=0.0)
+    likeliest: FloatArray = np.maximum.reduce(probabilities, axis=1, initial=0.0)
     return likeliest

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.routing import compile_path
 from starlette.types import ASGIApp
 
@@ -39,6 +40,7 @@ def create_app(context: AppContext) -> ASGIApp:
         summary="Answers utterances with intents.",
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
@@ -51,6 +53,11 @@ def create_app(context: AppContext) -> ASGIApp:
     for name in registry.names("routes"):
         app.include_router(registry.load("routes", name)(context))
     route = _document_intent(app)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
         # The framework's own answer to parameters, which is never given here.
         operation["responses"].pop("422", None)
