@@ -15,8 +15,8 @@ from purport import Classifier
 from purport.evaluation.compare import AVERAGES, judge, mcnemar, outcome_of, paired, parts
 from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
+from purport.evaluation.rows import evaluation_split
 from purport.labels import LabelSet
-from purport.training.source import evaluation_split
 
 RESAMPLES, SEED = 2000, 0
 

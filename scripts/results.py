@@ -95,7 +95,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         "bundle": bundle.manifest.id,
         "bytes": bundle.size,
         "seconds": seconds,
-        "gates": bundle.manifest.gates,
+        "gates": bundle.manifest.checks,
         "versions": bundle.manifest.versions,
         **{
             split: {"n": found["n"], "unseen_labels": found["unseen_labels"], "metrics": found["metrics"]}

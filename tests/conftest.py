@@ -10,12 +10,19 @@ import pytest
 
 from purport import Bundle, Dataset, Example, load_dataset
 from purport.data.dataset import Reading
+from purport.testing import Recorder
+from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
-from purport.training.train import train
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SAMPLE = {"name": "sample", "valid": "valid", "test": "test", "unlabelled": "out_of_scope"}
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """A reporter that keeps what it is told."""
+    return Recorder()
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,13 @@ from harness import machine, texts_of, write
 from onnx import TensorProto, helper
 
 from purport import Bundle, Classifier, load_dataset
+from purport.kinds.encoder.export import to_onnx
+from purport.kinds.encoder.fit import restored
+from purport.kinds.encoder.fuse import fuse
+from purport.kinds.encoder.quantize import quantize
+from purport.kinds.encoder.recipe import EncoderRecipe
 from purport.runtime import Scorer
 from purport.runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
-from purport.training.encoder import restored
-from purport.training.export import to_onnx
-from purport.training.fuse import fuse
-from purport.training.quantize import quantize
-from purport.training.recipe import EncoderRecipe
 
 BATCH = 64
 ROUNDS = 7

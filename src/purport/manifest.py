@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, SerializeAsAny, model_validator
+from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
 from .frozen import Frozen
 from .labels import LabelSet, Task
@@ -130,7 +130,7 @@ class Manifest(Frozen):
     parts: tuple[str, ...] = ()
     task: Task
     labels: tuple[str, ...]
-    model: SerializeAsAny[ModelFacts] = ModelFacts()
+    model: ModelFacts = ModelFacts()
     calibration: Calibration = Uncalibrated()
     decision: Decision
     provenance: Provenance
@@ -138,6 +138,12 @@ class Manifest(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
     checks: dict[str, FiniteFloat] = Field(default_factory=dict)
     files: dict[str, FileEntry] = Field(default_factory=dict)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _as_it_is_written(cls, value: Any) -> Any:
+        # A kind gives its own type; whoever opens the bundle asks for that again.
+        return value.model_dump(mode="json") if isinstance(value, ModelFacts) else value
 
     @model_validator(mode="after")
     def _decision_fits_labels(self) -> Self:

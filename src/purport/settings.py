@@ -42,9 +42,7 @@ class ServerSettings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), description='Comma-separated "key" or "key@permission"; POST /intent needs the permission intent'
     )
-    authenticator: str = Field(
-        "keys", description="Who tells clients apart: a name in purport.authenticators"
-    )
+    authenticator: str = Field("keys", description="Who tells clients apart: a name in purport.authenticators")
     drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
     access_log: bool = Field(True, description="Log each request")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged")

@@ -4,8 +4,9 @@ import tempfile
 from pathlib import Path
 
 from purport import load_recipe, train
-from purport.training.model import load_encoder
-from purport.training.recipe import EncoderModel, parse_recipe
+from purport.kinds.encoder.network import load_encoder
+from purport.kinds.encoder.recipe import EncoderModel
+from purport.training.recipe import parse_recipe
 
 with tempfile.TemporaryDirectory() as folder:
     recipe = parse_recipe(

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from purport import Bundle, Task
-from purport.bundle import Decision, Manifest, Provenance, commit, staging
+from purport.bundle import commit, staging
+from purport.manifest import Manifest, ModelFacts, PerLabel, Provenance
 
 Starter = Callable[..., AbstractContextManager["Server"]]
 
@@ -122,13 +123,12 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         logits = [5.0 if label == best else -5.0 for label in LABELS]
         manifest = Manifest(
             kind="scripted",
+            opener="scripted",
             task=Task.MULTILABEL,
             labels=LABELS,
-            model={"logits": logits, "load_s": load_s},
-            decision=Decision(thresholds=(0.5,) * len(LABELS)),
+            model=ModelFacts.model_validate({"logits": logits, "load_s": load_s}),
+            decision=PerLabel(thresholds=(0.5,) * len(LABELS)),
             provenance=Provenance(dataset="none", fingerprint="", rows={}),
-            recipe={},
-            versions={},
         )
         with staging(target.parent) as stage:
             (stage / "README.md").write_text(best)

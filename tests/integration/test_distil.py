@@ -9,9 +9,12 @@ import pytest
 
 from purport import Bundle, Classifier
 from purport.errors import RecipeError
-from purport.training import distil
+from purport.kinds.distilled import fit as distil
+from purport.kinds.encoder.export import EncoderFacts
+from purport.testing import Recorder
+from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
-from purport.training.train import train, work_directory
+from purport.training.workspace import work_directory
 
 from ..conftest import SAMPLE
 
@@ -35,20 +38,21 @@ def student(encoder_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_a_student_is_smaller_and_learns_from_its_teacher(student: Bundle, encoder_bundle: Bundle) -> None:
-    model = student.manifest.model
-    assert model["layers"] == [1] and model["teacher"] == encoder_bundle.manifest.id
-    assert model["weights"] < encoder_bundle.manifest.model["weights"]
+    facts = student.facts(distil.StudentFacts)
+    assert facts.layers == (1,) and facts.teacher == encoder_bundle.manifest.id
+    assert student.manifest.provenance.parents == (encoder_bundle.manifest.id,)
+    assert facts.weights < encoder_bundle.facts(EncoderFacts).weights
     texts = ["where is my parcel", "cancel my order and send an invoice"]
     taught, teacher = (
         Classifier.open(student).predict_proba(texts),
         Classifier.open(encoder_bundle).predict_proba(texts),
     )
     assert abs(taught - teacher).max() < 0.1
-    assert model["agreement_with_teacher"] > 0.8
+    assert facts.agreement_with_teacher > 0.8
 
 
 def test_an_interrupted_teaching_goes_on_to_the_same_bytes(
-    student: Bundle, encoder_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    student: Bundle, encoder_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorder: Recorder
 ) -> None:
     save = distil._save
 
@@ -62,9 +66,8 @@ def test_an_interrupted_teaching_goes_on_to_the_same_bytes(
         patch.setattr(distil, "_save", interrupt)
         train(parsed, tmp_path / "bundle")
     assert work_directory(tmp_path / "bundle").is_dir() and not (tmp_path / "bundle").exists()
-    lines: list[str] = []
-    resumed = train(parsed, tmp_path / "bundle", resume=True, report=lines.append)
-    assert resumed is not None and "going on from checkpoint-20" in lines
+    resumed = train(parsed, tmp_path / "bundle", resume=True, reporter=recorder)
+    assert resumed is not None and "going on from checkpoint-20" in recorder.lines
     assert resumed.manifest.id == student.manifest.id
 
 

@@ -7,11 +7,11 @@ import json
 
 import pytest
 import uvicorn
+from purport.serving.engine import Engine, Limits
 from starlette.types import Receive, Scope, Send
 
 from purport import Bundle
-from purport.serving.engine import Engine, Limits
-from purport.serving.models import Generation
+from purport.serving.generation import Generation
 from purport.serving.protocol import protocol
 
 HEAD = b"POST /intent HTTP/1.1\r\nHost: here\r\nContent-Length: 12\r\n\r\n"

@@ -9,8 +9,8 @@ import numpy as np
 
 from purport import Classifier, evaluate
 from purport.data.dataset import Dataset
+from purport.evaluation.rows import evaluation_split
 from purport.training.recipe import load_recipe
-from purport.training.source import evaluation_split, load_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def test_the_shipped_bundle_reaches_its_reported_numbers(public_data: Path) -> N
 def test_the_shipped_bundle_rests_on_train_only(public_data: Path) -> None:
     classifier = Classifier.open("atis")
     recipe = load_recipe(ROOT / "recipes" / "atis.toml")
-    dataset = load_data(recipe)
+    dataset = recipe.data.load(recipe.task, recipe.seed)
     assert dataset.fingerprint == classifier.bundle.manifest.provenance.fingerprint
     assert recipe.data.train == "train" and recipe.data.valid == 0.1
     assert set(dataset.labels) == set(dataset["train"].label_counts)
@@ -48,7 +48,9 @@ def test_no_answer_of_the_shipped_bundle_depends_on_batch_mates(public_data: Pat
     order = np.random.default_rng(0).permutation(len(texts))
     shuffled = classifier.answer([texts[row] for row in order])
     alone = [classifier.answer([text]) for text in texts]
-    assert all((alone[row].decided[0] == shuffled.decided[place]).all() for place, row in enumerate(order))
+    together = classifier.decide(shuffled.probabilities).labels
+    for place, row in enumerate(order):
+        assert (classifier.decide(alone[row].probabilities).labels[0] == together[place]).all()
     change = [
         np.abs(alone[row].probabilities[0] - shuffled.probabilities[place]).max() for place, row in enumerate(order)
     ]

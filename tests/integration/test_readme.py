@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from purport import Classifier
-from purport.serving.errors import HTTP
+from purport.serving.http_errors import HTTP
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 

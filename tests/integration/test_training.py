@@ -16,11 +16,16 @@ import numpy as np
 import pytest
 
 from purport import Bundle, Classifier, Task, load_recipe
-from purport.errors import GateFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
-from purport.training.gates import check_agreement
-from purport.training.recipe import Recipe, parse_recipe
-from purport.training.run import Fitted
-from purport.training.train import train, work_directory
+from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
+from purport.kinds.checks import Agreement, Subject
+from purport.kinds.recipe import Recipe
+from purport.manifest import PerLabel, Uncalibrated
+from purport.model import Answers
+from purport.testing import Recorder
+from purport.training import steps
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
+from purport.training.workspace import work_directory
 
 # Two epochs of a tiny model leave probabilities near their thresholds; int8 is checked where it has learnt.
 FP32 = {"quantize": "none"}
@@ -61,7 +66,7 @@ def test_the_bundle_tells_everything(encoder_bundle: Bundle) -> None:
     facts = {"evaluation.json", "data.json", "README.md"}
     assert files == {"model.onnx", "tokenizer.json", "adapter/trained.safetensors", *facts}
     assert parse_recipe(encoder_bundle.manifest.recipe).seed == 3
-    assert {"agreement_with_torch", "batch_flips", "batch_change"} <= set(encoder_bundle.manifest.gates)
+    assert {"agreement_with_torch", "batch_flips", "batch_change"} <= set(encoder_bundle.manifest.checks)
     card = (encoder_bundle.path / "README.md").read_text("utf-8")
     assert "Measured on test (200 rows)" in card and encoder_bundle.manifest.provenance.fingerprint[:16] in card
     assert not work_directory(encoder_bundle.path).exists(), "checkpoints are left behind"
@@ -91,7 +96,7 @@ def test_every_adapter_and_pooling_trains_and_exports(
         tiny_recipe, adapter={"method": method}, model={"pooling": pooling}, fit={"epochs": 1}, export=FP32
     )
     bundle = trained(recipe, tmp_path / "bundle")
-    assert bundle.manifest.gates["agreement_with_torch"] >= 0.995
+    assert bundle.manifest.checks["agreement_with_torch"] >= 0.995
     assert bundle.manifest.model["pooling"] == pooling
 
 
@@ -117,12 +122,13 @@ def test_multiclass_over_joint_labels(tiny_encoder: Path, tmp_path: Path) -> Non
     assert document["test"]["metrics"]["accuracy"]["value"] <= 0.5, "the unseen label counts as an error"
 
 
-def test_class_weights_composition_and_early_stopping(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
-    lines: list[str] = []
+def test_class_weights_composition_and_early_stopping(
+    tiny_recipe: dict[str, Any], tmp_path: Path, recorder: Recorder
+) -> None:
     fit = {"class_weight": "balanced", "compose": 0.2, "epochs": 30, "patience": 1, "learning_rate": 1e-9,
            "head_learning_rate": 1e-9}  # fmt: skip
-    trained(changed(tiny_recipe, fit=fit, export=FP32), tmp_path / "bundle", report=lines.append)
-    evaluations = [line for line in lines if line.startswith("epoch")]
+    trained(changed(tiny_recipe, fit=fit, export=FP32), tmp_path / "bundle", reporter=recorder)
+    evaluations = [line for line in recorder.lines if line.startswith("epoch")]
     assert len(evaluations) == 2, "a model that does not learn is stopped after one evaluation without gain"
 
 
@@ -131,42 +137,42 @@ def test_composing_is_for_multilabel(tiny_recipe: dict[str, Any]) -> None:
         parse_recipe(changed({**tiny_recipe, "task": "multiclass"}, fit={"compose": 0.1}))
 
 
-def test_the_agreement_gate_fails_an_export_that_decides_otherwise(encoder_bundle: Bundle) -> None:
+def subject(decided: np.ndarray, recorder: Recorder) -> Subject:
+    """A multilabel model that decided so, with probabilities that say so."""
+    proba = np.where(decided, 0.9, 0.1).astype(np.float32)
+    answers = Answers(proba, proba.max(axis=1), np.zeros(len(proba), dtype=np.bool_))
+    decision = PerLabel(thresholds=(0.5,) * proba.shape[1])
+    texts = [str(row) for row in range(len(proba))]
+    return Subject(None, Task.MULTILABEL, Uncalibrated(), decision, texts, answers, 0, recorder)  # type: ignore[arg-type]
+
+
+def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(recorder: Recorder) -> None:
     logits = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    check = Agreement(logits, "do something else")
     flipped = logits.copy()
     flipped[:2] *= -1
-    manifest = encoder_bundle.manifest
-    decision = manifest.decision.model_copy(update={"thresholds": (0.5, 0.5)})
-    lines: list[str] = []
-    good = Fitted(scorer=None, model={}, valid_logits=logits, reference_logits=logits)  # type: ignore[arg-type]
-    bad = Fitted(scorer=None, model={}, valid_logits=flipped, reference_logits=logits)  # type: ignore[arg-type]
-    assert check_agreement(good, Task.MULTILABEL, manifest.calibration, decision, lines.append)
-    with pytest.raises(GateFailed, match=r"99\.00% of 200"):
-        check_agreement(bad, Task.MULTILABEL, manifest.calibration, decision, lines.append)
-    assert "99.00%" in lines[-1]
-    one = Fitted(
-        scorer=None,  # type: ignore[arg-type]
-        model={},
-        valid_logits=np.concatenate([flipped[1:2], logits[1:100]]),
-        reference_logits=np.concatenate([logits[1:2], logits[1:100]]),
-    )
-    assert check_agreement(one, Task.MULTILABEL, manifest.calibration, decision, lines.append) == {
-        "agreement_with_torch": 0.99
-    }, "one row of a hundred is more than half a percent, and no more than one row"
+    assert check(subject(logits >= 0, recorder)) == {"agreement_with_torch": 1.0}
+    with pytest.raises(CheckFailed, match=r"99\.00% of 200.*do something else"):
+        check(subject(flipped >= 0, recorder))
+    assert "99.00%" in recorder.lines[-1]
+    one = np.concatenate([flipped[1:2], logits[2:101]])
+    agreement = Agreement(np.concatenate([logits[1:2], logits[2:101]]), "")(subject(one >= 0, recorder))
+    assert agreement == {"agreement_with_torch": 0.99}, "one row of a hundred is over half a percent, and only one row"
 
 
-def test_a_model_that_has_learnt_nothing_says_so(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
-    lines: list[str] = []
+def test_a_model_that_has_learnt_nothing_says_so(
+    tiny_recipe: dict[str, Any], tmp_path: Path, recorder: Recorder
+) -> None:
     fit = {"epochs": 0.2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
     decide = {"thresholds": "fixed", "threshold": 0.99}
-    trained(changed(tiny_recipe, fit=fit, decide=decide, export=FP32), tmp_path / "bundle", report=lines.append)
-    assert any("has learnt nothing" in line for line in lines)
+    trained(changed(tiny_recipe, fit=fit, decide=decide, export=FP32), tmp_path / "bundle", reporter=recorder)
+    assert any("has learnt nothing" in line for line in recorder.lines)
 
 
-def test_a_model_that_depends_on_batch_mates_fails_its_gate(
+def test_a_model_that_depends_on_batch_mates_fails_its_check(
     tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from purport.runtime import Scores
+    from purport.runtime.calibrated import Scores
     from purport.runtime.onnx import OnnxScorer
 
     honest = OnnxScorer.score
@@ -177,7 +183,7 @@ def test_a_model_that_depends_on_batch_mates_fails_its_gate(
         return Scores(scores.logits + 0.02 * (1 < len(texts) <= 32), scores.truncated)
 
     monkeypatch.setattr(OnnxScorer, "score", leaky)
-    with pytest.raises(GateFailed, match="batch-mates"):
+    with pytest.raises(CheckFailed, match="batch-mates"):
         trained(changed(tiny_recipe, fit={"epochs": 0.2}, export=FP32), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -204,7 +210,9 @@ def command(recipe: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "purport", "train", str(recipe), "--out", str(out), *options]
 
 
-def test_a_killed_training_resumes_to_the_same_result(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_result(
+    tiny_recipe: dict[str, Any], tmp_path: Path, recorder: Recorder
+) -> None:
     recipe = changed(tiny_recipe, fit=SLOW, export=FP32)
     whole = trained(recipe, tmp_path / "whole")
     file = as_toml(recipe, tmp_path / "recipe.toml")
@@ -223,9 +231,8 @@ def test_a_killed_training_resumes_to_the_same_result(tiny_recipe: dict[str, Any
         train(parse_recipe(recipe), out)
     with pytest.raises(RunMismatch, match="another recipe"):
         train(parse_recipe({**recipe, "seed": 9}), out, resume=True)
-    lines: list[str] = []
-    resumed = trained(recipe, out, resume=True, report=lines.append)
-    assert any("going on from checkpoint-" in line for line in lines)
+    resumed = trained(recipe, out, resume=True, reporter=recorder)
+    assert any("going on from checkpoint-" in line for line in recorder.lines)
     assert resumed.manifest == whole.manifest, "the resumed run gave another bundle"
 
 
@@ -238,29 +245,23 @@ def test_nothing_that_is_not_ours_is_deleted(tiny_recipe: dict[str, Any], tmp_pa
 
 
 def test_a_run_that_replaces_a_bundle_can_be_resumed(
-    tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorder: Recorder
 ) -> None:
-    import importlib
-
-    module = importlib.import_module("purport.training.train")
     out = tmp_path / "bundle"
     recipe = changed(tiny_recipe, fit={"epochs": 1}, export=FP32)
     trained(recipe, out)
 
-    def failing(*args: object) -> None:
+    def failing(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    finish = module._finish
-    monkeypatch.setattr(module, "_finish", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(steps, "seal", failing)
         trained({**recipe, "seed": 8}, out, overwrite=True)
     assert Bundle.open(out).manifest.recipe["seed"] == 3, "the old bundle is untouched"
-    monkeypatch.setattr(module, "_finish", finish)
-    lines: list[str] = []
     # Thresholds may change between attempts: no checkpoint depends on them.
     again = changed({**recipe, "seed": 8}, decide={"thresholds": "fixed"})
-    bundle = trained(again, out, overwrite=True, resume=True, report=lines.append)
-    assert any("going on from" in line for line in lines) and bundle.manifest.recipe["seed"] == 8
+    bundle = trained(again, out, overwrite=True, resume=True, reporter=recorder)
+    assert any("going on from" in line for line in recorder.lines) and bundle.manifest.recipe["seed"] == 8
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from purport.training.batching import Collator, LengthGroupedSampler, row_weights
-from purport.training.compose import with_composed
-from purport.training.run import Rows
+from purport.kinds.encoder.batching import Collator, LengthGroupedSampler, row_weights
+from purport.kinds.encoder.compose import with_composed
+from purport.kinds.run import Rows
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003)
 
@@ -37,8 +37,8 @@ def test_batch_mates_are_of_similar_length() -> None:
 def test_training_takes_the_order_of_each_epoch(
     tiny_recipe: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from purport.training.pipeline import train
     from purport.training.recipe import parse_recipe
-    from purport.training.train import train
 
     seen: list[int] = []
     plain = LengthGroupedSampler.__iter__

@@ -96,8 +96,8 @@ def test_another_format_version_says_so(linear_bundle: Bundle, tmp_path: Path) -
         Bundle.open(path.parent)
 
 
-def test_an_unknown_kind_says_so(linear_bundle: Bundle) -> None:
-    odd = Bundle(linear_bundle.path, linear_bundle.manifest.model_copy(update={"kind": "linaer"}))
+def test_an_unknown_opener_says_so(linear_bundle: Bundle) -> None:
+    odd = Bundle(linear_bundle.path, linear_bundle.manifest.model_copy(update={"opener": "linaer"}))
     with pytest.raises(BundleUnsupported, match='Did you mean "linear"'):
         Classifier.open(odd)
 

@@ -15,7 +15,7 @@ from purport import load_dataset
 from purport.data import catalog as module
 from purport.data.catalog import CatalogEntry, CatalogSplit, catalog, locate
 from purport.data.download import fetch
-from purport.data.sources import SOURCES, convert
+from purport.data.publishers import SOURCES, convert
 from purport.errors import DownloadFailed
 
 CONTENT = b"show  me flights\tflight\nfares please\tairfare\n"

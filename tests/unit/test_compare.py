@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from purport import Bundle, Classifier, Dataset
+from purport.data.spec import DataSpec
 from purport.errors import GateInvalid
-from purport.evaluation.compare import compare, judge, outcome_of, paired, parts, set_metrics
+from purport.evaluation.compare import compare, judge, outcome_of, paired, set_metrics
 from purport.evaluation.evaluate import Estimate
 from purport.evaluation.gates import check_gates
 from purport.labels import LabelSet
@@ -85,11 +86,11 @@ def test_compare_bundles_row_by_row(linear_bundle: Bundle, encoder_bundle: Bundl
     assert all(not row.text for row in found.without_texts().rows)
 
 
-def test_joint_classes_count_as_their_labels(linear_bundle: Bundle) -> None:
-    manifest = linear_bundle.manifest
-    joint = manifest.model_copy(update={"recipe": {"data": {"joint": True, "label_delimiter": "+"}}})
-    assert parts(("airfare+flight",), joint) == {"airfare", "flight"}
-    assert parts(("airfare+flight",), manifest) == {"airfare+flight"}
+@pytest.mark.parametrize("delimiter", ["+", ";"])
+def test_joint_classes_count_as_their_labels(delimiter: str) -> None:
+    both = frozenset([f"airfare{delimiter}flight"])
+    assert DataSpec(name="x", joint=True, label_delimiter=delimiter).parts(both) == {"airfare", "flight"}
+    assert DataSpec(name="x", label_delimiter=delimiter).parts(both) == both
 
 
 def test_gates() -> None:

@@ -13,11 +13,11 @@ from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from purport import Task
-from purport.bundle import Calibration
 from purport.evaluation import curves
 from purport.evaluation.explore.drift import jensen_shannon, label_shift, total_variation
 from purport.evaluation.explore.measure import ngrams, spread, zipf_slope
 from purport.evaluation.metrics import Outcome
+from purport.manifest import Temperature, Uncalibrated
 from purport.runtime.calibration import probabilities
 
 SCORES = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
@@ -106,10 +106,10 @@ def logits(draw: st.DrawFn) -> tuple[np.ndarray, Task, float]:
 @given(logits())
 def test_uncalibrated_probabilities_are_those_at_temperature_one(case: tuple[np.ndarray, Task, float]) -> None:
     scores, task, temperature = case
-    calibration = Calibration(temperature=temperature)
+    calibration = Temperature(temperature=temperature)
     calibrated = probabilities(scores, task, calibration)
     undone = curves.uncalibrated(calibrated, task, calibration)
-    assert np.allclose(undone, probabilities(scores, task, Calibration()), atol=2e-4)
+    assert np.allclose(undone, probabilities(scores, task, Uncalibrated()), atol=2e-4)
 
 
 @settings(max_examples=200, deadline=None)

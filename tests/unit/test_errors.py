@@ -6,7 +6,7 @@ import inspect
 
 from purport import errors
 from purport.cli.exits import EXIT_CODES, exit_code
-from purport.serving.errors import HTTP, status_and_label
+from purport.serving.http_errors import HTTP, status_and_label
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PurportError)]
 

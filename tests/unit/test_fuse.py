@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from purport import Task
-from purport.training.export import to_onnx
-from purport.training.fuse import fuse
-from purport.training.model import IntentModel, load_encoder
-from purport.training.quantize import quantize
-from purport.training.recipe import EncoderModel
+from purport.kinds.encoder.export import to_onnx
+from purport.kinds.encoder.fuse import fuse
+from purport.kinds.encoder.network import IntentModel, load_encoder
+from purport.kinds.encoder.quantize import quantize
+from purport.kinds.encoder.recipe import EncoderModel
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import gc
 import io
 from typing import Any
 
-from purport.serving.logs import Lines
-from purport.serving.memory import never_collect_what_is_here
+from purport.serving.logs import BatchedWriter
+from purport.serving.memory import freeze_gc
 
 
 class Stream(io.StringIO):
@@ -32,7 +32,7 @@ def written(stream: Stream, *turns: list[str]) -> list[dict[str, Any]]:
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        lines = Lines(stream)
+        lines = BatchedWriter(stream)
         for turn in turns:
             for line in turn:
                 lines.write(line)
@@ -55,7 +55,7 @@ def test_a_log_that_nobody_reads_is_no_failure() -> None:
 def test_what_is_here_is_not_collected_again() -> None:
     before = gc.get_freeze_count()
     try:
-        never_collect_what_is_here()
+        freeze_gc()
         assert gc.get_freeze_count() > before + 1000
     finally:
         gc.unfreeze()

@@ -6,20 +6,22 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from purport.serving.models import Generation
+from purport.manifest import ModelFacts
+from purport.serving.generation import Generation
+from purport.serving.operations import CLASSIFY, INTENT, Classify, Request
 from purport.serving.queue import Item, Queue
-from purport.serving.render import INTENT
 
 PLENTY = 10**6
 
 
 def generation() -> Generation:
-    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model={"max_length": 20}))
+    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model=ModelFacts(limit=20)))
     return Generation(bundle)
 
 
-def item(of: Generation, text: str = "four", *, bulk: bool = False) -> Item:
-    return Item(text, INTENT, of, asyncio.Future(loop=LOOP), bulk)
+def item(of: Generation, text: str = "four", *, bulk: bool = False, operation: str = CLASSIFY) -> Item:
+    units = Classify().cost(text, of.facts)
+    return Item(operation, Request(text, INTENT), of, asyncio.Future(loop=LOOP), units, bulk)
 
 
 LOOP = asyncio.new_event_loop()
@@ -55,6 +57,15 @@ def test_a_batch_is_of_one_model_and_only_of_one_that_the_worker_has() -> None:
     assert queue.take(PLENTY, PLENTY, {b.number}) == [second]
     assert queue.take(PLENTY, PLENTY, {b.number}) == []
     assert queue.take(PLENTY, PLENTY, {a.number, b.number}) == [first, third]
+
+
+def test_a_batch_is_of_one_operation() -> None:
+    queue, model = Queue(), generation()
+    items = [item(model, operation=name) for name in (CLASSIFY, "explain", CLASSIFY)]
+    for each in items:
+        queue.add(each)
+    assert queue.take(PLENTY, PLENTY, {model.number}) == [items[0], items[2]]
+    assert queue.take(PLENTY, PLENTY, {model.number}) == [items[1]]
 
 
 def test_nobody_is_answered_who_does_not_wait_any_more() -> None:
@@ -120,9 +131,8 @@ def test_what_was_taken_can_be_put_back_in_front() -> None:
 def test_the_cost_of_a_model_follows_what_is_measured_and_forgives_a_stall() -> None:
     model = generation()
     start = model.cost
-    model.observe(2, 10, 1000 * start * 10)
+    model.observe(10, 1000 * start * 10)
     assert model.cost <= 1.5 * start
     for _ in range(200):
-        model.observe(2, 10, 10 * 1e-3)
+        model.observe(10, 10 * 1e-3)
     assert abs(model.cost - 1e-3) < 1e-5
-    assert abs(model.text_cost - 5e-3) < 5e-5

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from purport.errors import RecipeError
-from purport.training.recipe import EncoderRecipe, LinearRecipe, load_recipe, parse_recipe
+from purport.kinds.encoder.recipe import EncoderRecipe
+from purport.kinds.linear.recipe import LinearRecipe
+from purport.training.recipe import load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -59,7 +61,7 @@ def test_defaults_and_overrides(recipe: Path) -> None:
         ("fit.epochs=-1", '"fit.epochs": Input should be greater than 0'),
         ("adapter.method=lorra", "\"adapter.method\": Input should be 'lora'"),
         ("task=multi", '"task"'),
-        ("kind=encodr", 'no trainer "encodr". Did you mean "encoder"?'),
+        ("kind=encodr", 'no kind of bundle "encodr". Did you mean "encoder"?'),
         ("data.joint=true", "joint"),
         ("nonsense", "--set wants key=value"),
         ("kind.x=1", '"kind" is a value, not a section'),

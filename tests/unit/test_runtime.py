@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from purport import Classifier, Task
-from purport.bundle import Bundle, Calibration, Decision
+from purport.bundle import Bundle
 from purport.errors import DeviceUnavailable
-from purport.runtime.calibration import fit_temperature, probabilities
-from purport.runtime.decision import decide, fit_thresholds
-from purport.runtime.ngrams import Ngrams
+from purport.kinds.linear.ngrams import Ngrams
+from purport.manifest import Likeliest, PerLabel, Temperature
+from purport.runtime.calibration import probabilities
+from purport.runtime.decision import decide
 from purport.runtime.onnx import batches
+from purport.training.fitting import fit_temperature, fit_thresholds
 
 
 @pytest.mark.parametrize("task", list(Task))
@@ -22,7 +24,7 @@ from purport.runtime.onnx import batches
 def test_the_temperature_that_made_the_data_is_found(task: Task, temperature: float) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=3.0, size=(20_000, 4)).astype(np.float32)
-    truth = probabilities(logits, task, Calibration(temperature=temperature))
+    truth = probabilities(logits, task, Temperature(temperature=temperature))
     if task is Task.MULTILABEL:
         gold = rng.random(truth.shape) < truth
     else:
@@ -32,7 +34,7 @@ def test_the_temperature_that_made_the_data_is_found(task: Task, temperature: fl
 
 @given(st.lists(st.floats(-500, 500, width=32), min_size=3, max_size=3), st.sampled_from(list(Task)))
 def test_probabilities_are_probabilities(row: list[float], task: Task) -> None:
-    proba = probabilities(np.array([row], dtype=np.float32), task, Calibration(temperature=0.3))
+    proba = probabilities(np.array([row], dtype=np.float32), task, Temperature(temperature=0.3))
     assert proba.dtype == np.float32 and ((proba >= 0) & (proba <= 1)).all()
     if task is Task.MULTICLASS:
         assert proba.sum() == pytest.approx(1, abs=1e-5)
@@ -42,9 +44,7 @@ def test_a_threshold_moves_only_for_a_clear_gain() -> None:
     proba = np.array([[0.1], [0.2], [0.3], [0.3], [0.35], [0.9]], dtype=np.float32)
     gold = np.array([[0], [0], [1], [1], [1], [1]], dtype=bool)
     (moved,) = fit_thresholds(proba, gold, min_gain=3)
-    assert (
-        moved == pytest.approx(0.25) and (decide(proba, Task.MULTILABEL, Decision(thresholds=(moved,))) == gold).all()
-    )
+    assert moved == pytest.approx(0.25) and (decide(proba, PerLabel(thresholds=(moved,))).labels == gold).all()
     assert fit_thresholds(proba, gold, min_gain=4) == (0.5,)
     assert fit_thresholds(np.full((5, 1), 0.4, np.float32), np.ones((5, 1), bool), min_gain=1) == (0.5,)
 
@@ -55,22 +55,20 @@ def test_a_fitted_threshold_never_makes_more_errors(pairs: list[tuple[float, boo
     proba = np.array([[p] for p, _ in pairs], dtype=np.float32)
     gold = np.array([[g] for _, g in pairs])
     fitted = fit_thresholds(proba, gold, min_gain=min_gain)
-    errors = [
-        (decide(proba, Task.MULTILABEL, Decision(thresholds=thresholds)) != gold).sum()
-        for thresholds in (fitted, (0.5,))
-    ]
+    errors = [(decide(proba, PerLabel(thresholds=thresholds)).labels != gold).sum() for thresholds in (fitted, (0.5,))]
     assert errors[0] == errors[1] if fitted == (0.5,) else errors[0] <= errors[1] - min_gain
 
 
 def test_multiclass_rejects_what_is_too_improbable() -> None:
     proba = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05]], dtype=np.float32)
-    decided = decide(proba, Task.MULTICLASS, Decision(reject_below=0.6))
-    assert decided.tolist() == [[False] * 3, [True, False, False]]
+    decided = decide(proba, Likeliest(reject_below=0.6))
+    assert decided.labels.tolist() == [[False] * 3, [True, False, False]]
+    assert decided.out_of_scope.tolist() == [True, False]
 
 
 def test_the_features_are_those_of_scikit_learn() -> None:
     """What is trained with scikit-learn's TF-IDF is answered with our own: the same numbers."""
-    from purport.runtime.linear import LinearScorer
+    from purport.kinds.linear.model import LinearScorer
 
     texts = ["The cat, the CAT!", "a dog isn't a cat", "größe 42"]
     ngrams = Ngrams(words=(1, 2), characters=(2, 3))

@@ -27,9 +27,9 @@ from torch import nn
 from transformers import BertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 import purport
-from purport.training.export import traced
-from purport.training.model import resolve
-from purport.training.quantize import quantize
+from purport.kinds.encoder.export import traced
+from purport.kinds.encoder.network import resolve
+from purport.kinds.encoder.quantize import quantize
 
 BUNDLE = Path(purport.__file__).parent / "pretrained" / "atis"
 

@@ -1,4 +1,4 @@
-"""A kind of bundle, added the way any third party adds one, whose texts say how the model behaves."""
+"""An opener of bundles whose texts say how the model behaves: for tests of what keeps a server up."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from purport import Bundle
-from purport.runtime import Scores
+from purport.manifest import ModelFacts
+from purport.model import Lengths, Model, Traits
+from purport.runtime.calibrated import Calibrated, Scores
+
+
+class ScriptedFacts(ModelFacts):
+    logits: list[float]
+    load_s: float = 0.0
 
 
 class ScriptedScorer:
     """Logits are the same for every text, those of the bundle; "slow", "slow 3", "fail" and "die" do as they say."""
 
+    traits = Traits()
+
     def __init__(self, logits: list[float]) -> None:
         self._logits = np.array(logits, dtype=np.float32)
-
-    @classmethod
-    def open(cls, bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> ScriptedScorer:
-        time.sleep(bundle.manifest.model.get("load_s", 0))
-        return cls(bundle.manifest.model["logits"])
 
     def score(self, texts: Sequence[str]) -> Scores:
         for text in texts:
@@ -33,3 +37,12 @@ class ScriptedScorer:
             if slow := re.search(r"slow ?([\d.]*)", text):
                 time.sleep(float(slow[1] or 0.4))
         return Scores(np.tile(self._logits, (len(texts), 1)), np.zeros(len(texts), dtype=np.bool_))
+
+    def lengths(self, texts: Sequence[str]) -> Lengths:
+        return Lengths("characters", 512, np.array([len(text) for text in texts], dtype=np.int64))
+
+
+def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
+    facts = bundle.facts(ScriptedFacts)
+    time.sleep(facts.load_s)
+    return Calibrated(ScriptedScorer(facts.logits), bundle.manifest.task, bundle.manifest.calibration)
