@@ -10,7 +10,8 @@ import pytest
 from purport import Bundle, Classifier
 from purport.data.formats import BadRow, Layout, Row, format_of
 from purport.errors import DataError, DatasetNotFound
-from purport.predict_file import Columns, predict_file
+from purport.predict_file import predict_file
+from purport.prediction import AnswerOptions
 
 TEXTS = [f"where is parcel number {number}, and the invoice" for number in range(1200)]
 
@@ -38,7 +39,7 @@ def test_every_format_in_and_out_in_order(tmp_path: Path, classifier: Classifier
 def test_the_columns_that_are_asked_for(tmp_path: Path, classifier: Classifier) -> None:
     given, made = tmp_path / "in.csv", tmp_path / "out.jsonl"
     given.write_text("text\nwhere is my parcel\n", "utf-8")
-    predict_file(classifier, given, made, columns=Columns(top_k=1, probabilities=True), threshold=0.0)
+    predict_file(classifier, given, made, options=AnswerOptions(top_k=1, probabilities=True, threshold=0.0))
     row = json.loads(made.read_text("utf-8"))
     assert set(row["labels"]) == set(classifier.labels)
     assert "label_1" in row and "label_2" not in row

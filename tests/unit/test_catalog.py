@@ -17,6 +17,8 @@ from purport.data.catalog import CatalogEntry, CatalogSplit, catalog, locate
 from purport.data.download import fetch
 from purport.data.publishers import SOURCES, convert
 from purport.errors import DownloadFailed
+from purport.progress import Progress
+from purport.testing import Recorder
 
 CONTENT = b"show  me flights\tflight\nfares please\tairfare\n"
 CLEAN = b"show me flights\tflight\nfares please\tairfare\n"
@@ -67,11 +69,10 @@ def entry(publisher: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ca
     return made
 
 
-def test_a_download_is_verified_folded_and_kept(entry: CatalogEntry) -> None:
-    seen: list[tuple[int, int | None]] = []
-    dataset = load_dataset("made", progress=lambda url, done, total: seen.append((done, total)))
+def test_a_download_is_verified_folded_and_kept(entry: CatalogEntry, recorder: Recorder) -> None:
+    dataset = load_dataset("made", reporter=recorder)
     assert [example.text for example in dataset["train"]] == ["show me flights", "fares please"]
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert recorder.events[-1] == Progress("downloading train.tsv", len(CONTENT), len(CONTENT), "bytes")
     load_dataset("made")
     assert len(Publisher.requests) == 1, "downloaded twice"
 

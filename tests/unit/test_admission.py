@@ -1,0 +1,69 @@
+"""Who is let in when there is more to do than time: by count, and by the wait that is to be expected."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from purport.errors import DeadlineExceeded, Overloaded
+from purport.serving.admission import Admission
+
+
+@dataclass
+class Backlog:
+    """What waits, as the test says."""
+
+    texts: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
+    wait: float = 0.0
+
+    def waiting(self, *, bulk: bool) -> int:
+        return self.texts[bulk]
+
+    def seconds(self, *, bulk: bool) -> float:
+        return self.wait
+
+
+def test_texts_are_refused_where_more_than_the_limit_would_wait() -> None:
+    backlog = Backlog({False: 9, True: 8 * 1024 - 3})
+    admission = Admission(backlog, queue=10, deadline_s=5)
+    admission.admit()
+    admission.admit(3, bulk=True)
+    with pytest.raises(Overloaded, match="9 texts are waiting"):
+        admission.admit(2)
+    with pytest.raises(Overloaded):
+        admission.admit(4, bulk=True)
+
+
+def test_a_text_that_would_wait_for_half_of_its_deadline_is_refused_and_told_how_long() -> None:
+    backlog = Backlog(wait=2.4)
+    admission = Admission(backlog, queue=10, deadline_s=5)
+    admission.admit()
+    backlog.wait = 2.6
+    with pytest.raises(Overloaded, match=r"2\.6 seconds") as refused:
+        admission.admit()
+    assert refused.value.retry_after == 2.6
+
+
+def test_a_block_ends_with_its_deadline() -> None:
+    async def late() -> None:
+        async with Admission(Backlog(), queue=1, deadline_s=0.01).deadline():
+            await asyncio.sleep(5)
+
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.01 seconds"):
+        asyncio.run(late())
+
+
+def test_a_stream_waits_for_room() -> None:
+    backlog = Backlog({False: 0, True: 8 * 1024})
+
+    async def stream() -> str:
+        waiting = asyncio.create_task(Admission(backlog, queue=1, deadline_s=1).room())
+        await asyncio.sleep(0)
+        before = waiting.done()
+        backlog.texts[True] -= 1
+        await asyncio.wait_for(waiting, 2)
+        return "waited" if not before else "did not wait"
+
+    assert asyncio.run(stream()) == "waited"
