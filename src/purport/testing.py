@@ -162,6 +162,8 @@ def check_format(format_: Format, directory: Path) -> None:
         assert not [row for row in found if isinstance(row, BadRow)], f"{suffix}: every row can be read again"
         good = [row for row in found if isinstance(row, Row)]
         assert [row.text for row in good] == [text for text, _ in rows], f"{suffix}: texts come back, in order"
-        labels = [row.label.split(";") if isinstance(row.label, str) and row.label else row.label or [] for row in good]
-        assert labels == [given for _, given in rows], f"{suffix}: labels come back"
+        labels = [row.label.split(";") if isinstance(row.label, str) else list(row.label or ()) for row in good]
+        assert [[label for label in given if label] for given in labels] == [given for _, given in rows], (
+            f"{suffix}: labels come back"
+        )
         assert [row.number for row in good] == sorted({row.number for row in good}), f"{suffix}: rows are numbered"

@@ -86,7 +86,7 @@ def test_a_bundle_may_hold_another_and_its_checksums_cover_all_of_it(tmp_path: P
         bundle.part("large")
     inner = bundle.path / "parts" / "small" / MANIFEST
     inner.write_bytes(manifest(kind="other").sealed().to_bytes())
-    with pytest.raises(BundleCorrupt, match="parts/small/manifest.json"):
+    with pytest.raises(BundleCorrupt, match=r"parts/small/manifest\.json"):
         Bundle.open(bundle.path)
 
 
