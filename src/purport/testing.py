@@ -62,9 +62,7 @@ def check_model(model: Model, *, n_labels: int, texts: Sequence[str]) -> None:
         alone = np.concatenate([model.answer([text]).probabilities for text in texts])
         change = np.abs(alone - together.probabilities).max()
         assert change <= LARGEST_CHANGE, f"an answer changes by {change:.1e} with its batch-mates"
-        assert np.abs(turned.probabilities[::-1] - alone).max() <= LARGEST_CHANGE, (
-            "answers are in the order of texts"
-        )
+        assert np.abs(turned.probabilities[::-1] - alone).max() <= LARGEST_CHANGE, "answers are in the order of texts"
     if traits.deterministic:
         again = model.answer(texts).probabilities
         assert (again == together.probabilities).all(), "the same texts get other answers"
@@ -162,8 +160,7 @@ def check_format(format_: Format, directory: Path) -> None:
         assert not [row for row in found if isinstance(row, BadRow)], f"{suffix}: every row can be read again"
         good = [row for row in found if isinstance(row, Row)]
         assert [row.text for row in good] == [text for text, _ in rows], f"{suffix}: texts come back, in order"
-        labels = [row.label.split(";") if isinstance(row.label, str) else list(row.label or ()) for row in good]
-        assert [[label for label in given if label] for given in labels] == [given for _, given in rows], (
-            f"{suffix}: labels come back"
-        )
+        for row, (_, labels) in zip(good, rows, strict=True):
+            given = row.label.split(";") if isinstance(row.label, str) else row.label or ()
+            assert [label for label in given if label] == labels, f"{suffix}: labels come back"
         assert [row.number for row in good] == sorted({row.number for row in good}), f"{suffix}: rows are numbered"

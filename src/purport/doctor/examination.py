@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle import DEFAULT_BUNDLE
 from ..classifier import Classifier
 from ..data.duplicates import near_duplicates
-from ..data.table import Positions, RowTable
+from ..data.table import Positions, RowTable, is_evaluation
 from ..evaluation import quick
 from ..evaluation.rows import data_spec
 from ..model import BoolArray, FloatArray, Lengths
@@ -38,17 +38,15 @@ class Examination:
     @cached_property
     def training(self) -> Positions:
         """Training rows. A row that stands in several training splits counts once."""
+        kept: list[int] = []
         seen: set[tuple[str, tuple[str, ...]]] = set()
-        within: set[tuple[str, tuple[str, ...]]] = set()
-        kept, current = [], -1
-        for position in np.flatnonzero(self.table.is_training).tolist():
-            if self.table.split_of[position] != current:
-                current, within = int(self.table.split_of[position]), set(seen)
-            example = self.table.examples[position]
-            key = (example.text, example.labels)
-            if key not in within:
-                kept.append(position)
-            seen.add(key)
+        for name in self.table.split_names:
+            if is_evaluation(name):
+                continue
+            rows = self.table.positions(name).tolist()
+            keys = [(self.table.texts[row], self.table.gold[row]) for row in rows]
+            kept += [row for row, key in zip(rows, keys, strict=True) if key not in seen]
+            seen.update(keys)
         return np.array(kept, dtype=np.intp)
 
     @cached_property

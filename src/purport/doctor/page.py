@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..report.figures import Figure, bars, bars_height
-from ..report.page import Notice, Page, Section, Table, Text, percent
+from ..report.figures import bar_figure
+from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .finding import Diagnosis, Finding, Severity
 
 _SHOWN_ROWS = 25
@@ -23,13 +23,12 @@ def page(diagnosis: Diagnosis) -> Page:
         if chosen:
             sections.append(Section(f"{severity.value.capitalize()}s ({len(chosen)})", _blocks(chosen)))
     sections.append(_method(diagnosis))
-    worst = diagnosis.worst
     verdict = {
         None: Notice("good", "Nothing was found."),
         Severity.INFO: Notice("good", "Nothing that has to be mended before training."),
         Severity.WARNING: Notice("warning", "Nothing that makes a measurement wrong; some of this costs quality."),
         Severity.ERROR: Notice("error", "Mend the errors first: until then what is measured on this data is wrong."),
-    }[worst]
+    }[diagnosis.worst]
     return Page(
         title=f"What is wrong with {diagnosis.dataset}",
         subtitle=f"{rows} rows, {diagnosis.labels} labels, {diagnosis.task}; fingerprint {diagnosis.fingerprint[:16]}",
@@ -61,19 +60,17 @@ def _summary(diagnosis: Diagnosis) -> Section:
             for finding in diagnosis.findings
         ],
     )
-    priced = [finding for finding in diagnosis.findings if finding.worth and finding.worth.value > 0]
-    priced = sorted(priced, key=lambda finding: -(finding.worth.value if finding.worth else 0))[:_SHOWN_BARS]
-    blocks: list[Text | Notice | Table | Figure] = [table]
+    priced = [(f.title, f.worth.value * 100) for f in diagnosis.findings if f.worth and f.worth.value > 0]
+    blocks: list[Block] = [table]
     if priced:
-        values = [finding.worth.value * 100 for finding in priced if finding.worth]
-        names = [finding.title for finding in priced]
         blocks.append(
-            Figure(
+            bar_figure(
                 "worth",
                 "What each finding is worth, in points of exact match",
-                "Bars: " + "; ".join(f"{name} {value:.2f} points" for name, value in zip(names, values, strict=True)),
-                bars(names, {"worth": values}, xlabel="points of exact match", limit=60),
-                height=bars_height(len(priced)),
+                sorted(priced, key=lambda pair: -pair[1])[:_SHOWN_BARS],
+                "{:.2f} points",
+                xlabel="points of exact match",
+                limit=60,
                 width=7.2,
             )
         )
@@ -88,8 +85,8 @@ def _summary(diagnosis: Diagnosis) -> Section:
     return Section("Summary", blocks)
 
 
-def _blocks(findings: list[Finding]) -> list[Text | Notice | Table | Figure]:
-    blocks: list[Text | Notice | Table | Figure] = []
+def _blocks(findings: list[Finding]) -> list[Block]:
+    blocks: list[Block] = []
     for finding in findings:
         worth = ""
         quote = f" “{finding.quote}”." if finding.quote else ""

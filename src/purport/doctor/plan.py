@@ -21,31 +21,22 @@ from ..errors import OutputExists, PlanInvalid, did_you_mean
 from ..files import replacing, write_text
 from .finding import Action, Fix
 
-COLUMNS = ("apply", "action", "split", "row", "text", "labels", "new_text", "new_labels", "check", "why")
+COLUMNS = tuple(Fix.model_fields)
 _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0", "")
 
 
 def write_plan(fixes: Iterable[Fix], path: Path) -> None:
     """Write ``fixes`` as CSV with a header; labels are JSON lists, so that no delimiter can hurt."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for fix in fixes:
-        changed = fix.action == "relabel"
-        writer.writerow(
-            (
-                "yes" if fix.apply else "no",
-                fix.action,
-                fix.split,
-                fix.row,
-                fix.text,
-                _dump(fix.labels),
-                fix.new_text,
-                _dump(fix.new_labels) if changed else "",
-                fix.check,
-                fix.why,
-            )
-        )
+        cells = {
+            "apply": "yes" if fix.apply else "no",
+            "labels": _dump(fix.labels),
+            "new_labels": _dump(fix.new_labels) if fix.action == "relabel" else "",
+        }
+        writer.writerow(fix.model_dump() | cells)
     write_text(path, out.getvalue())
 
 
@@ -84,18 +75,13 @@ def _fix(cells: dict[str, str]) -> Fix:
     action = cells["action"]
     if action not in get_args(Action):
         raise ValueError(f'no action "{action}".{did_you_mean(action, get_args(Action))}')
-    fix = Fix(
-        apply=answer in _YES,
-        action=action,  # type: ignore[arg-type]
-        split=cells["split"],
-        row=int(cells["row"]),
-        text=cells["text"],
-        labels=_labels(cells["labels"]),
-        new_text=cells["new_text"],
-        new_labels=_labels(cells["new_labels"] or "[]"),
-        check=cells["check"],
-        why=cells["why"],
-    )
+    read = {
+        "apply": answer in _YES,
+        "row": int(cells["row"]),
+        "labels": _labels(cells["labels"]),
+        "new_labels": _labels(cells["new_labels"] or "[]"),
+    }
+    fix = Fix.model_validate({column: cells[column] for column in COLUMNS} | read)
     if fix.action == "rewrite" and not fix.new_text.strip():
         raise ValueError("rewrite needs a new_text; drop deletes a row")
     return fix

@@ -27,6 +27,8 @@ _MOST_ROWS = 500
 _SURE = 0.05
 AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")
 
+_PER_LABEL = "f1 per label"
+
 LabelSets = list[frozenset[str]]
 
 
@@ -223,51 +225,34 @@ def paired(
 
     Several outcomes of a side (seeds of one recipe) count as their mean (Efron & Tibshirani 1993, ch. 13).
     """
-    left, right = ([a] if isinstance(a, Outcome) else list(a)), ([b] if isinstance(b, Outcome) else list(b))
-    n = len(left[0])
-
-    def both(weights: Values) -> tuple[dict[str, tuple[Values, Values]], tuple[Values, Values]]:
-        sides = [
-            (
-                [set_metrics(outcome, weights) for outcome in side],
-                np.mean([per_label(Counts.of(outcome, weights))["f1"] for outcome in side], axis=0),
-            )
-            for side in (left, right)
-        ]
-        means = {
-            name: (
-                np.mean([found[name] for found in sides[0][0]], axis=0),
-                np.mean([found[name] for found in sides[1][0]], axis=0),
-            )
-            for name in AVERAGES
-        }
-        return means, (sides[0][1], sides[1][1])
-
-    point, label_point = both(np.ones((1, n)))
-    spread: dict[str, list[Values]] = {name: [] for name in AVERAGES}
-    label_spread: list[Values] = []
+    sides = [[side] if isinstance(side, Outcome) else list(side) for side in (a, b)]
+    n = len(sides[0][0])
+    one, other = (_means(side, np.ones((1, n))) for side in sides)
+    drawn = []
     for weights in resampled(resamples, n, seed):
-        means, label_means = both(weights)
-        for name, (one, other) in means.items():
-            spread[name].append(other - one)
-        label_spread.append(label_means[1] - label_means[0])
-    metrics = {
-        name: _difference(float(one[0]), float(other[0]), np.concatenate(spread[name]))
-        for name, (one, other) in point.items()
-    }
-    over_labels = np.concatenate(label_spread)
-    gold = left[0].gold
+        left, right = (_means(side, weights) for side in sides)
+        drawn.append({name: right[name] - left[name] for name in left})
+    spread = {name: np.concatenate([part[name] for part in drawn]) for name in one}
+    metrics = {name: _difference(float(one[name][0]), float(other[name][0]), spread[name]) for name in AVERAGES}
+    wrong_a, wrong_b = (np.mean([outcome.gold != outcome.decided for outcome in side], axis=0) for side in sides)
     labels = {}
     for column, name in enumerate(names):
-        wrong_a = np.mean([side.gold[:, column] != side.decided[:, column] for side in left], axis=0)
-        wrong_b = np.mean([side.gold[:, column] != side.decided[:, column] for side in right], axis=0)
+        f1_a, f1_b = float(one[_PER_LABEL][0, column]), float(other[_PER_LABEL][0, column])
         labels[name] = LabelChange(
-            support=int(gold[:, column].sum()),
-            f1=_difference(float(label_point[0][0, column]), float(label_point[1][0, column]), over_labels[:, column]),
-            mended=int((wrong_a > wrong_b).sum()),
-            spoilt=int((wrong_b > wrong_a).sum()),
+            support=int(sides[0][0].gold[:, column].sum()),
+            f1=_difference(f1_a, f1_b, spread[_PER_LABEL][:, column]),
+            mended=int((wrong_a > wrong_b)[:, column].sum()),
+            spoilt=int((wrong_b > wrong_a)[:, column].sum()),
         )
     return metrics, labels
+
+
+def _means(side: Sequence[Outcome], weights: Values) -> dict[str, Values]:
+    """Means over the outcomes of one side: each metric ``(n_resamples,)``, F1 per label ``(n_resamples, n_labels)``."""
+    found = [
+        set_metrics(outcome, weights) | {_PER_LABEL: per_label(Counts.of(outcome, weights))["f1"]} for outcome in side
+    ]
+    return {name: np.mean([metrics[name] for metrics in found], axis=0) for name in found[0]}
 
 
 def _difference(a: float, b: float, spread: Values) -> Difference:

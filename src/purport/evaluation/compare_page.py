@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..report.figures import Figure, bars, bars_height, whole_numbers
-from ..report.page import Notice, Page, Section, Table, Text, percent
+from ..report.figures import Figure, bar_figure, bars, bars_height, whole_numbers
+from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .compare import Comparison, Difference
-from .table import interval
+from .table import interval, joined
 
 _LEVELS = {"better": "good", "worse": "error", "no difference shown": "info"}
 _MOST_LABELS = 30
@@ -46,9 +46,8 @@ def _line(name: str, change: Difference) -> tuple[object, ...]:
     return (name, change.a, change.b, change.difference.value, interval(change.difference))
 
 
-def _metrics(found: Comparison) -> list[Text | Notice | Table | Figure]:
-    names = list(found.metrics)
-    values = [(found.metrics[name].difference.value or 0.0) * 100 for name in names]
+def _metrics(found: Comparison) -> list[Block]:
+    values = [(name, (change.difference.value or 0.0) * 100) for name, change in found.metrics.items()]
     ends = [
         ((change.difference.low or 0.0) * 100, (change.difference.high or 0.0) * 100)
         for change in found.metrics.values()
@@ -59,17 +58,19 @@ def _metrics(found: Comparison) -> list[Text | Notice | Table | Figure]:
             ("metric", "A", "B", "B - A", "95 % of B - A"),
             [_line(name, change) for name, change in found.metrics.items()],
         ),
-        Figure(
+        bar_figure(
             "differences",
             "B - A in points, with paired 95 % intervals",
-            "Bars: " + "; ".join(f"{name} {value:+.2f}" for name, value in zip(names, values, strict=True)),
-            bars(names, {"B - A": values}, xlabel="points", errors=ends),
-            height=bars_height(len(names)) + 0.4,
+            values,
+            "{:+.2f}",
+            xlabel="points",
+            errors=ends,
+            height=bars_height(len(values)) + 0.4,
         ),
     ]
 
 
-def _labels(found: Comparison) -> list[Text | Notice | Table | Figure]:
+def _labels(found: Comparison) -> list[Block]:
     rows = [
         (name, change.support, change.mended, change.spoilt, *_line(name, change.f1)[1:])
         for name, change in sorted(found.labels.items(), key=lambda item: -item[1].support)
@@ -79,7 +80,7 @@ def _labels(found: Comparison) -> list[Text | Notice | Table | Figure]:
         ((name, change) for name, change in found.labels.items() if change.mended or change.spoilt),
         key=lambda item: -(item[1].mended + item[1].spoilt),
     )[:_MOST_LABELS]
-    blocks: list[Text | Notice | Table | Figure] = []
+    blocks: list[Block] = []
     if moved:
         mended, spoilt = [change.mended for _, change in moved], [-change.spoilt for _, change in moved]
         blocks.append(
@@ -94,21 +95,11 @@ def _labels(found: Comparison) -> list[Text | Notice | Table | Figure]:
     return [*blocks, Table("Labels", columns, rows, folded=len(rows) > 25)]
 
 
-def _rows(found: Comparison) -> list[Text | Notice | Table | Figure]:
+def _rows(found: Comparison) -> list[Block]:
     if not found.rows:
         return [Text("Both answer every row alike.")]
     shown = found.rows[:_SHOWN_ROWS]
-    rows = [
-        (
-            row.direction,
-            str(row.row),
-            row.text,
-            " + ".join(row.gold) or "none",
-            " + ".join(row.a) or "none",
-            " + ".join(row.b) or "none",
-        )
-        for row in shown
-    ]
+    rows = [(row.direction, str(row.row), row.text, *map(joined, (row.gold, row.a, row.b))) for row in shown]
     columns = ("direction", "row", "text", "right", "A", "B")
     more = f", the first {len(shown)} of {found.flips:,}" if found.flips > len(shown) else ""
     return [Table(f"Rows that are answered differently{more}", columns, rows)]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit, softmax
+from scipy.stats import binomtest
+from sklearn import metrics as sk
 
 from ..labels import Task
-from ..manifest import Calibration
+from ..manifest import Calibration, Likeliest, PerLabel
 from ..model import BoolArray, FloatArray
+from ..runtime.decision import decide
 from .metrics import CALIBRATION_BINS, Outcome, calibration_bins
 
 _MOST_POINTS = 150
@@ -24,13 +27,10 @@ def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration
     """Probabilities as they were at temperature 1, from those at the bundle's."""
     safe = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-9)
     if task is Task.MULTILABEL:
-        logit = calibration.temperature * np.log(safe / (1 - safe))
-        sigmoid: FloatArray = (1 / (1 + np.exp(-np.clip(logit, -700, 700)))).astype(np.float32)
-        return sigmoid
-    scaled = calibration.temperature * np.log(safe)
-    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    softmax: FloatArray = (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
-    return softmax
+        undone = expit(calibration.temperature * logit(safe))
+    else:
+        undone = softmax(calibration.temperature * np.log(safe), axis=1)
+    return np.asarray(undone, dtype=np.float32)
 
 
 def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
@@ -67,61 +67,60 @@ def accuracy_coverage(confidence: NDArray[np.float64], correct: BoolArray) -> Cu
 
     Rows of one confidence are answered together (El-Yaniv & Wiener 2010).
     """
-    hits, errors = _cumulative(confidence, correct)
-    return thin((hits + errors) / len(confidence), hits / (hits + errors))
+    _, answered, accuracy = _answered(confidence, correct)
+    return thin(answered / len(confidence), accuracy)
 
 
 def coverage_at(confidence: NDArray[np.float64], correct: BoolArray, accuracy: float) -> tuple[float, float | None]:
     """The largest share of rows that can be answered with at least ``accuracy``, and from which confidence on."""
-    hits, errors = _cumulative(confidence, correct)
-    answered = hits + errors
-    good = np.flatnonzero(hits / answered >= accuracy)
+    levels, answered, reached = _answered(confidence, correct)
+    good = np.flatnonzero(reached >= accuracy)
     if not len(good):
         return 0.0, None
-    most = answered[good[-1]]
-    return float(most / len(confidence)), float(np.sort(confidence)[-most])
+    return float(answered[good[-1]] / len(confidence)), float(levels[good[-1]])
+
+
+def _answered(
+    confidence: NDArray[np.float64], correct: BoolArray
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Each distinct confidence from the highest down, the rows at or above it, and the share of them that is right."""
+    levels, at, rows = np.unique(-confidence, return_inverse=True, return_counts=True)
+    answered = np.cumsum(rows)
+    return -levels, answered, np.cumsum(np.bincount(at, weights=correct)) / answered
 
 
 def threshold_curve(outcome: Outcome) -> list[tuple[float, float, float, float]]:
     """Threshold, and micro precision, recall and exact match if every label had it."""
     found = []
     gold = outcome.gold
-    if outcome.task is Task.MULTICLASS:
-        best = np.zeros_like(gold)
-        best[np.arange(len(gold)), outcome.probabilities.argmax(axis=1)] = True
-    for threshold in _THRESHOLDS:
-        decided = outcome.probabilities >= np.float32(threshold)
-        if outcome.task is Task.MULTICLASS:
-            decided &= best
+    for threshold in _THRESHOLDS.tolist():
+        alike = (
+            PerLabel(thresholds=(threshold,) * gold.shape[1])
+            if outcome.task is Task.MULTILABEL
+            else Likeliest(reject_below=threshold)
+        )
+        decided = decide(outcome.probabilities, alike).labels
         hits = float((decided & gold).sum())
         precision = hits / decided.sum() if decided.any() else 1.0
         recall = hits / max(int(gold.sum()), 1)
-        exact = float((decided == gold).all(axis=1).mean())
-        found.append((float(threshold), float(precision), float(recall), exact))
+        found.append((threshold, float(precision), recall, float((decided == gold).all(axis=1).mean())))
     return found
 
 
 def roc_curve(scores: FloatArray, truth: BoolArray) -> Curve:
     """False and true positive rate at each distinct score, from (0, 0); empty without both kinds."""
-    positive, negative = _cumulative(scores, truth)
     if not truth.any() or truth.all():
         return []
-    return thin(np.append(0, negative / negative[-1]), np.append(0, positive / positive[-1]))
+    false, true, _ = sk.roc_curve(truth, scores, drop_intermediate=False)
+    return thin(false, true)
 
 
 def precision_recall_curve(scores: FloatArray, truth: BoolArray) -> Curve:
     """Recall and precision at each distinct score, the highest first; empty without positives."""
-    positive, negative = _cumulative(scores, truth)
     if not truth.any():
         return []
-    return thin(positive / positive[-1], positive / (positive + negative))
-
-
-def _cumulative(scores: NDArray[np.floating[Any]], truth: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    positive = np.cumsum(truth[order])[ends].astype(np.int64)
-    return positive, (ends + 1 - positive).astype(np.int64)
+    precision, recall, _ = sk.precision_recall_curve(truth, scores)
+    return thin(recall[-2::-1], precision[-2::-1])  # the last point is not a score's: scikit-learn adds it
 
 
 def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
@@ -136,26 +135,19 @@ def confusion(outcome: Outcome) -> NDArray[np.int64]:
     """multiclass: rows of each gold label (down) by decided label (across), the last column none: ``(n, n + 1)``."""
     n = outcome.gold.shape[1]
     decided = np.where(outcome.decided.any(axis=1), outcome.decided.argmax(axis=1), n)
-    matrix = np.zeros((n, n + 1), dtype=np.int64)
-    np.add.at(matrix, (outcome.gold.argmax(axis=1), decided), 1)
-    return matrix
+    return np.asarray(sk.confusion_matrix(outcome.gold.argmax(axis=1), decided, labels=range(n + 1))[:n])
 
 
 def set_confusions(gold: Sequence[frozenset[str]], decided: Sequence[frozenset[str]]) -> Counter[tuple[str, str]]:
     """How often one label set was answered where another was right."""
-    wrong = Counter[tuple[str, str]]()
-    for right_set, given in zip(gold, decided, strict=True):
-        if right_set != given:
-            wrong["+".join(sorted(right_set)) or "none", "+".join(sorted(given)) or "none"] += 1
-    return wrong
+    return Counter(
+        ("+".join(sorted(right_set)) or "none", "+".join(sorted(given)) or "none")
+        for right_set, given in zip(gold, decided, strict=True)
+        if right_set != given
+    )
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927)."""
-    if not n:
-        return 0.0, 1.0
-    z = 1.959963984540054
-    share = hits / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)

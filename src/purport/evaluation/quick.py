@@ -99,7 +99,10 @@ def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
 
 
 def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:
-    """The fold of each row: equal ``keys`` share one, label combinations are spread evenly."""
+    """The fold of each row: equal ``keys`` share one, label combinations are spread evenly.
+
+    StratifiedGroupKFold of scikit-learn fails where no label combination has ``count`` rows.
+    """
     first: dict[str, int] = {}
     for position, key in enumerate(keys):
         first.setdefault(key, position)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
@@ -152,33 +153,28 @@ def report_on(
 
 
 def _two_by_two(answered: Answered) -> dict[str, TwoByTwo]:
-    gold, decided = answered.outcome.gold, answered.outcome.decided
+    outcome = answered.outcome
     found = {}
-    for column, name in enumerate(answered.names):
-        g, d = gold[:, column], decided[:, column]
-        counts = ((g & d).sum(), (~g & d).sum(), (g & ~d).sum(), (~g & ~d).sum())
-        hit, false, missed, rest = (int(count) for count in counts)
+    for name, gold, decided in zip(answered.names, outcome.gold.T, outcome.decided.T, strict=True):
+        rest, false, missed, hit = confusion_matrix(gold, decided, labels=[False, True]).ravel().tolist()
         found[name] = TwoByTwo(true_positive=hit, false_positive=false, false_negative=missed, true_negative=rest)
     return found
 
 
 def _curves(answered: Answered) -> list[LabelCurves]:
     outcome = answered.outcome
-    found = []
-    everything = (outcome.probabilities.ravel(), outcome.gold.ravel())
     order = np.argsort(-outcome.gold.sum(axis=0), kind="stable")
-    chosen = [column for column in order if outcome.gold[:, column].any()]
-    parts = [("all labels", *everything)]
+    chosen = [column for column in order if outcome.gold[:, column].any()][:_MOST_CURVES]
+    parts = [("all labels", outcome.probabilities.ravel(), outcome.gold.ravel())]
     parts += [(answered.names[c], outcome.probabilities[:, c], outcome.gold[:, c]) for c in chosen]
-    for name, scores, truth in parts[: 1 + _MOST_CURVES]:
-        found.append(
-            LabelCurves(
-                name=name,
-                roc=curves.roc_curve(scores, truth),
-                precision_recall=curves.precision_recall_curve(scores, truth),
-            )
+    return [
+        LabelCurves(
+            name=name,
+            roc=curves.roc_curve(scores, truth),
+            precision_recall=curves.precision_recall_curve(scores, truth),
         )
-    return found
+        for name, scores, truth in parts
+    ]
 
 
 def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset | None) -> list[Slice]:

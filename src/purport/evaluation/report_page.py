@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from ..labels import Task
-from ..report.figures import Figure, bars, bars_height, heatmap, lines
-from ..report.page import Notice, Page, Section, Table, Text, percent
+from ..report.figures import Figure, bar_figure, heatmap, lines
+from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .report import Report
-from .table import interval
+from .table import interval, joined
 
 _MOST_LABELS = 40
 _MOST_CONFUSED = 80
 _HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy", "expected_calibration_error")
-
-Block = Text | Notice | Table | Figure
 
 
 def page(found: Report) -> Page:
@@ -58,12 +60,11 @@ def _metrics(found: Report) -> Table:
 
 def _labels(found: Report) -> list[Block]:
     labels = sorted(found.evaluation.labels.items(), key=lambda item: -item[1].support)
-    measured = [(name, label) for name, label in labels if label.f1.value is not None][:_MOST_LABELS]
-    names = [f"{name} ({label.support})" for name, label in measured]
-    values = [label.f1.value or 0.0 for _, label in measured]
+    measured = [(name, label, label.f1.value) for name, label in labels if label.f1.value is not None][:_MOST_LABELS]
+    values = [(f"{name} ({label.support})", value) for name, label, value in measured]
     ends = [
         (value if label.f1.low is None else label.f1.low, value if label.f1.high is None else label.f1.high)
-        for value, (_, label) in zip(values, measured, strict=True)
+        for _, label, value in measured
     ]
     rows = [
         (
@@ -81,64 +82,48 @@ def _labels(found: Report) -> list[Block]:
     ]
     columns = ("label", "rows", "predicted", "precision", "95 %", "recall", "95 %", "F1", "95 %")
     blocks: list[Block] = []
-    if names:
-        blocks.append(
-            Figure(
-                "f1-per-label",
-                "F1 of each label (rows), with 95 % intervals",
-                "Bars: " + "; ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
-                bars(names, {"F1": values}, xlabel="F1", errors=ends),
-                height=bars_height(len(names)),
-            )
-        )
+    if values:
+        title = "F1 of each label (rows), with 95 % intervals"
+        blocks.append(bar_figure("f1-per-label", title, values, "{:.3f}", xlabel="F1", errors=ends))
     return [*blocks, Table("Per label", columns, rows, folded=len(rows) > 25)]
 
 
 def _confusions(found: Report) -> list[Block]:
     blocks: list[Block] = []
     if found.confusion and len(found.confusion_labels) <= _MOST_CONFUSED:
-        names = found.confusion_labels
-        kept = [at for at, row in enumerate(found.confusion) if sum(row) or any(r[at] for r in found.confusion)]
-        columns = [*kept, len(names)] if any(row[-1] for row in found.confusion) else kept
-        matrix = [[found.confusion[a][b] for b in columns] for a in kept]
-        across = [[*names, "none"][b] for b in columns]
+        names = [*found.confusion_labels, "none"]
+        counts = np.array(found.confusion)  # (n_labels, n_labels + 1)
+        kept = np.flatnonzero(counts.any(axis=1) | counts[:, :-1].any(axis=0)).tolist()
+        columns = [*kept, len(counts)] if counts[:, -1].any() else kept
         size = max(4.2, 1.4 + 0.19 * len(kept))
-        wrong = sum(row[b] for a, row in enumerate(found.confusion) for b in range(len(row)) if a != b)
+        wrong = counts.sum() - np.trace(counts)
+        rows, across = [names[row] for row in kept], [names[column] for column in columns]
         blocks.append(
             Figure(
                 "confusion",
                 "Gold label (down) by decided label (across); shades by square root",
                 f"Confusion matrix of {len(kept)} labels; {wrong} rows off the diagonal, listed below.",
-                heatmap(matrix, [names[a] for a in kept], across, xlabel="decided", ylabel="gold"),
+                heatmap(counts[np.ix_(kept, columns)], rows, across, xlabel="decided", ylabel="gold"),
                 height=size,
                 width=size + 0.4,
             )
         )
     if found.set_confusions:
-        blocks.append(
-            Table(
-                "Label sets that were taken for others",
-                ("right", "answered", "rows"),
-                found.set_confusions,
-                folded=len(found.set_confusions) > 15,
-            )
-        )
+        title, folded = "Label sets that were taken for others", len(found.set_confusions) > 15
+        blocks.append(Table(title, ("right", "answered", "rows"), found.set_confusions, folded=folded))
     else:
         blocks.append(Text("No row was answered wrong."))
     cells = [
         (name, two.true_positive, two.false_positive, two.false_negative, two.true_negative)
         for name, two in found.two_by_two.items()
     ]
-    columns_ = ("label", "right yes", "wrong yes", "missed", "right no")
-    blocks.append(Table("Each label against the rest (2×2)", columns_, cells, folded=True))
-    return blocks
+    heads = ("label", "right yes", "wrong yes", "missed", "right no")
+    return [*blocks, Table("Each label against the rest (2×2)", heads, cells, folded=True)]
 
 
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
     needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
-    before = [(mean, true) for mean, true, _ in found.reliability_before]
-    after = [(mean, true) for mean, true, _ in found.reliability_after]
     coverage = found.accuracy_coverage
     what = (
         "The confidence of an answer is the probability of its label."
@@ -171,7 +156,7 @@ def _confidence(found: Report) -> list[Block]:
             "Reliability before and after calibration",
             "After: " + "; ".join(f"confidence {a:.2f} true {b:.2f} ({n})" for a, b, n in found.reliability_after),
             lines(
-                {"before": _axes(before), "after": _axes(after)},
+                {"before": _axes(found.reliability_before), "after": _axes(found.reliability_after)},
                 xlabel="mean confidence",
                 ylabel="share that is true",
                 diagonal=True,
@@ -197,7 +182,7 @@ def _confidence(found: Report) -> list[Block]:
             ),
             lines(
                 {
-                    name: ([point[0] for point in found.thresholds], [point[at] for point in found.thresholds])
+                    name: _axes(found.thresholds, at)
                     for at, name in ((1, "precision, micro"), (2, "recall, micro"), (3, "exact match"))
                 },
                 xlabel="threshold",
@@ -207,17 +192,19 @@ def _confidence(found: Report) -> list[Block]:
     ]
 
 
-def _axes(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
+def _axes(points: Sequence[tuple[float, ...]], at: int = 1) -> tuple[list[float], list[float]]:
+    """The first number of each point, and the one ``at`` another place."""
+    return [point[0] for point in points], [point[at] for point in points]
 
 
 def _curves(found: Report) -> list[Block]:
     chosen = found.curves[:6]
+    names = ", ".join(curve.name for curve in chosen)
     return [
         Figure(
             "roc",
             "ROC: all labels together, and the most frequent",
-            "Curves of true over false positive rate for " + ", ".join(curve.name for curve in chosen),
+            f"Curves of true over false positive rate for {names}",
             lines(
                 {curve.name: _axes(curve.roc) for curve in chosen if curve.roc},
                 xlabel="false positive rate",
@@ -228,7 +215,7 @@ def _curves(found: Report) -> list[Block]:
         Figure(
             "precision-recall",
             "Precision over recall",
-            "Curves of precision over recall for " + ", ".join(curve.name for curve in chosen),
+            f"Curves of precision over recall for {names}",
             lines(
                 {curve.name: _axes(curve.precision_recall) for curve in chosen if curve.precision_recall},
                 xlabel="recall",
@@ -239,22 +226,17 @@ def _curves(found: Report) -> list[Block]:
 
 
 def _slices(found: Report) -> list[Block]:
-    names = [f"{part.name} ({part.n:,})" for part in found.slices]
-    values = [part.exact_match for part in found.slices]
+    values = [(f"{part.name} ({part.n:,})", part.exact_match) for part in found.slices]
     rows = [(part.name, part.n, part.exact_match, f"{part.low:.4f} to {part.high:.4f}") for part in found.slices]
     return [
-        Figure(
+        bar_figure(
             "slices",
             "Exact match on parts of the rows, with 95 % intervals",
-            "Bars: " + "; ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
-            bars(
-                names,
-                {"exact match": values},
-                xlabel="exact match",
-                limit=46,
-                errors=[(part.low, part.high) for part in found.slices],
-            ),
-            height=bars_height(len(names)),
+            values,
+            "{:.3f}",
+            xlabel="exact match",
+            limit=46,
+            errors=[(part.low, part.high) for part in found.slices],
         ),
         Table("Slices", ("rows that have", "rows", "exact match", "95 % (Wilson)"), rows),
     ]
@@ -265,8 +247,8 @@ def _errors(found: Report) -> Table:
         (
             str(error.row),
             error.text,
-            " + ".join(error.gold) or "none",
-            " + ".join(error.decided) or "none",
+            joined(error.gold),
+            joined(error.decided),
             error.confidence,
             ", ".join(f"{label} {probability:.3f}" for label, probability in error.top),
         )

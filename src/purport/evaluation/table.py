@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .evaluate import Estimate, Evaluation
 
@@ -21,3 +21,8 @@ def number(value: float | None) -> str:
 def interval(estimate: Estimate) -> str:
     """``low to high``, or a dash."""
     return "–" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
+
+
+def joined(labels: Collection[str]) -> str:
+    """A label set in one cell."""
+    return " + ".join(labels) or "none"

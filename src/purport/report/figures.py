@@ -56,6 +56,7 @@ class Figure:
     draw: Callable[[Axes], None]
     height: float = 3.0
     width: float = _WIDTH
+    kind = "figure"
 
     def render(self) -> Rendered:
         """Draw it once and give it out as SVG and PNG."""
@@ -125,28 +126,28 @@ def bars_height(count: int, series: int = 1) -> float:
     return 0.9 + count * max(0.2, 0.13 * series)
 
 
-def histogram(
-    values: dict[str, Any], *, xlabel: str, bins: Any = 30, share: bool = True, log: bool = False
-) -> Callable[[Axes], None]:
-    """Outlined histograms on top of each other, as shares of each series."""
-
-    def draw(axes: Axes) -> None:
-        everything = np.concatenate([np.asarray(part, dtype=float) for part in values.values()])
-        edges = np.histogram_bin_edges(everything, bins=bins)
-        for index, (name, part) in enumerate(values.items()):
-            counts, _ = np.histogram(part, bins=edges)
-            heights = counts / max(len(part), 1) if share else counts
-            colour = COLOURS[index % len(COLOURS)]
-            axes.stairs(heights, edges, fill=True, color=(*to_rgba(colour)[:3], 0.25))
-            axes.stairs(heights, edges, color=colour, label=name, linewidth=1.4)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel("share of rows" if share else "rows")
-        if log:
-            axes.set_yscale("log")
-        if len(values) > 1:
-            axes.legend()
-
-    return draw
+def bar_figure(
+    name: str,
+    title: str,
+    values: Sequence[tuple[str, float]],
+    form: str,
+    *,
+    xlabel: str,
+    errors: Sequence[tuple[float, float]] | None = None,
+    limit: int = 26,
+    height: float | None = None,
+    width: float = _WIDTH,
+) -> Figure:
+    """One bar for each ``(name, value)``; in words, each value is written by ``form``, as ``str.format`` does."""
+    names, lengths = [name for name, _ in values], [value for _, value in values]
+    return Figure(
+        name,
+        title,
+        "Bars: " + "; ".join(f"{name} {form.format(value)}" for name, value in values),
+        bars(names, {xlabel: lengths}, xlabel=xlabel, errors=errors, limit=limit),
+        height=height or bars_height(len(values)),
+        width=width,
+    )
 
 
 def lines(

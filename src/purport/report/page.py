@@ -59,6 +59,9 @@ class Table:
             yield [(cell(value), number) for value, number in zip(row, self.numeric, strict=True)]
 
 
+Block = Text | Notice | Table | Figure
+
+
 def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
 
@@ -68,7 +71,7 @@ class Section:
     """A heading and what stands under it."""
 
     title: str
-    blocks: Sequence[Text | Notice | Table | Figure]
+    blocks: Sequence[Block]
 
     @property
     def anchor(self) -> str:
@@ -107,7 +110,7 @@ class Page:
                 stale.unlink()
         write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
         template = _environment().get_template("page.html.j2")
-        html = template.render(page=self, drawn=drawn, version=version("purport"), kind=_kind)
+        html = template.render(page=self, drawn=drawn, version=version("purport"))
         write_text(directory / HTML_FILE, html)
         return directory / HTML_FILE
 
@@ -119,10 +122,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _kind(block: object) -> str:
-    return str(getattr(block, "kind", "figure"))
 
 
 def cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Fitting calibration and decision on validation rows."""
+"""What is fitted on validation rows once a model is trained: the temperature and the thresholds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from ..manifest import Temperature
 from ..model import BoolArray, FloatArray
 from ..runtime.decision import DEFAULT_THRESHOLD
 
-# Temperatures tried, finest where most models lie; the best is then refined between its neighbours.
-_GRID = np.geomspace(0.05, 20.0, 121)
-_REFINEMENTS = 3
+_TEMPERATURES = (0.05, 20.0)
 
 
 def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperature:
@@ -19,25 +17,22 @@ def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperat
 
     One number for all labels: rare labels have too few validation rows for numbers of their own. For
     multilabel the likelihood is that of independent labels. A temperature never changes which label is
-    likeliest. On separable data the optimum is unbounded; the search stops at the ends of its grid.
+    likeliest. On separable data the optimum is unbounded; the search stops at its bounds.
     """
-    grid = _GRID
-    best = 1.0
-    for _ in range(_REFINEMENTS):
-        losses = [_negative_log_likelihood(logits, gold, task, temperature) for temperature in grid]
-        at = int(np.argmin(losses))
-        best = float(grid[at])
-        grid = np.geomspace(grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)], 21)
-    return Temperature(temperature=round(best, 6))
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_expit, log_softmax
 
+    scores = logits.astype(np.float64)
 
-def _negative_log_likelihood(logits: FloatArray, gold: BoolArray, task: Task, temperature: float) -> float:
-    scaled = logits.astype(np.float64) / temperature
-    if task is Task.MULTILABEL:
-        return float(np.logaddexp(0.0, np.where(gold, -scaled, scaled)).sum())
-    top = scaled.max(axis=1, keepdims=True)
-    log_sum = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
-    return float((log_sum - scaled[gold]).sum())
+    def loss(log_temperature: float) -> float:
+        scaled = scores / np.exp(log_temperature)
+        if task is Task.MULTILABEL:
+            return float(-log_expit(np.where(gold, scaled, -scaled)).sum())
+        return float(-log_softmax(scaled, axis=1)[gold].sum())
+
+    # Convex in 1 / temperature, so that there is one minimum at most between the bounds.
+    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-7})
+    return Temperature(temperature=round(float(np.exp(found.x)), 5))
 
 
 def fit_thresholds(probabilities: FloatArray, gold: BoolArray, *, min_gain: int) -> tuple[float, ...]:
@@ -52,12 +47,9 @@ def fit_thresholds(probabilities: FloatArray, gold: BoolArray, *, min_gain: int)
 
 def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float:
     distinct, at = np.unique(probability, return_inverse=True)
-    positives = np.bincount(at, weights=gold, minlength=len(distinct))
-    rows = np.bincount(at, minlength=len(distinct))
-    # errors[k]: positives below the cut before distinct[k], plus negatives from there up.
-    below = np.concatenate([[0.0], np.cumsum(positives)])
-    above = np.concatenate([np.cumsum((rows - positives)[::-1])[::-1], [0.0]])
-    errors = (below + above)[1:-1]
+    # A cut below all of them makes an error of each negative; each value it passes adds its positives
+    # to the errors and takes its negatives away. errors[k]: of a cut between distinct[k] and the next.
+    errors = (~gold).sum() + np.cumsum(np.bincount(at, weights=np.where(gold, 1, -1)))[:-1]
     now = int(((probability >= DEFAULT_THRESHOLD) != gold).sum())
     if not len(errors) or now - errors.min() < min_gain:
         return DEFAULT_THRESHOLD

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...data.facts import RARE
+from ...evaluation.explore.measure import ngrams
 from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
 
@@ -100,7 +101,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
             if table.forms[position] in seen:
                 continue
             seen.add(table.forms[position])
-            found = set(_runs(table.words[position]))
+            found = set(ngrams([table.words[position]], _RUN, frozenset()))
             for column in np.flatnonzero(table.matrix[position]).tolist():
                 distinct[column] += 1
                 runs.setdefault(column, Counter()).update(found)
@@ -132,11 +133,6 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 labels=(label,),
                 worth=examination.excess_error(rows),
             )
-
-
-def _runs(words: list[str]) -> Iterator[str]:
-    for start in range(len(words) - _RUN + 1):
-        yield " ".join(words[start : start + _RUN])
 
 
 def _longest_shared(rows: list[list[str]], run: str) -> str:

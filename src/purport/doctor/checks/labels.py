@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from cleanlab.filter import find_label_issues
+from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
 
 from ...data.table import Positions
 from ...evaluation import quick
@@ -27,12 +28,8 @@ def check(examination: Examination) -> Iterator[Finding]:
     pools = ((examination.training, "training"), (examination.evaluation, "evaluation"))
     for positions, role in pools:
         labelled = positions[examination.table.matrix[positions].any(axis=1)]
-        if len(labelled) < _LEAST_ROWS:
-            continue
-        proba, gold = examination.probabilities[labelled], examination.gold(labelled)
-        known = _known(proba, gold, exclusive=examination.table.exclusive)
-        wrong, missing = (_exclusive if examination.table.exclusive else _multilabel)(proba, gold, known)
-        yield from _suspects(examination, labelled, gold, proba, known, wrong, missing, role)
+        if len(labelled) >= _LEAST_ROWS:
+            yield from _suspects(examination, labelled, role)
     yield from _overlaps(examination)
 
 
@@ -69,28 +66,22 @@ def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> tuple[B
     wrong, missing = np.zeros_like(gold), np.zeros_like(gold)
     counts = gold.sum(axis=0)
     usable = np.flatnonzero((counts >= _LEAST_CLASS) & (counts < len(gold)) & known)
-    for column in usable:
-        positive = np.clip(proba[:, column].astype(np.float64), 1e-6, 1 - 1e-6)
-        binary = np.column_stack([1 - positive, positive])
-        given = gold[:, column].astype(np.int64)
-        issue = find_label_issues(given, binary, filter_by="low_self_confidence", n_jobs=1)
-        issue &= (positive >= 0.5) != gold[:, column]
-        wrong[:, column] = issue & gold[:, column]
-        missing[:, column] = issue & ~gold[:, column]
+    if len(usable):
+        positive = np.clip(proba[:, usable].astype(np.float64), 1e-6, 1 - 1e-6)
+        given = [np.flatnonzero(row).tolist() for row in gold[:, usable]]
+        issues = find_multilabel_issues_per_class(given, positive, filter_by="low_self_confidence", n_jobs=1)
+        issues &= (positive >= 0.5) != gold[:, usable]
+        wrong[:, usable] = issues & gold[:, usable]
+        missing[:, usable] = issues & ~gold[:, usable]
     return wrong, missing
 
 
-def _suspects(
-    examination: Examination,
-    positions: Positions,
-    gold: BoolArray,
-    proba: FloatArray,
-    known: BoolArray,
-    wrong: BoolArray,
-    missing: BoolArray,
-    role: str,
-) -> Iterator[Finding]:
-    names = examination.table.labels.names
+def _suspects(examination: Examination, positions: Positions, role: str) -> Iterator[Finding]:
+    exclusive, names = examination.table.exclusive, examination.table.labels.names
+    proba, gold = examination.probabilities[positions], examination.gold(positions)
+    known = _known(proba, gold, exclusive=exclusive)
+    wrong, missing = (_exclusive if exclusive else _multilabel)(proba, gold, known)
+    corrected = (gold & ~wrong) | missing
     unknown = int((gold.any(axis=0) & ~known).sum())
     unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
     unjudged *= unknown > 0
@@ -104,8 +95,7 @@ def _suspects(
         fixes: list[Fix] = []
         notes = []
         for row in order:
-            new = (gold[row] & ~wrong[row]) | missing[row]
-            suggested = [names[column] for column in np.flatnonzero(new)]
+            suggested = [names[column] for column in np.flatnonzero(corrected[row])]
             least = min((float(proba[row, column]) for column in np.flatnonzero(missing[row])), default=0.0)
             said = "+".join(suggested) or "another label"
             notes.append(f"rather {said}" + (f" ({least:.2f})" if least else ""))
@@ -115,6 +105,11 @@ def _suspects(
                 fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested))
         share = len(order) / len(positions)
         rows = positions[order]
+        worth = (
+            Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
+            if role == "evaluation"
+            else _gain(examination, rows, corrected[order])
+        )
         yield Finding(
             check=NAME,
             severity=Severity.WARNING if share >= 0.005 else Severity.INFO,
@@ -126,29 +121,18 @@ def _suspects(
             n_rows=len(rows),
             rows=examination.rows(rows.tolist(), notes),
             labels=tuple(names[column] for column in np.flatnonzero((wrong | missing)[order].any(axis=0))),
-            worth=_gain(examination, positions, gold, wrong, missing, chosen, role),
+            worth=worth,
             fixes=tuple(fixes),
         )
 
 
-def _gain(
-    examination: Examination,
-    positions: Positions,
-    gold: BoolArray,
-    wrong: BoolArray,
-    missing: BoolArray,
-    chosen: BoolArray,
-    role: str,
-) -> Worth:
-    if role == "evaluation":
-        share = float(chosen.sum() / len(positions))
-        return Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
-    corrected = examination.gold(examination.training).copy()
-    trusted = np.ones(len(corrected), dtype=np.bool_)
-    at = np.searchsorted(examination.training, positions[chosen])
-    corrected[at] = (gold[chosen] & ~wrong[chosen]) | missing[chosen]
+def _gain(examination: Examination, rows: Positions, corrected: BoolArray) -> Worth:
+    learnt = examination.gold(examination.training).copy()
+    trusted = np.ones(len(learnt), dtype=np.bool_)
+    at = np.searchsorted(examination.training, rows)
+    learnt[at] = corrected
     trusted[at] = False
-    gain = examination.change(corrected, np.ones_like(trusted), trusted)
+    gain = examination.change(learnt, np.ones_like(trusted), trusted)
     how = "cross-validated exact match on the other rows, with these relabelled as suggested"
     return Worth(kind="gain", value=gain, how=how)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...data.table import is_evaluation
 from ..examination import Examination
 from ..finding import Finding, Fix, Severity, Worth, count
 
@@ -25,57 +26,52 @@ def check(examination: Examination) -> Iterator[Finding]:
 def _leaks(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     for split in table.split_names:
-        measured = set(table.positions(split).tolist())
-        if not measured or table.is_training[min(measured)]:
-            continue
-        sources = set(range(min(measured)))  # splits stand in order: training first, then evaluation by name
-        for near, groups in ((False, table.same_text), (True, examination.near)):
-            leaked, notes, fixes, exact = [], [], [], 0
-            for group in groups:
-                origin = [position for position in group if position in sources]
-                here = [position for position in group if position in measured]
-                if near:
-                    known = {table.forms[position] for position in origin}
-                    here = [position for position in here if table.forms[position] not in known]
-                if not origin or not here:
-                    continue
-                leaked += here
-                same = {table.texts[position] for position in origin}
-                for position in here:
-                    exact += table.texts[position] in same
-                    likeness = "" if table.texts[position] in same else ", but for case or punctuation"
-                    notes.append(_places(examination, origin) + (": " + table.texts[origin[0]] if near else likeness))
-                why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
-                fixes += [
-                    examination.fix(position, "drop", NAME, why, apply=not near)
-                    for position in origin
-                    if table.is_training[position]
-                ]
-            if leaked:
-                yield _leak(examination, split, leaked, notes, fixes, None if near else exact)
+        if is_evaluation(split) and len(table.positions(split)):
+            yield from _leak(examination, split, table.same_text, near=False)
+            yield from _leak(examination, split, examination.near, near=True)
 
 
-def _leak(
-    examination: Examination, split: str, leaked: list[int], notes: list[str], fixes: list[Fix], exact: int | None
-) -> Finding:
+def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
     table = examination.table
-    order = np.argsort(leaked, kind="stable")
-    rows = [leaked[index] for index in order]
-    share = len(rows) / len(table.positions(split))
-    near = exact is None  # only near-duplicates
-    kind = "Near leak" if near else "Leak"
-    severity = Severity.ERROR if not near else (Severity.WARNING if share >= 0.01 else Severity.INFO)
+    measured = table.positions(split).tolist()
+    notes: dict[int, str] = {}  # of each leaked row
+    fixes: list[Fix] = []
+    exact = 0
+    for group in groups:
+        # Splits stand in order: training first, then evaluation by name.
+        origin = [position for position in group if position < measured[0]]
+        here = [position for position in group if measured[0] <= position <= measured[-1]]
+        if near:
+            known = {table.forms[position] for position in origin}
+            here = [position for position in here if table.forms[position] not in known]
+        if not origin or not here:
+            continue
+        same = {table.texts[position] for position in origin}
+        for position in here:
+            exact += table.texts[position] in same
+            likeness = "" if table.texts[position] in same else ", but for case or punctuation"
+            notes[position] = _places(examination, origin) + (": " + table.texts[origin[0]] if near else likeness)
+        why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
+        fixes += [
+            examination.fix(position, "drop", NAME, why, apply=not near)
+            for position in origin
+            if table.is_training[position]
+        ]
+    if not notes:
+        return
+    rows = sorted(notes)
+    share = len(rows) / len(measured)
     detail = "" if near else f" ({exact} letter for letter)"
-    return Finding(
+    yield Finding(
         check=NAME,
-        severity=severity,
-        title=f"{kind}: {count(len(rows), 'text')} of {split} also in another split{detail}",
+        severity=Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
+        title=f"{'Near leak' if near else 'Leak'}: {count(len(rows), 'text')} of {split} also in another split{detail}",
         why=f"They are {share:.2%} of {split}: what is measured there includes what was learnt by heart.",
         remedy="Drop the training copies and train again; leave the rows that are measured."
         if not near
         else "Look at them: templates with other names are harmless, rewordings of one message are not.",
         n_rows=len(rows),
-        rows=examination.rows(rows, [notes[index] for index in order]),
+        rows=examination.rows(rows, [notes[row] for row in rows]),
         worth=_inflation(examination, split, rows),
         fixes=tuple(fixes),
     )
@@ -99,44 +95,40 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     for split in table.split_names:
         inside = set(table.positions(split).tolist())
-        copies, notes = [], []
+        notes: dict[int, str] = {}  # of each copy
         for group in table.same_text:
             here = [position for position in group if position in inside]
             firsts: dict[tuple[str, ...], int] = {}
             for position in here:
                 original = firsts.setdefault(table.gold[position], position)
                 if original != position:
-                    copies.append(position)
-                    notes.append(f"as row {table.examples[original].row}")
-        if not copies:
+                    notes[position] = f"as row {table.examples[original].row}"
+        if not notes:
             continue
-        share = len(copies) / len(inside)
-        evaluation = not table.is_training[copies[0]]
+        share = len(notes) / len(inside)
         yield Finding(
             check=NAME,
             severity=Severity.WARNING if share >= 0.01 else Severity.INFO,
-            title=f"Duplicates: {count(len(copies), 'row')} of {split}",
+            title=f"Duplicates: {count(len(notes), 'row')} of {split}",
             why=f"{share:.2%} of {split} "
             + (
                 "are counted twice: intervals are narrower than they should be."
-                if evaluation
+                if is_evaluation(split)
                 else "weigh double in training, and count on both sides of a split that is drawn at random."
             ),
             remedy="Keep one of each, unless the repetition shows how often people say it.",
-            n_rows=len(copies),
-            rows=examination.rows(copies, notes),
-            worth=None,
+            n_rows=len(notes),
+            rows=examination.rows(notes, list(notes.values())),
             fixes=tuple(
                 examination.fix(position, "drop", NAME, f"repeats an earlier row ({note})", apply=False)
-                for position, note in zip(copies, notes, strict=True)
+                for position, note in notes.items()
             ),
         )
 
 
 def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
     table = examination.table
-    rows: list[int] = []
-    notes: list[str] = []
+    notes: dict[int, str] = {}  # of each row
     fixes: list[Fix] = []
     minority = 0
     for group in groups:
@@ -148,13 +140,13 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
         clear = most >= 2 * second and most > 2 and not near
         for position in group:
             others = ", ".join("+".join(labels) or "none" for labels in votes if labels != table.gold[position])
-            rows.append(position)
-            notes.append(f"elsewhere: {others}")
+            notes[position] = f"elsewhere: {others}"
             if table.gold[position] != winner:
                 why = f"{most} of {len(group)} {'near-' if near else ''}duplicates say {'+'.join(winner) or 'none'}"
                 fixes.append(examination.fix(position, "relabel", NAME, why, apply=clear, labels=winner))
-    if not rows:
+    if not notes:
         return
+    rows = list(notes)
     share = len(rows) / len(table)
     grave = Severity.ERROR if share >= _GRAVE else Severity.WARNING
     yield Finding(
@@ -167,7 +159,7 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
         else "A word may make the difference, or the people who labelled them did not agree.",
         remedy="Decide what the text means and label all of them so.",
         n_rows=len(rows),
-        rows=examination.rows(rows, notes),
+        rows=examination.rows(rows, list(notes.values())),
         worth=Worth(kind="limit", value=minority / len(table), how="rows that contradict the majority of their text")
         if not near
         else examination.excess_error(rows),

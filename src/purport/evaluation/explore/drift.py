@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import entropy
+from sklearn.feature_extraction.text import CountVectorizer
 
 from ...data.table import Positions, RowTable
 from ...labels import Task
@@ -75,46 +76,32 @@ def label_shift(counts: NDArray[np.int64], rng: np.random.Generator) -> tuple[fl
 
 def jensen_shannon(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """Jensen-Shannon divergence of two count vectors in bits, in [0, 1] (Lin 1991)."""
-    p, q = left / left.sum(), right / right.sum()
-    middle = (p + q) / 2
-
-    def relative(part: NDArray[np.float64]) -> float:
-        seen = part > 0
-        return float((part[seen] * np.log2(part[seen] / middle[seen])).sum())
-
-    return (relative(p) + relative(q)) / 2
+    middle = left / left.sum() + right / right.sum()
+    return float(entropy(left, middle, base=2) + entropy(right, middle, base=2)) / 2
 
 
 def _divergences(
     table: RowTable, left: Positions, right: Positions, size: int, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Divergence of n-grams, and its mean where the same rows are dealt at random."""
-    codes: dict[str, int] = {}
     both = np.concatenate([left, right])
-    rows = [
-        np.array([codes.setdefault(gram, len(codes)) for gram in _grams(table.words[position], size)], dtype=np.int64)
-        for position in both
-    ]
-    if not codes:
+    if not any(len(table.words[position]) >= size for position in both):
         return 0.0, 0.0
-
-    def counts(chosen: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
-        parts = [rows[index] for index in chosen]
-        return np.bincount(np.concatenate(parts) if parts else [], minlength=len(codes)).astype(float)
-
-    everything = counts(range(len(rows)))
-    observed = counts(range(len(left), len(rows)))
+    counter = CountVectorizer(
+        tokenizer=table.words.__getitem__, token_pattern=None, lowercase=False, ngram_range=(size, size)
+    )
+    counts = counter.fit_transform(both)
+    everything, observed = _total(counts), _total(counts[len(left) :])
     if not observed.sum() or observed.sum() == everything.sum():
         return 0.0, 0.0
-    chance = []
-    for _ in range(_DEALS):
-        drawn = counts(rng.permutation(len(rows))[: len(right)])
-        chance.append(jensen_shannon(everything - drawn, drawn))
+    deals = [_total(counts[rng.permutation(len(both))[: len(right)]]) for _ in range(_DEALS)]
+    chance = [jensen_shannon(everything - drawn, drawn) for drawn in deals]
     return jensen_shannon(everything - observed, observed), float(np.mean(chance))
 
 
-def _grams(words: list[str], size: int) -> list[str]:
-    return words if size == 1 else [f"{a} {b}" for a, b in pairwise(words)]
+def _total(counts: Any) -> NDArray[np.float64]:
+    """The sum of sparse rows ``(n, n_grams)``."""
+    return np.asarray(counts.sum(axis=0), dtype=float).ravel()
 
 
 def two_sample_auc(
@@ -131,12 +118,9 @@ def two_sample_auc(
     fold_of = quick.folds(forms, [("a",) if side else ("b",) for side in target], 5, 0)
     found = quick.cross_validate(matrix, target[:, None], fold_of, exclusive=False, seed=0)
     outcome = Outcome(target[:, None], target[:, None], found.probabilities, Task.MULTILABEL)
-    drawn = np.stack([np.bincount(row, minlength=2 * size) for row in _resamples(rng, 2 * size)]).astype(float)
+    resamples = _RESAMPLES if 2 * size <= 4_000 else 200
+    drawn = np.stack([np.bincount(rng.integers(0, 2 * size, 2 * size), minlength=2 * size) for _ in range(resamples)])
     area = float(roc_auc(outcome, np.ones((1, 2 * size)))[0, 0])
     tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(roc_auc(outcome, drawn)[:, 0], [tail, 1 - tail])
+    low, high = np.nanquantile(roc_auc(outcome, drawn.astype(float))[:, 0], [tail, 1 - tail])
     return area, float(low), float(high)
-
-
-def _resamples(rng: np.random.Generator, size: int) -> NDArray[np.int64]:
-    return rng.integers(0, size, size=(_RESAMPLES if size <= 4_000 else 200, size))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import entropy
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from ...bundle import DEFAULT_BUNDLE
 from ...classifier import Classifier
 from ...data.duplicates import near_duplicates
-from ...data.table import Positions, RowTable
+from ...data.table import Positions, RowTable, is_evaluation
 from ...model import Lengths
 from ...progress import SILENT, Progress, Reporter
 from ..evaluate import rounded
@@ -50,11 +52,12 @@ def explore(
         splits.append(facts)
     report("comparing texts")
     clusters = sorted(near_duplicates(table.words), key=len, reverse=True)
-    base, others = _base(table)
+    base, *others = table.split_names
     drift = []
     for name in others:
-        report(f"measuring the drift from {base} to {name}")
-        drift.append(drift_between(table, base, name, seed=seed))
+        if is_evaluation(name) and len(table.positions(name)):
+            report(f"measuring the drift from {base} to {name}")
+            drift.append(drift_between(table, base, name, seed=seed))
     top = np.argsort(-table.matrix.sum(axis=0), kind="stable")[:_MOST_LABELS]
     chosen = table.matrix[:, top].astype(np.int64)
     return Exploration(
@@ -75,16 +78,6 @@ def explore(
     )
 
 
-def _base(table: RowTable) -> tuple[str, list[str]]:
-    """The split that others are compared with: the first; and those others: what is measured on."""
-    base = table.split_names[0]
-    others = [
-        name for name in table.split_names[1:]
-        if len(table.positions(name)) and not table.is_training[table.positions(name)[0]]
-    ]  # fmt: skip
-    return base, others
-
-
 def _split(
     table: RowTable,
     name: str,
@@ -99,16 +92,15 @@ def _split(
     matrix = table.matrix[positions]
     counts = matrix.sum(axis=0)
     present = counts[counts > 0]
-    shares = present / present.sum() if len(present) else present
     combinations = Counter("+".join(labels) for labels in gold)
     new = [labels not in trained for labels in gold]
     lengths = np.array([len(found) for found in words])
     taught = table.matrix[table.is_training].any(axis=0)
     measured = tokens.counts[positions]
-    vocabulary = Counter(word for found in words for word in found)
+    vocabulary = Counter(chain.from_iterable(words))
     facts = SplitFacts(
         name=name,
-        training=bool(table.is_training[positions[0]]),
+        training=not is_evaluation(name),
         rows=len(positions),
         unusable=len(table.bad_rows.get(name, ())),
         unlabelled=sum(not labels for labels in gold),
@@ -124,7 +116,7 @@ def _split(
             table.labels.names[column]: int(counts[column]) for column in np.flatnonzero((counts > 0) & ~taught)
         },
         imbalance=rounded(float(present.max() / present.min())) if len(present) else None,
-        evenness=rounded(float(-(shares * np.log(shares)).sum() / np.log(len(shares)))) if len(shares) > 1 else None,
+        evenness=rounded(float(entropy(present, base=len(present)))) if len(present) > 1 else None,
         characters=spread([len(table.texts[position]) for position in positions]),
         words=spread(lengths),
         tokens=spread(measured),
