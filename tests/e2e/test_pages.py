@@ -21,7 +21,10 @@ COMMANDS = ("explore", "doctor", "evaluate", "compare")
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "no Chromium: apt-get install chromium (CI does)"
+    if not path:
+        # CI installs it, and must not pass without.
+        assert not os.environ.get("CI"), "no Chromium"
+        pytest.skip("no Chromium to show the pages in: apt-get install chromium")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield started

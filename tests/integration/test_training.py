@@ -18,6 +18,7 @@ import pytest
 from purport import Bundle, Classifier, Task, load_recipe
 from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
 from purport.kinds.checks import Agreement, Subject
+from purport.kinds.encoder.export import EncoderFacts
 from purport.kinds.recipe import Recipe
 from purport.manifest import PerLabel, Uncalibrated
 from purport.model import Answers
@@ -97,7 +98,7 @@ def test_every_adapter_and_pooling_trains_and_exports(
     )
     bundle = trained(recipe, tmp_path / "bundle")
     assert bundle.manifest.checks["agreement_with_torch"] >= 0.995
-    assert bundle.manifest.model["pooling"] == pooling
+    assert bundle.facts(EncoderFacts).pooling == pooling
 
 
 def test_multiclass_over_joint_labels(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from purport.errors import Forbidden, RateLimited, SettingsError, Unauthenticated
 from purport.serving.access import Access, Keys, Principal
-from purport.settings import ServerSettings
+from purport.settings import ServerSettings, load
 from purport.testing import check_authenticator
 
 
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def settings(keys: str = "", **others: Any) -> ServerSettings:
-    return ServerSettings(api_keys=keys, **others)
+    return load({"api_keys": keys, **others})
 
 
 def ask(access: Access, permission: str = "intent", *, client: str | None = "10.0.0.1", **headers: str) -> Principal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -140,10 +141,8 @@ def test_every_object_comes_through_as_it_was(values: dict[str, Any], escaped: b
 
 @given(st.binary())
 def test_whatever_is_sent_the_client_gets_an_object_or_an_error_of_ours(body: bytes) -> None:
-    try:
+    with suppress(RequestError):
         assert isinstance(parse_object(body, ""), dict)
-    except RequestError:
-        pass
 
 
 @pytest.mark.parametrize("text", [None, 5, 1.5, True, ["a"], {"a": "b"}, b"a"])

@@ -7,18 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from purport import Dataset, Example, load_dataset
+from purport import Classifier, Dataset, Example, load_dataset
+from purport.data.catalog import load
 from purport.data.dataset import Reading
 from purport.data.duplicates import jaccard, near_duplicates
+from purport.data.formats import Layout
 from purport.data.table import RowTable, is_evaluation, normal_form, words
 from purport.doctor.checks.texts import mended
 from purport.doctor.diagnose import diagnose, proposed
-from purport.doctor.finding import Diagnosis, Finding, Severity
+from purport.doctor.examination import Examination
+from purport.doctor.finding import Diagnosis, Finding, Fix, Severity
 from purport.doctor.page import page as doctor_page
 from purport.doctor.plan import apply_plan, read_plan, write_plan
 from purport.errors import OutputExists, PlanInvalid
 from purport.evaluation.explore.measure import explore
 from purport.evaluation.explore.page import page as explore_page
+from purport.progress import SILENT
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
 
 
 def clean() -> list[Example]:
@@ -241,3 +247,41 @@ def test_small_and_odd_datasets_have_pages(splits: dict[str, list[Example]], tmp
     for name, page in pages.items():
         written = page.write(tmp_path / name).read_text("utf-8")
         assert "<nav" in written and ">nan<" not in written.lower()
+
+
+@pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])
+def test_labels_are_joined_as_they_were_in_the_source(format_: str, tmp_path: Path) -> None:
+    layout = Layout(label_delimiter=";", header=True)
+    (tmp_path / "table").mkdir()
+    rows = ["text,label", "where is it,track+trace;refund", "money back,refund"]
+    (tmp_path / "table" / "train.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    source = load(tmp_path / "table", Reading(layout=layout))
+    out = tmp_path / "corrected"
+    apply_plan(source, [], out, suffix=f".{format_}", label_delimiter=";")
+    again = load(out, Reading(layout=layout))
+    assert list(again["train"].gold) == list(source["train"].gold) == [("refund", "track+trace"), ("refund",)]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_new_label_that_holds_the_delimiter_is_refused(tmp_path: Path) -> None:
+    source = Dataset.from_examples({"train": [Example("where is it", ("track",), 1)]})
+    fix = Fix(apply=True, action="relabel", split="train", row=1, text="where is it", labels=("track",),
+              new_labels=("a;b",), check="labels", why="")  # fmt: skip
+    with pytest.raises(PlanInvalid, match=r"holds the delimiter ';'"):
+        apply_plan(source, [fix], tmp_path / "out", suffix=".csv", label_delimiter=";")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("delimiter", ["+", ";"])
+def test_joint_labels_of_a_bundle_are_split_as_its_recipe_says(delimiter: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    texts = [("red here", "red"), ("blue here", "blue"), ("red and blue here", f"red{delimiter}blue")]
+    lines = [f"{text} {number}\t{label}" for number in range(12) for text, label in texts]
+    (tmp_path / "data" / "train.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    data = {"name": str(tmp_path / "data"), "valid": 0.25, "joint": True, "label_delimiter": delimiter}
+    bundle = train(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), tmp_path / "bundle")
+    assert bundle is not None
+    rows = {name: [Example("red and blue here 1", ("blue", "red"), 1)] for name in ("train", "test")}
+    table = RowTable.of(Dataset.from_examples(rows))
+    examined = Examination(table, Classifier.open(bundle), 0, SILENT)
+    assert (examined.probabilities[table.positions("test")] > 0.5).all(), "both parts of the joint label are probable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 from purport import errors
 from purport.cli.exits import EXIT_CODES, exit_code
@@ -36,6 +37,21 @@ def test_every_error_has_a_status_and_an_exit_code() -> None:
         assert (status == 500) == (not issubclass(kind, errors.RequestError) or kind is errors.RequestError)
         assert 1 <= exit_code(make(kind)) < 128
     assert set(EXIT_CODES) <= set(ALL)
+
+
+def test_every_error_can_be_pickled_with_its_facts() -> None:
+    made = [
+        errors.RowInvalid("a.tsv", [(3, "no text")], "Correct it.", more=2),
+        errors.BundleCorrupt("bundle", "model.onnx", "is missing"),
+        errors.DependencyMissing("Parquet", "parquet"),
+        errors.ServerError(503, "OVERLOADED", "later"),
+        errors.Overloaded("too many", 2.5),
+        errors.TextEmpty(),
+        *(make(kind) for kind in ALL),
+    ]
+    for error in made:
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
 
 
 def test_did_you_mean_offers_the_nearest_or_the_list() -> None:

@@ -53,10 +53,12 @@ class Particular(PurportError):
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
-    ours.settimeout(SLOW_S)
-    theirs.settimeout(SLOW_S)
+    # Without timeouts of their own, as in a worker: a socket that has one never says that nothing is there.
+    end = threading.Timer(SLOW_S, lambda: theirs.shutdown(socket.SHUT_RDWR))
+    end.start()
     with ours, theirs:
         yield ours, theirs
+    end.cancel()
 
 
 def in_pieces(connection: socket.socket, content: bytes, size: int) -> threading.Thread:

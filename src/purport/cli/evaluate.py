@@ -52,6 +52,7 @@ def evaluate(
     classifier = Classifier.open(bundle)
     with reporting() as reporter:
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter)
+        rows = rows.held()
         if report is None:
             result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, reporter=reporter)
         else:

@@ -151,6 +151,11 @@ class Split:
             digest.update("\x1f".join((example.text, *example.labels)).encode() + b"\x1e")
         return count, labels, digest.hexdigest()
 
+    def held(self, name: str | None = None) -> Split:
+        """The same examples, read once and kept in memory."""
+        examples = list(iter(self))  # by way of an iterator, for a list would ask for the length first
+        return Split(name or self.name, lambda: examples)
+
     def where(self, mask: NDArray[np.bool_], name: str) -> Split:
         """The examples at which ``mask`` ``(n,) bool`` is true, as a split called ``name``."""
         return Split(name, lambda: (example for example, keep in zip(self, mask, strict=True) if keep))

@@ -54,8 +54,7 @@ class DataSpec(Frozen):
             wanted["valid"] = self.valid
         if self.test is not None:
             wanted["test"] = self.test
-        examples = {name: list(source[split]) for name, split in wanted.items()}
-        dataset = Dataset.from_examples(examples, name=source.name, task=task)
+        dataset = Dataset(source.name, {name: source[split].held(name) for name, split in wanted.items()}, task)
         if not isinstance(self.valid, str):
             dataset = dataset.with_validation(self.valid, seed=seed)
         require_known(dataset, "valid", dataset.labels)

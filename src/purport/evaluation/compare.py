@@ -140,10 +140,10 @@ def compare(
     """
     if resamples < 1:
         raise ValueError("an interval needs at least one bootstrap sample")
-    examples = list(split)
+    held = split.held()
+    examples = list(held)
     if not examples:
         raise DataError(f"split {split.name} holds no rows to compare on")
-    held = Split(split.name, lambda: iter(examples))
     specs = [data_spec(classifier.bundle) for classifier in (a, b)]
     decided = [
         [spec.parts(labels) for labels in answer(classifier, held, reporter).decided]
@@ -164,7 +164,7 @@ def compare(
         b=_side(b, times[1], b_right),
         dataset=dataset,
         split=split.name,
-        fingerprint=split.fingerprint,
+        fingerprint=held.fingerprint,
         n=len(examples),
         resamples=resamples,
         seed=seed,

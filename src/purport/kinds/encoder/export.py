@@ -51,7 +51,7 @@ def export(model: IntentModel, tokenizer: Any, run: Run[Any], chosen: Export, ma
 def export_checks(reference: FloatArray, chosen: Export) -> tuple[Check, ...]:
     """What an exported model must pass, whose logits were ``reference (n_valid, n_labels)`` before."""
     remedy = "set export.quantize=none" if chosen.quantize == "int8" else "please report it with the recipe"
-    return Agreement(reference, remedy), Independence(remedy)
+    return Independence(remedy), Agreement(reference, remedy)
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:

@@ -1,0 +1,313 @@
+"""Worker processes: what becomes of texts when their worker answers, dies, or never comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from purport import Bundle
+from purport.errors import BundleCorrupt, BundleUnsupported
+from purport.serving import pool as module
+from purport.serving.generation import Generation
+from purport.serving.operations import CLASSIFY, INTENT, Request
+from purport.serving.pool import Events, Pool
+from purport.serving.queue import Item
+from purport.serving.wire import Done
+
+from .scripted_bundles import PLUGIN, scripted
+
+PATIENCE_S = 20.0
+"""What a test waits for at most, on the busiest machine."""
+Batch = tuple[Sequence[Item], Done, float]
+
+
+@pytest.fixture(autouse=True)
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers find the opener of scripted bundles."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(PLUGIN), os.environ.get("PYTHONPATH")))))
+
+
+class Told:
+    """What a pool told its owner, in order."""
+
+    def __init__(self) -> None:
+        self._said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self.idle = 0
+
+    def events(self) -> Events:
+        def say(kind: str, what: object) -> None:
+            self._said.put_nowait((kind, what))
+
+        def idle() -> None:
+            self.idle += 1
+
+        return Events(
+            idle=idle,
+            done=lambda items, done, seconds: say("done", (items, done, seconds)),
+            lost=lambda items: say("lost", items),
+            loaded=lambda number, failure: say("loaded", (number, failure)),
+        )
+
+    async def next(self, kind: str) -> Any:
+        """What the pool says next, which has to be of that ``kind``."""
+        found, what = await asyncio.wait_for(self._said.get(), PATIENCE_S)
+        assert found == kind, (found, what)
+        return what
+
+
+class Clock:
+    """The time that a test says it is; ``asked`` how often."""
+
+    def __init__(self) -> None:
+        self.now, self.asked = 1000.0, 0
+
+    def __call__(self) -> float:
+        self.asked += 1
+        return self.now
+
+    async def ticks(self, count: int) -> None:
+        """Return when whoever looks at it again and again has done so ``count`` times."""
+        end = self.asked + count
+        await until(lambda: self.asked >= end)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(
+    *bundles: Bundle, size: int = 1, **options: Any
+) -> AsyncIterator[tuple[Pool, Told, list[Generation]]]:
+    """A pool whose workers have ``bundles``."""
+    pool, told, generations = Pool(size, "cpu", 1, **options), Told(), [Generation(bundle) for bundle in bundles]
+    for generation in generations:
+        pool.load(generation)
+    pool.start(told.events())
+    try:
+        for _ in range(size * len(bundles)):
+            _, failure = await told.next("loaded")
+            assert failure is None
+        assert [pool.able(each.number) for each in generations] == [size] * len(generations)
+        yield pool, told, generations
+    finally:
+        await pool.stop()
+
+
+def give(pool: Pool, generation: Generation, *texts: str) -> list[Item]:
+    """Have a worker that has nothing to do answer ``texts``."""
+    loop = asyncio.get_running_loop()
+    items = [Item(CLASSIFY, Request(text, INTENT), generation, loop.create_future(), 1) for text in texts]
+    pool.give(pool.idle()[0], items)
+    return items
+
+
+def labels(done: Done) -> list[str]:
+    """The likeliest label of each text, or the error."""
+    found = [each if isinstance(each, str) else json.loads(each.body)["intents"][0]["label"] for each in done.results]
+    return [each.partition("(")[0] for each in found]
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+def test_a_batch_comes_back_in_order_and_its_worker_is_free_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a", "two")) as (pool, told, [generation]):
+            before = told.idle
+            items = give(pool, generation, "a", "fail", "b")
+            assert pool.idle() == [] and told.idle == before
+            found, done, seconds = await told.next("done")
+            assert found == items and seconds > 0
+            assert labels(done) == ["two", "ZeroDivisionError", "two"], "a text that fails fails alone"
+            assert len(pool.idle()) == 1 and told.idle == before + 1
+            give(pool, generation, "again")
+            assert labels((await told.next("done"))[1]) == ["two"]
+            assert pool.restarts == 0
+
+    run(test())
+
+
+def test_the_shipped_bundle_answers_in_a_worker_as_it_does_at_home() -> None:
+    from purport import Classifier
+
+    text = "which flights go from boston to denver on monday"
+    expected = Classifier.open("atis").predict([text])[0].ranked[0].label
+
+    async def test() -> None:
+        async with running(Bundle.open("atis")) as (pool, told, [generation]):
+            give(pool, generation, text)
+            assert labels((await told.next("done"))[1]) == [expected]
+
+    run(test())
+
+
+def test_a_worker_that_is_killed_is_replaced_and_what_it_had_is_reported(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            [pid] = pool.pids()
+            items = give(pool, generation, "slow 20", "b")
+            os.kill(pid, signal.SIGKILL)
+            assert await told.next("lost") == items
+            assert pool.able(generation.number) == 0 and pool.idle() == []
+            assert await told.next("loaded") == (generation.number, None)
+            assert pool.restarts == 1 and pool.pids() != [pid]
+            give(pool, generation, "c")
+            assert labels((await told.next("done"))[1]) == ["one"]
+
+    run(test())
+
+
+def test_a_text_that_kills_its_worker_costs_the_others_nothing(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), size=2) as (pool, told, [generation]):
+            killer = give(pool, generation, "die")
+            assert await told.next("lost") == killer
+            give(pool, generation, "b")
+            assert labels((await told.next("done"))[1]) == ["one"], "the other worker answers meanwhile"
+
+    run(test())
+
+
+def test_a_worker_that_dies_with_nothing_to_do_loses_nothing(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            assert await told.next("loaded") == (generation.number, None), "not lost: there was no batch"
+
+    run(test())
+
+
+def test_a_worker_that_is_stuck_is_killed_and_one_that_is_slow_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WATCH_S", 0.01)
+    clock = Clock()
+
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), clock=clock) as (pool, told, [generation]):
+            [pid] = pool.pids()
+            clock.now += 1000
+            await clock.ticks(3)
+            assert pool.pids() == [pid], "to have nothing to do is not to be stuck"
+            items = give(pool, generation, "slow 60")
+            clock.now += 29
+            await clock.ticks(3)
+            assert pool.pids() == [pid]
+            clock.now += 2
+            assert await told.next("lost") == items
+            assert await told.next("loaded") == (generation.number, None)
+
+    run(test())
+
+
+def test_a_new_worker_has_what_the_others_have_and_nothing_that_was_dropped(tmp_path: Path) -> None:
+    async def test() -> None:
+        bundles = scripted(tmp_path / "a", "one"), scripted(tmp_path / "b", "two")
+        async with running(*bundles) as (pool, told, [old, new]):
+            later = Generation(scripted(tmp_path / "c", "three"))
+            pool.load(later)
+            assert await told.next("loaded") == (later.number, None)
+            pool.drop(old)
+            assert pool.able(old.number) == 0
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            loaded = {await told.next("loaded"), await told.next("loaded")}
+            assert loaded == {(new.number, None), (later.number, None)}
+            assert [pool.able(each.number) for each in (old, new, later)] == [0, 1, 1]
+            give(pool, later, "a")
+            assert labels((await told.next("done"))[1]) == ["three"]
+
+    run(test())
+
+
+def test_a_model_is_loaded_beside_the_answers_of_the_one_in_use(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            pool.load(Generation(scripted(tmp_path / "b", "two", load_s=10.0)))
+            give(pool, generation, "a")
+            assert labels((await told.next("done"))[1]) == ["one"], "answered before the other one is there"
+
+    run(test())
+
+
+def test_what_was_dropped_while_it_was_loaded_is_not_had(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            unwanted = Generation(scripted(tmp_path / "b", load_s=0.2))
+            pool.load(unwanted)
+            pool.drop(unwanted)
+            assert (await told.next("loaded"))[0] == unwanted.number
+            assert pool.able(unwanted.number) == 0 and pool.able(generation.number) == 1
+
+    run(test())
+
+
+def test_a_bundle_that_was_replaced_on_disk_is_not_taken_for_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, _):
+            verified = scripted(tmp_path / "b", "one")
+            scripted(tmp_path / "b", "two")
+            generation = Generation(verified)
+            pool.load(generation)
+            number, failure = await told.next("loaded")
+            assert number == generation.number and pool.able(number) == 0
+            assert isinstance(failure, BundleCorrupt) and failure.file == "manifest.json"
+            assert failure.path == str(tmp_path / "b") and "was replaced" in str(failure)
+
+    run(test())
+
+
+def test_a_bundle_whose_worker_dies_while_it_loads_is_reported_as_the_culprit(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            heavy = Generation(scripted(tmp_path / "b", load_s=60.0))
+            pool.load(heavy)
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            number, failure = await told.next("loaded")
+            assert number == heavy.number and isinstance(failure, BundleUnsupported)
+            pool.drop(heavy)
+            assert await told.next("loaded") == (generation.number, None), "the other model is answered again"
+
+    run(test())
+
+
+def test_workers_that_cannot_even_start_are_started_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    async def test() -> None:
+        pool = Pool(1, "cpu", 1)
+        pool.start(Told().events())
+        await until(lambda: pool.restarts == 3)
+        await pool.stop()
+
+    with capture_logs() as logs:
+        run(test())
+    assert [line["restart_in_s"] for line in logs if line["event"] == "worker died"] == [0.1, 0.2, 0.4]
+
+
+def test_the_end_of_a_pool_is_the_end_of_its_processes(tmp_path: Path) -> None:
+    async def test() -> list[int]:
+        async with running(scripted(tmp_path / "a"), size=2) as (pool, _, [generation]):
+            give(pool, generation, "slow 60")
+            pids = pool.pids()
+        return pids
+
+    started = time.monotonic()
+    for pid in asyncio.run(test()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert time.monotonic() - started < PATIENCE_S, "it waited for the batch"
