@@ -159,10 +159,11 @@ def test_a_request_has_an_id_and_the_log_has_no_text(server: Server) -> None:
 
 
 def test_the_openapi_document_names_every_answer(server: Server) -> None:
+    """`/v1/spell` is what a third party added."""
     document = httpx.get(f"{server.url}/openapi.json").json()
     assert set(document["paths"]) == {
         "/ready", "/healthz", "/metrics", "/intent", "/v1/classify", "/v1/models", "/v1/models/{name}",
-        "/v1/models/{name}/rollback",
+        "/v1/models/{name}/rollback", "/v1/spell",
     }  # fmt: skip
     documented = set(document["paths"]["/intent"]["post"]["responses"])
     assert documented == {"200", "400", "401", "403", "413", "415", "423", "429", "500", "503", "504"}

@@ -13,6 +13,7 @@ from purport.manifest import ModelFacts
 from purport.serving import operations
 from purport.serving.access import Principal
 from purport.serving.context import AppContext
+from purport.serving.schema import error_responses
 from purport.settings import ServerSettings
 
 
@@ -37,7 +38,7 @@ def router(context: AppContext) -> APIRouter:
     """``GET /v1/spell?text=…``."""
     routes = APIRouter(tags=["spell"])
 
-    @routes.get("/v1/spell")
+    @routes.get("/v1/spell", responses=error_responses(400, 401, 403, 423, 429, 503, 504))
     async def spell(request: Request, text: str) -> Response:
         """Spell a text."""
         await context.access.permit(request.scope, "spell")

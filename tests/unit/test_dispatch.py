@@ -1,0 +1,322 @@
+"""Texts to workers and answers back: every client gets its own answer, once, or an error; nobody waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from purport.errors import PurportError, WorkerLost
+from purport.manifest import ModelFacts
+from purport.prediction import AnswerOptions
+from purport.serving import counters
+from purport.serving.dispatch import PENDING, Dispatch
+from purport.serving.generation import Generation
+from purport.serving.operations import CLASSIFY, INTENT, Request, Result
+from purport.serving.queue import Item
+from purport.serving.wire import Done
+
+Future = "asyncio.Future[Result]"
+
+
+@dataclass(eq=False)
+class Worker:
+    """What is known of a worker; the test does its work."""
+
+    loaded: set[int]
+    items: list[Item] = field(default_factory=list)
+    since: float = 0.0
+
+    @property
+    def texts(self) -> list[str]:
+        return [item.request.text for item in self.items]
+
+
+class Workers:
+    """Stands for a pool."""
+
+    def __init__(self, *workers: Worker) -> None:
+        self.workers, self.size = workers, len(workers)
+
+    def idle(self) -> list[Worker]:
+        return [worker for worker in self.workers if not worker.items]
+
+    def give(self, worker: Worker, items: list[Item]) -> None:
+        worker.items, worker.since = items, items[0].asked
+
+
+class Desk:
+    """A dispatch, the workers that it gives texts to, and what they say."""
+
+    def __init__(self, generation: Generation, workers: int = 1) -> None:
+        self.generation = generation
+        self.workers = [Worker({generation.number}) for _ in range(workers)]
+        pool: Any = Workers(*self.workers)
+        self.dispatch = Dispatch(pool)
+
+    def ask(self, text: str, options: AnswerOptions = INTENT, *, bulk: bool = False) -> asyncio.Future[Result]:
+        return self.dispatch.ask(CLASSIFY, Request(text, options), self.generation, bulk=bulk)
+
+    async def answer(self, *results: Result | str, worker: int = 0) -> None:
+        """Have a worker answer what it has: ``results``, or the texts themselves."""
+        of = self.workers[worker]
+        items, of.items = of.items, []
+        self.dispatch.done(items, Done(1, [*results] or [said(item.request.text) for item in items]), 0.001)
+        self.dispatch.run()
+        await turn()
+
+    async def die(self, worker: int = 0) -> None:
+        """Have a worker die with what it has; another one is there at once."""
+        of = self.workers[worker]
+        items, of.items = of.items, []
+        self.dispatch.lost(items)
+        await turn()
+
+
+def said(text: str) -> Result:
+    return Result(text.upper().encode())
+
+
+async def turn() -> None:
+    """One turn of the event loop, and what follows from it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def generation(cache: int = 0) -> Generation:
+    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model=ModelFacts()))
+    return Generation(bundle, cache)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+@pytest.fixture
+def hits() -> Iterator[dict[str, float]]:
+    """How the counters of the cache have changed since the beginning of the test; the test looks at the end."""
+
+    def read() -> dict[str, float]:
+        names = ("hits", "misses")
+        return {name: counters.REGISTRY.get_sample_value(f"purport_cache_{name}_total") or 0.0 for name in names}
+
+    class Since(dict[str, float]):
+        def __missing__(self, name: str) -> float:
+            return read()[name] - before[name]
+
+    before = read()
+    return Since()
+
+
+def test_texts_that_arrive_together_go_together_and_each_gets_its_own_answer() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        futures = [desk.ask(text) for text in ("a", "b", "c")]
+        assert desk.workers[0].items == [], "nothing goes before all of one turn are there"
+        await turn()
+        assert desk.workers[0].texts == ["a", "b", "c"]
+        late = desk.ask("d")
+        await desk.answer()
+        assert [future.result() for future in futures] == [said("a"), said("b"), said("c")]
+        assert desk.workers[0].texts == ["d"] and not late.done()
+
+    run(test())
+
+
+def test_what_waits_is_shared_among_those_who_have_nothing_to_do() -> None:
+    async def test() -> None:
+        desk = Desk(generation(), workers=2)
+        for number in range(4):
+            desk.ask(f"text {number}")
+        assert desk.dispatch.waiting(bulk=False) == 4 and desk.dispatch.waiting(bulk=True) == 0
+        alone = Desk(desk.generation)
+        for number in range(4):
+            alone.ask(f"text {number}")
+        assert desk.dispatch.seconds(bulk=False) == alone.dispatch.seconds(bulk=False) / 2 > 0
+        await turn()
+        assert [len(worker.items) for worker in desk.workers] == [2, 2]
+        assert desk.dispatch.waiting(bulk=False) == 0 and desk.dispatch.seconds(bulk=False) == 0
+
+    run(test())
+
+
+def test_a_text_is_given_only_to_a_worker_that_has_its_model() -> None:
+    async def test() -> None:
+        desk = Desk(generation(), workers=2)
+        desk.workers[0].loaded.clear()
+        desk.ask("a")
+        await turn()
+        assert desk.workers[0].items == [] and desk.workers[1].texts == ["a"]
+
+    run(test())
+
+
+def test_a_text_on_which_the_model_fails_fails_alone() -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=10))
+        first, second = desk.ask("a"), desk.ask("b")
+        await turn()
+        await desk.answer("ZeroDivisionError()", said("b"))
+        with pytest.raises(PurportError, match=r"failed on this text: ZeroDivisionError\(\)"):
+            first.result()
+        assert second.result() == said("b")
+        assert not desk.ask("a").done(), "a failure is not remembered"
+
+    run(test())
+
+
+def test_the_same_question_is_answered_from_the_cache_at_once(hits: dict[str, float]) -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=10))
+        first = desk.ask("a")
+        await turn()
+        await desk.answer()
+        again = desk.ask("a")
+        assert again.done() and again.result() == first.result() == said("a")
+        others = [desk.ask("a", AnswerOptions()), desk.ask("b")]
+        assert not any(future.done() for future in others), "another question is another answer"
+        desk.generation = generation(cache=10)
+        assert not desk.ask("a").done(), "another bundle is another answer"
+        assert (hits["hits"], hits["misses"]) == (1, 4)
+
+    run(test())
+
+
+def test_without_a_cache_every_text_is_asked_about(hits: dict[str, float]) -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=0))
+        for _ in range(2):
+            desk.ask("a")
+            await turn()
+            assert desk.workers[0].texts == ["a"]
+            await desk.answer()
+        assert (hits["hits"], hits["misses"]) == (0, 0)
+
+    run(test())
+
+
+def test_a_long_text_does_not_stay_in_memory() -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=10))
+        texts = ["x" * 1024, "x" * 1025]
+        for text in texts:
+            desk.ask(text)
+        await turn()
+        await desk.answer()
+        assert [desk.ask(text).done() for text in texts] == [True, False]
+
+    run(test())
+
+
+def test_a_request_knows_what_it_waits_for_and_nothing_else() -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=10))
+        elsewhere = desk.ask("elsewhere")
+        mine: set[asyncio.Future[Result]] = set()
+        PENDING.set(mine)
+        waiting = {desk.ask("a"), desk.ask("b")}
+        assert mine == waiting and desk.generation.under_way == 3
+        await turn()
+        await desk.answer()
+        assert mine == set() and desk.generation.under_way == 0 and elsewhere.done()
+        assert desk.ask("a").done() and mine == set(), "nobody waits for what the cache has"
+
+    run(test())
+
+
+def test_when_a_client_leaves_its_texts_are_dropped() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        taken = desk.ask("taken")
+        await turn()
+        gone, stays = desk.ask("gone"), desk.ask("stays")
+        taken.cancel()
+        gone.cancel()
+        await turn()
+        assert desk.dispatch.waiting(bulk=False) == 1 and desk.generation.under_way == 1
+        await desk.answer()
+        assert desk.workers[0].texts == ["stays"]
+        await desk.answer()
+        assert stays.result() == said("stays")
+
+    run(test())
+
+
+def test_what_a_worker_died_with_is_tried_once_more_one_by_one() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        futures = [desk.ask(text) for text in ("a", "b", "c")]
+        await turn()
+        futures[1].cancel()
+        later = desk.ask("later")
+        await desk.die()
+        for text in ("a", "c", "later"):
+            assert desk.workers[0].texts == [text], "the one that kills is alone, and the others lose nothing"
+            await desk.answer()
+        assert [futures[0].result(), futures[2].result(), later.result()] == [said("a"), said("c"), said("later")]
+
+    run(test())
+
+
+def test_a_text_that_two_workers_died_with_is_given_up() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        future = desk.ask("die")
+        await turn()
+        await desk.die()
+        assert desk.workers[0].texts == ["die"] and not future.done()
+        await desk.die()
+        with pytest.raises(WorkerLost):
+            future.result()
+        assert desk.workers[0].items == [] and desk.generation.under_way == 0
+
+    run(test())
+
+
+def test_the_cost_of_a_model_is_learnt_from_what_its_batches_take() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        before = desk.generation.cost
+        for _ in range(50):
+            desk.ask("a text of some length")
+            await turn()
+            items, desk.workers[0].items = desk.workers[0].items, []
+            desk.dispatch.done(items, Done(1, [said("a")]), items[0].units * 5e-4)
+        assert desk.generation.cost == pytest.approx(5e-4, rel=0.02) and before != desk.generation.cost
+
+    run(test())
+
+
+def test_an_operation_that_nobody_registered_leaves_nothing_behind() -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=1))
+        mine: set[asyncio.Future[Result]] = set()
+        PENDING.set(mine)
+        with pytest.raises(PurportError, match='Did you mean "classify"'):
+            desk.dispatch.ask("clasify", Request("a", INTENT), desk.generation)
+        assert mine == set() and desk.generation.under_way == 0 and desk.dispatch.waiting(bulk=False) == 0
+
+    run(test())
+
+
+def test_many_texts_at_once_are_cut_into_batches() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        futures = [desk.ask("x" * 400, bulk=True) for _ in range(100)]
+        await turn()
+        for count in itertools.count(1):
+            units = sum(item.units for item in desk.workers[0].items)
+            assert units <= 1024 and units * desk.generation.cost <= 0.06, (
+                "no batch keeps a worker from others for long"
+            )
+            await desk.answer()
+            if not desk.workers[0].items:
+                break
+        assert all(future.done() for future in futures) and 10 <= count <= 100
+
+    run(test())
