@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from purport import Classifier
-from purport.evaluation.compare import AVERAGES, judge, mcnemar, outcome_of, paired, parts
+from purport.evaluation.compare import AVERAGES, judge, mcnemar, outcome_of, paired
 from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
-from purport.evaluation.rows import evaluation_split
+from purport.evaluation.rows import data_spec, evaluation_split
 from purport.labels import LabelSet
 
 RESAMPLES, SEED = 2000, 0
@@ -30,9 +30,9 @@ def experiment(multiclass: list[Path], multilabel: list[Path]) -> dict[str, Any]
             classifier = Classifier.open(path)
             _, split = evaluation_split(classifier.bundle, "test")
             answered = answer(classifier, split)
-            manifest = classifier.bundle.manifest
-            sides[side].append([parts(labels, manifest) for labels in answered.decided])
-            found = [parts(example.labels, manifest) for example in answered.examples]
+            spec = data_spec(classifier.bundle)
+            sides[side].append([spec.parts(labels) for labels in answered.decided])
+            found = [spec.parts(frozenset(example.labels)) for example in answered.examples]
             assert not gold or gold == found, "the two were not measured on the same rows"
             gold = found
     everything = [labels for side in sides.values() for run in side for labels in run]

@@ -95,7 +95,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         "bundle": bundle.manifest.id,
         "bytes": bundle.size,
         "seconds": seconds,
-        "gates": bundle.manifest.checks,
+        "checks": bundle.manifest.checks,
         "versions": bundle.manifest.versions,
         **{
             split: {"n": found["n"], "unseen_labels": found["unseen_labels"], "metrics": found["metrics"]}
@@ -190,10 +190,10 @@ def markdown(report: dict[str, Any], explored: dict[str, Any]) -> str:
         seconds = ", ".join(f"{each['seconds']:.0f} s" for each in runs)
         size = f"{first['bytes'] / 1e6:.1f} MB"
         lines += ["", f"Wall time of training: {seconds}. The bundle has {size} (seed 0: `{first['bundle']}`)."]
-        if "agreement_with_torch" in first["gates"]:
-            gates = ", ".join(f"{each['gates']['agreement_with_torch']:.4f}" for each in runs)
-            change = max(each["gates"]["batch_change"] for each in runs)
-            lines.append(f"Same decisions as torch on validation: {gates}.")
+        if "agreement_with_torch" in first["checks"]:
+            agreements = ", ".join(f"{each['checks']['agreement_with_torch']:.4f}" for each in runs)
+            change = max(each["checks"]["batch_change"] for each in runs)
+            lines.append(f"Same decisions as torch on validation: {agreements}.")
             lines.append(f"Largest change of a probability between alone and in a batch: {change:.1e}.")
     exact = explored["mean_over_seeds"]["exact_match"]
     shipped = explored["shipped_recipe"]["mean_over_seeds"]["exact_match"]

@@ -30,12 +30,13 @@ from harness import machine, texts_of, write
 from onnx import TensorProto, helper
 
 from purport import Bundle, Classifier, load_dataset
+from purport.kinds.distilled.fit import StudentFacts
 from purport.kinds.encoder.export import to_onnx
 from purport.kinds.encoder.fit import restored
 from purport.kinds.encoder.fuse import fuse
 from purport.kinds.encoder.quantize import quantize
 from purport.kinds.encoder.recipe import EncoderRecipe
-from purport.runtime import Scorer
+from purport.runtime.calibrated import Calibrated, Scorer
 from purport.runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
 
 BATCH = 64
@@ -53,12 +54,12 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread, as in a worker of the server
     texts = texts_of("atis")
     bundle, distilled = Bundle.open(arguments.teacher), Bundle.open(arguments.bundle)
-    if (taught_by := distilled.manifest.model["teacher"]) != bundle.manifest.id:
+    if (taught_by := distilled.facts(StudentFacts).teacher) != bundle.manifest.id:
         print(f"{arguments.bundle} was taught by {taught_by}, not by {bundle.manifest.id}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         scorers = variants(bundle, Path(folder))
         judges = dict.fromkeys(scorers, bundle) | {"distilled": distilled}
-        scorers["distilled"] = OnnxScorer.open(distilled, threads=1)
+        scorers["distilled"] = opened_bundle(distilled)
         found = compare(scorers, judges, texts)
         profiled = ("fp32", "static int8", "per token", "per token, fused")
         report = {
@@ -133,17 +134,14 @@ def scorer(session: Any, bundle: Bundle) -> OnnxScorer:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER_FILE))
-    pad = (tokenizer.padding or {}).get("pad_id", 0)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(int(bundle.manifest.model["max_length"]))
-    return OnnxScorer(session, tokenizer, len(bundle.labels), pad)
+    return OnnxScorer(session, tokenizer, len(bundle.labels), bundle.manifest.model.limit)
 
 
 def opened(model: Path, bundle: Bundle) -> OnnxScorer:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MODEL_FILE).symlink_to(model)
         (Path(folder) / TOKENIZER_FILE).symlink_to((bundle.path / TOKENIZER_FILE).resolve())
-        return OnnxScorer.load(Path(folder), len(bundle.labels), int(bundle.manifest.model["max_length"]), threads=1)
+        return OnnxScorer.load(Path(folder), len(bundle.labels), bundle.manifest.model.limit, threads=1)
 
 
 def calibration(bundle: Bundle) -> list[Any]:
@@ -194,25 +192,33 @@ def compare(scorers: dict[str, Scorer], judges: dict[str, Bundle], texts: list[s
             batch_seconds[name].append(timed(lambda: score_all(each, texts)))  # noqa: B023
             singles = [timed(lambda: each.score([text])) for text in texts[:SINGLE]]  # noqa: B023
             single_seconds[name].append(statistics.median(singles))
-    answers = {name: Classifier(judges[name], each).answer(texts) for name, each in scorers.items()}
-    fp32 = answers["fp32"].decided
+    classifiers = {name: judged(judges[name], each) for name, each in scorers.items()}
+    answers = {name: classifier.answer(texts).probabilities for name, classifier in classifiers.items()}
+    decided = {name: classifier.decide(answers[name]) for name, classifier in classifiers.items()}
     static_rate = len(texts) / statistics.median(batch_seconds["static int8"])
     found = {}
     for name, each in scorers.items():
-        classifier = Classifier(judges[name], each)
-        alone = [classifier.answer([text]) for text in texts]
-        proba = np.concatenate([one.probabilities for one in alone])
-        decided = np.concatenate([one.decided for one in alone])
+        classifier = classifiers[name]
+        alone = np.concatenate([classifier.answer([text]).probabilities for text in texts])
         rate = len(texts) / statistics.median(batch_seconds[name])
         found[name] = {
             "per_s": round(rate),
             "over_static_int8": round(rate / static_rate, 2),
             "one_text_ms": round(1e3 * statistics.median(single_seconds[name]), 2),
-            "same_decisions_as_fp32": round(float((answers[name].decided == fp32).all(axis=1).mean()), 4),
-            "decisions_that_depend_on_batch_mates": int((decided != answers[name].decided).any(axis=1).sum()),
-            "largest_change_by_batch_mates": float(f"{np.abs(proba - answers[name].probabilities).max():.1e}"),
+            "same_decisions_as_fp32": round(float(decided[name].same(decided["fp32"]).mean()), 4),
+            "decisions_that_depend_on_batch_mates": int((~classifier.decide(alone).same(decided[name])).sum()),
+            "largest_change_by_batch_mates": float(f"{np.abs(alone - answers[name]).max():.1e}"),
         }
     return found
+
+
+def judged(bundle: Bundle, scorer: Scorer) -> Classifier:
+    """``scorer`` with the calibration and decision of ``bundle``."""
+    return Classifier(bundle, Calibrated(scorer, bundle.manifest.task, bundle.manifest.calibration))
+
+
+def opened_bundle(bundle: Bundle) -> OnnxScorer:
+    return OnnxScorer.load(bundle.path, len(bundle.labels), bundle.manifest.model.limit, threads=1)
 
 
 def score_all(scorer: Scorer, texts: list[str]) -> None:
