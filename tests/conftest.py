@@ -19,6 +19,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 SAMPLE = {"name": "sample", "valid": "valid", "test": "test", "unlabelled": "out_of_scope"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts servers, browsers, environments or trains for long is slow; see `make check`."""
+    for item in items:
+        if {"e2e", "integration"} & set(item.path.parts):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def recorder() -> Recorder:
     """A reporter that keeps what it is told."""

@@ -197,8 +197,7 @@ def compare(scorers: dict[str, Scorer], judges: dict[str, Bundle], texts: list[s
     decided = {name: classifier.decide(answers[name]) for name, classifier in classifiers.items()}
     static_rate = len(texts) / statistics.median(batch_seconds["static int8"])
     found = {}
-    for name, each in scorers.items():
-        classifier = classifiers[name]
+    for name, classifier in classifiers.items():
         alone = np.concatenate([classifier.answer([text]).probabilities for text in texts])
         rate = len(texts) / statistics.median(batch_seconds[name])
         found[name] = {

@@ -6,10 +6,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ..bundle import Bundle, require_free, staging
+from ..data.dataset import Dataset
+from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
-from ..kinds.run import Run
+from ..kinds.run import Fitted, Run
 from ..progress import SILENT, Reporter
 from . import steps
 from .recipe import load_kind
@@ -60,13 +63,18 @@ def train(
             reporter=reporter,
         )
         fitted = fit(run)
-        if fitted is None:
-            return None
-        trained = steps.calibrate(run, fitted)
-        checks = steps.check(run, fitted, trained)
-        measured = steps.measure_splits(run, trained, dataset)
-        manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
-        bundle = steps.seal(run, manifest, measured, dataset, target, overwrite=overwrite)
-    if not keep_run:
+        bundle = None if fitted is None else _finish(run, kind, fitted, dataset, target, overwrite=overwrite)
+    if bundle is not None and not keep_run:
         shutil.rmtree(work, ignore_errors=True)
     return bundle
+
+
+def _finish(
+    run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target: Path, *, overwrite: bool
+) -> Bundle:  # fmt: skip
+    """All steps after ``fit``."""
+    trained = steps.calibrate(run, fitted)
+    checks = steps.check(run, fitted, trained)
+    measured = steps.measure_splits(run, trained, dataset)
+    manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
+    return steps.seal(run, manifest, measured, dataset, target, overwrite=overwrite)
