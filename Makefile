@@ -3,13 +3,14 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint format bench bench-large results requirements clean
+.PHONY: demo test check lint lowest format bench bench-large results requirements clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest --cov --cov-report=term
 check: lint ; $(BIN)/python -m pytest -m "not slow"
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
+lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
 bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
 results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)

@@ -40,3 +40,15 @@ def test_the_server_environment(tmp_path: Path) -> None:
         text=True,
     )
     assert refused.returncode == 69 and "pip install 'purport[train]'" in refused.stderr
+
+
+def test_the_oldest_versions_that_are_admitted_work() -> None:
+    """The rest is in `make lowest`; the server holds what most people install."""
+    import os
+
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "scripts" / "lowest.sh", "serve"], capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "serve works with" in done.stdout
