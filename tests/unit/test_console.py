@@ -150,6 +150,14 @@ def test_new_work_starts_a_bar_of_its_own(screen: io.StringIO) -> None:
         reporter.emit(Line("checked"))
     last = [line for line in re.split(r"[\r\n]", seen(screen)) if "measuring on valid" in line][-1]
     assert "steps" not in last and "training" not in last
+    assert " 0 " not in last, "what is not counted has no number"
+
+
+def test_a_bar_costs_work_of_many_steps_next_to_nothing(screen: io.StringIO) -> None:
+    with TerminalReporter() as reporter:
+        for step in range(2000):
+            reporter.emit(Progress("training", step, 2000, "steps"))
+    assert seen(screen).count("training") < 200, "it is drawn for who watches, not for each step"
 
 
 def test_the_bar_ends_with_the_work_also_when_that_fails(screen: io.StringIO) -> None:

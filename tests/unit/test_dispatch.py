@@ -197,8 +197,8 @@ def test_a_long_text_does_not_stay_in_memory() -> None:
         texts = ["x" * 1024, "x" * 1025]
         for text in texts:
             desk.ask(text)
-        await turn()
-        await desk.answer()
+            await turn()
+            await desk.answer()
         assert [desk.ask(text).done() for text in texts] == [True, False]
 
     run(test())
@@ -265,6 +265,22 @@ def test_a_text_that_two_workers_died_with_is_given_up() -> None:
         with pytest.raises(WorkerLost):
             future.result()
         assert desk.workers[0].items == [] and desk.generation.under_way == 0
+
+    run(test())
+
+
+def test_a_text_that_nobody_waits_for_any_more_is_not_given_up_loudly() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        future = desk.ask("die")
+        await turn()
+        await desk.die()
+        future.cancel()
+        later = desk.ask("later")
+        await desk.die()
+        assert desk.workers[0].texts == ["later"] and future.cancelled()
+        await desk.answer()
+        assert later.result() == said("later")
 
     run(test())
 

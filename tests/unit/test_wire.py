@@ -18,7 +18,7 @@ from purport.prediction import AnswerOptions
 from purport.serving.operations import CLASSIFY, Request, Result
 from purport.serving.wire import Do, Done, Drop, Load, Loaded, pack, read, receive
 
-SLOW_S = 20.0
+SLOW_S = 10.0
 """What a test never waits for: it is done long before, or fails."""
 MESSAGES = [
     Load(1, "/bundles/a", "0123456789abcdef"),
@@ -110,8 +110,8 @@ def test_messages_arrive_whole_and_in_order_however_they_are_cut(ends: Ends, rec
 @pytest.mark.parametrize("receiving", [blocking, spinning, on_the_loop])
 def test_a_message_larger_than_any_buffer_arrives_whole(ends: Ends, receiving: Receive) -> None:
     large = Done(1, [Result(bytes(range(256)) * 20_000)])
-    sending = in_pieces(ends[0], pack(large), 1 << 20)
-    assert receiving(ends[1], 1) == [large]
+    sending = in_pieces(ends[0], pack(large) + pack(MESSAGES[0]), 1 << 20)
+    assert receiving(ends[1], 2) == [large, MESSAGES[0]], "and takes nothing of the next one"
     sending.join()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import time
 from collections.abc import Callable
@@ -54,6 +55,10 @@ class Authenticator(Protocol):
         ...
 
 
+_OPEN = frozenset({Permission.INTENT, Permission.CLASSIFY})
+"""What everybody may do where there are no keys."""
+
+
 class Keys:
     """API keys, sent as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
 
@@ -62,25 +67,27 @@ class Keys:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._known: dict[bytes, frozenset[str]] = {}
+        self._known: dict[bytes, Principal] = {}
         for entry in filter(None, (part.strip() for part in settings.api_keys.get_secret_value().split(","))):
             key, *permissions = entry.split("@")
             if not key or not all(permissions):
                 raise SettingsError('api_keys: write "key" or "key@permission", separated by commas')
-            self._known[key.encode()] = frozenset(permissions or [EVERYTHING])
+            # Not the key itself: what is counted and logged must not open the door.
+            name = f"key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+            self._known[key.encode()] = Principal(name, frozenset(permissions or [EVERYTHING]))
 
     async def authenticate(self, credential: str | None, client: str) -> Principal:
         """See :class:`Authenticator`."""
         if not self._known:
-            return Principal(client, frozenset({Permission.INTENT, Permission.CLASSIFY}), anonymous=True)
+            return Principal(client, _OPEN, anonymous=True)
         if credential is None:
             raise Unauthenticated('Send a key as "Authorization: Bearer KEY" or "X-API-Key: KEY".')
         # Compare with every key, so that the time taken says nothing about them.
         sent = credential.encode()
-        found = [permissions for key, permissions in self._known.items() if hmac.compare_digest(key, sent)]
+        found = [principal for key, principal in self._known.items() if hmac.compare_digest(key, sent)]
         if not found:
             raise Unauthenticated("The key is not known.")
-        return Principal(credential, found[0])
+        return found[0]
 
 
 class Access:

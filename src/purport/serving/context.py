@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +58,4 @@ class AppContext:
         generation = self.store.get(model).current
         self.admission.admit()
         async with self.admission.deadline():
-            return await self._ask(operation, text, options, generation)
-
-    def _ask(self, operation: str, text: str, options: Any, generation: Any) -> asyncio.Future[Result]:
-        return self.dispatch.ask(operation, Request(text, options), generation)
+            return await self.dispatch.ask(operation, Request(text, options), generation)
