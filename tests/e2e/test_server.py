@@ -355,3 +355,37 @@ def _alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_request_keeps_its_bundle_through_two_swaps_before_it_has_asked(start: Starter, scripted: Make) -> None:
+    one, two, three = (scripted(label) for label in ("one", "two", "three"))
+    with (
+        start(f"main={one}", PURPORT_API_KEYS="boss", PURPORT_CACHE="0") as server,
+        Client(server.url, api_key="boss") as boss,
+        socket.create_connection(server.address, timeout=10) as connection,
+    ):
+        body = b'{"text": "late"}'
+        head = b"POST /intent HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-API-Key: boss\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body[:5])
+        until(lambda: "main" in {model.name for model in boss.models()})
+        time.sleep(0.2)
+        for bundle in (two, three):
+            boss.put_model("main", str(bundle))
+        connection.sendall(body[5:])
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+        assert b'{"label": "one"' in answer, "answered by the bundle that it came in with"
+
+
+def test_an_operation_that_loses_results_fails_its_texts_and_no_worker(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_WORKERS="1", PURPORT_CACHE="0", PURPORT_API_KEYS="boss") as server:
+        spell = f"{server.url}/v1/spell"
+        with ThreadPoolExecutor(4) as pool:
+            blocked = pool.submit(intent, server, "slow 1", headers=KEY)
+            until(lambda: server.given() == 1)
+            asked = [pool.submit(httpx.get, spell, params={"text": text}, headers=KEY, timeout=20) for text in "ab"]
+            lost = pool.submit(httpx.get, spell, params={"text": "lose"}, headers=KEY, timeout=20)
+        assert blocked.result().status_code == 200
+        assert [each.result().status_code for each in asked] == [200, 200] and lost.result().status_code == 500
+        assert server.metric("purport_worker_restarts") == 0

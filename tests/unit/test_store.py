@@ -178,12 +178,11 @@ def test_a_worker_forgets_the_bundle_before_the_last_one_once_nobody_waits_for_i
     async def test() -> None:
         async with serving(a=a) as (store, pool):
             first = store.get().current
-            first.under_way += 1  # a text that came before both swaps
-            second = (await store.put("a", b.path)).current
-            third = (await store.put("a", scripted(tmp_path / "c", "three").path)).current
-            able = [pool.able(each.number) for each in (first, second, third)]
-            assert able == [1, 1, 1] and store.get().previous is second
-            first.leave()
+            with first:  # a request that came before both swaps, and has not asked yet
+                second = (await store.put("a", b.path)).current
+                third = (await store.put("a", scripted(tmp_path / "c", "three").path)).current
+                able = [pool.able(each.number) for each in (first, second, third)]
+                assert able == [1, 1, 1] and store.get().previous is second
             assert pool.able(first.number) == 0
             await store.put("a", scripted(tmp_path / "d", "one").path)
             assert [pool.able(each.number) for each in (second, third)] == [0, 1], "nobody waited for the second"
@@ -268,22 +267,21 @@ def test_there_is_nothing_to_go_back_to_once_workers_could_not_load_it_again(a: 
             while pool.restarts == 0:
                 await asyncio.sleep(0.005)
             await everywhere(pool, store.get().current)
-            with pytest.raises(NothingBefore, match="not on the server's disk any more"):
+            with pytest.raises(NothingBefore, match="the bundle is gone from the server's disk"):
                 await store.roll_back("a")
             assert store.get().current.bundle == b and store.ready
 
     run(test())
 
 
-def test_a_generation_is_unused_when_its_last_text_has_left(a: Bundle) -> None:
+def test_a_generation_is_unused_when_its_last_request_has_ended(a: Bundle) -> None:
     calls: list[str] = []
     generation = Generation(a)
     assert generation.cache is None, "no cache where none was asked for"
-    generation.under_way += 2
-    generation.when_unused(lambda: calls.append("unused"))
-    generation.leave()
-    assert calls == []
-    generation.leave()
+    with generation:
+        with generation:
+            generation.when_unused(lambda: calls.append("unused"))
+        assert calls == []
     assert calls == ["unused"]
     Generation(a).when_unused(lambda: calls.append("at once"))
     assert calls == ["unused", "at once"]
@@ -297,3 +295,16 @@ def test_each_loading_of_a_bundle_is_a_generation_with_answers_of_its_own(a: Bun
     assert "a text" not in second.cache
     first.cache["another text"] = "an answer"
     assert list(first.cache) == ["another text"], "no more answers are kept than was asked for"
+
+
+def test_putting_what_is_there_while_a_worker_starts_again_keeps_the_bundle_before(a: Bundle, b: Bundle) -> None:
+    async def test() -> None:
+        async with serving(a=a) as (store, pool):
+            await store.put("a", b.path)
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            while pool.able(store.get().current.number):
+                await asyncio.sleep(0.005)
+            model = await store.put("a", b.path)
+            assert model.previous is not None and model.previous.bundle == a
+
+    run(test())

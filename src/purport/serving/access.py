@@ -72,6 +72,8 @@ class Keys:
             key, *permissions = entry.split("@")
             if not key or not all(permissions):
                 raise SettingsError('api_keys: write "key" or "key@permission", separated by commas')
+            if key.encode() in self._known:
+                raise SettingsError("api_keys: a key stands twice; give it all its permissions at once: key@a@b")
             # Not the key itself: what is counted and logged must not open the door.
             name = f"key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
             self._known[key.encode()] = Principal(name, frozenset(permissions or [EVERYTHING]))
@@ -142,9 +144,17 @@ def _credential(request: Scope) -> str | None:
     value: bytes
     for name, value in request["headers"]:
         if name == b"authorization":
-            scheme, _, credentials = value.decode("latin-1").partition(" ")
+            scheme, _, credentials = _decoded(value).partition(" ")
             if scheme.lower() == "bearer" and credentials.strip():
                 return credentials.strip()
         elif name == b"x-api-key" and value:
-            key = value.decode("latin-1")
+            key = _decoded(value)
     return key
+
+
+def _decoded(value: bytes) -> str:
+    """A header in UTF-8, as most clients send it, or else in Latin-1 (RFC 9110 §5.5)."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -55,7 +55,7 @@ class AppContext:
         Raises:
             NotReady, ModelUnknown, Overloaded, DeadlineExceeded: there is no answer.
         """
-        generation = self.store.get(model).current
         self.admission.admit()
-        async with self.admission.deadline():
-            return await self.dispatch.ask(operation, Request(text, options), generation)
+        with self.store.get(model).current as generation:
+            async with self.admission.deadline():
+                return await self.dispatch.ask(operation, Request(text, options), generation)

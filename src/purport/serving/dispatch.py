@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
-from functools import partial
 
 from .. import registry
 from ..errors import PurportError, WorkerLost
@@ -62,8 +61,7 @@ class Dispatch:
         pending = PENDING.get()
         if pending is not None:
             pending.add(future)
-        generation.under_way += 1
-        future.add_done_callback(partial(_left, generation, pending))
+            future.add_done_callback(pending.discard)
         self._queue.add(Item(operation, request, generation, future, units, bulk))
         if not self._scheduled:
             # Once per turn of the loop: requests that arrived together go together.
@@ -119,9 +117,3 @@ class Dispatch:
         if found is None:
             found = self._operations[name] = registry.load("operations", name)()
         return found
-
-
-def _left(generation: Generation, pending: set[asyncio.Future[Result]] | None, future: asyncio.Future[Result]) -> None:
-    generation.leave()
-    if pending is not None:
-        pending.discard(future)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from cachetools import LRUCache
 
@@ -16,11 +16,10 @@ _SMOOTHING = 0.1
 
 
 class Generation:
-    """A swap makes a new generation; requests keep the one they came in with.
+    """A swap makes a new generation; a request keeps the one it came in with, by ``with generation:``.
 
     Attributes:
         cost: measured seconds of a worker for each unit of work (see ``Operation.cost``).
-        under_way: texts that wait or are being answered.
         cache: answers that are kept; ``None`` where none are.
     """
 
@@ -29,7 +28,7 @@ class Generation:
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
         self.cost = _FIRST_COST_S
-        self.under_way = 0
+        self._users = 0
         self.cache: LRUCache[Any, Any] | None = LRUCache(cache) if cache else None
         self._when_unused: Callable[[], None] | None = None
 
@@ -37,15 +36,18 @@ class Generation:
         """Learn from a batch; moves slowly, and never far at once: one stall is not a slower model."""
         self.cost += _SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
 
-    def leave(self) -> None:
-        """One text is done with."""
-        self.under_way -= 1
-        if not self.under_way and self._when_unused:
+    def __enter__(self) -> Self:
+        self._users += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users and self._when_unused:
             self._when_unused()
 
     def when_unused(self, call: Callable[[], None]) -> None:
-        """Call once no text is under way any more."""
-        if self.under_way:
+        """Call once no request uses it any more."""
+        if self._users:
             self._when_unused = call
         else:
             call()

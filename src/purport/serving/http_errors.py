@@ -51,8 +51,8 @@ def answer(error: errors.PurportError) -> JSONResponse:
 
 def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:
     """The same ``{"label": …, "message": …}`` for one item of many; what went wrong inside is not told."""
-    status, label = status_and_label(error)
-    return {"label": label, "message": str(error) if status < 500 else _went_wrong(request_id)}
+    told = str(error) if isinstance(error, errors.RequestError) else _went_wrong(request_id)
+    return {"label": status_and_label(error)[1], "message": told}
 
 
 def _went_wrong(request_id: str) -> str:

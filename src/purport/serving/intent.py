@@ -47,9 +47,9 @@ class IntentRoute:
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[bytes, Result]:
         context = self._context
         await context.access.permit(scope, Permission.INTENT)
-        generation = context.store.get().current
         context.admission.admit()
-        async with context.admission.deadline():
-            text = parse_text(await read_body(scope, receive, context.settings.max_body_bytes))
-            result = await context.dispatch.ask(CLASSIFY, Request(text, INTENT), generation)
+        with context.store.get().current as generation:
+            async with context.admission.deadline():
+                text = parse_text(await read_body(scope, receive, context.settings.max_body_bytes))
+                result = await context.dispatch.ask(CLASSIFY, Request(text, INTENT), generation)
         return generation.bundle.manifest.id.encode(), result

@@ -146,7 +146,7 @@ def validated(
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
+        name = str(first["loc"][0]) if first["loc"] else "body"
         raise (special or {}).get(name) or OptionInvalid(f'"{name}": {first["msg"]}.') from None
 
 

@@ -119,9 +119,9 @@ class ModelStore:
         async with self._changing:
             bundle = await asyncio.to_thread(Bundle.open, ref)
             model = self._models.get(name)
-            if model is not None and self._everywhere(model.current, bundle):
+            if model is not None and self._is_there(model.current, bundle):
                 return model
-            if model is not None and model.previous and self._everywhere(model.previous, bundle):
+            if model is not None and model.previous and self._is_there(model.previous, bundle):
                 return _exchanged(model)
             generation = await self._load(bundle)
             if model is None:
@@ -152,7 +152,10 @@ class ModelStore:
             if model.previous is None:
                 raise NothingBefore(f'Model "{name}" has had no other bundle since the server started.')
             if not self._everywhere(model.previous):
-                raise NothingBefore(f'The bundle before that of "{name}" is not on the server\'s disk any more.')
+                raise NothingBefore(
+                    f'Not every worker has the bundle before that of "{name}": one is starting, or the bundle is gone '
+                    "from the server's disk. Try again, or put a bundle."
+                )
             return _exchanged(model)
 
     def loaded(self, number: int, failure: PurportError | None) -> None:
@@ -167,10 +170,13 @@ class ModelStore:
         elif self._pool.able(number) >= enough:
             waiting.set_result(None)
 
-    def _everywhere(self, generation: Generation, bundle: Bundle | None = None) -> bool:
-        """Whether every worker has ``generation``, and it is of ``bundle``."""
-        if bundle is not None and generation.bundle.manifest.id != bundle.manifest.id:
-            return False
+    def _is_there(self, generation: Generation, bundle: Bundle) -> bool:
+        """Whether ``generation`` is of ``bundle``, and every worker has it or can load it when it starts."""
+        same = generation.bundle.manifest.id == bundle.manifest.id
+        return same and (generation.bundle.path == bundle.path or self._everywhere(generation))
+
+    def _everywhere(self, generation: Generation) -> bool:
+        """Whether every worker has ``generation``."""
         return self._pool.able(generation.number) >= max(1, len(self._pool.pids()))
 
     async def _load(self, bundle: Bundle) -> Generation:

@@ -73,6 +73,8 @@ class Worker:
         results: list[Result | str]
         try:
             results = [*operation(classifier, work.requests)]
+            if len(results) != len(work.requests):
+                raise ValueError(f"{len(results)} results for {len(work.requests)} requests")
         except Exception:
             # One of them is at fault: each alone, so that the others get their answer.
             results = [_alone(operation, classifier, request) for request in work.requests]
@@ -91,7 +93,8 @@ class Worker:
 
 def _alone(operation: Operation, classifier: Classifier, request: Request) -> Result | str:
     try:
-        return operation(classifier, [request])[0]
+        (result,) = operation(classifier, [request])
+        return result
     except Exception as error:
         return repr(error)
 

@@ -59,7 +59,7 @@ def router(context: AppContext) -> APIRouter:
         await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
             batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
-            return _Lines(_stream(batch, request, settings.max_body_bytes))
+            return _LineStream(_stream(batch, request, settings.max_body_bytes))
         async with admission.deadline():
             body = parse_object(
                 await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
@@ -68,7 +68,8 @@ def router(context: AppContext) -> APIRouter:
             asked = validated(ClassifyRequest, body, {"texts": problem})
             batch = Batch.of(context, asked)
             admission.admit(len(asked.texts), bulk=True)
-            results = await batch.all(asked.texts)
+            with batch.generation:
+                results = await batch.all(asked.texts)
         return Response(batch.answer(results), media_type="application/json")
 
     return routes
@@ -138,7 +139,7 @@ def _failed(error: PurportError) -> bytes:
     return json.dumps({"error": body_of(error, REQUEST_ID.get())}, ensure_ascii=False).encode()
 
 
-class _Lines(Response):
+class _LineStream(Response):
     """A stream of lines while the request is still being read, which the framework's own kind would read away."""
 
     media_type = NDJSON
@@ -186,19 +187,20 @@ async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[b
             await pending.put(None)
 
     reading = asyncio.create_task(read())
-    try:
-        while (each := await pending.get()) is not None:
-            try:
-                async with admission.deadline():
-                    line = await finish(each)
-            except RequestError as error:
-                line = _failed(error)
-            yield line + b"\n"
-    finally:
-        reading.cancel()
-        while not pending.empty():
-            if isinstance(each := pending.get_nowait(), asyncio.Future):
-                each.cancel()
+    with batch.generation:
+        try:
+            while (each := await pending.get()) is not None:
+                try:
+                    async with admission.deadline():
+                        line = await finish(each)
+                except RequestError as error:
+                    line = _failed(error)
+                yield line + b"\n"
+        finally:
+            reading.cancel()
+            while not pending.empty():
+                if isinstance(each := pending.get_nowait(), asyncio.Future):
+                    each.cancel()
 
 
 async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestError]:
