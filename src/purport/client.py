@@ -5,8 +5,8 @@
     with Client("http://127.0.0.1:8000") as client:
         client.intent("flights from boston to denver")
 
-What to send, how to read the answer and when to try again stands once, in generators that yield a request to
-be sent or a pause to be made; :class:`Client` and :class:`AsyncClient` only do as they are told.
+Each call is written once, as a coroutine. :class:`AsyncClient` hands it out; in :class:`Client` its requests and pauses
+block, so that it is run to its end at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from urllib.parse import quote
 
 from .errors import DependencyMissing, ServerError
@@ -32,16 +32,16 @@ except ModuleNotFoundError:
 MOST_TEXTS = 1024
 # Worth another try: not ready, over the rate limit, overloaded.
 _AGAIN = frozenset({423, 429, 503})
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 10.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 # A server that wants to be left alone for longer is not waited for.
 _LONGEST_RETRY_AFTER_S = 60.0
 # What the server allows itself for a model.
 _LOAD_S = 150.0
 
+P = ParamSpec("P")
 T = TypeVar("T")
-Outcome: TypeAlias = "httpx.Response | httpx.TransportError | None"
-Steps: TypeAlias = "Generator[httpx.Request | float, Outcome, T]"
+T_co = TypeVar("T_co", covariant=True)
+HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,32 @@ class ServedModel:
     labels: tuple[str, ...]
 
 
-class _Calls:
-    """What both clients share: requests, answers, retries.
+class _Call(Protocol[P, T_co]):
+    """A method that blocks in :class:`Client` and is awaited in :class:`AsyncClient`."""
+
+    @overload
+    def __get__(self, client: Client, owner: object) -> Callable[P, T_co]: ...
+    @overload
+    def __get__(self, client: AsyncClient, owner: object) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+
+
+def _call(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Call[P, T]:
+    @wraps(method)
+    def call(self: Client | AsyncClient, *args: P.args, **options: P.kwargs) -> Any:
+        coroutine = method(self, *args, **options)
+        if isinstance(self, AsyncClient):
+            return coroutine
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError("nothing in a blocking client waits for an event loop")
+
+    return call  # type: ignore[return-value]
+
+
+class _Calls(Generic[HttpT]):
+    """What both clients share.
 
     Args:
         url: where the server listens.
@@ -65,209 +89,149 @@ class _Calls:
             (Brooker 2015, "Exponential Backoff and Jitter"), and are never shorter than the server's ``Retry-After``.
     """
 
+    _http_client: type[HttpT]
+
     def __init__(
         self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0, retries: int = 4
     ) -> None:
-        self._url = httpx.URL(url.rstrip("/"))
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._url = url.rstrip("/")
         self._timeout = timeout
         self._retries = retries
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http: HttpT = self._http_client(base_url=self._url, headers=headers)
 
-    def _request(
-        self, method: str, path: str, body: object = None, *, timeout: float | None = None, twice: bool = True
-    ) -> Steps[Any]:
-        """``twice``: the server may get the request again when its answer did not come."""
-        extensions = {"timeout": httpx.Timeout(timeout or self._timeout).as_dict()}
-        url = self._url.copy_with(path=self._url.path.rstrip("/") + path)
-        # Escaped, so that whatever is no text is the server's to refuse.
-        content = json.dumps(body).encode() if body is not None else None
-        headers = self._headers | ({"Content-Type": "application/json"} if content is not None else {})
-        request = httpx.Request(method, url, content=content, headers=headers, extensions=extensions)
-        for attempt in range(self._retries + 1):
-            outcome = yield request
-            last = attempt == self._retries
-            if isinstance(outcome, httpx.Response) and (last or outcome.status_code not in _AGAIN):
-                return _read(outcome)
-            unsure = isinstance(outcome, httpx.TransportError) and not isinstance(outcome, httpx.ConnectError)
-            if isinstance(outcome, httpx.TransportError) and (last or (unsure and not twice)):
-                raise ServerError(0, "", f"cannot ask {self._url} ({outcome or type(outcome).__name__})") from outcome
-            pause = _pause(attempt, outcome)
-            if isinstance(outcome, httpx.Response) and pause > _LONGEST_RETRY_AFTER_S:
-                return _read(outcome)
-            yield pause
-        raise AssertionError("the last attempt returns or raises")
+    @_call
+    async def intent(self, text: str) -> tuple[ScoredLabel, ...]:
+        """The three most likely intents of ``text``.
 
-    def _intent(self, text: str) -> Steps[tuple[ScoredLabel, ...]]:
-        answer = yield from self._request("POST", "/intent", {"text": text})
+        Raises:
+            ServerError: the server answered with an error, or was not reached.
+        """
+        answer = await self._request("POST", "/intent", {"text": text})
         return _ranked(answer["intents"])
 
-    def _classify(
-        self, texts: Sequence[str], model: str | None, top_k: int, threshold: float | None
-    ) -> Steps[list[Prediction | ServerError]]:
+    @_call
+    async def classify(
+        self, texts: Sequence[str], *, model: str | None = None, top_k: int = 3, threshold: float | None = None
+    ) -> list[Prediction | ServerError]:
+        """One prediction per text, in order; an error in the place of a text that could not be answered.
+
+        ``ranked`` holds the ``top_k`` most likely labels. More than 1,024 texts are sent in several requests.
+
+        Raises:
+            ServerError: the server answered with an error, or was not reached.
+        """
+        given = {"top_k": top_k, "model": model, "threshold": threshold}
+        options = {name: value for name, value in given.items() if value is not None}
         found: list[Prediction | ServerError] = []
         for start in range(0, len(texts), MOST_TEXTS):
-            body = {"texts": list(texts[start : start + MOST_TEXTS]), "top_k": top_k}
-            body |= {"model": model} if model is not None else {}
-            body |= {"threshold": threshold} if threshold is not None else {}
-            answer = yield from self._request("POST", "/v1/classify", body)
+            body = {"texts": list(texts[start : start + MOST_TEXTS]), **options}
+            answer = await self._request("POST", "/v1/classify", body)
             found += [_prediction(each, answer["bundle"]) for each in answer["results"]]
         return found
 
-    def _models(self) -> Steps[list[ServedModel]]:
-        answer = yield from self._request("GET", "/v1/models")
+    @_call
+    async def models(self) -> list[ServedModel]:
+        """The models of the server, the default first."""
+        answer = await self._request("GET", "/v1/models")
         return [_model(each) for each in answer["models"]]
 
-    def _put_model(self, name: str, bundle: str | None) -> Steps[ServedModel]:
+    @_call
+    async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
+        """Let ``name`` stand for the bundle in a directory of the server; without one, look again at its own."""
         path = f"/v1/models/{quote(name, safe='')}"
-        answer = yield from self._request("PUT", path, {"bundle": bundle}, timeout=max(self._timeout, _LOAD_S))
-        return _model(answer)
+        return _model(await self._request("PUT", path, {"bundle": bundle}, timeout=_LOAD_S))
 
-    def _roll_back(self, name: str) -> Steps[ServedModel]:
+    @_call
+    async def roll_back(self, name: str) -> ServedModel:
+        """Go back to the bundle that ``name`` stood for before."""
         path = f"/v1/models/{quote(name, safe='')}/rollback"
-        answer = yield from self._request("POST", path, timeout=max(self._timeout, _LOAD_S), twice=False)
-        return _model(answer)
+        return _model(await self._request("POST", path, timeout=_LOAD_S, twice=False))
+
+    async def _request(
+        self, method: str, path: str, body: object = None, *, timeout: float = 0.0, twice: bool = True
+    ) -> Any:
+        """What the server answers; ``twice``: it may get the request again when its answer did not come."""
+        request = self._http.build_request(
+            method,
+            path,
+            # Escaped, so that whatever is no text is the server's to refuse.
+            content=None if body is None else json.dumps(body).encode(),
+            headers=None if body is None else {"Content-Type": "application/json"},
+            timeout=max(timeout, self._timeout),
+        )
+        pause = 0.0
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries
+            jitter = random.uniform(0, min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S))
+            try:
+                response = await self._send(request, pause)
+            except httpx.TransportError as error:
+                if last or not (twice or isinstance(error, httpx.ConnectError)):
+                    reason = str(error) or type(error).__name__
+                    raise ServerError(0, "", f"cannot ask {self._url} ({reason})") from error
+                pause = jitter
+            else:
+                asked = response.headers.get("Retry-After", "")
+                pause = jitter + (float(asked) if asked.isdigit() else 0.0)
+                if last or response.status_code not in _AGAIN or pause > _LONGEST_RETRY_AFTER_S:
+                    return _read(response)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _send(self, request: httpx.Request, pause: float) -> httpx.Response:
+        raise NotImplementedError
 
 
-class Client(_Calls):
+class Client(_Calls[httpx.Client]):
     """Blocking. Connections are kept and used again; safe to use from several threads."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._http = httpx.Client()
+    _http_client = httpx.Client
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def intent(self, text: str) -> tuple[ScoredLabel, ...]:
-        """The three likeliest intents of ``text``.
-
-        Raises:
-            ServerError: the server answered with an error, or was not reached.
-        """
-        return self._run(self._intent(text))
-
-    def classify(
-        self, texts: Sequence[str], *, model: str | None = None, top_k: int = 3, threshold: float | None = None
-    ) -> list[Prediction | ServerError]:
-        """One prediction per text, in order; an error in the place of a text that could not be answered.
-
-        ``ranked`` holds the ``top_k`` likeliest labels. More than 1,024 texts are sent in several requests.
-
-        Raises:
-            ServerError: the server answered with an error, or was not reached.
-        """
-        return self._run(self._classify(texts, model, top_k, threshold))
-
-    def models(self) -> list[ServedModel]:
-        """The models of the server, the default first."""
-        return self._run(self._models())
-
-    def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
-        """Let ``name`` stand for the bundle in a directory of the server; without one, look again at its own."""
-        return self._run(self._put_model(name, bundle))
-
-    def roll_back(self, name: str) -> ServedModel:
-        """Go back to the bundle that ``name`` stood for before."""
-        return self._run(self._roll_back(name))
-
-    def _run(self, steps: Steps[T]) -> T:
-        outcome: Outcome = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            outcome = None
-            if isinstance(step, float):
-                time.sleep(step)
-                continue
-            try:
-                outcome = self._http.send(step)
-            except httpx.TransportError as error:
-                outcome = error
+    async def _send(self, request: httpx.Request, pause: float) -> httpx.Response:
+        time.sleep(pause)
+        return self._http.send(request)
 
 
-class AsyncClient(_Calls):
-    """The same for ``async`` code; see :class:`Client` for what each call does."""
+class AsyncClient(_Calls[httpx.AsyncClient]):
+    """The same for ``async`` code: every call is awaited."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._http = httpx.AsyncClient()
+    _http_client = httpx.AsyncClient
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def intent(self, text: str) -> tuple[ScoredLabel, ...]:
-        """See :meth:`Client.intent`."""
-        return await self._run(self._intent(text))
-
-    async def classify(
-        self, texts: Sequence[str], *, model: str | None = None, top_k: int = 3, threshold: float | None = None
-    ) -> list[Prediction | ServerError]:
-        """See :meth:`Client.classify`."""
-        return await self._run(self._classify(texts, model, top_k, threshold))
-
-    async def models(self) -> list[ServedModel]:
-        """See :meth:`Client.models`."""
-        return await self._run(self._models())
-
-    async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
-        """See :meth:`Client.put_model`."""
-        return await self._run(self._put_model(name, bundle))
-
-    async def roll_back(self, name: str) -> ServedModel:
-        """See :meth:`Client.roll_back`."""
-        return await self._run(self._roll_back(name))
-
-    async def _run(self, steps: Steps[T]) -> T:
-        outcome: Outcome = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            outcome = None
-            if isinstance(step, float):
-                await asyncio.sleep(step)
-                continue
-            try:
-                outcome = await self._http.send(step)
-            except httpx.TransportError as error:
-                outcome = error
+    async def _send(self, request: httpx.Request, pause: float) -> httpx.Response:
+        await asyncio.sleep(pause)
+        return await self._http.send(request)
 
 
 def _read(response: httpx.Response) -> Any:
     try:
         answer = response.json()
     except ValueError:
-        answer = {}
+        answer = None
     if response.is_success and answer:
         return answer
-    label = answer.get("label", "") if isinstance(answer, dict) else ""
-    message = answer.get("message", "") if isinstance(answer, dict) else ""
-    raise ServerError(response.status_code, label, message or f"HTTP {response.status_code}: {response.text[:200]}")
-
-
-def _pause(attempt: int, outcome: Outcome) -> float:
-    asked = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
-    longest = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
-    return (float(asked) if asked.isdigit() else 0.0) + random.uniform(0, longest)
+    said = answer if isinstance(answer, dict) else {}
+    message = said.get("message") or f"HTTP {response.status_code}: {response.text[:200]}"
+    raise ServerError(response.status_code, said.get("label", ""), message)
 
 
 def _ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
@@ -277,13 +241,8 @@ def _ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
 def _prediction(result: dict[str, Any], bundle: str) -> Prediction | ServerError:
     if "error" in result:
         return ServerError(200, result["error"]["label"], result["error"]["message"])
-    return Prediction(
-        labels=tuple(result["labels"]),
-        ranked=_ranked(result["intents"]),
-        out_of_scope=result["out_of_scope"],
-        truncated=result["truncated"],
-        bundle=bundle,
-    )
+    labels, ranked = tuple(result["labels"]), _ranked(result["intents"])
+    return Prediction(labels, ranked, result["out_of_scope"], result["truncated"], bundle)
 
 
 def _model(answer: dict[str, Any]) -> ServedModel:
