@@ -35,7 +35,7 @@
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
-A message says what happened, to which thing, and what to do next. ``purport.serving.errors`` translates
+A message says what happened, to which thing, and what to do next. ``purport.serving.http_errors`` translates
 the tree to HTTP, ``purport.cli.exits`` to exit codes.
 """
 
@@ -50,14 +50,8 @@ class PurportError(Exception):
     """Base of everything Purport raises on purpose; subclasses keep facts as attributes. Can be pickled with them."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.args, self.__dict__)
-
-
-def _rebuilt(kind: type[PurportError], args: tuple[Any, ...], facts: dict[str, Any]) -> PurportError:
-    """An error as it was, without going through the arguments that it was first made with."""
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(facts)
-    return error
+        # Not through __init__: a subclass makes its message of other arguments.
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 class DataError(PurportError):
@@ -245,11 +239,11 @@ class NothingBefore(RequestError):
 
 
 class Unauthenticated(RequestError):
-    """No key, or a wrong one."""
+    """Missing or invalid key."""
 
 
 class Forbidden(RequestError):
-    """The key is right but may not do this."""
+    """The key lacks the permission."""
 
 
 class RateLimited(RequestError):

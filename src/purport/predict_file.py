@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,9 @@ def predict_file(
         raise DataError(f"{target} is a directory; name the file to write")
     writer = format_of(target)
     answered, bad = 0, []
+    found = map(_check, read_rows(source, layout))
     with replacing(target) as partial, writer.write(partial, column_names(classifier, options)) as write:
-        for batch in _batched(read_rows(source, layout)):
-            rows = [_check(row) for row in batch]
+        while rows := list(islice(found, _BATCH)):
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = iter(classifier.predict(texts, threshold=options.threshold) if texts else [])
             for row in rows:
@@ -92,20 +93,9 @@ def predict_file(
     return Tally(answered, tuple(bad))
 
 
-def _batched(rows: Iterator[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
-    batch: list[Row | BadRow] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _check(row: Row | BadRow) -> Row | BadRow:
-    if isinstance(row, Row) and not (isinstance(row.text, str) and row.text.strip()):
+    if isinstance(row, BadRow):
+        return row
+    if not (isinstance(row.text, str) and row.text.strip()):
         return BadRow(row.number, "has no text")
-    if isinstance(row, Row) and not is_utf8(row.text):
-        return BadRow(row.number, NOT_UTF8)
-    return row
+    return row if is_utf8(row.text) else BadRow(row.number, NOT_UTF8)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -91,26 +92,15 @@ def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
 
 def origins(flags: Mapping[str, Any] | None = None) -> list[Origin]:
     """Each setting in force and where it came from."""
-    given = {name for name, value in (flags or {}).items() if value is not None}
     settings = load(flags)
-    environment, file = _environment(), TomlConfigSettingsSource(ServerSettings)()
-    found = []
-    for name, field in ServerSettings.model_fields.items():
-        source = "default"
-        if name in given:
-            source = "flag"
-        elif name in environment:
-            source = f"environment PURPORT_{name.upper()}"
-        elif name in file:
-            source = str(Path(FILE).resolve())
-        found.append(Origin(name, str(getattr(settings, name)), source, field.description or ""))
-    return found
-
-
-def _environment() -> Mapping[str, Any]:
-    from pydantic_settings import EnvSettingsSource
-
-    return EnvSettingsSource(ServerSettings)()
+    found = dict.fromkeys(ServerSettings.model_fields, "default")
+    found |= dict.fromkeys(TomlConfigSettingsSource(ServerSettings)(), str(Path(FILE).resolve()))
+    found |= {name: f"environment PURPORT_{name.upper()}" for name in EnvSettingsSource(ServerSettings)()}
+    found |= {name: "flag" for name, value in (flags or {}).items() if value is not None}
+    return [
+        Origin(name, str(getattr(settings, name)), found[name], field.description or "")
+        for name, field in ServerSettings.model_fields.items()
+    ]
 
 
 def _problem(item: Any, given: Mapping[str, Any]) -> str:
