@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .reading import Texts
+from .options import BootstrapSeed, Resamples, Texts
 
 
 def compare(
@@ -24,8 +24,8 @@ def compare(
     ] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the page.")] = Path("compare"),
     texts: Texts = True,
-    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    resamples: Resamples = 1000,
+    seed: BootstrapSeed = 0,
 ) -> None:
     """Say whether bundle B is better than A on the same rows: paired bootstrap, McNemar, labels, rows, speed.
 
@@ -58,11 +58,10 @@ def compare(
             first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, reporter=reporter
         )
     written = page(found if texts else found.without_texts()).write(output)
-    out.print(found.reason, markup=False)
+    out.print(found.reason)
     for condition in found.gates:
         value = "undefined" if condition.value is None else f"{condition.value:.6g}"
-        said = "holds" if condition.holds else "does not hold"
-        out.print(f"gate {condition.condition} {said}: {value}", markup=False)
-    out.print(f"written to {written}", markup=False)
+        out.print(f"gate {condition.condition} {'holds' if condition.holds else 'does not hold'}: {value}")
+    out.print(f"written to {written}")
     if not found.passed:
         raise typer.Exit(1)

@@ -6,15 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from ..progress import Event, Reporter
+from ..progress import Event, Line, Progress, Reporter
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Texts and labels are printed as they are: brackets in them are no markup, and ":cat:" is no emoji.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 
 _LINE_EVERY_S = 15.0
 
@@ -25,7 +24,8 @@ def reporting() -> Iterator[Reporter]:
     if not sys.stderr.isatty():
         yield PlainReporter()
         return
-    with TerminalReporter() as reporter:
+    reporter = TerminalReporter()
+    with reporter.bar:
         yield reporter
 
 
@@ -33,69 +33,45 @@ class PlainReporter:
     """Lines for logs: what is said, and how far long work is, every 15 seconds."""
 
     def __init__(self) -> None:
-        self._what = ""
+        self._what = self._loss = ""
         self._told = time.monotonic()
-        self._loss = ""
 
     def emit(self, event: Event) -> None:
         """See :class:`~purport.progress.Reporter`."""
-        from ..progress import Line, Metric
-
         if isinstance(event, Line):
-            err.print(event.text, markup=False)
-        elif isinstance(event, Metric):
-            self._loss = f"  loss {event.value:.4f}" if event.name == "loss" else self._loss
-        else:
-            self._progress(event.what, event.done, event.total, event.unit)
+            err.print(event.text)
+        elif isinstance(event, Progress):
+            total = f"/{event.total:,}" if event.total else ""
+            amount = f"{event.done:,}{total} {event.unit}" if event.done else ""
+            self._progress(event, amount, new=event.what != self._what)
+            self._what = event.what
+        elif event.name == "loss":
+            self._loss = f"  loss {event.value:.4f}"
 
-    def _progress(self, what: str, done: int, total: int | None, unit: str) -> None:
+    def _progress(self, event: Progress, amount: str, *, new: bool) -> None:
         now = time.monotonic()
-        if what == self._what and now - self._told < _LINE_EVERY_S:
-            return
-        if what != self._what and done:  # just begun
-            self._what, self._told = what, now
-            return
-        self._what, self._told = what, now
-        amount = f" {done:,}" + (f"/{total:,}" if total else "") + f" {unit}" if done else ""
-        err.print(f"{what}{amount}{self._loss}", markup=False)
+        if new or now - self._told >= _LINE_EVERY_S:
+            self._told = now
+            if not (new and event.done):  # otherwise it has just begun
+                err.print(f"{event.what} {amount}".rstrip() + self._loss)
 
 
-class TerminalReporter:
+class TerminalReporter(PlainReporter):
     """One bar that is drawn over and over, and lines above it."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
+        super().__init__()
+        self.bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
             TextColumn("{task.fields[amount]}"), TimeElapsedColumn(), TimeRemainingColumn(),
             console=err, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=None, visible=False, amount="")
-        self._what = ""
-        self._loss = ""
+        self._task = self.bar.add_task("", total=None, visible=False, amount="")
 
-    def __enter__(self) -> TerminalReporter:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def emit(self, event: Event) -> None:
-        """See :class:`~purport.progress.Reporter`."""
-        from ..progress import Line, Metric
-
-        if isinstance(event, Line):
-            self._bar.console.print(event.text, markup=False, highlight=False)
-            return
-        if isinstance(event, Metric):
-            self._loss = f"  loss {event.value:.4f}" if event.name == "loss" else self._loss
-            return
-        if event.what != self._what:
-            self._what = event.what
-            self._bar.reset(self._task, total=event.total, visible=True, description=event.what)
-        amount = f"{event.done:,}" + (f"/{event.total:,}" if event.total else "") + f" {event.unit}{self._loss}"
-        self._bar.update(
-            self._task, completed=event.done, total=event.total, amount=amount if event.done else "", refresh=False
-        )
+    def _progress(self, event: Progress, amount: str, *, new: bool) -> None:
+        if new:
+            self.bar.reset(self._task, total=event.total, visible=True, description=event.what)
+        amount = f"{amount}{self._loss}" if amount else ""
+        self.bar.update(self._task, completed=event.done, total=event.total, amount=amount, refresh=False)

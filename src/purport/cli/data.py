@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .reading import Header, LabelColumn, LabelDelimiter, TextColumn
+from .options import Header, LabelColumn, LabelDelimiter, TextColumn
 
 
 def data(
@@ -64,4 +64,4 @@ def data(
         unseen = ", ".join(f"{label} ({count})" for label, count in dataset.unseen(split_name).items()) or "–"
         table.add_row(split_name, f"{len(split):,}", str(len(split.label_counts)), str(several), str(none), unseen)
     out.print(table)
-    out.print(f"fingerprint {dataset.fingerprint}", markup=False)
+    out.print(f"fingerprint {dataset.fingerprint}")

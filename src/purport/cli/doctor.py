@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .reading import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
 
 if TYPE_CHECKING:
     from ..doctor.finding import Diagnosis
 
-_GATES = ("error", "warning", "never")
+_FAIL_ON = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
 
 
 class _ExamineByDefault(TyperGroup):
@@ -81,9 +81,9 @@ def examine(
     from ..progress import Progress
     from .console import out, reporting
     from .extras import needs
-    from .reading import whole
+    from .options import whole
 
-    if fail_on not in _GATES:
+    if fail_on not in _FAIL_ON:
         raise SettingsError(f'--fail-on is error, warning or never, not "{fail_on}"')
     with needs("purport doctor", "eval"):
         from ..doctor.diagnose import diagnose, proposed
@@ -106,30 +106,27 @@ def examine(
         fixes = proposed(diagnosis.findings)
         write_plan(fixes, fix_plan)
         yes = sum(fix.apply for fix in fixes)
-        out.print(f"{len(fixes)} fixes, {yes} of them proposed, written to {fix_plan}", markup=False)
-        out.print(f"review it, then: purport doctor apply {fix_plan} {dataset} --output DIRECTORY", markup=False)
-    out.print(f"written to {written}", markup=False)
-    if diagnosis.worst is not None and fail_on != "never":
-        grave = ("error",) if fail_on == "error" else ("error", "warning")
-        if diagnosis.worst in grave:
-            raise typer.Exit(1)
+        out.print(f"{len(fixes)} fixes, {yes} of them proposed, written to {fix_plan}")
+        out.print(f"review it, then: purport doctor apply {fix_plan} {dataset} --output DIRECTORY")
+    out.print(f"written to {written}")
+    if diagnosis.worst in _FAIL_ON[fail_on]:
+        raise typer.Exit(1)
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from .console import out
 
     if not diagnosis.findings:
-        out.print("nothing found", markup=False)
+        out.print("nothing found")
         return
     colours = {"error": "red", "warning": "yellow", "info": "blue"}
     table = Table("severity", "finding", "worth", title=diagnosis.dataset)
     for finding in diagnosis.findings:
         worth = "" if finding.worth is None else f"{finding.worth.kind} {finding.worth.value * 100:.2f} points"
-        colour = colours[finding.severity]
-        table.add_row(f"[{colour}]{finding.severity}[/{colour}]", escape(finding.title), worth)
+        table.add_row(Text(finding.severity, colours[finding.severity]), finding.title, worth)
     out.print(table)
 
 
@@ -160,13 +157,13 @@ def apply(
     from ..doctor.plan import apply_plan, read_plan
     from ..errors import FormatUnknown
     from .console import out, reporting
-    from .reading import whole
+    from .options import whole
 
     kind: Format = registry.load("formats", format_, FormatUnknown)
     with reporting() as reporter:
         source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), reporter)
     applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0], label_delimiter=label_delimiter)
     done = ", ".join(f"{count} {action}" for action, count in applied.actions.items() if count) or "nothing changed"
-    out.print(f"{done}; {applied.refused} fixes skipped (apply = no)", markup=False)
+    out.print(f"{done}; {applied.refused} fixes skipped (apply = no)")
     for file in applied.files:
-        out.print(f"written to {file}", markup=False)
+        out.print(f"written to {file}")

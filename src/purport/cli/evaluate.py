@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .reading import Texts
+from .options import BootstrapSeed, BundleName, Resamples, Texts
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
+    bundle: BundleName,
     split: Annotated[str, typer.Argument(help="A split of the bundle's dataset (test), or a data file.")],
     data: Annotated[
         str | None, typer.Option("--data", help="Another dataset: catalog name, directory, or file.")
@@ -19,8 +19,8 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the evaluation.")] = Path(
         "evaluation.json"
     ),
-    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    resamples: Resamples = 1000,
+    seed: BootstrapSeed = 0,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page here: confusions, confidence, slices, worst errors.")
     ] = None,
@@ -76,9 +76,9 @@ def evaluate(
             labels.add_row(name, str(label.support), str(label.predicted), *values, interval(label.f1))
         out.print(labels)
     for unseen, count in result.unseen_labels.items():
-        out.print(f'"{unseen}" ({count} rows) is not a label of the model: counted as errors', markup=False)
+        out.print(f'"{unseen}" ({count} rows) is not a label of the model: counted as errors')
     if result.left_out:
-        out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}", markup=False)
-    out.print(f"written to {output}", markup=False)
+        out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}")
+    out.print(f"written to {output}")
     if report is not None:
-        out.print(f"written to {report / 'index.html'}", markup=False)
+        out.print(f"written to {report / 'index.html'}")

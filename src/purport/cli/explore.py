@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .reading import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
 
 
 def explore(
@@ -40,7 +40,7 @@ def explore(
     from ..progress import Progress
     from .console import out, reporting
     from .extras import needs
-    from .reading import whole
+    from .options import whole
 
     with needs("purport explore", "eval"):
         from ..evaluation.explore.measure import explore as measure
@@ -57,7 +57,6 @@ def explore(
     for split in found.splits:
         out.print(
             f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, {split.several_labels:,} with several, "
-            f"{split.duplicate_texts:,} repeated texts",
-            markup=False,
+            f"{split.duplicate_texts:,} repeated texts"
         )
-    out.print(f"written to {written}", markup=False)
+    out.print(f"written to {written}")

@@ -29,16 +29,10 @@ def _main(
         raise typer.Exit
 
 
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("serve")(serve.serve)
-app.command("classify")(classify.classify)
-app.command("data")(data.data)
-app.command("compare")(compare.compare)
-app.command("explore")(explore.explore)
+for _command in (train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
+                 compare.compare, explore.explore, config.config):  # fmt: skip
+    app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
-app.command("config")(config.config)
 
 
 def run() -> None:

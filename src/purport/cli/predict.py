@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .options import BundleName, Header, TextColumn, Threshold, TopK
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -16,7 +19,7 @@ _MOST_SHOWN = 20
 
 
 def predict(
-    bundle: Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")],
+    bundle: BundleName,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
     source: Annotated[
         Path | None,
@@ -25,16 +28,10 @@ def predict(
     target: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first row of a CSV or TSV names the columns."),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=0, help="So many likeliest labels.")] = 3,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Decide labels from this probability up, not as the bundle does."),
-    ] = None,
+    text_column: TextColumn = "text",
+    header: Header = None,
+    top_k: TopK = 3,
+    threshold: Threshold = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="The probability of every label.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -71,26 +68,18 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     from ..predict_file import predict_file
     from .console import err, reporting
 
-    shown = 0
+    shown = count(1)
 
     def on_bad(row: BadRow) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= _MOST_SHOWN:
-            err.print(f"{source}:{row.number}: {row.problem}", markup=False)
+        if next(shown) <= _MOST_SHOWN:
+            err.print(f"{source}:{row.number}: {row.problem}")
 
     with reporting() as reporter:
         tally = predict_file(
-            classifier,
-            source,
-            target,
-            layout=layout,
-            options=options,
-            on_bad=on_bad,
-            reporter=reporter,
+            classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter
         )
     bad = f", {len(tally.bad)} bad rows (column error)" if tally.bad else ""
-    err.print(f"{target}: {tally.answered} rows answered{bad}", markup=False)
+    err.print(f"{target}: {tally.answered} rows answered{bad}")
     if tally.bad:
         raise typer.Exit(1)
 
@@ -112,11 +101,8 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
             fields = {"text": text, **encode(prediction, options), "bundle": prediction.bundle}
             typer.echo(json.dumps(fields, ensure_ascii=False))
             continue
-        out.print(text, style="bold", markup=False)
+        out.print(text, style="bold")
         decided = ", ".join(prediction.labels) or "none: out of scope"
-        out.print(
-            f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""),
-            markup=False,
-        )
+        out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""))
         for each in prediction.ranked if options.probabilities else prediction.top(options.top_k):
-            out.print(f"  {each.confidence:.4f}  {each.label}", markup=False)
+            out.print(f"  {each.confidence:.4f}  {each.label}")

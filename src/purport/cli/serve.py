@@ -35,14 +35,12 @@ def serve(
 
         curl -s localhost:8000/intent -H 'Content-Type: application/json' -d '{"text": "flights to boston"}'
     """
-    from ..errors import DependencyMissing
     from ..settings import load
     from .console import err
+    from .extras import needs
 
     flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
     settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
-    try:
+    with needs("serving", "serve"):
         from ..serving.server import serve as run
-    except ModuleNotFoundError as error:
-        raise DependencyMissing(f"serving ({error.name})", "serve") from None
     run(settings, announce=lambda url: err.print(f"purport serves {settings.bundle} on {url} (Ctrl-C stops it)"))

@@ -52,8 +52,8 @@ def train(
         with reporting() if leader else nullcontext(SILENT) as reporter:
             bundle = run(wanted, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
     except KeyboardInterrupt:
-        err.print("interrupted: the same command with --resume goes on", markup=False)
+        err.print("interrupted: the same command with --resume goes on")
         raise typer.Exit(INTERRUPTED) from None
     if bundle:
-        console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB", markup=False)
-        console.print(f'try it: purport predict {out} "your text"   purport serve {out}', markup=False)
+        console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
+        console.print(f'try it: purport predict {out} "your text"   purport serve {out}')
