@@ -19,9 +19,7 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _main(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
+def _main(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from .. import __version__
 

@@ -20,8 +20,7 @@ Header = Annotated[
 ]
 TopK = Annotated[int, typer.Option(min=0, help="Number of most likely labels to show.")]
 Threshold = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds."),
+    float | None, typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds.")
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")]
 BootstrapSeed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]

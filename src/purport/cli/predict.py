@@ -22,8 +22,7 @@ def predict(
     bundle: BundleName,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
     source: Annotated[
-        Path | None,
-        typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file."),
+        Path | None, typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file.")
     ] = None,
     target: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")

@@ -74,12 +74,7 @@ class Collator:
             attention_mask[position, :length] = 1
         labels = torch.from_numpy(np.stack([row["gold"] for row in rows])).float()
         weights = torch.tensor([row["weight"] for row in rows])
-        return {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "labels": labels,
-            "weights": weights,
-        }
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "weights": weights}
 
 
 class LengthGroupedSampler(Sampler[int]):

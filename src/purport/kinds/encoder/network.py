@@ -135,11 +135,7 @@ class IntentModel(nn.Module):
         self.pooling = spec.pooling
 
     def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        labels: Tensor | None = None,
-        weights: Tensor | None = None,
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, weights: Tensor | None = None
     ) -> Mapping[str, Tensor] | Tensor:
         """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float`` a mapping that has ``loss`` too."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

@@ -55,12 +55,7 @@ class LinearScorer:
     """
 
     def __init__(
-        self,
-        ngrams: Ngrams,
-        vocabulary: dict[str, int],
-        idf: FloatArray,
-        weights: FloatArray,
-        bias: FloatArray,
+        self, ngrams: Ngrams, vocabulary: dict[str, int], idf: FloatArray, weights: FloatArray, bias: FloatArray
     ) -> None:
         self._ngrams = ngrams
         self._vocabulary = vocabulary
