@@ -27,7 +27,7 @@ from ...runtime.decision import decide
 from ..encoder.adapters import merged
 from ..encoder.batching import Collator, TokenRows
 from ..encoder.device import contained, device, precision_on
-from ..encoder.export import EncoderFacts, export, export_checks
+from ..encoder.export import EncoderFacts, deployed
 from ..encoder.fit import latest_checkpoint, restored, torch_logits
 from ..encoder.network import IntentModel, load_tokenizer, pool
 from ..encoder.recipe import EncoderRecipe
@@ -89,8 +89,7 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
         weights=sum(parameter.numel() for parameter in student.parameters()),
         quantize=recipe.export.quantize,
     )
-    scorer = export(student, tokenizer, run, recipe.export, taught.model.max_length)
-    return Fitted(scorer, facts, export_checks(reference, recipe.export))
+    return deployed(student, tokenizer, run, facts, reference)
 
 
 def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:

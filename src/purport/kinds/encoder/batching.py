@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from ...model import BoolArray
@@ -65,13 +66,9 @@ class Collator:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """``input_ids``, ``attention_mask (batch, tokens)``, ``labels (batch, n_labels)``, ``weights (batch,)``."""
-        longest = max(len(row["ids"]) for row in rows)
-        input_ids = torch.full((len(rows), longest), self._pad_id, dtype=torch.long)
-        attention_mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for position, row in enumerate(rows):
-            length = len(row["ids"])
-            input_ids[position, :length] = torch.from_numpy(row["ids"])
-            attention_mask[position, :length] = 1
+        ids = [torch.from_numpy(row["ids"]).long() for row in rows]
+        input_ids = pad_sequence(ids, batch_first=True, padding_value=self._pad_id)
+        attention_mask = pad_sequence([torch.ones_like(each) for each in ids], batch_first=True)
         labels = torch.from_numpy(np.stack([row["gold"] for row in rows])).float()
         weights = torch.tensor([row["weight"] for row in rows])
         return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels, "weights": weights}
@@ -95,16 +92,13 @@ class LengthGroupedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self._seed, self.epoch))
-        shuffled = rng.permutation(len(self._lengths))
-        size = self._batch_size
-        whole: list[NDArray[np.int64]] = []
-        rest: list[NDArray[np.int64]] = []
+        shuffled, size = rng.permutation(len(self._lengths)), self._batch_size
+        batches: list[NDArray[np.int64]] = []
         for start in range(0, len(shuffled), size * _WINDOW):
             window = shuffled[start : start + size * _WINDOW]
             window = window[np.argsort(self._lengths[window], kind="stable")]
-            for cut in range(0, len(window), size):
-                batch = window[cut : cut + size]
-                (whole if len(batch) == size else rest).append(batch)
-        order = [whole[index] for index in rng.permutation(len(whole))] + rest
-        for batch in order:
-            yield from batch.tolist()
+            batches += [window[cut : cut + size] for cut in range(0, len(window), size)]
+        # Only the last batch may have fewer rows; it stays the last.
+        whole = len(shuffled) // size
+        for index in [*rng.permutation(whole), *range(whole, len(batches))]:
+            yield from batches[index].tolist()

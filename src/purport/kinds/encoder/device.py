@@ -33,13 +33,9 @@ def precision_on(device: str, chosen: Precision) -> str:
         raise RecipeError("fit.precision fp16 needs a GPU; set bf16, fp32 or auto")
     if chosen != "auto":
         return chosen
-    native = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bf16()
+    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else on_cpu()
     return "bf16" if native else "fp32"
-
-
-def _cpu_has_bf16() -> bool:
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(known and known())
 
 
 @contextmanager

@@ -15,13 +15,12 @@ from torch import nn
 from ...manifest import ModelFacts
 from ...model import FloatArray
 from ...runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
-from ..checks import Agreement, Check, Independence
-from ..run import Run
+from ..checks import Agreement, Independence
+from ..run import Fitted, Run
 from .adapters import merged
 from .fuse import fuse
 from .network import IntentModel
 from .quantize import quantize
-from .recipe import Export
 
 # The first opset with Gelu as one operator.
 OPSET = 20
@@ -36,22 +35,19 @@ class EncoderFacts(ModelFacts):
     quantize: str
 
 
-def export(model: IntentModel, tokenizer: Any, run: Run[Any], chosen: Export, max_length: int) -> OnnxScorer:
-    """Write the deployed form of ``model`` into ``run.stage`` and open it."""
+def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
+    """Write the deployed form of ``model``, whose logits are ``reference (n_valid, n_labels)``, into ``run.stage``."""
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.say(f"exporting to ONNX, {chosen.quantize}")
+    run.say(f"exporting to ONNX, {facts.quantize}")
     plain = to_onnx(model)
     fuse(plain)
-    if chosen.quantize == "int8":
+    remedy = "please report it with the recipe"
+    if facts.quantize == "int8":
         quantize(plain)
+        remedy = "set export.quantize=none"
     onnx.save(plain, run.stage / MODEL_FILE)
-    return OnnxScorer.load(run.stage, len(run.labels), max_length)
-
-
-def export_checks(reference: FloatArray, chosen: Export) -> tuple[Check, ...]:
-    """What an exported model must pass, whose logits were ``reference (n_valid, n_labels)`` before."""
-    remedy = "set export.quantize=none" if chosen.quantize == "int8" else "please report it with the recipe"
-    return Independence(remedy), Agreement(reference, remedy)
+    scorer = OnnxScorer.load(run.stage, len(run.labels), facts.limit)
+    return Fitted(scorer, facts, (Independence(remedy), Agreement(reference, remedy)))
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:
@@ -83,7 +79,14 @@ def traced(module: nn.Module) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None, "the dynamo exporter returns a program"
-    return _bare(program.model_proto)
+    model = program.model_proto
+    graph = model.graph
+    # Without source paths and stack traces of the exporting machine: equal models are equal bytes.
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.value_info[:]
+    return model
 
 
 class _Positional(nn.Module):
@@ -93,19 +96,3 @@ class _Positional(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         return self.model(input_ids, attention_mask)  # type: ignore[no-any-return]
-
-
-def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without source paths and stack traces of the exporting machine: equal models are equal bytes."""
-    graph = model.graph
-    del model.metadata_props[:]
-    del graph.metadata_props[:]
-    del graph.value_info[:]
-    model.doc_string = graph.doc_string = ""
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for held in (*graph.initializer, *graph.input, *graph.output):
-        held.doc_string = ""
-        del held.metadata_props[:]
-    return model

@@ -26,12 +26,12 @@ from ...runtime.onnx import batches
 from ..run import Fitted, Run
 from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
+from .callback import ReportProgress
 from .compose import with_composed
 from .device import contained, device, precision_on
-from .export import EncoderFacts, export, export_checks
-from .network import IntentModel, load_encoder, load_tokenizer, require_positions
-from .progress import ReportProgress
-from .recipe import EncoderRecipe
+from .export import EncoderFacts, deployed
+from .network import IntentModel, load_encoder, load_tokenizer
+from .recipe import EncoderRecipe, Fit
 
 WEIGHTS = "trained.safetensors"
 
@@ -52,7 +52,7 @@ def fit(run: Run[EncoderRecipe]) -> Fitted | None:
 def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     recipe = run.recipe
     tokenizer = load_tokenizer(recipe.model)
-    model = build(run)
+    model = build(recipe, len(run.labels))
     weights = row_weights(run.train.gold) if recipe.fit.class_weight == "balanced" else None
     rows = with_composed(run.train, recipe.fit.compose, recipe.fit.conjunction, recipe.seed)
     train = TokenRows(rows, tokenizer, recipe.model.max_length, weights)
@@ -68,7 +68,7 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
         eval_dataset=valid,
         data_collator=collator,
         compute_metrics=lambda prediction: _metrics(prediction, recipe.task),
-        head_learning_rate=recipe.fit.head_learning_rate,
+        optimizers=(_optimizer(model, recipe.fit), None),
     )
     _train(trainer, run)
     if not trainer.is_world_process_zero():
@@ -89,8 +89,7 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
         weights=every,
         quantize=recipe.export.quantize,
     )
-    scorer = export(model, tokenizer, run, recipe.export, recipe.model.max_length)
-    return Fitted(scorer, facts, export_checks(reference, recipe.export))
+    return deployed(model, tokenizer, run, facts, reference)
 
 
 def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
@@ -105,14 +104,11 @@ def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-def build(run: Run[EncoderRecipe]) -> IntentModel:
-    """The model that ``run`` trains, adapters in place."""
-    recipe = run.recipe
+def build(recipe: EncoderRecipe, n_labels: int) -> IntentModel:
+    """The model that ``recipe`` trains, adapters in place."""
     encoder = load_encoder(recipe.model)
-    require_positions(encoder, recipe.model)
     width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-    encoder = adapt(encoder, recipe.adapter)
-    return IntentModel(encoder, width, len(run.labels), recipe.task, recipe.model)
+    return IntentModel(adapt(encoder, recipe.adapter), width, n_labels, recipe.task, recipe.model)
 
 
 def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
@@ -121,9 +117,7 @@ def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
     Raises:
         RecipeError: the encoder that it was made from is not to be had.
     """
-    encoder = load_encoder(recipe.model)
-    width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-    model = IntentModel(adapt(encoder, recipe.adapter), width, len(bundle.labels), recipe.task, recipe.model)
+    model = build(recipe, len(bundle.labels))
     model.load_state_dict(load_file(bundle.path / "adapter" / WEIGHTS), strict=False)
     return model.eval()
 
@@ -139,15 +133,11 @@ def trained_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def torch_logits(model: IntentModel, rows: TokenRows, collator: Collator) -> FloatArray:
     """Logits of ``rows`` in fp32, ``(n, n_labels)``: what the export is held against."""
-    logits: FloatArray | None = None
+    logits = np.empty((len(rows), model.head.out_features), dtype=np.float32)
     with torch.inference_mode():
         for positions in batches(rows.lengths.tolist()):
             batch = collator([rows[int(position)] for position in positions])
-            out = model(batch["input_ids"], batch["attention_mask"]).numpy()
-            if logits is None:
-                logits = np.empty((len(rows), out.shape[1]), dtype=np.float32)
-            logits[positions] = out
-    assert logits is not None, "the validation split is not empty"
+            logits[positions] = model(batch["input_ids"], batch["attention_mask"]).numpy()
     return logits
 
 
@@ -178,17 +168,9 @@ def _metrics(prediction: EvalPrediction, task: Task) -> dict[str, float]:
 
 
 def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
-    fit = recipe.fit
-    when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
-    if fit.save_steps:
-        when = {
-            "eval_strategy": "steps",
-            "save_strategy": "steps",
-            "eval_steps": fit.save_steps,
-            "save_steps": fit.save_steps,
-        }
-    cuda = device() == "cuda"
+    fit, cuda = recipe.fit, device() == "cuda"
     precision = precision_on(device(), fit.precision)
+    when = "steps" if fit.save_steps else "epoch"
     return TrainingArguments(
         output_dir=str(work / "checkpoints"),
         per_device_train_batch_size=fit.batch_size,
@@ -218,7 +200,10 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
         dataloader_pin_memory=cuda,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        **when,
+        eval_strategy=when,
+        save_strategy=when,
+        eval_steps=fit.save_steps,
+        save_steps=fit.save_steps,
     )
 
 
@@ -232,31 +217,27 @@ class _SetEpoch(TrainerCallback):  # type: ignore[misc]
         self._sampler.epoch = int(state.epoch + 1e-6)
 
 
-class IntentTrainer(Trainer):  # type: ignore[misc]
-    """The library's trainer with our batches, learning rates, and checkpoints of the trained weights only."""
+def _optimizer(model: IntentModel, fit: Fit) -> torch.optim.Optimizer:
+    """AdamW with a learning rate for the head of its own, and no decay of biases and norms."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = fit.head_learning_rate if name.startswith("head.") else fit.learning_rate
+            decay = fit.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": held, "lr": rate, "weight_decay": decay} for (rate, decay), held in groups.items()]
+    )
 
-    def __init__(self, *args: Any, head_learning_rate: float, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head_learning_rate = head_learning_rate
+
+class IntentTrainer(Trainer):  # type: ignore[misc]
+    """The library's trainer with our batches, and checkpoints of the trained weights only."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         size = self.args.train_batch_size * self.args.world_size
         sampler = LengthGroupedSampler(self.train_dataset.lengths, size, self.args.seed)
         self.add_callback(_SetEpoch(sampler))
         return sampler
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a learning rate for the head of its own, and no decay of biases and norms."""
-        groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                rate = self._head_learning_rate if name.startswith("head.") else self.args.learning_rate
-                decay = self.args.weight_decay if parameter.ndim > 1 else 0.0
-                groups.setdefault((rate, decay), []).append(parameter)
-        self.optimizer = torch.optim.AdamW(
-            [{"params": held, "lr": rate, "weight_decay": decay} for (rate, decay), held in groups.items()]
-        )
-        return self.optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         directory = Path(output_dir or self.args.output_dir)

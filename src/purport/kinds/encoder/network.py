@@ -58,7 +58,7 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
     """The pretrained encoder, without its pooler, attention written out so that it exports cleanly.
 
     Raises:
-        RecipeError: there is no such model here and no hub that has it.
+        RecipeError: there is no such model here and no hub that has it, or it reads fewer than ``max_length`` tokens.
     """
     with _loading(spec.name):
         source = resolve(spec.name)
@@ -71,23 +71,12 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
         for module in encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = spec.dropout
-    return encoder
-
-
-def require_positions(encoder: nn.Module, spec: EncoderModel) -> None:
-    """Check that the encoder has a position for every token that is read.
-
-    Raises:
-        RecipeError: it has fewer than ``max_length``.
-    """
-    config: Any = encoder.config
     positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0:
-        return
     # RoBERTa and its kin number positions from behind the padding index.
     offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
-    if spec.max_length > positions - offset:
+    if isinstance(positions, int) and 0 < positions < spec.max_length + offset:
         raise RecipeError(f"model.max_length {spec.max_length}: {spec.name} reads at most {positions - offset} tokens")
+    return encoder
 
 
 def load_tokenizer(spec: EncoderModel) -> Any:

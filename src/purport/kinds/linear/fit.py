@@ -33,8 +33,7 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
     for column in range(len(run.labels)):
         weights[:, column], bias[column] = _margin(features, run.train.gold[:, column], run.recipe)
         run.reporter.emit(Progress("training", column + 1, len(run.labels), "labels"))
-    vocabulary = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
-    scorer = LinearScorer(ngrams, vocabulary, vectorizer.idf_.astype(np.float32), weights, bias)
+    scorer = LinearScorer(ngrams, vectorizer.vocabulary_, vectorizer.idf_.astype(np.float32), weights, bias)
     scorer.save(run.stage)
     facts = LinearFacts(limit=ngrams.max_characters, ngrams=ngrams, features=features.shape[1])
     return Fitted(scorer, facts, checks=(Independence(_REMEDY),))

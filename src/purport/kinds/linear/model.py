@@ -6,7 +6,9 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,10 +45,11 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     return Calibrated(scorer, manifest.task, manifest.calibration)
 
 
+@dataclass(frozen=True, eq=False)
 class LinearScorer:
     """Features are ``(1 + ln tf) · idf``, scaled to length 1 (Manning et al. 2008, ch. 6); logits are affine.
 
-    Args:
+    Attributes:
         ngrams: how a text becomes n-grams.
         vocabulary: column of each known n-gram.
         idf: ``(n_features,) float32``.
@@ -54,16 +57,12 @@ class LinearScorer:
         bias: ``(n_labels,) float32``.
     """
 
-    def __init__(
-        self, ngrams: Ngrams, vocabulary: dict[str, int], idf: FloatArray, weights: FloatArray, bias: FloatArray
-    ) -> None:
-        self._ngrams = ngrams
-        self._vocabulary = vocabulary
-        self._idf = idf
-        self._weights = weights
-        self._bias = bias
-
-    traits = Traits()
+    ngrams: Ngrams
+    vocabulary: dict[str, int]
+    idf: FloatArray
+    weights: FloatArray
+    bias: FloatArray
+    traits: ClassVar[Traits] = Traits()
 
     @classmethod
     def load(cls, path: Path, ngrams: Ngrams) -> LinearScorer:
@@ -78,30 +77,30 @@ class LinearScorer:
 
     def save(self, path: Path) -> None:
         """Write the files that :meth:`load` reads."""
-        terms = sorted(self._vocabulary, key=self._vocabulary.__getitem__)
+        terms = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         (path / VOCABULARY_FILE).write_text(json.dumps(terms, ensure_ascii=False), "utf-8")
-        np.savez(path / WEIGHTS_FILE, idf=self._idf, weights=self._weights, bias=self._bias)
+        np.savez(path / WEIGHTS_FILE, idf=self.idf, weights=self.weights, bias=self.bias)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """See :class:`~purport.runtime.calibrated.Scorer`."""
-        logits = np.empty((len(texts), len(self._bias)), dtype=np.float32)
+        logits = np.empty((len(texts), len(self.bias)), dtype=np.float32)
         for row, text in enumerate(texts):
             logits[row] = self._logits(text)
-        truncated = np.array([self._ngrams.truncates(text) for text in texts], dtype=np.bool_)
-        return Scores(logits, truncated)
+        lengths = self.lengths(texts)
+        return Scores(logits, lengths.counts > lengths.limit)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibrated.Scorer`."""
         counts = np.array([len(text) for text in texts], dtype=np.int64)
-        return Lengths("characters", self._ngrams.max_characters, counts)
+        return Lengths("characters", self.ngrams.max_characters, counts)
 
     def _logits(self, text: str) -> FloatArray:
-        counts = Counter(term for term in self._ngrams(text) if term in self._vocabulary)
+        counts = Counter(term for term in self.ngrams(text) if term in self.vocabulary)
         if not counts:
-            return self._bias
-        columns = np.fromiter((self._vocabulary[term] for term in counts), dtype=np.intp, count=len(counts))
+            return self.bias
+        columns = np.fromiter((self.vocabulary[term] for term in counts), dtype=np.intp, count=len(counts))
         frequency = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-        features = (1 + np.log(frequency)) * self._idf[columns]
+        features = (1 + np.log(frequency)) * self.idf[columns]
         features /= np.linalg.norm(features)
-        logits: FloatArray = features @ self._weights[columns] + self._bias
+        logits: FloatArray = features @ self.weights[columns] + self.bias
         return logits

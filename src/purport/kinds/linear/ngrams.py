@@ -30,10 +30,6 @@ class Ngrams(Frozen):
             raise ValueError("neither words nor characters are left as features")
         return self
 
-    def truncates(self, text: str) -> bool:
-        """Whether ``text`` is longer than what is read."""
-        return len(text) > self.max_characters
-
     def __call__(self, text: str) -> Iterator[str]:
         """The n-grams of ``text``, lower-cased, with repetitions. Character n-grams stay inside words."""
         words = _WORD.findall(text[: self.max_characters].lower())
@@ -43,7 +39,6 @@ class Ngrams(Frozen):
 
 
 def _windows(items: Any, sizes: tuple[int, int], prefix: str, joint: str) -> Iterator[str]:
-    low, high = max(sizes[0], 1), sizes[1]
-    for size in range(low, high + 1):
+    for size in range(max(sizes[0], 1), sizes[1] + 1):
         for start in range(len(items) - size + 1):
             yield prefix + joint.join(items[start : start + size])

@@ -28,8 +28,7 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
         """What the validation split says."""
-        found = {name: metrics[f"eval_{name}"] for name in _SHOWN}
-        for name, value in found.items():
-            self._reporter.emit(Metric(f"valid_{name}", value, state.global_step))
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        for name in _SHOWN:
+            self._reporter.emit(Metric(f"valid_{name}", metrics[f"eval_{name}"], state.global_step))
+        shown = "  ".join(f"{name} {metrics[f'eval_{name}']:.4f}" for name in _SHOWN)
         self._reporter.emit(Line(f"epoch {state.epoch:.4g}/{state.num_train_epochs:.4g}  valid: {shown}"))
