@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, fields
 from types import SimpleNamespace
 
@@ -40,7 +41,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     """What a log has got since the last look."""
     stream = io.StringIO()
-    monkeypatch.setattr(console, "err", Console(file=stream, highlight=False, soft_wrap=True))
+    monkeypatch.setattr(
+        console, "err", Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    )
 
     def found() -> list[str]:
         written = stream.getvalue().splitlines()
@@ -56,9 +59,17 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """All that a terminal was sent."""
     monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()
-    terminal = Console(file=stream, force_terminal=True, width=120, highlight=False, color_system=None)
+    terminal = Console(file=stream, force_terminal=True, width=120, highlight=False, color_system=None,
+                       markup=False, emoji=False)  # fmt: skip
     monkeypatch.setattr(console, "err", terminal)
     return stream
+
+
+@contextmanager
+def terminal() -> Iterator[TerminalReporter]:
+    reporter = TerminalReporter()
+    with reporter.bar:
+        yield reporter
 
 
 def seen(screen: io.StringIO) -> str:
@@ -117,7 +128,7 @@ def test_what_is_said_is_said_at_once_and_as_it_is(clock: Clock, lines: Lines) -
 
 
 def test_a_terminal_shows_a_bar_and_takes_it_away_again(screen: io.StringIO) -> None:
-    with TerminalReporter() as reporter:
+    with terminal() as reporter:
         reporter.emit(Metric("loss", 0.25, 1))
         reporter.emit(Metric("learning_rate", 0.75, 1))
         reporter.emit(Progress("training", 1, 2000, "steps"))
@@ -129,20 +140,20 @@ def test_a_terminal_shows_a_bar_and_takes_it_away_again(screen: io.StringIO) -> 
 
 
 def test_lines_stay_above_the_bar_as_they_are(screen: io.StringIO) -> None:
-    with TerminalReporter() as reporter:
+    with terminal() as reporter:
         reporter.emit(Progress("training", 1, 10, "steps"))
         reporter.emit(Line("2 rows of [bold]a[/b].tsv are bad"))
     assert re.search(r"2 rows of \[bold\]a\[/b\]\.tsv are bad\s*\n", seen(screen))
 
 
 def test_before_there_is_work_there_is_no_bar(screen: io.StringIO) -> None:
-    with TerminalReporter() as reporter:
+    with terminal() as reporter:
         reporter.emit(Line("nothing to do"))
     assert "━" not in seen(screen) and "nothing to do" in seen(screen)
 
 
 def test_new_work_starts_a_bar_of_its_own(screen: io.StringIO) -> None:
-    with TerminalReporter() as reporter:
+    with terminal() as reporter:
         reporter.emit(Progress("training", 10, 10, "steps"))
         screen.seek(0)
         screen.truncate()
@@ -154,14 +165,14 @@ def test_new_work_starts_a_bar_of_its_own(screen: io.StringIO) -> None:
 
 
 def test_a_bar_costs_work_of_many_steps_next_to_nothing(screen: io.StringIO) -> None:
-    with TerminalReporter() as reporter:
+    with terminal() as reporter:
         for step in range(2000):
             reporter.emit(Progress("training", step, 2000, "steps"))
     assert seen(screen).count("training") < 200, "it is drawn for who watches, not for each step"
 
 
 def test_the_bar_ends_with_the_work_also_when_that_fails(screen: io.StringIO) -> None:
-    with pytest.raises(KeyboardInterrupt), TerminalReporter() as reporter:
+    with pytest.raises(KeyboardInterrupt), terminal() as reporter:
         reporter.emit(Progress("training", 1, 10, "steps"))
         raise KeyboardInterrupt
     assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1, "the cursor is back"
@@ -186,3 +197,12 @@ def test_who_is_silent_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for event in (Line("a"), Progress("a", 1, 2, "steps"), Metric("loss", 0.1, 1)):
         SILENT.emit(event)
     assert capfd.readouterr() == ("", "")
+
+
+def test_new_work_has_neither_the_total_nor_the_loss_of_the_work_before(screen: io.StringIO, clock: Clock) -> None:
+    with terminal() as reporter:
+        reporter.emit(Progress("training", 50, 100, "steps"))
+        reporter.emit(Metric("loss", 0.5, 50))
+        reporter.emit(Progress("answering [x[/b]", 90, None, "rows"))
+        (task,) = reporter.bar.tasks
+        assert task.total is None and task.fields["amount"] == "90 rows" and task.description == "answering [x[/b]"

@@ -43,8 +43,10 @@ class PlainReporter:
         elif isinstance(event, Progress):
             total = f"/{event.total:,}" if event.total else ""
             amount = f"{event.done:,}{total} {event.unit}" if event.done else ""
-            self._progress(event, amount, new=event.what != self._what)
-            self._what = event.what
+            new = event.what != self._what
+            if new:
+                self._what, self._loss = event.what, ""
+            self._progress(event, amount, new=new)
         elif event.name == "loss":
             self._loss = f"  loss {event.value:.4f}"
 
@@ -71,7 +73,8 @@ class TerminalReporter(PlainReporter):
         self._task = self.bar.add_task("", total=None, visible=False, amount="")
 
     def _progress(self, event: Progress, amount: str, *, new: bool) -> None:
-        if new:
-            self.bar.reset(self._task, total=event.total, visible=True, description=event.what)
+        if new:  # a new task: reset would keep a total that is not known any more
+            self.bar.remove_task(self._task)
+            self._task = self.bar.add_task(event.what, total=event.total, amount="")
         amount = f"{amount}{self._loss}" if amount else ""
         self.bar.update(self._task, completed=event.done, total=event.total, amount=amount, refresh=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ..errors import DependencyMissing
@@ -48,7 +49,9 @@ class Kind:
         try:
             found: Fit = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
-            if self.extra is None or (error.name or "").partition(".")[0] in ("purport", module.partition(".")[0]):
+            missing = (error.name or "").partition(".")[0]
+            own = ("", "purport", module.partition(".")[0])
+            if self.extra is None or missing in own or find_spec(missing):
                 raise
             raise DependencyMissing(f"training ({error.name})", self.extra) from None
         return found

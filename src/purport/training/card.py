@@ -41,13 +41,14 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
             lines += ["", f"`{label}` ({count} rows) is not a label of this model: those rows count as errors."]
         if evaluation.left_out:
             lines += ["", f"No gold rows, so left out of means over labels: {', '.join(evaluation.left_out)}."]
+    tested = "the test split was measured once" if "test" in measured else "there was no test split to measure"
     lines += [
         "",
         "## Limits",
         "",
         "The numbers hold for utterances like those of the data above, in their language. What is fitted above was "
-        "fitted on the validation split; the test split was measured once. A text longer than the model reads is "
-        "answered from its beginning, and the answer says so.",
+        f"fitted on the validation split; {tested}. A text longer than the model reads is answered from its beginning, "
+        "and the answer says so.",
         "",
     ]
     return "\n".join(lines)
@@ -79,8 +80,8 @@ def _data(data: DataFacts) -> list[str]:
         "",
         "## The data",
         "",
-        f"- `{most}` is {data.labels[most] / total:.1%} of all labels given; rows with several labels: "
-        f"{data.several_labels:,}.".replace("%", " %"),
+        f"- `{most}` is {100 * data.labels[most] / total:.1f} % of all labels given; rows with several labels: "
+        f"{data.several_labels:,}.",
     ]
     if data.rare:
         rare = ", ".join(f"`{label}` ({data.labels[label]})" for label in data.rare)
