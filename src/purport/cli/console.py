@@ -44,8 +44,9 @@ class PlainReporter:
             total = f"/{event.total:,}" if event.total else ""
             amount = f"{event.done:,}{total} {event.unit}" if event.done else ""
             new = event.what != self._what
-            if new:
-                self._what, self._loss = event.what, ""
+            if new and self._what:
+                self._loss = ""  # of the work before
+            self._what = event.what
             self._progress(event, amount, new=new)
         elif event.name == "loss":
             self._loss = f"  loss {event.value:.4f}"
