@@ -36,7 +36,7 @@ from purport.kinds.encoder.fit import restored
 from purport.kinds.encoder.fuse import fuse
 from purport.kinds.encoder.quantize import quantize
 from purport.kinds.encoder.recipe import EncoderRecipe
-from purport.runtime.calibrated import Calibrated, Scorer
+from purport.runtime.calibration import Calibrated, Scorer
 from purport.runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
 
 BATCH = 64

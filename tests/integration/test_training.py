@@ -173,7 +173,7 @@ def test_a_model_that_has_learnt_nothing_says_so(
 def test_a_model_that_depends_on_batch_mates_fails_its_check(
     tiny_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from purport.runtime.calibrated import Scores
+    from purport.runtime.calibration import Scores
     from purport.runtime.onnx import OnnxScorer
 
     honest = OnnxScorer.score

@@ -11,7 +11,7 @@ from ..labels import LabelSet
 from ..manifest import ModelFacts
 from ..model import BoolArray, Model
 from ..progress import SILENT, Line, Reporter
-from ..runtime.calibrated import Scorer
+from ..runtime.calibration import Scorer
 from .checks import Check, Independence
 from .recipe import Recipe
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DeviceUnavailable
 from ..model import FloatArray, Lengths, Model, Traits
-from .calibrated import Calibrated, Scores
+from .calibration import Calibrated, Scores
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -63,7 +63,7 @@ class OnnxScorer:
         return cls(_session(path / MODEL_FILE, device, threads), tokenizer, n_labels, max_length)
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """See :class:`~purport.runtime.calibrated.Scorer`."""
+        """See :class:`~purport.runtime.calibration.Scorer`."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         ids = [encoding.ids for encoding in encodings]
         logits = np.empty((len(ids), self._n_labels), dtype=np.float32)
@@ -73,7 +73,7 @@ class OnnxScorer:
         return Scores(logits, truncated)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
-        """See :class:`~purport.runtime.calibrated.Scorer`; special tokens are counted too."""
+        """See :class:`~purport.runtime.calibration.Scorer`; special tokens are counted too."""
         whole = Tokenizer.from_str(self._tokenizer.to_str())
         whole.no_truncation()
         counts = [len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))]

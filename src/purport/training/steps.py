@@ -29,7 +29,7 @@ from ..labels import Task
 from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Provenance, Uncalibrated
 from ..model import Answers, BoolArray, FloatArray, Model
 from ..progress import Line, Progress, Reporter
-from ..runtime.calibrated import Calibrated, Scorer, Scores, answers
+from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from .card import model_card
 from .fitting import fit_temperature, fit_thresholds

@@ -12,7 +12,7 @@ import numpy as np
 from purport import Bundle
 from purport.manifest import ModelFacts
 from purport.model import Lengths, Model, Traits
-from purport.runtime.calibrated import Calibrated, Scores
+from purport.runtime.calibration import Calibrated, Scores
 
 
 class ScriptedFacts(ModelFacts):

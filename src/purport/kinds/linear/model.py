@@ -16,7 +16,7 @@ from ...bundle import Bundle
 from ...errors import BundleCorrupt, DeviceUnavailable
 from ...manifest import ModelFacts
 from ...model import FloatArray, Lengths, Model, Traits
-from ...runtime.calibrated import Calibrated, Scores
+from ...runtime.calibration import Calibrated, Scores
 from .ngrams import Ngrams
 
 WEIGHTS_FILE = "linear.npz"
@@ -82,7 +82,7 @@ class LinearScorer:
         np.savez(path / WEIGHTS_FILE, idf=self.idf, weights=self.weights, bias=self.bias)
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """See :class:`~purport.runtime.calibrated.Scorer`."""
+        """See :class:`~purport.runtime.calibration.Scorer`."""
         logits = np.empty((len(texts), len(self.bias)), dtype=np.float32)
         for row, text in enumerate(texts):
             logits[row] = self._logits(text)
@@ -90,7 +90,7 @@ class LinearScorer:
         return Scores(logits, lengths.counts > lengths.limit)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
-        """See :class:`~purport.runtime.calibrated.Scorer`."""
+        """See :class:`~purport.runtime.calibration.Scorer`."""
         counts = np.array([len(text) for text in texts], dtype=np.int64)
         return Lengths("characters", self.ngrams.max_characters, counts)
 
