@@ -8,11 +8,11 @@ from purport import Classifier, Dataset, Example, evaluate
 from purport.data.dataset import Reading
 from purport.data.table import RowTable
 from purport.doctor.diagnose import diagnose
-from purport.doctor.page import page as doctor_page
+from purport.doctor.diagnosis_page import page as doctor_page
 from purport.evaluation.compare import compare
 from purport.evaluation.compare_page import page as compare_page
+from purport.evaluation.explore.exploration_page import page as explore_page
 from purport.evaluation.explore.measure import explore
-from purport.evaluation.explore.page import page as explore_page
 from purport.evaluation.report import report_on
 from purport.evaluation.report_page import page as report_page
 

@@ -45,7 +45,7 @@ def test_a_model_does_not_differ_from_itself(gold: list[frozenset[str]], data: s
     metrics, labels = paired(outcome, outcome, NAMES, 20, 0)
     for change in metrics.values():
         assert change.difference.value in (0.0, None) and change.difference.high in (0.0, None)
-    assert all(not change.mended and not change.spoilt for change in labels.values())
+    assert all(not change.fixed and not change.broken for change in labels.values())
 
 
 def test_the_paired_interval_is_narrower_than_two_apart() -> None:
@@ -53,14 +53,14 @@ def test_the_paired_interval_is_narrower_than_two_apart() -> None:
     gold = [frozenset("a") for _ in range(400)]
     a = [frozenset("a") if draw < 0.7 else frozenset("b") for draw in rng.random(400)]
     b = [frozenset("a") if row < 8 else sets for row, sets in enumerate(a)]
-    mended = sum(sets != frozenset("a") for sets in a[:8])
+    fixed = sum(sets != frozenset("a") for sets in a[:8])
     metrics, labels = paired(outcome_of(gold, a, NAMES), outcome_of(gold, b, NAMES), NAMES, 2000, 0)
     exact = metrics["exact_match"].difference
-    assert exact.value == pytest.approx(mended / 400)
+    assert exact.value == pytest.approx(fixed / 400)
     assert exact.low is not None and exact.high is not None and exact.low >= 0
     # Of m changed rows out of n: sd = sqrt(m) / n; apart it would be sqrt(2 * .7 * .3 / n).
-    assert (exact.high - exact.low) / 3.92 == pytest.approx(np.sqrt(mended) / 400, rel=0.25)
-    assert labels["a"].mended == mended and labels["a"].spoilt == 0
+    assert (exact.high - exact.low) / 3.92 == pytest.approx(np.sqrt(fixed) / 400, rel=0.25)
+    assert labels["a"].fixed == fixed and labels["a"].broken == 0
 
 
 def test_a_verdict_needs_both_tests() -> None:
@@ -80,8 +80,8 @@ def test_compare_bundles_row_by_row(linear_bundle: Bundle, encoder_bundle: Bundl
     assert found.flips == sum(a != b for a, b in zip(ours, theirs, strict=True))
     assert found.only_a_right == sum(a == g != b for a, b, g in zip(ours, theirs, gold, strict=True))
     assert found.only_b_right == sum(b == g != a for a, b, g in zip(ours, theirs, gold, strict=True))
-    counted = {way: sum(row.direction == way for row in found.rows) for way in ("mended", "spoilt")}
-    assert counted == {"mended": found.only_b_right, "spoilt": found.only_a_right}
+    counted = {way: sum(row.direction == way for row in found.rows) for way in ("fixed", "broken")}
+    assert counted == {"fixed": found.only_b_right, "broken": found.only_a_right}
     assert found.passed and len(found.gates) == 3
     assert all(not row.text for row in found.without_texts().rows)
 

@@ -13,15 +13,15 @@ from purport.data.dataset import Reading
 from purport.data.duplicates import jaccard, near_duplicates
 from purport.data.formats import Layout
 from purport.data.table import RowTable, is_evaluation, normal_form, words
-from purport.doctor.checks.texts import mended
+from purport.doctor.checks.texts import repaired
 from purport.doctor.diagnose import diagnose, proposed
+from purport.doctor.diagnosis_page import page as doctor_page
 from purport.doctor.examination import Examination
 from purport.doctor.finding import Diagnosis, Finding, Fix, Severity
-from purport.doctor.page import page as doctor_page
 from purport.doctor.plan import apply_plan, read_plan, write_plan
 from purport.errors import OutputExists, PlanInvalid
+from purport.evaluation.explore.exploration_page import page as explore_page
 from purport.evaluation.explore.measure import explore
-from purport.evaluation.explore.page import page as explore_page
 from purport.progress import SILENT
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -105,12 +105,12 @@ def test_label_names_that_are_twins() -> None:
     assert named(examine(train=rows), "differ only in how they are written").labels == ("Track", "track")
 
 
-def test_encoding_junk_is_mended_and_plain_text_left_alone() -> None:
+def test_encoding_junk_is_repaired_and_plain_text_left_alone() -> None:
     rows = [*clean(), Example("mein GerÃ¤t ist kaputt", ("refund",)), Example("fish &amp; chips", ("refund",))]
     found = named(examine(train=rows), "Encoding junk in 2 texts")
     assert [fix.new_text for fix in found.fixes] == ["mein Gerät ist kaputt", "fish & chips"]
     for text in ("naïve café – “quoted” 😀", "नमस्ते दुनिया", "a\u200db", "AT&T; R&D", "مرحبا بالعالم"):
-        assert mended(text) == text
+        assert repaired(text) == text
 
 
 def test_another_language_and_overlong_texts() -> None:

@@ -87,7 +87,7 @@ def examine(
         raise SettingsError(f'--fail-on is error, warning or never, not "{fail_on}"')
     with needs("purport doctor", "eval"):
         from ..doctor.diagnose import diagnose, proposed
-        from ..doctor.page import page
+        from ..doctor.diagnosis_page import page
         from ..doctor.plan import write_plan
 
     reading = whole(text_column, label_column, label_delimiter, header)

@@ -43,8 +43,8 @@ def explore(
     from .options import whole
 
     with needs("purport explore", "eval"):
+        from ..evaluation.explore.exploration_page import page
         from ..evaluation.explore.measure import explore as measure
-        from ..evaluation.explore.page import page
 
     reading = whole(text_column, label_column, label_delimiter, header)
     with reporting() as reporter:

@@ -52,19 +52,10 @@ def catalog() -> dict[str, CatalogEntry]:
     raw = tomllib.loads((files(__package__) / "catalog.toml").read_text("utf-8"))
     entries = {}
     for name, fields in raw.items():
-        base = fields["base"]
-        splits = {
-            split: CatalogSplit(
-                tuple(f"{base}/{file}" for file in spec["files"]),
-                spec["sha256"],
-                spec["rows"],
-                spec.get("part", ""),
-            )
-            for split, spec in fields["splits"].items()
-        }
-        entries[name] = CatalogEntry(
-            name, fields["title"], fields["licence"], fields["homepage"], fields["source"], splits
-        )
+        base, splits = fields.pop("base"), {}
+        for split, spec in fields.pop("splits").items():
+            splits[split] = CatalogSplit(tuple(f"{base}/{file}" for file in spec.pop("files")), **spec)
+        entries[name] = CatalogEntry(name, **fields, splits=splits)
     return entries
 
 
@@ -146,7 +137,8 @@ def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, r
     file = target / f"{split}.tsv"
     if file.is_file():
         return
-    raw = [fetch(url, target / "download" / _file_name(url), reporter) for url in spec.urls]
+    downloads = target / "download"
+    raw = [fetch(url, downloads / hashlib.sha256(url.encode()).hexdigest()[:16], reporter) for url in spec.urls]
     try:
         lines = convert(entry.source, raw, spec.part)
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -156,10 +148,6 @@ def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, r
         raise _unexpected(entry, split, raw, "is not what the catalog expects (its sha256 differs)")
     with replacing(file) as partial:
         partial.write_bytes(content)
-
-
-def _file_name(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def _unexpected(entry: CatalogEntry, split: str, raw: list[Path], problem: str) -> DownloadFailed:

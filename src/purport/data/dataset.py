@@ -154,7 +154,7 @@ class Split:
     def held(self, name: str | None = None) -> Split:
         """The same examples, read once and kept in memory."""
         examples = list(iter(self))  # by way of an iterator, for a list would ask for the length first
-        return Split(name or self.name, lambda: examples)
+        return Split(name or self.name, examples.__iter__)
 
     def where(self, mask: NDArray[np.bool_], name: str) -> Split:
         """The examples at which ``mask`` ``(n,) bool`` is true, as a split called ``name``."""
@@ -246,11 +246,7 @@ class Dataset:
         cls, splits: Mapping[str, Iterable[Example]], *, name: str = "examples", task: Task = Task.MULTILABEL
     ) -> Dataset:
         """Splits that are in memory already."""
-        parts = {}
-        for key, examples in splits.items():
-            held = list(examples)
-            parts[key] = Split(key, lambda held=held: held)  # type: ignore[misc]
-        return cls(name, parts, task)
+        return cls(name, {key: Split(key, list(examples).__iter__) for key, examples in splits.items()}, task)
 
     def __getitem__(self, split: str) -> Split:
         try:

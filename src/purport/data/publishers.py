@@ -12,11 +12,7 @@ _Pairs = Iterable[tuple[str, str]]
 
 def convert(source: str, raw: list[Path], part: str) -> _Pairs:
     """The rows of ``raw``, white space folded. ``part`` selects inside a file that holds several splits."""
-    return [(_fold(text), labels) for text, labels in SOURCES[source](raw, part)]
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.split())
+    return [(" ".join(text.split()), labels) for text, labels in SOURCES[source](raw, part)]
 
 
 def _tsv(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:

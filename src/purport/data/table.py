@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -63,17 +63,14 @@ class RowTable:
             DataError: no row is left, or a split cannot be read.
         """
         names = tuple(sorted(dataset.splits, key=lambda name: (is_evaluation(name), name != "train", name)))
-        examples: list[Example] = []
-        sizes = []
-        for name in names:
-            before = len(examples)
+        examples, split_of = [], []
+        for place, name in enumerate(names):
             for number, example in enumerate(dataset[name], start=1):
-                examples.append(example if example.row else Example(example.text, example.labels, number))
-            sizes.append(len(examples) - before)
+                examples.append(example if example.row else replace(example, row=number))
+                split_of.append(place)
         if not examples:
             raise DataError(f"dataset {dataset.name} holds no row that can be used")
-        split_of = np.repeat(np.arange(len(names)), sizes)
-        return cls(dataset.name, dataset.fingerprint, names, examples, split_of)
+        return cls(dataset.name, dataset.fingerprint, names, examples, np.array(split_of, dtype=np.intp))
 
     @classmethod
     def load(cls, ref: str, reading: Reading, reporter: Reporter = SILENT) -> RowTable:
@@ -140,14 +137,10 @@ class RowTable:
         """The name of the split of one row."""
         return self.split_names[int(self.split_of[position])]
 
-    def groups(self, key: Callable[[int], object]) -> list[list[int]]:
-        """Positions with the same ``key``, groups in order of their first row; groups of one included."""
-        found: dict[object, list[int]] = {}
-        for position in range(len(self)):
-            found.setdefault(key(position), []).append(position)
-        return list(found.values())
-
     @cached_property
     def same_text(self) -> list[list[int]]:
-        """Groups of at least two rows with the same normal form."""
-        return [group for group in self.groups(self.forms.__getitem__) if len(group) > 1]
+        """Groups of at least two rows with the same normal form, in order of their first row."""
+        found: dict[str, list[int]] = {}
+        for position, form in enumerate(self.forms):
+            found.setdefault(form, []).append(position)
+        return [group for group in found.values() if len(group) > 1]

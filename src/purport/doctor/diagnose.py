@@ -22,7 +22,7 @@ def diagnose(
     measure_plan: bool = False,
     reporter: Reporter = SILENT,
 ) -> Diagnosis:
-    """Everything that is wrong with ``table``, the gravest and dearest first.
+    """Everything that is wrong with ``table``, most severe and costly first.
 
     ``classifier`` judges the rows to measure on and gives the limit of length; without it a linear model
     does. ``measure_plan`` trains once more, with the plan applied.
@@ -56,7 +56,7 @@ def _order(finding: Finding) -> tuple[int, float, int]:
 
 
 def proposed(findings: Iterable[Finding]) -> list[Fix]:
-    """The fixes of all findings, one per row: what is proposed for application first, then the gravest."""
+    """The fixes of all findings, one per row: what is proposed for application first, then the most severe."""
     best: dict[tuple[str, int], Fix] = {}
     for fix in sorted((fix for finding in findings for fix in finding.fixes), key=lambda fix: not fix.apply):
         best.setdefault((fix.split, fix.row), fix)
@@ -66,21 +66,16 @@ def proposed(findings: Iterable[Finding]) -> list[Fix]:
 def _plan_gain(examination: Examination, plan: list[Fix]) -> tuple[float | None, int | None]:
     """Change of cross-validated exact match on the training rows that the plan does not touch."""
     table = examination.table
-    at = {
-        (table.split(position), table.examples[position].row): index
-        for index, position in enumerate(examination.training)
-    }
-    gold = examination.gold(examination.training)
-    learnt, kept = gold.copy(), np.ones(len(gold), dtype=np.bool_)
-    untouched = np.ones(len(gold), dtype=np.bool_)
-    for fix in plan:
-        index = at.get((fix.split, fix.row))
-        if index is None or not fix.apply:
+    fixes = {(fix.split, fix.row): fix for fix in plan if fix.apply}
+    learnt = examination.gold(examination.training)
+    kept, untouched = np.ones(len(learnt), dtype=np.bool_), np.ones(len(learnt), dtype=np.bool_)
+    for index, position in enumerate(examination.training):
+        fix = fixes.get((table.split(position), table.examples[position].row))
+        if fix is None:
             continue
         untouched[index] = False
-        if fix.action == "drop":
-            kept[index] = False
-        elif fix.action == "relabel":
+        kept[index] = fix.action != "drop"
+        if fix.action == "relabel":
             learnt[index] = table.labels.encode([fix.new_labels])[0]
     if untouched.all() or not untouched.any():
         return None, None

@@ -1,4 +1,4 @@
-"""What the checks look at; whatever is dear is computed once, when the first check asks for it."""
+"""What the checks look at; what is expensive is computed once, when the first check asks for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle import DEFAULT_BUNDLE
 from ..classifier import Classifier
 from ..data.duplicates import near_duplicates
-from ..data.table import Positions, RowTable, is_evaluation
+from ..data.table import Positions, RowTable
 from ..evaluation import quick
 from ..evaluation.rows import data_spec
 from ..model import BoolArray, FloatArray, Lengths
@@ -38,15 +38,12 @@ class Examination:
     @cached_property
     def training(self) -> Positions:
         """Training rows. A row that stands in several training splits counts once."""
-        kept: list[int] = []
-        seen: set[tuple[str, tuple[str, ...]]] = set()
-        for name in self.table.split_names:
-            if is_evaluation(name):
-                continue
-            rows = self.table.positions(name).tolist()
-            keys = [(self.table.texts[row], self.table.gold[row]) for row in rows]
-            kept += [row for row, key in zip(rows, keys, strict=True) if key not in seen]
-            seen.update(keys)
+        first_in: dict[tuple[str, tuple[str, ...]], str] = {}
+        kept = []
+        for row in np.flatnonzero(self.table.is_training).tolist():
+            split = self.table.split(row)
+            if first_in.setdefault((self.table.texts[row], self.table.gold[row]), split) == split:
+                kept.append(row)
         return np.array(kept, dtype=np.intp)
 
     @cached_property
@@ -68,15 +65,9 @@ class Examination:
     @cached_property
     def folds(self) -> Positions:
         """The fold of each training row; equal texts share one."""
-        table = self.table
-        count = quick.fold_count(len(self.training))
-        keys = [table.forms[position] for position in self.training]
-        return quick.folds(keys, [table.gold[position] for position in self.training], count, self.seed)
-
-    @cached_property
-    def crossed(self) -> quick.CrossValidated:
-        """Out-of-fold probabilities of the training rows, in the order of ``training``."""
-        return self._cross_validate()
+        keys = [self.table.forms[position] for position in self.training]
+        gold = [self.table.gold[position] for position in self.training]
+        return quick.folds(keys, gold, quick.fold_count(len(self.training)), self.seed)
 
     def change(self, learnt: BoolArray, kept: BoolArray, judged: BoolArray) -> float:
         """Change of cross-validated exact match on the ``judged`` training rows.
@@ -94,6 +85,7 @@ class Examination:
     def _cross_validate(
         self, learnt: BoolArray | None = None, kept: BoolArray | None = None, only: Positions | None = None
     ) -> quick.CrossValidated:
+        """Out-of-fold probabilities of the training rows, in the order of ``training``."""
         return quick.cross_validate(
             self.features[self.training],
             self.gold(self.training),
@@ -114,7 +106,7 @@ class Examination:
     def probabilities(self) -> FloatArray:
         """Of every row by a model that did not learn from it; of the bundle, where it did not see the row."""
         proba = np.zeros(self.table.matrix.shape, dtype=np.float32)
-        proba[self.training] = self.crossed.probabilities
+        proba[self.training] = self._cross_validate().probabilities
         if not len(self.evaluation):
             return proba
         if self.classifier is not None:
@@ -151,30 +143,22 @@ class Examination:
 
     def excess_error(self, positions: Iterable[int]) -> Worth:
         """How much of the error comes from these rows being worse than the others of their role."""
-        chosen = np.zeros(len(self.table), dtype=np.bool_)
-        chosen[list(positions)] = True
-        pool = np.zeros(len(self.table), dtype=np.bool_)
-        pool[self.training] = True
-        if not (chosen & pool).any():
-            pool = ~self.table.is_training
-        inside, others = chosen & pool, pool & ~chosen
-        if not inside.any() or not others.any():
+        chosen = np.array(list(positions))
+        pool = self.training if np.isin(chosen, self.training).any() else self.evaluation
+        inside, others = np.intersect1d(pool, chosen), np.setdiff1d(pool, chosen)
+        if not len(inside) or not len(others):
             return Worth(kind="gain", value=0.0, how="nothing to compare these rows with")
         excess = float((~self.right[inside]).mean() - (~self.right[others]).mean())
-        value = max(0.0, excess) * float(inside.sum() / pool.sum())
+        value = max(0.0, excess) * (len(inside) / len(pool))
         return Worth(kind="gain", value=value, how="error rate of these rows above that of the others")
-
-    def row(self, position: int, note: str = "") -> RowRef:
-        """A row as findings show it."""
-        example = self.table.examples[position]
-        return RowRef(
-            split=self.table.split(position), row=example.row, text=example.text, labels=example.labels, note=note
-        )
 
     def rows(self, positions: Iterable[int], notes: Sequence[str] | None = None) -> tuple[RowRef, ...]:
         """The first of ``positions``, with a note each."""
-        chosen = list(positions)[:_MOST_ROWS]
-        return tuple(self.row(position, notes[at] if notes else "") for at, position in enumerate(chosen))
+        found = []
+        for at, position in enumerate(list(positions)[:_MOST_ROWS]):
+            split, example, note = self.table.split(position), self.table.examples[position], notes[at] if notes else ""
+            found.append(RowRef(split=split, row=example.row, text=example.text, labels=example.labels, note=note))
+        return tuple(found)
 
     def fix(self, position: int, action: Action, check: str, why: str, *, apply: bool, labels: Iterable[str] = (),
             text: str = "") -> Fix:  # fmt: skip

@@ -1,4 +1,4 @@
-"""A finding: a defect of the data, its rows, why it matters, what to do, and what that is worth."""
+"""A finding: a defect of the data, its rows, why it matters, what to do, and what it costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the gravest."""
+        """0 for the most severe."""
         return list(Severity).index(self)
 
 
@@ -40,10 +40,9 @@ class RowRef(Frozen):
 
 
 class Worth(Frozen):
-    """An estimate, as a share of rows decided wholly right (exact match), and how it was made.
+    """What a finding costs, as a share of rows decided wholly right (exact match), and how that was estimated.
 
-    ``gain``: what fixing may bring; ``limit``: at most that much is out of reach; ``inflation``: how much
-    too good the measured figure is.
+    ``gain``: what fixing may bring; ``limit``: up to that much cannot be reached; ``inflation``: measured too high by.
     """
 
     kind: Literal["gain", "limit", "inflation"]
@@ -86,7 +85,7 @@ class Finding(Frozen):
 
 
 class Diagnosis(Frozen):
-    """Everything that was found in one dataset; the gravest and dearest first.
+    """Everything that was found in one dataset; most severe and costly first.
 
     ``exact_match`` is that of the linear reference model, cross-validated on the training rows.
     ``plan_gain`` is its change on rows that the plan leaves alone, after the proposed fixes.
@@ -107,7 +106,7 @@ class Diagnosis(Frozen):
 
     @property
     def worst(self) -> Severity | None:
-        """The gravest severity that was found."""
+        """The highest severity that was found."""
         return min((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
 
     def without_texts(self) -> Diagnosis:

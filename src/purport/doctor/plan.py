@@ -31,17 +31,10 @@ def write_plan(fixes: Iterable[Fix], path: Path) -> None:
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for fix in fixes:
-        cells = {
-            "apply": "yes" if fix.apply else "no",
-            "labels": _dump(fix.labels),
-            "new_labels": _dump(fix.new_labels) if fix.action == "relabel" else "",
-        }
-        writer.writerow(fix.model_dump() | cells)
+        labels, new_labels = (json.dumps(each, ensure_ascii=False) for each in (fix.labels, fix.new_labels))
+        cells = {"apply": "yes" if fix.apply else "no", "labels": labels}
+        writer.writerow(fix.model_dump() | cells | {"new_labels": new_labels if fix.action == "relabel" else ""})
     write_text(path, out.getvalue())
-
-
-def _dump(labels: tuple[str, ...]) -> str:
-    return json.dumps(list(labels), ensure_ascii=False)
 
 
 def read_plan(path: Path) -> list[Fix]:
@@ -51,8 +44,7 @@ def read_plan(path: Path) -> list[Fix]:
         PlanInvalid: it is not a plan, or a line cannot be used; the message names the line.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise PlanInvalid(f"no plan {path}; purport doctor DATASET --fix-plan {path} writes one") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
@@ -133,7 +125,7 @@ def apply_plan(
     if chosen:
         split, row = next(iter(chosen))
         raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; make the plan anew from this data")
-    actions = Counter(action for _, done in corrected.values() for action in done)
+    actions = Counter(str(action) for _, done in corrected.values() for action in done)
     with replacing(out) as partial:
         partial.mkdir()
         for name, (examples, _) in corrected.items():
@@ -141,11 +133,7 @@ def apply_plan(
             with format_of(file).write(file, ("text", "label"), label_delimiter=label_delimiter) as write:
                 for example in examples:
                     write({"text": example.text, "label": list(example.labels)})
-    return Applied(
-        {str(action): count for action, count in actions.items()},
-        tuple(out / f"{name}{suffix}" for name in corrected),
-        refused,
-    )
+    return Applied(dict(actions), tuple(out / f"{name}{suffix}" for name in corrected), refused)
 
 
 def _corrected(dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix]) -> tuple[list[Example], list[Action]]:

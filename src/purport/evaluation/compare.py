@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,22 +10,20 @@ from scipy.stats import binomtest
 
 from ..classifier import Classifier
 from ..data.dataset import Example, Split
-from ..errors import DataError
 from ..frozen import Frozen
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from . import curves
-from .evaluate import Estimate, answer, estimate, resampled
+from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
 from .gates import Gate, check_gates
 from .metrics import Counts, Outcome, Values, averaged, per_label
+from .report import milliseconds
 from .rows import data_spec
 
-_TIMED = 200
 _MOST_ROWS = 500
 _SURE = 0.05
 AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")
-
 _PER_LABEL = "f1 per label"
 
 LabelSets = list[frozenset[str]]
@@ -41,16 +38,16 @@ class Difference(Frozen):
 
 
 class LabelChange(Frozen):
-    """One label: F1 of both, and rows on which its decision was mended or spoilt from A to B."""
+    """One label: F1 of both, and rows on which its decision was fixed or broken from A to B."""
 
     support: int
     f1: Difference
-    mended: int
-    spoilt: int
+    fixed: int
+    broken: int
 
 
 class ChangedRow(Frozen):
-    """A row that A and B answer differently: ``mended``, ``spoilt``, or ``changed`` (wrong either way)."""
+    """A row that A and B answer differently: ``broken``, ``fixed``, or ``changed`` (wrong either way)."""
 
     row: int
     text: str
@@ -112,12 +109,13 @@ class Comparison(Frozen):
         for name, change in named.items():
             found[name] = change.difference.value
             found[f"{name}.low"], found[f"{name}.high"] = change.difference.low, change.difference.high
-        found["flips"] = self.flips / self.n
-        found["regressions"] = self.only_a_right / self.n
-        found["mcnemar_p"] = self.mcnemar_p
-        found["size_ratio"] = self.b.bytes / self.a.bytes
-        found["latency_ratio"] = self.b.median_ms / self.a.median_ms
-        return found
+        return found | {
+            "flips": self.flips / self.n,
+            "regressions": self.only_a_right / self.n,
+            "mcnemar_p": self.mcnemar_p,
+            "size_ratio": self.b.bytes / self.a.bytes,
+            "latency_ratio": self.b.median_ms / self.a.median_ms,
+        }
 
 
 def compare(
@@ -138,12 +136,8 @@ def compare(
         GateInvalid: ``gate`` cannot be read.
         ValueError: ``resamples`` is less than 1.
     """
-    if resamples < 1:
-        raise ValueError("an interval needs at least one bootstrap sample")
     held = split.held()
     examples = list(held)
-    if not examples:
-        raise DataError(f"split {split.name} holds no rows to compare on")
     specs = [data_spec(classifier.bundle) for classifier in (a, b)]
     decided = [
         [spec.parts(labels) for labels in answer(classifier, held, reporter).decided]
@@ -155,9 +149,8 @@ def compare(
     metrics, labels = paired(left, right, names, resamples, seed)
     a_right, b_right = curves.right(left), curves.right(right)
     only_a, only_b, p_value = mcnemar(a_right, b_right)
-    changed = [row for row in range(len(examples)) if decided[0][row] != decided[1][row]]
-    rows = _changed_rows(changed, examples, gold, decided, a_right, b_right)
-    times = _timed(a, b, [example.text for example in examples])
+    rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
+    times = milliseconds((a, b), [example.text for example in examples])
     verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value)
     found = Comparison(
         a=_side(a, times[0], a_right),
@@ -173,7 +166,7 @@ def compare(
         only_a_right=only_a,
         only_b_right=only_b,
         mcnemar_p=round(p_value, 6),
-        flips=len(changed),
+        flips=len(rows),
         rows=rows[:_MOST_ROWS],
         verdict=verdict,
         reason=reason,
@@ -182,27 +175,22 @@ def compare(
 
 
 def _changed_rows(
-    changed: Sequence[int],
-    examples: Sequence[Example],
-    gold: LabelSets,
-    decided: Sequence[LabelSets],
-    a_right: BoolArray,
-    b_right: BoolArray,
+    examples: Sequence[Example], gold: LabelSets, a: LabelSets, b: LabelSets, a_right: BoolArray, b_right: BoolArray
 ) -> list[ChangedRow]:
-    """Rows that are answered differently, those that became wrong first."""
+    """Rows that are answered differently, those that became wrong first, then those that became right."""
     rows = [
         ChangedRow(
-            row=examples[row].row or row + 1,
-            text=examples[row].text,
-            gold=tuple(sorted(gold[row])),
-            a=tuple(sorted(decided[0][row])),
-            b=tuple(sorted(decided[1][row])),
-            direction="spoilt" if a_right[row] else "mended" if b_right[row] else "changed",
+            row=example.row or at + 1,
+            text=example.text,
+            gold=tuple(sorted(gold[at])),
+            a=tuple(sorted(a[at])),
+            b=tuple(sorted(b[at])),
+            direction="broken" if a_right[at] else "fixed" if b_right[at] else "changed",
         )
-        for row in changed
+        for at, example in enumerate(examples)
+        if a[at] != b[at]
     ]
-    order = {"spoilt": 0, "mended": 1, "changed": 2}
-    return sorted(rows, key=lambda row: order[row.direction])
+    return sorted(rows, key=lambda row: ("broken", "fixed", "changed").index(row.direction))
 
 
 def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:
@@ -226,24 +214,23 @@ def paired(
     Several outcomes of a side (seeds of one recipe) count as their mean (Efron & Tibshirani 1993, ch. 13).
     """
     sides = [[side] if isinstance(side, Outcome) else list(side) for side in (a, b)]
-    n = len(sides[0][0])
-    one, other = (_means(side, np.ones((1, n))) for side in sides)
-    drawn = []
-    for weights in resampled(resamples, n, seed):
+
+    def measured(weights: Values) -> dict[str, Values]:
         left, right = (_means(side, weights) for side in sides)
-        drawn.append({name: right[name] - left[name] for name in left})
-    spread = {name: np.concatenate([part[name] for part in drawn]) for name in one}
-    metrics = {name: _difference(float(one[name][0]), float(other[name][0]), spread[name]) for name in AVERAGES}
+        return {name: np.stack([left[name], right[name]], axis=-1) for name in left}
+
+    point, spread = bootstrapped(measured, len(sides[0][0]), resamples, seed)
+    metrics = {name: _difference(point[name][0], spread[name]) for name in AVERAGES}
     wrong_a, wrong_b = (np.mean([outcome.gold != outcome.decided for outcome in side], axis=0) for side in sides)
-    labels = {}
-    for column, name in enumerate(names):
-        f1_a, f1_b = float(one[_PER_LABEL][0, column]), float(other[_PER_LABEL][0, column])
-        labels[name] = LabelChange(
+    labels = {
+        name: LabelChange(
             support=int(sides[0][0].gold[:, column].sum()),
-            f1=_difference(f1_a, f1_b, spread[_PER_LABEL][:, column]),
-            mended=int((wrong_a > wrong_b)[:, column].sum()),
-            spoilt=int((wrong_b > wrong_a)[:, column].sum()),
+            f1=_difference(point[_PER_LABEL][0, column], spread[_PER_LABEL][:, column]),
+            fixed=int((wrong_a > wrong_b)[:, column].sum()),
+            broken=int((wrong_b > wrong_a)[:, column].sum()),
         )
+        for column, name in enumerate(names)
+    }
     return metrics, labels
 
 
@@ -255,11 +242,10 @@ def _means(side: Sequence[Outcome], weights: Values) -> dict[str, Values]:
     return {name: np.mean([metrics[name] for metrics in found], axis=0) for name in found[0]}
 
 
-def _difference(a: float, b: float, spread: Values) -> Difference:
-    def plain(value: float) -> float | None:
-        return None if np.isnan(value) else round(value, 6)
-
-    return Difference(a=plain(a), b=plain(b), difference=estimate(b - a, spread))
+def _difference(both: Values, spread: Values) -> Difference:
+    """The metric of A and B ``(2,)``, and the same of each resample ``(n_resamples, 2)``, as their difference."""
+    a, b = (None if np.isnan(value) else rounded(value) for value in both)
+    return Difference(a=a, b=b, difference=estimate(both[1] - both[0], spread[:, 1] - spread[:, 0]))
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> tuple[int, int, float]:
@@ -273,41 +259,28 @@ def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[st
     """``better``, ``worse`` or ``no difference shown``, and why: both tests have to agree."""
     interval = f"{_points(exact.low)} to {_points(exact.high)} points"
     facts = (
-        f"exact match changes by {_points(exact.value)} points (95 %: {interval}); {only_b} rows mended, "
-        f"{only_a} spoilt (McNemar p = {p_value:.3g})"
+        f"exact match changes by {_points(exact.value)} points (95 %: {interval}); {only_b} rows fixed, "
+        f"{only_a} broken (McNemar p = {p_value:.3g})"
     )
     low, high = exact.low or 0.0, exact.high or 0.0
     if p_value < _SURE and low > 0:
         return "better", f"B is better: {facts}."
     if p_value < _SURE and high < 0:
         return "worse", f"B is worse: {facts}."
-    return "no difference shown", f"No difference is shown: {facts}. Larger ones than the interval are ruled out."
+    return "no difference shown", f"No difference is shown: {facts}. Changes outside this interval are unlikely."
 
 
 def _points(value: float | None) -> str:
     return "–" if value is None else f"{value * 100:+.2f}"
 
 
-def _side(classifier: Classifier, milliseconds: float, right: BoolArray) -> Side:
+def _side(classifier: Classifier, times: Sequence[float], right: BoolArray) -> Side:
     manifest = classifier.bundle.manifest
     return Side(
         bundle=manifest.id,
         kind=manifest.kind,
         task=manifest.task,
         bytes=classifier.bundle.size,
-        median_ms=milliseconds,
+        median_ms=round(statistics.median(times), 3),
         exact_match=round(float(right.mean()), 6),
     )
-
-
-def _timed(a: Classifier, b: Classifier, texts: Sequence[str]) -> tuple[float, float]:
-    """Median milliseconds of one text, the two in turn, so that both meet the same noise."""
-    chosen = texts[:: max(1, len(texts) // _TIMED)][:_TIMED]
-    times: tuple[list[float], list[float]] = ([], [])
-    for text in [*chosen[:4], *chosen]:
-        for classifier, kept in zip((a, b), times, strict=True):
-            began = time.perf_counter()
-            classifier.answer([text])
-            kept.append((time.perf_counter() - began) * 1e3)
-    first, second = (round(statistics.median(kept[4:] or kept), 3) for kept in times)
-    return first, second

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..report.figures import Figure, bar_figure, bars, bars_height, whole_numbers
+from ..report.figures import Figure, bar_figure, bars, bars_height
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
-from .compare import Comparison, Difference
-from .table import interval, joined
+from .compare import Comparison
+from .table import cells, joined
 
 _LEVELS = {"better": "good", "worse": "error", "no difference shown": "info"}
 _MOST_LABELS = 30
@@ -16,9 +16,9 @@ def page(found: Comparison) -> Page:
     """The verdict, metrics, labels, rows, and what both cost."""
     notices = [Notice(_LEVELS[found.verdict], found.reason)]
     for gate in found.gates:
+        level, said = ("good", "holds") if gate.holds else ("error", "does not hold")
         measured = "undefined" if gate.value is None else f"{gate.value:.6g}"
-        said = "holds" if gate.holds else "does not hold"
-        notices.append(Notice("good" if gate.holds else "error", f"Gate {gate.condition} {said}: {measured}."))
+        notices.append(Notice(level, f"Gate {gate.condition} {said}: {measured}."))
     exact = found.metrics["exact_match"]
     return Page(
         title=f"{found.a.bundle} (A) against {found.b.bundle} (B)",
@@ -28,7 +28,7 @@ def page(found: Comparison) -> Page:
             ("verdict on B", found.verdict),
             ("exact match", f"{exact.a:.4f} → {exact.b:.4f}"),
             ("answers that changed", percent(found.flips / found.n, 2)),
-            ("rows mended, spoilt", f"{found.only_b_right}, {found.only_a_right}"),
+            ("rows fixed, broken", f"{found.only_b_right}, {found.only_a_right}"),
         ],
         sections=[
             Section("Metrics", _metrics(found)),
@@ -42,21 +42,14 @@ def page(found: Comparison) -> Page:
     )
 
 
-def _line(name: str, change: Difference) -> tuple[object, ...]:
-    return (name, change.a, change.b, change.difference.value, interval(change.difference))
-
-
 def _metrics(found: Comparison) -> list[Block]:
-    values = [(name, (change.difference.value or 0.0) * 100) for name, change in found.metrics.items()]
-    ends = [
-        ((change.difference.low or 0.0) * 100, (change.difference.high or 0.0) * 100)
-        for change in found.metrics.values()
-    ]
+    changes = [change.difference for change in found.metrics.values()]
+    values = [(name, (change.value or 0.0) * 100) for name, change in zip(found.metrics, changes, strict=True)]
     return [
         Table(
             "Metrics of the decided label sets",
             ("metric", "A", "B", "B - A", "95 % of B - A"),
-            [_line(name, change) for name, change in found.metrics.items()],
+            [(name, change.a, change.b, *cells(change.difference)) for name, change in found.metrics.items()],
         ),
         bar_figure(
             "differences",
@@ -64,7 +57,7 @@ def _metrics(found: Comparison) -> list[Block]:
             values,
             "{:+.2f}",
             xlabel="points",
-            errors=ends,
+            errors=[((change.low or 0.0) * 100, (change.high or 0.0) * 100) for change in changes],
             height=bars_height(len(values)) + 0.4,
         ),
     ]
@@ -72,23 +65,23 @@ def _metrics(found: Comparison) -> list[Block]:
 
 def _labels(found: Comparison) -> list[Block]:
     rows = [
-        (name, change.support, change.mended, change.spoilt, *_line(name, change.f1)[1:])
+        (name, change.support, change.fixed, change.broken, change.f1.a, change.f1.b, *cells(change.f1.difference))
         for name, change in sorted(found.labels.items(), key=lambda item: -item[1].support)
     ]
-    columns = ("label", "rows", "mended", "spoilt", "F1 of A", "F1 of B", "B - A", "95 % of B - A")
+    columns = ("label", "rows", "fixed", "broken", "F1 of A", "F1 of B", "B - A", "95 % of B - A")
     moved = sorted(
-        ((name, change) for name, change in found.labels.items() if change.mended or change.spoilt),
-        key=lambda item: -(item[1].mended + item[1].spoilt),
+        ((name, change.fixed, change.broken) for name, change in found.labels.items() if change.fixed or change.broken),
+        key=lambda item: -(item[1] + item[2]),
     )[:_MOST_LABELS]
     blocks: list[Block] = []
     if moved:
-        mended, spoilt = [change.mended for _, change in moved], [-change.spoilt for _, change in moved]
+        names, fixed, broken = zip(*moved, strict=True)
         blocks.append(
             Figure(
                 "labels",
-                "Rows on which the decision of a label was mended (right) or spoilt (left)",
-                "; ".join(f"{name}: {change.mended} mended, {change.spoilt} spoilt" for name, change in moved),
-                whole_numbers(bars([name for name, _ in moved], {"mended": mended, "spoilt": spoilt}, xlabel="rows")),
+                "Rows on which the decision of a label was fixed (right) or broken (left)",
+                "; ".join(f"{name}: {gained} fixed, {lost} broken" for name, gained, lost in moved),
+                bars(names, {"fixed": fixed, "broken": [-lost for lost in broken]}, xlabel="rows", whole=True),
                 height=bars_height(len(moved), 2),
             )
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from ..data.dataset import Example, Split
 from ..errors import DataError
 from ..frozen import Frozen
 from ..labels import LabelSet, Task
-from ..model import Answers, BoolArray, FloatArray
+from ..model import Answers, BoolArray
 from ..progress import SILENT, Progress, Reporter
 from ..runtime.decision import Decided
 from .metrics import Counts, Outcome, Values, all_metrics, per_label
@@ -94,7 +93,6 @@ class Answered:
     names: tuple[str, ...]
     labels: LabelSet
     truncated: BoolArray
-    seconds: float = 0.0
 
     def decided_names(self, row: int) -> frozenset[str]:
         """The decided labels of one row."""
@@ -107,7 +105,7 @@ class Answered:
 
 
 def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) -> Answered:
-    """Let ``classifier`` answer every row of ``split``; ``seconds`` is the time it took.
+    """Let ``classifier`` answer every row of ``split``.
 
     Raises:
         DataError: the split holds no rows, or cannot be read.
@@ -116,20 +114,16 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) ->
     if not examples:
         raise DataError(f"split {split.name} holds no rows to evaluate on")
     held = []
-    seconds = 0.0
     for start in range(0, len(examples), _ANSWER_ROWS):
         texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
-        began = time.perf_counter()
         held.append(classifier.answer(texts))
-        seconds += time.perf_counter() - began
         reporter.emit(Progress("answering", start + len(texts), len(examples), "rows"))
     given = Answers(
         np.concatenate([part.probabilities for part in held]),
         np.concatenate([part.in_scope for part in held]),
         np.concatenate([part.truncated for part in held]),
     )
-    decided = classifier.decide(given.probabilities)
-    return replace(of_answers(examples, classifier.labels, classifier.task, given, decided), seconds=seconds)
+    return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given.probabilities))
 
 
 def of_answers(
@@ -137,7 +131,11 @@ def of_answers(
 ) -> Answered:
     """Answers that were given before, beside the gold labels of ``examples``."""
     gold = [example.labels for example in examples]
-    outcome, names = extend(gold, labels, answers.probabilities, decided.labels, task)
+    unseen = sorted({label for row in gold for label in row if label not in labels})
+    names = (*labels.names, *unseen)
+    extra = ((0, 0), (0, len(unseen)))
+    probabilities = np.pad(answers.probabilities, extra)
+    outcome = Outcome(LabelSet(names).encode(gold), np.pad(decided.labels, extra), probabilities, task)
     return Answered(examples, outcome, names, labels, answers.truncated)
 
 
@@ -149,10 +147,9 @@ def measure(
     Raises:
         ValueError: ``resamples`` is less than 1.
     """
-    if resamples < 1:
-        raise ValueError("an interval needs at least one bootstrap sample")
     outcome, names = answered.outcome, answered.names
     bootstrap = Bootstrap.of(outcome, resamples, seed)
+    support, predicted = outcome.gold.sum(axis=0).tolist(), outcome.decided.sum(axis=0).tolist()
     return Evaluation(
         bundle=bundle,
         dataset=dataset,
@@ -164,27 +161,17 @@ def measure(
         resamples=resamples,
         seed=seed,
         metrics=bootstrap.metrics,
-        unseen_labels={
-            name: int(outcome.gold[:, column].sum()) for column, name in enumerate(names) if name not in answered.labels
+        unseen_labels={name: n for name, n in zip(names, support, strict=True) if name not in answered.labels},
+        left_out=[name for name, n in zip(names, support, strict=True) if not n],
+        labels={
+            name: LabelResult(
+                support=support[column],
+                predicted=predicted[column],
+                **{metric: found[column] for metric, found in bootstrap.labels.items()},
+            )
+            for column, name in enumerate(names)
         },
-        left_out=[name for column, name in enumerate(names) if not outcome.gold[:, column].any()],
-        labels=_label_results(outcome, names, bootstrap),
     )
-
-
-def extend(
-    gold: Sequence[tuple[str, ...]],
-    labels: LabelSet,
-    probabilities: FloatArray,
-    decided: BoolArray,
-    task: Task,
-) -> tuple[Outcome, tuple[str, ...]]:
-    """The outcome with a column for every label of model or gold, and the names of the columns."""
-    unseen = sorted({label for row in gold for label in row if label not in labels})
-    names = (*labels.names, *unseen)
-    extra = ((0, 0), (0, len(unseen)))
-    outcome = Outcome(LabelSet(names).encode(gold), np.pad(decided, extra), np.pad(probabilities, extra), task)
-    return outcome, names
 
 
 class Bootstrap(Frozen):
@@ -195,43 +182,41 @@ class Bootstrap(Frozen):
 
     @classmethod
     def of(cls, outcome: Outcome, resamples: int, seed: int) -> Bootstrap:
-        """Resample the rows of ``outcome``, a chunk of resamples at a time."""
-        n = len(outcome)
-        plain = np.ones((1, n))
-        point, label_point = all_metrics(outcome, plain), per_label(Counts.of(outcome, plain))
-        spread: dict[str, list[Values]] = {name: [] for name in point}
-        label_spread: dict[str, list[Values]] = {name: [] for name in label_point}
-        for weights in resampled(resamples, n, seed):
-            for name, values in all_metrics(outcome, weights).items():
-                spread[name].append(values)
-            for name, values in per_label(Counts.of(outcome, weights)).items():
-                label_spread[name].append(values)
+        """Resample the rows of ``outcome``."""
+
+        def measured(weights: Values) -> dict[str, Values]:
+            return all_metrics(outcome, weights) | per_label(Counts.of(outcome, weights))
+
+        point, spread = bootstrapped(measured, len(outcome), resamples, seed)
+        labels = [name for name, value in point.items() if value.ndim == 2]
         return cls(
-            metrics={name: estimate(float(value[0]), np.concatenate(spread[name])) for name, value in point.items()},
-            labels={
-                name: [
-                    estimate(float(value[0, column]), np.concatenate(label_spread[name])[..., column])
-                    for column in range(value.shape[1])
-                ]
-                for name, value in label_point.items()
-            },
+            metrics={name: estimate(value[0], spread[name]) for name, value in point.items() if name not in labels},
+            labels={name: list(map(estimate, point[name][0], spread[name].T)) for name in labels},
         )
 
 
-def resampled(resamples: int, n: int, seed: int) -> Iterator[Values]:
-    """Weights of ``resamples`` bootstrap samples of ``n`` rows, as many at a time as memory allows."""
+def bootstrapped(
+    measured: Callable[[Values], dict[str, Values]], n: int, resamples: int, seed: int | np.random.Generator
+) -> tuple[dict[str, Values], dict[str, Values]]:
+    """What ``measured`` gives for ``n`` rows as they are, and for ``resamples`` bootstrap samples of them.
+
+    ``measured`` takes weights ``(n_resamples, n)``: how often each row is drawn, as many resamples at a time as memory
+    allows. Its values have a row for each resample.
+
+    Raises:
+        ValueError: ``resamples`` is less than 1.
+    """
+    if resamples < 1:
+        raise ValueError("an interval needs at least one bootstrap sample")
     rng = np.random.default_rng(seed)
     size = max(1, min(resamples, _CHUNK_CELLS // n))
+    parts = []
     for start in range(0, resamples, size):
-        yield _draw(rng, min(size, resamples - start), n)
-
-
-def _draw(rng: np.random.Generator, count: int, n: int) -> Values:
-    """How often each row is drawn in each of ``count`` resamples: ``(count, n)``."""
-    weights = np.zeros((count, n))
-    for row in weights:
-        row += np.bincount(rng.integers(0, n, size=n), minlength=n)
-    return weights
+        weights = np.zeros((min(size, resamples - start), n))
+        for row in weights:
+            row += np.bincount(rng.integers(0, n, size=n), minlength=n)
+        parts.append(measured(weights))
+    return measured(np.ones((1, n))), {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
@@ -249,16 +234,3 @@ def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
 def rounded(value: float) -> float:
     """Six decimals: stable across machines whose sums differ in the last bit."""
     return round(float(value), 6)
-
-
-def _label_results(outcome: Outcome, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, LabelResult]:
-    return {
-        name: LabelResult(
-            support=int(outcome.gold[:, column].sum()),
-            predicted=int(outcome.decided[:, column].sum()),
-            precision=bootstrap.labels["precision"][column],
-            recall=bootstrap.labels["recall"][column],
-            f1=bootstrap.labels["f1"][column],
-        )
-        for column, name in enumerate(names)
-    }

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from ..errors import GateInvalid, did_you_mean
 from ..frozen import Frozen
 
-_CONDITION = re.compile(r"\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+_CONDITION = re.compile(rf"\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>{_NUMBER})\s*")
 _SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
@@ -28,26 +29,15 @@ def check_gates(conditions: str, measured: Mapping[str, float | None]) -> list[G
         GateInvalid: a condition cannot be read, or names what is not in ``measured``.
     """
     gates = []
-    for part in _split(conditions):
+    for part in re.split(r",(?![^\[]*\])", conditions):  # at commas outside brackets: a label's name may hold one
+        if not part.strip():
+            raise GateInvalid(f'an empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
         match = _CONDITION.fullmatch(part)
-        try:
-            limit = float(match["limit"]) if match else 0.0
-        except ValueError:
-            match = None
         if match is None:
             raise GateInvalid(f'cannot read the gate "{part.strip()}"; write, for example, f1_micro>=-0.002')
-        name = match["name"]
+        name, value = match["name"], measured.get(match["name"])
         if name not in measured:
             raise GateInvalid(f'nothing measured is called "{name}".{did_you_mean(name, measured)}')
-        value = measured[name]
-        holds = value is not None and bool(_SIGNS[match["sign"]](value, limit))
+        holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
         gates.append(Gate(condition=part.strip(), value=value, holds=holds))
     return gates
-
-
-def _split(conditions: str) -> list[str]:
-    """At commas outside brackets: a label's name may hold one."""
-    parts = re.split(r",(?![^\[]*\])", conditions)
-    if not all(part.strip() for part in parts):
-        raise GateInvalid(f'an empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
-    return parts

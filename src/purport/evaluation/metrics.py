@@ -59,16 +59,12 @@ class Counts:
 
 def per_label(counts: Counts) -> dict[str, Values]:
     """precision, recall and F1 per label; NaN where the label has no positives."""
-    defined = counts.support > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(counts.predicted > 0, counts.hits / counts.predicted, 0.0)
-        recall = counts.hits / counts.support
-        f1 = 2 * counts.hits / (counts.support + counts.predicted)
-    return {
-        "precision": np.where(defined, precision, np.nan),
-        "recall": np.where(defined, recall, np.nan),
-        "f1": np.where(defined, f1, np.nan),
+    found = {
+        "precision": np.nan_to_num(_ratio(counts.hits, counts.predicted)),
+        "recall": _ratio(counts.hits, counts.support),
+        "f1": _ratio(2 * counts.hits, counts.support + counts.predicted),
     }
+    return {name: np.where(counts.support > 0, values, np.nan) for name, values in found.items()}
 
 
 def _over_labels(values: Values, support: Values) -> dict[str, Values]:
@@ -96,9 +92,8 @@ def _mean_over_rows(values: Values, weights: Weights) -> Values:
 def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
     """Every metric of the task, each ``(n_resamples,)``."""
     counts = Counts.of(outcome, weights)
-    metrics = averaged(counts)
-    metrics |= _multilabel(outcome, counts, weights) if outcome.task is Task.MULTILABEL else {}
-    metrics |= _multiclass(outcome, counts, weights) if outcome.task is Task.MULTICLASS else {}
+    of_task = _multilabel if outcome.task is Task.MULTILABEL else _multiclass
+    metrics = averaged(counts) | of_task(outcome, counts, weights)
     metrics["roc_auc_macro"] = _over_labels(roc_auc(outcome, weights), counts.support)["macro"]
     metrics["expected_calibration_error"] = expected_calibration_error(outcome, weights)
     return metrics
@@ -127,10 +122,8 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
     def rows(below: NDArray[np.int_], factor: int = 1) -> Values:
         return np.where(nothing, 1.0, factor * hits / np.maximum(below, 1))
 
-    union = (gold | decided).sum(axis=1)
     unions = counts.support + counts.predicted - counts.hits
-    with np.errstate(divide="ignore", invalid="ignore"):
-        jaccard = np.where(counts.support > 0, counts.hits / unions, np.nan)
+    jaccard = np.where(counts.support > 0, _ratio(counts.hits, unions), np.nan)
     over_labels = _over_labels(jaccard, counts.support)
     return {
         "precision_samples": _mean_over_rows(rows(given), weights),
@@ -141,7 +134,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
         "jaccard_micro": _ratio(counts.hits.sum(axis=1), unions.sum(axis=1)),
         "jaccard_macro": over_labels["macro"],
         "jaccard_weighted": over_labels["weighted"],
-        "jaccard_samples": _mean_over_rows(rows(union), weights),
+        "jaccard_samples": _mean_over_rows(rows((gold | decided).sum(axis=1)), weights),
         "average_precision_macro": _over_labels(average_precision(outcome, weights), counts.support)["macro"],
         "coverage_error": _mean_over_rows(_coverage(outcome), weights),
         "ranking_loss": _mean_over_rows(_ranking_loss(outcome), weights),
@@ -149,8 +142,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
 
 
 def _multiclass(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str, Values]:
-    total = weights.sum(axis=1)
-    hits = counts.hits.sum(axis=1)
+    total, hits = weights.sum(axis=1), counts.hits.sum(axis=1)
     # A rejected row is an answer of its own kind: it agrees with nothing.
     rejected = (weights @ ~outcome.decided.any(axis=1))[:, None]
     predicted = np.concatenate([counts.predicted, rejected], axis=1)
@@ -232,27 +224,10 @@ def calibration_bins(
 
 
 def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
-    """Mean gap between confidence and truth over equal-width bins (Naeini et al. 2015).
-
-    multiclass: of the likeliest label; multilabel: of every (row, label) pair.
-    """
+    """Mean gap between confidence and truth over the :func:`calibration_bins` (Naeini et al. 2015)."""
     confidence, truth, bins = calibration_bins(outcome, outcome.probabilities)
     gaps = np.zeros(len(weights))
     for index in range(CALIBRATION_BINS):
-        inside = bins == index
-        gaps += np.abs(weights @ np.where(inside, confidence - truth, 0.0).sum(axis=1))
+        gaps += np.abs(weights @ np.where(bins == index, confidence - truth, 0.0).sum(axis=1))
     error: Values = gaps / (weights.sum(axis=1) * confidence.shape[1])
     return error
-
-
-def quick_metrics(logits: FloatArray, gold: BoolArray, task: Task) -> dict[str, float]:
-    """``f1_micro``, ``f1_macro`` and ``exact_match`` of raw logits, as training watches them."""
-    if task is Task.MULTILABEL:
-        decided = logits >= 0
-    else:
-        decided = np.zeros(gold.shape, dtype=np.bool_)
-        decided[np.arange(len(logits)), logits.argmax(axis=1)] = True
-    counts = Counts.of(Outcome(gold, decided, np.zeros_like(logits), task), np.ones((1, len(gold))))
-    found = {name: float(np.nan_to_num(value[0])) for name, value in averaged(counts).items()}
-    exact = float((gold == decided).all(axis=1).mean())
-    return {"f1_micro": found["f1_micro"], "f1_macro": found["f1_macro"], "exact_match": exact}

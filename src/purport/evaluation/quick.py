@@ -31,11 +31,9 @@ _LONG_WORD = 12  # characters a word: above, the script has no spaces and charac
 def features(texts: Sequence[str]) -> Any:
     """TF-IDF ``(n_texts, n_terms)`` of words and word pairs; of characters where words are not spaced."""
     spaced = sum(map(len, texts)) < _LONG_WORD * sum(len(text.split()) for text in texts)
-    options: dict[str, Any] = (
-        {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"}
-        if spaced
-        else {"ngram_range": (1, 3), "analyzer": "char_wb"}
-    )
+    options: dict[str, Any] = {"ngram_range": (1, 3), "analyzer": "char_wb"}
+    if spaced:
+        options = {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"}
     options |= {"min_df": 2 if len(texts) > 1000 else 1, "max_features": _MOST_FEATURES}
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options)
     try:
@@ -76,26 +74,18 @@ class CrossValidated:
     probabilities: FloatArray
     exclusive: bool
 
-    @property
-    def decided(self) -> BoolArray:
-        """The likeliest label, or every label from 0.5 up: ``(n, n_labels) bool``."""
-        return decide(self.probabilities, exclusive=self.exclusive)
-
     def exact(self, gold: BoolArray) -> BoolArray:
         """Which rows are decided just as ``gold``: ``(n,) bool``."""
-        matches: BoolArray = (self.decided == gold).all(axis=1)
+        matches: BoolArray = (decide(self.probabilities, exclusive=self.exclusive) == gold).all(axis=1)
         return matches
 
 
 def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
-    """The likeliest label of each row, or every label from 0.5 up."""
-    if not exclusive:
+    """The likeliest label of each row, or every label from 0.5 up: ``(n, n_labels) bool``."""
+    if not exclusive or not probabilities.size:
         return probabilities >= 0.5
-    decided = np.zeros(probabilities.shape, dtype=np.bool_)
-    if probabilities.shape[1]:
-        rows, best = np.arange(len(probabilities)), probabilities.argmax(axis=1)
-        decided[rows, best] = probabilities[rows, best] > 0  # nothing was learnt: nothing is decided
-    return decided
+    best: BoolArray = np.eye(probabilities.shape[1], dtype=np.bool_)[probabilities.argmax(axis=1)]
+    return np.logical_and(best, probabilities > 0)  # nothing was learnt: nothing is decided
 
 
 def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
@@ -153,12 +153,13 @@ def report_on(
 
 
 def _two_by_two(answered: Answered) -> dict[str, TwoByTwo]:
-    outcome = answered.outcome
-    found = {}
-    for name, gold, decided in zip(answered.names, outcome.gold.T, outcome.decided.T, strict=True):
-        rest, false, missed, hit = confusion_matrix(gold, decided, labels=[False, True]).ravel().tolist()
-        found[name] = TwoByTwo(true_positive=hit, false_positive=false, false_negative=missed, true_negative=rest)
-    return found
+    gold, decided = answered.outcome.gold, answered.outcome.decided
+    cells = (gold & decided, ~gold & decided, gold & ~decided, ~gold & ~decided)
+    counts = zip(answered.names, *(cell.sum(axis=0).tolist() for cell in cells), strict=True)
+    return {
+        name: TwoByTwo(true_positive=hit, false_positive=false, false_negative=missed, true_negative=rest)
+        for name, hit, false, missed, rest in counts
+    }
 
 
 def _curves(answered: Answered) -> list[LabelCurves]:
@@ -232,13 +233,8 @@ def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float6
 
 def cost_of(classifier: Classifier, texts: Sequence[str]) -> Cost:
     """Size of the bundle, and its speed on up to 200 of ``texts``, one by one and together."""
-    chosen = list(texts[:: max(1, len(texts) // _TIMED)])[:_TIMED]
-    classifier.answer(chosen[:8])
-    single = []
-    for text in chosen:
-        began = time.perf_counter()
-        classifier.answer([text])
-        single.append((time.perf_counter() - began) * 1e3)
+    [single] = milliseconds([classifier], texts)
+    chosen = _sampled(texts)
     began = time.perf_counter()
     classifier.answer(chosen)
     together = time.perf_counter() - began
@@ -252,12 +248,31 @@ def cost_of(classifier: Classifier, texts: Sequence[str]) -> Cost:
     )
 
 
+def milliseconds(classifiers: Sequence[Classifier], texts: Sequence[str]) -> list[list[float]]:
+    """What each classifier takes for each of up to 200 of ``texts``, one by one.
+
+    They answer in turn, so that all meet the same noise; the first texts warm them up and do not count.
+    """
+    times: list[list[float]] = [[] for _ in classifiers]
+    chosen = _sampled(texts)
+    for classifier in classifiers:
+        classifier.answer(chosen[:8])
+    for text in chosen:
+        for classifier, kept in zip(classifiers, times, strict=True):
+            began = time.perf_counter()
+            classifier.answer([text])
+            kept.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def _sampled(texts: Sequence[str]) -> Sequence[str]:
+    return texts[:: max(1, len(texts) // _TIMED)][:_TIMED]
+
+
 def machine() -> str:
     """Processor, cores and system in one line."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    extra = [flag for flag in ("avx512_vnni", "avx512_bf16", "amx_int8") if flag in flags]
-    model = next(names, platform.machine())
+    facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", info.read_text("utf-8") if info.exists() else "", re.M))
+    extra = [flag for flag in ("avx512_vnni", "avx512_bf16", "amx_int8") if flag in facts.get("flags", "")]
+    model = facts.get("model name", platform.machine())
     return f"{model}, {os.cpu_count()} cores, {', '.join(extra) or 'no VNNI'}, {platform.system()}"

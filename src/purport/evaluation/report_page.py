@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..labels import Task
-from ..report.figures import Figure, bar_figure, heatmap, lines
+from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .report import Report
-from .table import interval, joined
+from .table import cells, joined
 
 _MOST_LABELS = 40
 _MOST_CONFUSED = 80
@@ -54,38 +52,28 @@ def page(found: Report) -> Page:
 
 
 def _metrics(found: Report) -> Table:
-    rows = [(name, estimate.value, interval(estimate)) for name, estimate in found.evaluation.metrics.items()]
+    rows = [(name, *cells(estimate)) for name, estimate in found.evaluation.metrics.items()]
     return Table("Metrics, with 95 % bootstrap intervals over rows", ("metric", "value", "95 % interval"), rows)
 
 
 def _labels(found: Report) -> list[Block]:
     labels = sorted(found.evaluation.labels.items(), key=lambda item: -item[1].support)
-    measured = [(name, label, label.f1.value) for name, label in labels if label.f1.value is not None][:_MOST_LABELS]
-    values = [(f"{name} ({label.support})", value) for name, label, value in measured]
-    ends = [
-        (value if label.f1.low is None else label.f1.low, value if label.f1.high is None else label.f1.high)
-        for _, label, value in measured
-    ]
+    measured = [
+        (f"{name} ({label.support})", label.f1.value, (label.f1.low, label.f1.high))
+        for name, label in labels
+        if label.f1.value is not None
+    ][:_MOST_LABELS]
     rows = [
-        (
-            name,
-            label.support,
-            label.predicted,
-            label.precision.value,
-            interval(label.precision),
-            label.recall.value,
-            interval(label.recall),
-            label.f1.value,
-            interval(label.f1),
-        )
+        (name, label.support, label.predicted, *cells(label.precision), *cells(label.recall), *cells(label.f1))
         for name, label in labels
     ]
     columns = ("label", "rows", "predicted", "precision", "95 %", "recall", "95 %", "F1", "95 %")
-    blocks: list[Block] = []
-    if values:
-        title = "F1 of each label (rows), with 95 % intervals"
-        blocks.append(bar_figure("f1-per-label", title, values, "{:.3f}", xlabel="F1", errors=ends))
-    return [*blocks, Table("Per label", columns, rows, folded=len(rows) > 25)]
+    table = Table("Per label", columns, rows, folded=len(rows) > 25)
+    if not measured:
+        return [table]
+    title = "F1 of each label (rows), with 95 % intervals"
+    values, ends = [(name, value) for name, value, _ in measured], [ends for _, _, ends in measured]
+    return [bar_figure("f1-per-label", title, values, "{:.3f}", xlabel="F1", errors=ends), table]
 
 
 def _confusions(found: Report) -> list[Block]:
@@ -98,31 +86,24 @@ def _confusions(found: Report) -> list[Block]:
         size = max(4.2, 1.4 + 0.19 * len(kept))
         wrong = counts.sum() - np.trace(counts)
         rows, across = [names[row] for row in kept], [names[column] for column in columns]
-        blocks.append(
-            Figure(
-                "confusion",
-                "Gold label (down) by decided label (across); shades by square root",
-                f"Confusion matrix of {len(kept)} labels; {wrong} rows off the diagonal, listed below.",
-                heatmap(counts[np.ix_(kept, columns)], rows, across, xlabel="decided", ylabel="gold"),
-                height=size,
-                width=size + 0.4,
-            )
-        )
+        draw = heatmap(counts[np.ix_(kept, columns)], rows, across, xlabel="decided", ylabel="gold")
+        title = "Gold label (down) by decided label (across); shades by square root"
+        alt = f"Confusion matrix of {len(kept)} labels; {wrong} rows off the diagonal, listed below."
+        blocks.append(Figure("confusion", title, alt, draw, size, size + 0.4))
     if found.set_confusions:
         title, folded = "Label sets that were taken for others", len(found.set_confusions) > 15
         blocks.append(Table(title, ("right", "answered", "rows"), found.set_confusions, folded=folded))
     else:
         blocks.append(Text("No row was answered wrong."))
-    cells = [
-        (name, two.true_positive, two.false_positive, two.false_negative, two.true_negative)
-        for name, two in found.two_by_two.items()
-    ]
+    counted = [(name, *two.model_dump().values()) for name, two in found.two_by_two.items()]
     heads = ("label", "right yes", "wrong yes", "missed", "right no")
-    return [*blocks, Table("Each label against the rest (2×2)", heads, cells, folded=True)]
+    return [*blocks, Table("Each label against the rest (2×2)", heads, counted, folded=True)]
 
 
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
+    counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
+    at_half = next(point for point in found.thresholds if point[0] == 0.5)
     needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
     coverage = found.accuracy_coverage
     what = (
@@ -135,109 +116,84 @@ def _confidence(found: Report) -> list[Block]:
             f"{what} {percent(found.coverage_at_99)} of the rows can be answered with 99 % of the answers wholly "
             f"right{needed}. The temperature is {found.temperature:.3g}."
         ),
-        Figure(
+        line_figure(
             "confidence",
             "Confidence of right and wrong answers (rows, log scale)",
             f"{sum(found.confidence_right)} right answers, {found.confidence_right[-1]} of them above 0.95; "
             f"{sum(found.confidence_wrong)} wrong, {found.confidence_wrong[-1]} above 0.95.",
-            lines(
-                {
-                    "right": (centres, [n or 0.5 for n in found.confidence_right]),
-                    "wrong": (centres, [n or 0.5 for n in found.confidence_wrong]),
-                },
-                xlabel="confidence",
-                ylabel="rows (0 at the bottom)",
-                logy=True,
-                markers=True,
-            ),
+            {name: [(x, n or 0.5) for x, n in zip(centres, rows, strict=True)] for name, rows in counts.items()},
+            xlabel="confidence",
+            ylabel="rows (0 at the bottom)",
+            logy=True,
+            markers=True,
         ),
-        Figure(
+        line_figure(
             "reliability",
             "Reliability before and after calibration",
             "After: " + "; ".join(f"confidence {a:.2f} true {b:.2f} ({n})" for a, b, n in found.reliability_after),
-            lines(
-                {"before": _axes(found.reliability_before), "after": _axes(found.reliability_after)},
-                xlabel="mean confidence",
-                ylabel="share that is true",
-                diagonal=True,
-                markers=True,
-            ),
+            {
+                "before": [point[:2] for point in found.reliability_before],
+                "after": [point[:2] for point in found.reliability_after],
+            },
+            xlabel="mean confidence",
+            ylabel="share that is true",
+            diagonal=True,
+            markers=True,
         ),
-        Figure(
+        line_figure(
             "accuracy-coverage",
             "Right answers by share of rows answered, the surest first",
             f"{percent(coverage[0][1])} at {percent(coverage[0][0])} of rows, {percent(coverage[-1][1])} at all.",
-            lines(
-                {"precision": _axes(coverage)},
-                xlabel="coverage: share of rows answered",
-                ylabel="answers wholly right",
-            ),
+            {"precision": coverage},
+            xlabel="coverage: share of rows answered",
+            ylabel="answers wholly right",
         ),
-        Figure(
+        line_figure(
             "thresholds",
             "One threshold for every label",
-            "At 0.5: "
-            + next(
-                f"precision {p:.3f}, recall {r:.3f}, exact match {e:.3f}" for t, p, r, e in found.thresholds if t == 0.5
-            ),
-            lines(
-                {
-                    name: _axes(found.thresholds, at)
-                    for at, name in ((1, "precision, micro"), (2, "recall, micro"), (3, "exact match"))
-                },
-                xlabel="threshold",
-                ylabel="value",
-            ),
+            "At 0.5: precision {1:.3f}, recall {2:.3f}, exact match {3:.3f}".format(*at_half),
+            {
+                "precision, micro": [(t, precision) for t, precision, _, _ in found.thresholds],
+                "recall, micro": [(t, recall) for t, _, recall, _ in found.thresholds],
+                "exact match": [(t, exact) for t, _, _, exact in found.thresholds],
+            },
+            xlabel="threshold",
+            ylabel="value",
         ),
     ]
-
-
-def _axes(points: Sequence[tuple[float, ...]], at: int = 1) -> tuple[list[float], list[float]]:
-    """The first number of each point, and the one ``at`` another place."""
-    return [point[0] for point in points], [point[at] for point in points]
 
 
 def _curves(found: Report) -> list[Block]:
     chosen = found.curves[:6]
     names = ", ".join(curve.name for curve in chosen)
     return [
-        Figure(
+        line_figure(
             "roc",
             "ROC: all labels together, and the most frequent",
             f"Curves of true over false positive rate for {names}",
-            lines(
-                {curve.name: _axes(curve.roc) for curve in chosen if curve.roc},
-                xlabel="false positive rate",
-                ylabel="true positive rate",
-                diagonal=True,
-            ),
+            {curve.name: curve.roc for curve in chosen if curve.roc},
+            xlabel="false positive rate",
+            ylabel="true positive rate",
+            diagonal=True,
         ),
-        Figure(
+        line_figure(
             "precision-recall",
             "Precision over recall",
             f"Curves of precision over recall for {names}",
-            lines(
-                {curve.name: _axes(curve.precision_recall) for curve in chosen if curve.precision_recall},
-                xlabel="recall",
-                ylabel="precision",
-            ),
+            {curve.name: curve.precision_recall for curve in chosen if curve.precision_recall},
+            xlabel="recall",
+            ylabel="precision",
         ),
     ]
 
 
 def _slices(found: Report) -> list[Block]:
     values = [(f"{part.name} ({part.n:,})", part.exact_match) for part in found.slices]
+    ends = [(part.low, part.high) for part in found.slices]
     rows = [(part.name, part.n, part.exact_match, f"{part.low:.4f} to {part.high:.4f}") for part in found.slices]
+    title = "Exact match on parts of the rows, with 95 % intervals"
     return [
-        bar_figure(
-            "slices",
-            "Exact match on parts of the rows, with 95 % intervals",
-            values,
-            "{:.3f}",
-            xlabel="exact match",
-            limit=46,
-            errors=[(part.low, part.high) for part in found.slices],
-        ),
+        bar_figure("slices", title, values, "{:.3f}", xlabel="exact match", limit=46, errors=ends),
         Table("Slices", ("rows that have", "rows", "exact match", "95 % (Wilson)"), rows),
     ]
 

@@ -23,6 +23,11 @@ def interval(estimate: Estimate) -> str:
     return "–" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
 
 
+def cells(estimate: Estimate) -> tuple[float | None, str]:
+    """Value and interval, for a page's table."""
+    return estimate.value, interval(estimate)
+
+
 def joined(labels: Collection[str]) -> str:
     """A label set in one cell."""
     return " + ".join(labels) or "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
 # Readable on white and on near-black alike.
@@ -33,6 +34,7 @@ _STYLE: Any = {
     "grid.color": _GRID,
     "legend.frameon": False,
     "legend.fontsize": 8.0,
+    "axes.prop_cycle": cycler(color=COLOURS),
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
 }
 _THEME = (
@@ -58,8 +60,8 @@ class Figure:
     width: float = _WIDTH
     kind = "figure"
 
-    def render(self) -> Rendered:
-        """Draw it once and give it out as SVG and PNG."""
+    def render(self) -> tuple[str, bytes]:
+        """Draw it once: SVG and PNG."""
         with mpl.rc_context(_STYLE):
             canvas = Canvas(figsize=(self.width, self.height), layout="constrained")
             self.draw(canvas.add_subplot())
@@ -68,15 +70,7 @@ class Figure:
         with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}):
             png = io.BytesIO()
             canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        return Rendered(_themed(svg.getvalue()), png.getvalue())
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The bytes of a figure."""
-
-    svg: str
-    png: bytes
+        return _themed(svg.getvalue()), png.getvalue()
 
 
 def _themed(svg: str) -> str:
@@ -92,29 +86,31 @@ def bars(
     *,
     xlabel: str,
     log: bool = False,
-    errors: Sequence[tuple[float, float]] | None = None,
+    whole: bool = False,
+    errors: Sequence[tuple[float | None, float | None]] | None = None,
     limit: int = 26,
 ) -> Callable[[Axes], None]:
-    """Horizontal bars, first name on top; ``errors`` are (low, high) ends of whiskers of a single series."""
+    """Horizontal bars, first name on top; ``errors`` are (low, high) ends of whiskers of a single series.
+
+    The axis may be ``log``, or have ``whole`` numbers only.
+    """
 
     def draw(axes: Axes) -> None:
         thickness = 0.8 / len(series)
         base = np.arange(len(names))
         for index, (name, values) in enumerate(series.items()):
             at = base + (index - (len(series) - 1) / 2) * thickness
-            axes.barh(at, values, height=thickness, color=COLOURS[index % len(COLOURS)], label=name)
+            axes.barh(at, values, height=thickness, label=name)
             if errors is not None:
                 centre = np.asarray(values, dtype=float)
                 low, high = (np.array(end, dtype=float) for end in zip(*errors, strict=True))
                 spread = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
                 axes.errorbar(centre, at, xerr=spread, fmt="none", ecolor=_INK, elinewidth=0.8)
         axes.set_yticks(base, [shorten(name, limit) for name in names], fontsize=7.5)
-        axes.invert_yaxis()
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlabel(xlabel)
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=xlabel, xscale="log" if log else "linear")
         axes.grid(axis="y", visible=False)
-        if log:
-            axes.set_xscale("log")
+        if whole:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(series) > 1:
             axes.legend()
 
@@ -133,91 +129,65 @@ def bar_figure(
     form: str,
     *,
     xlabel: str,
-    errors: Sequence[tuple[float, float]] | None = None,
+    errors: Sequence[tuple[float | None, float | None]] | None = None,
     limit: int = 26,
     height: float | None = None,
     width: float = _WIDTH,
 ) -> Figure:
     """One bar for each ``(name, value)``; in words, each value is written by ``form``, as ``str.format`` does."""
     names, lengths = [name for name, _ in values], [value for _, value in values]
-    return Figure(
-        name,
-        title,
-        "Bars: " + "; ".join(f"{name} {form.format(value)}" for name, value in values),
-        bars(names, {xlabel: lengths}, xlabel=xlabel, errors=errors, limit=limit),
-        height=height or bars_height(len(values)),
-        width=width,
-    )
+    words = "Bars: " + "; ".join(f"{name} {form.format(value)}" for name, value in values)
+    draw = bars(names, {xlabel: lengths}, xlabel=xlabel, errors=errors, limit=limit)
+    return Figure(name, title, words, draw, height or bars_height(len(values)), width)
 
 
-def lines(
-    series: dict[str, tuple[Any, Any]],
+def line_figure(
+    name: str,
+    title: str,
+    alt: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
     *,
     xlabel: str,
     ylabel: str,
     logx: bool = False,
     logy: bool = False,
     diagonal: bool = False,
-    step: bool = False,
     markers: bool = False,
-    ylim: tuple[float, float] | None = None,
-) -> Callable[[Axes], None]:
-    """One line per series of ``(x, y)``."""
+) -> Figure:
+    """One line per series of points ``(x, y)``."""
+    style: Any = {"marker": "o", "markersize": 3.5} if markers else {}
 
     def draw(axes: Axes) -> None:
         if diagonal:
             axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2, linestyle="--")
-        for index, (name, (x, y)) in enumerate(series.items()):
-            style: dict[str, Any] = {"drawstyle": "steps-post"} if step else {}
-            if markers:
-                style |= {"marker": "o", "markersize": 3.5}
-            axes.plot(x, y, color=COLOURS[index % len(COLOURS)], label=name, linewidth=1.5, **style)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        if logx:
-            axes.set_xscale("log")
-        if logy:
-            axes.set_yscale("log")
-        if ylim:
-            axes.set_ylim(*ylim)
+        for label, points in series.items():
+            axes.plot(*zip(*points, strict=True), label=label, linewidth=1.5, **style)
+        axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
         if len(series) > 1:
             axes.legend()
 
-    return draw
+    return Figure(name, title, alt, draw)
 
 
 def heatmap(
-    matrix: Any, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str, numbers: bool = True
+    matrix: Any, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str
 ) -> Callable[[Axes], None]:
-    """Counts as shades from nothing to the colour; ``numbers`` are written where there is room."""
+    """Counts as shades from nothing to the colour; numbers are written where there is room."""
     shades = LinearSegmentedColormap.from_list("shade", [(*to_rgba(COLOURS[0])[:3], a) for a in (0.0, 1.0)])
 
     def draw(axes: Axes) -> None:
-        values = np.asarray(matrix, dtype=float)
+        values = np.asarray(matrix)
         # Square root: a few large counts would leave everything else blank.
         axes.imshow(np.sqrt(values), cmap=shades, aspect="auto", interpolation="nearest")
         axes.set_xticks(range(len(columns)), [shorten(name) for name in columns], rotation=90, fontsize=7)
         axes.set_yticks(range(len(rows)), [shorten(name) for name in rows], fontsize=7)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.grid(visible=False)
-        if numbers and values.size <= 900:
+        if values.size <= 900:
             for row, column in np.argwhere(values > 0):
-                shown = values[row, column]
-                text = f"{shown:.0f}" if float(shown).is_integer() else f"{shown:.2f}"
-                axes.text(column, row, text, ha="center", va="center", fontsize=6.5)
+                axes.text(column, row, f"{values[row, column]:.0f}", ha="center", va="center", fontsize=6.5)
 
     return draw
-
-
-def whole_numbers(draw: Callable[[Axes], None]) -> Callable[[Axes], None]:
-    """``draw``, with whole numbers on the x axis."""
-
-    def wrapped(axes: Axes) -> None:
-        draw(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-    return wrapped
 
 
 def shorten(name: str, limit: int = 26) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel
 
 from ..files import write_text
@@ -101,27 +101,20 @@ class Page:
         for section in self.sections:
             for block in section.blocks:
                 if isinstance(block, Figure):
-                    rendered = block.render()
-                    (directory / FIGURES / f"{block.name}.svg").write_text(rendered.svg, "utf-8")
-                    (directory / FIGURES / f"{block.name}.png").write_bytes(rendered.png)
-                    drawn[block.name] = base64.b64encode(rendered.svg.encode()).decode()
+                    svg, png = block.render()
+                    (directory / FIGURES / f"{block.name}.svg").write_text(svg, "utf-8")
+                    (directory / FIGURES / f"{block.name}.png").write_bytes(png)
+                    drawn[block.name] = base64.b64encode(svg.encode()).decode()
         for stale in (directory / FIGURES).iterdir():
             if stale.suffix in (".svg", ".png") and stale.stem not in drawn:
                 stale.unlink()
         write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
-        template = _environment().get_template("page.html.j2")
-        html = template.render(page=self, drawn=drawn, version=version("purport"))
-        write_text(directory / HTML_FILE, html)
+        environment = Environment(
+            loader=PackageLoader("purport.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        template = environment.get_template("page.html.j2")
+        write_text(directory / HTML_FILE, template.render(page=self, drawn=drawn, version=version("purport")))
         return directory / HTML_FILE
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("purport.report"),
-        autoescape=select_autoescape(["html", "j2"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def cell(value: Any) -> str:

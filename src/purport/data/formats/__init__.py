@@ -36,6 +36,16 @@ class Layout:
     header: bool | None = None
     label_delimiter: str = "+"
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read: texts and, where there are any, labels."""
+        return (self.text_column,) if self.label_column is None else (self.text_column, self.label_column)
+
+    def missing(self, present: Sequence[str]) -> str | None:
+        """The problem text for the first column that is not ``present``."""
+        absent = next((name for name in self.columns if name not in present), None)
+        return None if absent is None else f'no column "{absent}"; the columns are {", ".join(map(str, present))}'
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -83,15 +93,13 @@ def format_of(path: Path) -> Format:
         FormatUnknown: no registered format has that suffix.
     """
     plain = Path(path.stem) if path.suffix.lower() == ".gz" else path
-    suffix = plain.suffix.lower()
-    known = {}
+    known: list[str] = []
     for name in registry.names("formats"):
         candidate: Format = registry.load("formats", name)
-        if suffix in candidate.suffixes:
+        if plain.suffix.lower() in candidate.suffixes:
             return candidate
-        known[name] = candidate.suffixes
-    listing = ", ".join(suffix for group in known.values() for suffix in group)
-    raise FormatUnknown(f"{path}: cannot tell the format from the name; end it in one of {listing} (or .gz)")
+        known += candidate.suffixes
+    raise FormatUnknown(f"{path}: cannot tell the format from the name; end it in one of {', '.join(known)} (or .gz)")
 
 
 def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
@@ -106,8 +114,3 @@ def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         yield from rows
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error or type(error).__name__}); make a good copy of it") from None
-
-
-def describe_columns(wanted: str, present: Sequence[str]) -> str:
-    """The problem text for a column that is not there."""
-    return f'no column "{wanted}"; the columns are {", ".join(map(str, present))}'

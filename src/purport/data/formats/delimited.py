@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter, describe_columns
+from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 # A row number, and its cells or why there are none.
@@ -39,36 +39,32 @@ class Delimited:
                 yield BadRow(number, header)
                 return
             named = layout.text_column in header if layout.header is None else layout.header
-            if named:
-                for wanted in (layout.text_column, layout.label_column):
-                    if wanted is not None and wanted not in header:
-                        yield BadRow(number, describe_columns(wanted, header))
-                        return
-                text = header.index(layout.text_column)
-                label = None if layout.label_column is None else header.index(layout.label_column)
-                width = len(header)
-            else:
-                text, label = 0, (None if layout.label_column is None else 1)
-                width = 1 if label is None else 2
-                if layout.header is None and (layout.text_column != DEFAULT_TEXT_COLUMN or len(header) > width):
-                    yield BadRow(number, f"{describe_columns(layout.text_column, header)}; or say that none are named")
-                    return
-                width = len(header) if label is None else width
-                yield self._row(number, header, text, label, width)
+            problem, wanted = layout.missing(header), len(layout.columns)
+            if problem and named:
+                yield BadRow(number, problem)
+                return
+            unlikely = layout.text_column != DEFAULT_TEXT_COLUMN or len(header) > wanted
+            if layout.header is None and not named and unlikely:
+                yield BadRow(number, f"{problem}; or say that none are named")
+                return
+            places = [header.index(name) for name in layout.columns] if named else list(range(wanted))
+            width = len(header) if named or wanted == 1 else wanted
+            if not named:
+                yield self._row(number, header, places, width)
             for number, row in cells:
-                if row != [""] or label is None:  # where only texts are read, a blank line keeps its place
-                    yield self._row(number, row, text, label, width)
+                if row != [""] or wanted == 1:  # where only texts are read, a blank line keeps its place
+                    yield self._row(number, row, places, width)
 
-    def _row(self, number: int, row: list[str] | str, text: int, label: int | None, width: int) -> Row | BadRow:
-        if row == [""] and label is None:
-            return BadRow(number, "has no text")
+    def _row(self, number: int, row: list[str] | str, places: list[int], width: int) -> Row | BadRow:
         if isinstance(row, str):
             return BadRow(number, row)
+        if row == [""] and len(places) == 1:
+            return BadRow(number, "has no text")
         if len(row) != width:
             return BadRow(number, f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}")
         if not is_utf8("".join(row)):
             return BadRow(number, NOT_UTF8)
-        return Row(number, row[text], None if label is None else row[label])
+        return Row(number, *(row[place] for place in places))
 
     def _plain(self, stream: IO[str]) -> _Cells:
         for number, line in enumerate(stream, start=1):
@@ -103,15 +99,10 @@ class Delimited:
             emit(list(columns))
 
             def write(row: Mapping[str, Any]) -> None:
-                emit([_cell(row.get(name), label_delimiter) for name in columns])
+                values = ("" if row.get(name) is None else row[name] for name in columns)
+                emit([label_delimiter.join(value) if isinstance(value, list) else value for value in values])
 
             yield write
-
-
-def _cell(value: Any, label_delimiter: str) -> Any:
-    if value is None:
-        return ""
-    return label_delimiter.join(value) if isinstance(value, list) else value
 
 
 TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)

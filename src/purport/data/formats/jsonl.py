@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import BadRow, Layout, Row, RowWriter, describe_columns
+from . import BadRow, Layout, Row, RowWriter
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 
@@ -37,11 +37,9 @@ class JsonLines:
             return BadRow(number, f"is not JSON ({error})")
         if not isinstance(values, dict):
             return BadRow(number, "is not a JSON object")
-        for wanted in (layout.text_column, layout.label_column):
-            if wanted is not None and wanted not in values:
-                return BadRow(number, describe_columns(wanted, list(values)))
-        label = None if layout.label_column is None else values[layout.label_column]
-        return Row(number, values[layout.text_column], label)
+        if problem := layout.missing(list(values)):
+            return BadRow(number, problem)
+        return Row(number, *(values[name] for name in layout.columns))
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:

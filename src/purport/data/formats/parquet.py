@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, DependencyMissing
-from . import BadRow, Layout, Row, RowWriter, describe_columns
+from . import BadRow, Layout, Row, RowWriter
 
 _BATCH = 8192
 
@@ -38,14 +38,12 @@ class Parquet:
             file = pyarrow.parquet.ParquetFile(path)
         except pyarrow.ArrowInvalid as error:
             raise DataError(f"{path} is not a Parquet file ({error}); write it again") from None
-        wanted = [name for name in (layout.text_column, layout.label_column) if name is not None]
-        for name in wanted:
-            if name not in file.schema_arrow.names:
-                yield BadRow(1, describe_columns(name, file.schema_arrow.names))
-                return
+        if problem := layout.missing(file.schema_arrow.names):
+            yield BadRow(1, problem)
+            return
         number = 0
-        for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
-            columns = [batch.column(name).to_pylist() for name in wanted]
+        for batch in file.iter_batches(batch_size=_BATCH, columns=list(layout.columns)):
+            columns = [batch.column(name).to_pylist() for name in layout.columns]
             for values in zip(*columns, strict=True):
                 number += 1
                 yield Row(number, *values)

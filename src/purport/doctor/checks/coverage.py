@@ -50,13 +50,9 @@ def _unseen(examination: Examination) -> Iterator[Finding]:
 
 def _unmeasured(examination: Examination) -> Iterator[Finding]:
     table = examination.table
-    if table.is_training.all():
-        return
-    missing = np.flatnonzero(
-        table.matrix[table.is_training].any(axis=0) & ~table.matrix[~table.is_training].any(axis=0)
-    )
-    if len(missing):
-        names = tuple(table.labels.names[column] for column in missing)
+    taught, measured = table.matrix[table.is_training].any(axis=0), table.matrix[~table.is_training].any(axis=0)
+    names = tuple(table.labels.names[column] for column in np.flatnonzero(taught & ~measured))
+    if names and not table.is_training.all():
         yield Finding(
             check=NAME,
             severity=Severity.INFO,
@@ -94,7 +90,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     for split in table.split_names:
         runs: dict[int, Counter[str]] = {}
-        distinct: dict[int, int] = Counter()
+        distinct: Counter[int] = Counter()
         seen: set[str] = set()
         positions = table.positions(split).tolist()
         for position in positions:
@@ -106,7 +102,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 distinct[column] += 1
                 runs.setdefault(column, Counter()).update(found)
         for column, counter in runs.items():
-            run, most = max(counter.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+            run, most = _most_common(counter)
             if most < _LEAST or most < _SHARE * distinct[column]:
                 continue
             label = table.labels.names[column]
@@ -135,6 +131,10 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
             )
 
 
+def _most_common(counts: Counter[str]) -> tuple[str, int]:
+    return max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+
+
 def _longest_shared(rows: list[list[str]], run: str) -> str:
     """``run`` made longer word by word, as long as four of five rows still hold it."""
     texts = [f" {' '.join(row)} " for row in rows]
@@ -145,12 +145,10 @@ def _longest_shared(rows: list[list[str]], run: str) -> str:
             nearby: Counter[str] = Counter()
             inner = f" {' '.join(grown)} "
             for text in texts:
-                at = text.find(inner)
-                if at >= 0:
-                    rest = text[at + len(inner) :].split() if after else text[:at].split()
-                    if rest:
-                        nearby[rest[0] if after else rest[-1]] += 1
-            word, most = max(nearby.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+                head, found, tail = text.partition(inner)
+                if found:
+                    nearby.update(tail.split()[:1] if after else head.split()[-1:])
+            word, most = _most_common(nearby)
             if most < need or not word:
                 break
             grown = [*grown, word] if after else [word, *grown]

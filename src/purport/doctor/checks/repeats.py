@@ -47,21 +47,23 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
         if not origin or not here:
             continue
         same = {table.texts[position] for position in origin}
+        places = ", ".join(f"{table.split(position)} {table.examples[position].row}" for position in origin[:3])
+        places += f" and {len(origin) - 3} more" * (len(origin) > 3)
         for position in here:
             exact += table.texts[position] in same
             likeness = "" if table.texts[position] in same else ", but for case or punctuation"
-            notes[position] = _places(examination, origin) + (": " + table.texts[origin[0]] if near else likeness)
+            notes[position] = f"{places}: {table.texts[origin[0]]}" if near else places + likeness
         why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
-        fixes += [
-            examination.fix(position, "drop", NAME, why, apply=not near)
-            for position in origin
-            if table.is_training[position]
-        ]
+        training = [position for position in origin if table.is_training[position]]
+        fixes += [examination.fix(position, "drop", NAME, why, apply=not near) for position in training]
     if not notes:
         return
     rows = sorted(notes)
     share = len(rows) / len(measured)
     detail = "" if near else f" ({exact} letter for letter)"
+    clean = np.setdiff1d(measured, rows)
+    gain = float(examination.right[measured].mean() - examination.right[clean].mean()) if len(clean) else 0.0
+    how = f"exact match on {split} with and without these rows"
     yield Finding(
         check=NAME,
         severity=Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
@@ -72,23 +74,9 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
         else "Look at them: templates with other names are harmless, rewordings of one message are not.",
         n_rows=len(rows),
         rows=examination.rows(rows, [notes[row] for row in rows]),
-        worth=_inflation(examination, split, rows),
+        worth=Worth(kind="inflation", value=max(0.0, gain), how=how),
         fixes=tuple(fixes),
     )
-
-
-def _inflation(examination: Examination, split: str, leaked: Sequence[int]) -> Worth:
-    positions = examination.table.positions(split)
-    clean = np.setdiff1d(positions, np.asarray(leaked))
-    right = examination.right
-    gain = float(right[positions].mean() - right[clean].mean()) if len(clean) else 0.0
-    return Worth(kind="inflation", value=max(0.0, gain), how=f"exact match on {split} with and without these rows")
-
-
-def _places(examination: Examination, positions: Sequence[int]) -> str:
-    table = examination.table
-    named = [f"{table.split(position)} {table.examples[position].row}" for position in positions[:3]]
-    return ", ".join(named) + (f" and {len(positions) - 3} more" if len(positions) > 3 else "")
 
 
 def _duplicates(examination: Examination) -> Iterator[Finding]:
@@ -97,9 +85,8 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
         inside = set(table.positions(split).tolist())
         notes: dict[int, str] = {}  # of each copy
         for group in table.same_text:
-            here = [position for position in group if position in inside]
             firsts: dict[tuple[str, ...], int] = {}
-            for position in here:
+            for position in filter(inside.__contains__, group):
                 original = firsts.setdefault(table.gold[position], position)
                 if original != position:
                     notes[position] = f"as row {table.examples[original].row}"

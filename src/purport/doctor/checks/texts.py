@@ -31,7 +31,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield from _overlong(examination)
 
 
-def mended(text: str) -> str:
+def repaired(text: str) -> str:
     """``text`` without encoding damage: mojibake undone, entities and control characters resolved."""
     if _PLAIN.fullmatch(text) and "&" not in text:
         return text
@@ -47,27 +47,25 @@ def _is_junk(letter: str) -> bool:
 
 
 def _junk(examination: Examination) -> Iterator[Finding]:
-    rows, notes, fixes = [], [], []
+    notes, fixes = {}, []
     for position, text in enumerate(examination.table.texts):
-        clean = mended(text)
+        clean = repaired(text)
         if clean == text.strip():
             continue
-        rows.append(position)
         lost = "\ufffd" in text
-        notes.append("letters are lost" if lost else "damaged in a conversion")
+        notes[position] = "letters are lost" if lost else "damaged in a conversion"
         if clean:
-            why = "encoding junk"
-            fixes.append(examination.fix(position, "rewrite", NAME, why, apply=not lost, text=clean))
-    if rows:
+            fixes.append(examination.fix(position, "rewrite", NAME, "encoding junk", apply=not lost, text=clean))
+    if notes:
         yield Finding(
             check=NAME,
             severity=Severity.WARNING,
-            title=f"Encoding junk in {count(len(rows), 'text')}",
+            title=f"Encoding junk in {count(len(notes), 'text')}",
             why="Bytes were read in the wrong encoding, or mark-up was left in: the model sees letters nobody typed.",
             remedy="Rewrite them as proposed; better, read the source in its own encoding.",
-            n_rows=len(rows),
-            rows=examination.rows(rows, notes),
-            worth=examination.excess_error(rows),
+            n_rows=len(notes),
+            rows=examination.rows(notes, list(notes.values())),
+            worth=examination.excess_error(notes),
             fixes=tuple(fixes),
         )
 
@@ -86,28 +84,27 @@ def _languages(examination: Examination) -> Iterator[Finding]:
         usual = [np.mean([in_rows[word] for word in table.words[position]]) for position in long]
         long = np.sort(long[np.argsort(usual, kind="stable")[:_MOST_TEXTS]])
     ranked = [identifier.rank(table.texts[position]) for position in long]
-    outliers = [
-        (int(position), languages[0][0])
+    outliers = {
+        int(position): languages[0][0]
         for position, languages in zip(long, ranked, strict=True)
         if languages[0][1] >= _LIKELY and dict(languages)[main] <= _UNLIKELY
-    ]
+    }
     if not outliers:
         return
-    rows = [position for position, _ in outliers]
-    top = ", ".join(f"{name} {count}" for name, count in Counter(name for _, name in outliers).most_common(4))
+    top = ", ".join(f"{name} {number}" for name, number in Counter(outliers.values()).most_common(4))
     yield Finding(
         check=NAME,
         severity=Severity.INFO,
-        title=f'Another language than the rest ("{main}") in {count(len(rows), "text")}: {top}',
+        title=f'Another language than the rest ("{main}") in {count(len(outliers), "text")}: {top}',
         why="A model of one language answers others with confidence it has not earned. "
         "Names and titles fool the identifier: look before you drop.",
         remedy="Drop them, translate them, or train on enough of that language.",
-        n_rows=len(rows),
-        rows=examination.rows(rows, [language for _, language in outliers]),
-        worth=examination.excess_error(rows),
+        n_rows=len(outliers),
+        rows=examination.rows(outliers, list(outliers.values())),
+        worth=examination.excess_error(outliers),
         fixes=tuple(
             examination.fix(position, "drop", NAME, f"language {language}", apply=False)
-            for position, language in outliers
+            for position, language in outliers.items()
         ),
     )
 

@@ -12,9 +12,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from ...data.table import Positions, RowTable
 from ...labels import Task
 from .. import quick
-from ..evaluate import LEVEL, rounded
+from ..evaluate import Estimate, bootstrapped, estimate, rounded
 from ..metrics import Outcome, roc_auc
-from .facts import Drift
+from .exploration import Drift
 
 _PERMUTATIONS = 999
 _DEALS = 5
@@ -30,8 +30,8 @@ def drift_between(table: RowTable, base: str, other: str, *, seed: int) -> Drift
     of_row = np.array([codes.setdefault(labels, len(codes)) for labels in table.gold])
     counts = np.stack([np.bincount(of_row[side], minlength=len(codes)) for side in (left, right)])
     p_value, by_chance = label_shift(counts, rng)
-    unigrams = _divergences(table, left, right, 1, rng)
-    bigrams = _divergences(table, left, right, 2, rng)
+    unigrams, unigrams_by_chance = _divergences(table, left, right, 1, rng)
+    bigrams, bigrams_by_chance = _divergences(table, left, right, 2, rng)
     auc = two_sample_auc(table, left, right, rng)
     return Drift(
         split=other,
@@ -39,13 +39,13 @@ def drift_between(table: RowTable, base: str, other: str, *, seed: int) -> Drift
         label_distance=rounded(total_variation(counts[0], counts[1])),
         label_distance_by_chance=rounded(by_chance),
         label_p_value=rounded(p_value),
-        unigram_divergence=rounded(unigrams[0]),
-        unigram_divergence_by_chance=rounded(unigrams[1]),
-        bigram_divergence=rounded(bigrams[0]),
-        bigram_divergence_by_chance=rounded(bigrams[1]),
-        classifier_auc=auc and rounded(auc[0]),
-        classifier_auc_low=auc and rounded(auc[1]),
-        classifier_auc_high=auc and rounded(auc[2]),
+        unigram_divergence=rounded(unigrams),
+        unigram_divergence_by_chance=rounded(unigrams_by_chance),
+        bigram_divergence=rounded(bigrams),
+        bigram_divergence_by_chance=rounded(bigrams_by_chance),
+        classifier_auc=auc.value,
+        classifier_auc_low=auc.low,
+        classifier_auc_high=auc.high,
         classifier_rows=2 * min(len(left), len(right), _MOST_ROWS),
     )
 
@@ -104,23 +104,18 @@ def _total(counts: Any) -> NDArray[np.float64]:
     return np.asarray(counts.sum(axis=0), dtype=float).ravel()
 
 
-def two_sample_auc(
-    table: RowTable, left: Positions, right: Positions, rng: np.random.Generator
-) -> tuple[float, float, float] | None:
-    """Area under the ROC curve, with interval, of telling the two sets of texts apart; as many rows of each."""
+def two_sample_auc(table: RowTable, left: Positions, right: Positions, rng: np.random.Generator) -> Estimate:
+    """Area under the ROC curve of telling the two sets of texts apart, by as many rows of each; none under ten."""
     size = min(len(left), len(right), _MOST_ROWS)
     if size < 10:
-        return None
+        return Estimate(value=None, low=None, high=None)
     positions = np.concatenate([rng.choice(side, size=size, replace=False) for side in (left, right)])
     target = np.repeat([False, True], size)
     forms = [table.forms[position] for position in positions]
     matrix = quick.features([table.texts[position] for position in positions])
-    fold_of = quick.folds(forms, [("a",) if side else ("b",) for side in target], 5, 0)
+    fold_of = quick.folds(forms, [(str(side),) for side in target], 5, 0)
     found = quick.cross_validate(matrix, target[:, None], fold_of, exclusive=False, seed=0)
     outcome = Outcome(target[:, None], target[:, None], found.probabilities, Task.MULTILABEL)
     resamples = _RESAMPLES if 2 * size <= 4_000 else 200
-    drawn = np.stack([np.bincount(rng.integers(0, 2 * size, 2 * size), minlength=2 * size) for _ in range(resamples)])
-    area = float(roc_auc(outcome, np.ones((1, 2 * size)))[0, 0])
-    tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(roc_auc(outcome, drawn.astype(float))[:, 0], [tail, 1 - tail])
-    return area, float(low), float(high)
+    point, spread = bootstrapped(lambda weights: {"auc": roc_auc(outcome, weights)[:, 0]}, 2 * size, resamples, rng)
+    return estimate(point["auc"][0], spread["auc"])

@@ -14,12 +14,12 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from ...bundle import DEFAULT_BUNDLE
 from ...classifier import Classifier
 from ...data.duplicates import near_duplicates
-from ...data.table import Positions, RowTable, is_evaluation
+from ...data.table import RowTable, is_evaluation
 from ...model import Lengths
 from ...progress import SILENT, Progress, Reporter
 from ..evaluate import rounded
 from .drift import drift_between
-from .facts import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
+from .exploration import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
 
 _TOP = 25
 _MOST_COMBINATIONS = 100
@@ -39,25 +39,18 @@ def explore(
     report("counting tokens")
     model = classifier or Classifier.open(DEFAULT_BUNDLE)
     tokens = model.lengths(table.texts)
+    base, *others = (name for name in table.split_names if len(table.positions(name)))
+    known = {word for position in table.positions(base) for word in table.words[position]}
     splits = []
-    known: set[str] | None = None
-    trained = {gold for position, gold in enumerate(table.gold) if table.is_training[position]}
-    for name in table.split_names:
+    for name in (base, *others):
         report(f"counting words and labels of {name}")
-        positions = table.positions(name)
-        if not len(positions):
-            continue
-        facts, vocabulary = _split(table, name, positions, tokens, known, trained)
-        known = vocabulary if known is None else known
-        splits.append(facts)
+        splits.append(_split(table, name, tokens, None if name == base else known))
     report("comparing texts")
     clusters = sorted(near_duplicates(table.words), key=len, reverse=True)
-    base, *others = table.split_names
     drift = []
-    for name in others:
-        if is_evaluation(name) and len(table.positions(name)):
-            report(f"measuring the drift from {base} to {name}")
-            drift.append(drift_between(table, base, name, seed=seed))
+    for name in filter(is_evaluation, others):
+        report(f"measuring the drift from {base} to {name}")
+        drift.append(drift_between(table, base, name, seed=seed))
     top = np.argsort(-table.matrix.sum(axis=0), kind="stable")[:_MOST_LABELS]
     chosen = table.matrix[:, top].astype(np.int64)
     return Exploration(
@@ -73,19 +66,22 @@ def explore(
         cooccurrence=(chosen.T @ chosen).tolist(),
         clusters=len(clusters),
         clustered_rows=sum(map(len, clusters)),
-        largest_clusters=[_cluster(table, members) for members in clusters[:_MOST_CLUSTERS]],
+        largest_clusters=[
+            Cluster(
+                size=len(members),
+                splits=dict(Counter(table.split(position) for position in members)),
+                label_sets=len({table.gold[position] for position in members}),
+                text=table.texts[members[0]],
+            )
+            for members in clusters[:_MOST_CLUSTERS]
+        ],
         drift=drift,
     )
 
 
-def _split(
-    table: RowTable,
-    name: str,
-    positions: Positions,
-    tokens: Lengths,
-    known: set[str] | None,
-    trained: set[tuple[str, ...]],
-) -> tuple[SplitFacts, set[str]]:
+def _split(table: RowTable, name: str, tokens: Lengths, known: set[str] | None) -> SplitFacts:
+    """``known`` are the words of the first split, ``None`` for itself."""
+    positions = table.positions(name)
     gold = [table.gold[position] for position in positions]
     forms = [table.forms[position] for position in positions]
     words = [table.words[position] for position in positions]
@@ -93,12 +89,12 @@ def _split(
     counts = matrix.sum(axis=0)
     present = counts[counts > 0]
     combinations = Counter("+".join(labels) for labels in gold)
-    new = [labels not in trained for labels in gold]
+    trained = {labels for labels, training in zip(table.gold, table.is_training, strict=True) if training}
+    new = [labels for labels in gold if labels not in trained]
     lengths = np.array([len(found) for found in words])
     taught = table.matrix[table.is_training].any(axis=0)
     measured = tokens.counts[positions]
-    vocabulary = Counter(chain.from_iterable(words))
-    facts = SplitFacts(
+    return SplitFacts(
         name=name,
         training=not is_evaluation(name),
         rows=len(positions),
@@ -110,8 +106,8 @@ def _split(
         labels_per_row=rounded(float(matrix.sum(axis=1).mean())),
         label_combinations=len(combinations),
         combinations=_counted(combinations.most_common(_MOST_COMBINATIONS)),
-        combinations_not_in_training=len({labels for labels, fresh in zip(gold, new, strict=True) if fresh}),
-        rows_with_new_combination=sum(new),
+        combinations_not_in_training=len(set(new)),
+        rows_with_new_combination=len(new),
         labels_not_in_training={
             table.labels.names[column]: int(counts[column]) for column in np.flatnonzero((counts > 0) & ~taught)
         },
@@ -126,9 +122,8 @@ def _split(
             for column in np.argsort(-counts, kind="stable")
             if counts[column]
         },
-        vocabulary=_words(words, vocabulary, known),
+        vocabulary=_words(words, known),
     )
-    return facts, set(vocabulary)
 
 
 def _label(
@@ -144,8 +139,9 @@ def _label(
     )
 
 
-def _words(rows: Sequence[list[str]], vocabulary: Counter[str], known: set[str] | None) -> WordFacts:
-    running = sum(vocabulary.values())
+def _words(rows: Sequence[list[str]], known: set[str] | None) -> WordFacts:
+    vocabulary = Counter(chain.from_iterable(rows))
+    running = vocabulary.total()
     ranked = sorted(vocabulary.items(), key=lambda item: (-item[1], item[0]))
     frequencies = np.array([count for _, count in ranked])
     unknown = unknown_kinds = None
@@ -163,10 +159,10 @@ def _words(rows: Sequence[list[str]], vocabulary: Counter[str], known: set[str] 
         unknown_vocabulary=unknown_kinds,
         zipf_slope=zipf_slope(frequencies),
         zipf=_zipf_points(frequencies),
-        bigrams=_counted(_most_common(rows, 2, frozenset())),
-        bigrams_without_stop_words=_counted(_most_common(rows, 2, ENGLISH_STOP_WORDS)),
-        trigrams=_counted(_most_common(rows, 3, frozenset())),
-        trigrams_without_stop_words=_counted(_most_common(rows, 3, ENGLISH_STOP_WORDS)),
+        bigrams=_most_common(rows, 2, frozenset()),
+        bigrams_without_stop_words=_most_common(rows, 2, ENGLISH_STOP_WORDS),
+        trigrams=_most_common(rows, 3, frozenset()),
+        trigrams_without_stop_words=_most_common(rows, 3, ENGLISH_STOP_WORDS),
     )
 
 
@@ -192,9 +188,9 @@ def ngrams(rows: Iterable[Sequence[str]], size: int, stop_words: frozenset[str])
         yield from map(" ".join, zip(*(kept[start:] for start in range(size)), strict=False))
 
 
-def _most_common(rows: Sequence[list[str]], size: int, stop_words: frozenset[str]) -> list[tuple[str, int]]:
+def _most_common(rows: Sequence[list[str]], size: int, stop_words: frozenset[str]) -> list[Counted]:
     counts = Counter(ngrams(rows, size, stop_words))
-    return sorted(counts.most_common(_TOP), key=lambda item: (-item[1], item[0]))
+    return _counted(sorted(counts.most_common(_TOP), key=lambda item: (-item[1], item[0])))
 
 
 def _counted(pairs: Iterable[tuple[str, int]]) -> list[Counted]:
@@ -203,22 +199,6 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> list[Counted]:
 
 def spread(values: Sequence[int] | NDArray[np.int64]) -> Spread:
     """Six numbers that describe ``values``."""
-    found = np.asarray(values, dtype=float)
-    median, p95, p99 = np.quantile(found, [0.5, 0.95, 0.99])
-    return Spread(
-        smallest=float(found.min()),
-        median=rounded(median),
-        mean=rounded(float(found.mean())),
-        p95=rounded(p95),
-        p99=rounded(p99),
-        largest=float(found.max()),
-    )
-
-
-def _cluster(table: RowTable, members: list[int]) -> Cluster:
-    return Cluster(
-        size=len(members),
-        splits=dict(Counter(table.split(position) for position in members)),
-        label_sets=len({table.gold[position] for position in members}),
-        text=table.texts[members[0]],
-    )
+    smallest, median, p95, p99, largest = map(rounded, np.quantile(values, [0, 0.5, 0.95, 0.99, 1]))
+    mean = rounded(float(np.mean(values)))
+    return Spread(smallest=smallest, median=median, mean=mean, p95=p95, p99=p99, largest=largest)

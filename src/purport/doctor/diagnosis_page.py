@@ -10,11 +10,15 @@ from .finding import Diagnosis, Finding, Severity
 
 _SHOWN_ROWS = 25
 _SHOWN_BARS = 15
-_MEANING = {"gain": "fixing may bring", "limit": "at most out of reach", "inflation": "measured too high by"}
+_COST = {
+    "gain": "fixing may bring {} points",
+    "limit": "up to {} points cannot be reached",
+    "inflation": "measured {} points too high",
+}
 
 
 def page(diagnosis: Diagnosis) -> Page:
-    """Findings by severity, each with its rows, reason, remedy and price."""
+    """Findings by severity, each with its rows, reason, remedy and cost."""
     counts = Counter(finding.severity for finding in diagnosis.findings)
     rows = ", ".join(f"{count:,} {split}" for split, count in list(diagnosis.rows.items())[:4])
     sections = [_summary(diagnosis)] if diagnosis.findings else []
@@ -25,9 +29,9 @@ def page(diagnosis: Diagnosis) -> Page:
     sections.append(_method(diagnosis))
     verdict = {
         None: Notice("good", "Nothing was found."),
-        Severity.INFO: Notice("good", "Nothing that has to be mended before training."),
+        Severity.INFO: Notice("good", "Nothing has to be fixed before training."),
         Severity.WARNING: Notice("warning", "Nothing that makes a measurement wrong; some of this costs quality."),
-        Severity.ERROR: Notice("error", "Mend the errors first: until then what is measured on this data is wrong."),
+        Severity.ERROR: Notice("error", "Fix the errors first; until then the metrics are unreliable."),
     }[diagnosis.worst]
     return Page(
         title=f"What is wrong with {diagnosis.dataset}",
@@ -46,54 +50,37 @@ def page(diagnosis: Diagnosis) -> Page:
 
 
 def _summary(diagnosis: Diagnosis) -> Section:
-    table = Table(
-        "Findings, the gravest and dearest first",
-        ("severity", "finding", "rows", "worth, points", "meaning"),
-        [
-            (
-                finding.severity.value,
-                finding.title,
-                finding.n_rows,
-                None if finding.worth is None else round(finding.worth.value * 100, 3),
-                "" if finding.worth is None else _MEANING[finding.worth.kind],
-            )
-            for finding in diagnosis.findings
-        ],
-    )
+    rows = []
+    for finding in diagnosis.findings:
+        cost, meaning = None, ""
+        if finding.worth:
+            cost, meaning = round(finding.worth.value * 100, 3), _COST[finding.worth.kind].format("that many")
+        rows.append((finding.severity.value, finding.title, finding.n_rows, cost, meaning))
+    columns = ("severity", "finding", "rows", "cost, points", "meaning")
+    blocks: list[Block] = [Table("Findings, most severe and costly first", columns, rows)]
     priced = [(f.title, f.worth.value * 100) for f in diagnosis.findings if f.worth and f.worth.value > 0]
-    blocks: list[Block] = [table]
     if priced:
-        blocks.append(
-            bar_figure(
-                "worth",
-                "What each finding is worth, in points of exact match",
-                sorted(priced, key=lambda pair: -pair[1])[:_SHOWN_BARS],
-                "{:.2f} points",
-                xlabel="points of exact match",
-                limit=60,
-                width=7.2,
-            )
-        )
+        priced = sorted(priced, key=lambda pair: -pair[1])[:_SHOWN_BARS]
+        title, xlabel = "What each finding costs, in points of exact match", "points of exact match"
+        blocks.append(bar_figure("cost", title, priced, "{:.2f} points", xlabel=xlabel, limit=60, width=7.2))
     if diagnosis.plan_gain is not None:
-        blocks.append(
-            Notice(
-                "info",
-                f"The proposed plan changes the cross-validated exact match of the linear reference by "
-                f"{diagnosis.plan_gain * 100:+.2f} points on the {diagnosis.plan_rows:,} training others.",
-            )
+        text = (
+            "The proposed plan changes the cross-validated exact match of the linear reference by "
+            f"{diagnosis.plan_gain * 100:+.2f} points on the other {diagnosis.plan_rows:,} training rows."
         )
+        blocks.append(Notice("info", text))
     return Section("Summary", blocks)
 
 
 def _blocks(findings: list[Finding]) -> list[Block]:
     blocks: list[Block] = []
     for finding in findings:
-        worth = ""
         quote = f" “{finding.quote}”." if finding.quote else ""
-        if finding.worth is not None:
-            worth = f" Worth: {_MEANING[finding.worth.kind]} {finding.worth.value * 100:.2f} points of exact match "
-            worth += f"({finding.worth.how})."
-        blocks.append(Notice(finding.severity.value, f"{finding.title}. {finding.why}{quote} {finding.remedy}{worth}"))
+        cost = ""
+        if finding.worth:
+            points = _COST[finding.worth.kind].format(f"{finding.worth.value * 100:.2f}")
+            cost = f" Cost: {points} ({finding.worth.how})."
+        blocks.append(Notice(finding.severity.value, f"{finding.title}. {finding.why}{quote} {finding.remedy}{cost}"))
         if finding.rows:
             shown = finding.rows[:_SHOWN_ROWS]
             columns = ("split", "row", "text", "labels", "note")
@@ -119,7 +106,7 @@ def _method(diagnosis: Diagnosis) -> Section:
                 "a Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, damage by ftfy."
             ),
             Text(
-                "Prices are estimates with that linear model, in points of exact match (rows decided wholly right). A "
+                "Costs are estimates with that linear model, in points of exact match (rows decided wholly right). A "
                 "better model may gain less from a fix, or more."
             ),
             Text(f"Checks: {', '.join(diagnosis.checks)}."),

@@ -12,7 +12,7 @@ from ...data.table import Positions
 from ...evaluation import quick
 from ...model import BoolArray, FloatArray
 from ..examination import Examination
-from ..finding import Finding, Fix, Severity, Worth, count
+from ..finding import Finding, Severity, Worth, count
 
 NAME = "labels"
 _LEAST_ROWS = 20  # of a pool: fewer say nothing about its labels
@@ -25,8 +25,7 @@ _LEAST_CONFUSED = 5
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Confident learning (Northcutt et al. 2021) on probabilities of a model that did not see the row."""
-    pools = ((examination.training, "training"), (examination.evaluation, "evaluation"))
-    for positions, role in pools:
+    for positions, role in ((examination.training, "training"), (examination.evaluation, "evaluation")):
         labelled = positions[examination.table.matrix[positions].any(axis=1)]
         if len(labelled) >= _LEAST_ROWS:
             yield from _suspects(examination, labelled, role)
@@ -85,15 +84,13 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
     unknown = int((gold.any(axis=0) & ~known).sum())
     unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
     unjudged *= unknown > 0
-    only_missing = np.asarray(missing.any(axis=1) & ~wrong.any(axis=1))
-    suspected = np.asarray(wrong.any(axis=1))
-    for chosen, is_missing in ((suspected, False), (only_missing, True)):
+    doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
+    suspected = wrong.any(axis=1)
+    for chosen, is_missing in ((suspected, False), (missing.any(axis=1) & ~suspected, True)):
         if not chosen.any():
             continue
-        doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
         order = np.flatnonzero(chosen)[np.argsort(-doubt[chosen], kind="stable")]
-        fixes: list[Fix] = []
-        notes = []
+        fixes, notes = [], []
         for row in order:
             suggested = [names[column] for column in np.flatnonzero(corrected[row])]
             least = min((float(proba[row, column]) for column in np.flatnonzero(missing[row])), default=0.0)
@@ -103,13 +100,10 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
                 why = f"suspected label error: {notes[-1]}"
                 sure = least >= _SURE and not is_missing
                 fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested))
-        share = len(order) / len(positions)
-        rows = positions[order]
-        worth = (
-            Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
-            if role == "evaluation"
-            else _gain(examination, rows, corrected[order])
-        )
+        share, rows = len(order) / len(positions), positions[order]
+        worth = Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
+        if role == "training":
+            worth = _gain(examination, rows, corrected[order])
         yield Finding(
             check=NAME,
             severity=Severity.WARNING if share >= 0.005 else Severity.INFO,
@@ -127,11 +121,10 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
 
 
 def _gain(examination: Examination, rows: Positions, corrected: BoolArray) -> Worth:
-    learnt = examination.gold(examination.training).copy()
-    trusted = np.ones(len(learnt), dtype=np.bool_)
+    learnt = examination.gold(examination.training)
     at = np.searchsorted(examination.training, rows)
     learnt[at] = corrected
-    trusted[at] = False
+    trusted = ~np.isin(examination.training, rows)
     gain = examination.change(learnt, np.ones_like(trusted), trusted)
     how = "cross-validated exact match on the other rows, with these relabelled as suggested"
     return Worth(kind="gain", value=gain, how=how)
@@ -149,8 +142,7 @@ def _overlaps(examination: Examination) -> Iterator[Finding]:
     taught = table.matrix[examination.training].sum(axis=0) >= _LEAST_CLASS
     both[~taught] = both[:, ~taught] = 0
     for first, second in zip(*np.nonzero(np.triu(both, 1) >= _LEAST_CONFUSED), strict=True):
-        smaller = min(counts[first], counts[second])
-        total = int(both[first, second])
+        smaller, total = min(counts[first], counts[second]), int(both[first, second])
         if not smaller or total < _OVERLAP * smaller:
             continue
         a, b = table.labels.names[first], table.labels.names[second]

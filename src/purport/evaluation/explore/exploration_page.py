@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
-from ...report.figures import Figure, bar_figure, bars, bars_height, heatmap, lines
+import numpy as np
+
+from ...report.figures import Figure, bar_figure, bars, bars_height, heatmap, line_figure
 from ...report.page import Block, Notice, Page, Section, Table, Text, cell, percent
-from .facts import Counted, Drift, Exploration, SplitFacts
+from .exploration import Drift, Exploration, SplitFacts
 
 _MOST_SPLITS = 4  # side by side in a figure or a list
 _MOST_LABELS = 40
-# Attribute of the vocabulary, title of its figure and of its table.
-_NGRAMS = (
-    ("bigrams", "Word pairs", "Word pairs"),
-    ("bigrams_without_stop_words", "Word pairs without stop words", "Word pairs without stop words"),
-    ("trigrams", "Word triples", "Word triples"),
-    ("trigrams_without_stop_words", "Triples without stop words", "Word triples without stop words"),
-)
+# Attribute of the vocabulary, and its title.
+_NGRAMS = {
+    "bigrams": "Word pairs",
+    "bigrams_without_stop_words": "Word pairs without stop words",
+    "trigrams": "Word triples",
+    "trigrams_without_stop_words": "Word triples without stop words",
+}
 
 
 def page(found: Exploration) -> Page:
@@ -86,7 +88,7 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
     share: dict[str, Sequence[float]] = {
         split.name: [split.labels[name].share if name in split.labels else 0.0 for name in top] for split in shown
     }
-    columns = ["label", *(column for split in shown for column in (f"{split.name} rows", "share", "alone"))]
+    columns = ["label", *chain.from_iterable((f"{split.name} rows", "share", "alone") for split in shown)]
     rows = []
     for name in names:
         row: list[object] = [name]
@@ -95,22 +97,21 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
             row += [facts.rows, facts.share, facts.alone] if facts else [0, 0.0, 0]
         rows.append(row)
     first = shown[0]
-    ratio = (
-        f"the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest" if first.imbalance else ""
-    )
+    ratio = ""
+    if first.imbalance:
+        ratio = f"In {first.name}, the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest. "
     more = f", the first {_MOST_LABELS} of {len(names)}" if len(names) > _MOST_LABELS else ""
+    words = []
+    for at, name in enumerate(top[:10]):
+        words.append(f"{name} " + ", ".join(f"{split} {percent(share[split][at])}" for split in share))
     return Section(
         "Labels",
         [
-            Text(f"In {first.name}, {ratio}. Evenness is 1 where every label is as frequent as any other."),
+            Text(f"{ratio}Evenness is 1 where every label is as frequent as any other."),
             Figure(
                 "label-shares",
                 f"Share of rows with each label, log scale{more}",
-                "Bars of label shares: "
-                + "; ".join(
-                    f"{name} {', '.join(f'{split} {percent(share[split][at])}' for split in share)}"
-                    for at, name in enumerate(top[:10])
-                ),
+                "Bars of label shares: " + "; ".join(words),
                 bars(top, share, xlabel="share of rows", log=True),
                 height=bars_height(len(top), len(shown)),
             ),
@@ -131,58 +132,39 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
         blocks.append(Table(f"Combinations of {split.name}", ("labels", "rows"), pairs, folded=True))
     if any(split.several_labels for split in found.splits):
         names = found.cooccurrence_labels
-        matrix = [[0 if a == b else value for b, value in enumerate(row)] for a, row in enumerate(found.cooccurrence)]
-        together = sorted(
-            ((matrix[a][b], names[a], names[b]) for a in range(len(names)) for b in range(a)), reverse=True
-        )[:8]
+        matrix = np.array(found.cooccurrence)
+        np.fill_diagonal(matrix, 0)
+        counted = [(matrix[a, b], names[a], names[b]) for a, b in zip(*np.tril(matrix).nonzero(), strict=True)]
+        together = "; ".join(f"{a} with {b} {count}" for count, a, b in sorted(counted, reverse=True)[:8])
+        title, alt = "Labels that stand together in one row, all splits", f"Most frequent pairs: {together}"
         size = max(3.4, 0.9 + 0.2 * len(names))
-        blocks.append(
-            Figure(
-                "co-occurrence",
-                "Labels that stand together in one row, all splits",
-                "Most frequent pairs: " + "; ".join(f"{a} with {b} {count}" for count, a, b in together if count),
-                heatmap(matrix, names, names, xlabel="", ylabel=""),
-                height=size,
-                width=max(4.6, size),
-            )
-        )
+        draw = heatmap(matrix, names, names, xlabel="", ylabel="")
+        blocks.append(Figure("co-occurrence", title, alt, draw, size, max(4.6, size)))
     return Section("Combinations of labels", blocks)
 
 
 def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
+    first, unit = shown[0], found.token_unit
     rows = []
     for split in found.splits:
-        lengths = (("characters", split.characters), ("words", split.words), (found.token_unit, split.tokens))
-        for unit, spread in lengths:
-            rows.append((split.name, unit, *spread.model_dump().values()))
-    first = shown[0]
-    medians = [(name, facts.words) for name, facts in list(first.labels.items())[:_MOST_LABELS]]
+        for measure, spread in (("characters", split.characters), ("words", split.words), (unit, split.tokens)):
+            rows.append((split.name, measure, *spread.model_dump().values()))
     columns = ("split", "unit", "smallest", "median", "mean", "95 %", "99 %", "largest")
+    medians = [(name, facts.words) for name, facts in first.labels.items()] or [("(no label)", first.words.median)]
+    title = f"Median words of texts with each label, {first.name}"
     per_label = [
         (name, facts.rows, facts.words, facts.tokens, percent(facts.over_limit, 2))
         for name, facts in first.labels.items()
     ]
+    heads = ("label", "rows", "words, median", f"{unit}, median", "over the limit")
+    reads = f"Tokens are those of {found.tokenizer}, special ones included; the model reads {found.token_limit} {unit}."
     return Section(
         "Lengths",
         [
-            Text(
-                f"Tokens are those of {found.tokenizer}, special ones included; the model reads {found.token_limit} "
-                f"{found.token_unit}."
-            ),
+            Text(reads),
             Table("Lengths of texts", columns, rows, folded=len(rows) > 15),
-            bar_figure(
-                "length-per-label",
-                f"Median words of texts with each label, {first.name}",
-                medians or [("(no label)", first.words.median)],
-                "{:g}",
-                xlabel="words, median",
-            ),
-            Table(
-                f"Lengths per label, {first.name}",
-                ("label", "rows", "words, median", f"{found.token_unit}, median", "over the limit"),
-                per_label,
-                folded=True,
-            ),
+            bar_figure("length-per-label", title, medians[:_MOST_LABELS], "{:g}", xlabel="words, median"),
+            Table(f"Lengths per label, {first.name}", heads, per_label, folded=True),
         ],
     )
 
@@ -194,27 +176,22 @@ def _words(shown: list[SplitFacts]) -> Section:
         unknown = percent(facts.unknown_words, 2), percent(facts.unknown_vocabulary, 2)
         rows.append((split.name, facts.running_words, facts.vocabulary, facts.once_only, *unknown, facts.zipf_slope))
     kinds = ("words", "vocabulary", "seen once", "words unknown to first", "vocabulary unknown")
-    series = {split.name: tuple(zip(*split.vocabulary.zipf, strict=True)) for split in shown if split.vocabulary.zipf}
     blocks: list[Block] = [Table("Vocabulary", ("split", *kinds, "Zipf slope"), rows)]
+    series = {split.name: split.vocabulary.zipf for split in shown if split.vocabulary.zipf}
     if series:
-        blocks.append(
-            Figure(
-                "zipf",
-                "Frequency of words by rank",
-                "Lines on logarithmic axes; slopes: "
-                + "; ".join(f"{split.name} {cell(split.vocabulary.zipf_slope)}" for split in shown),
-                lines(series, xlabel="rank", ylabel="frequency", logx=True, logy=True),  # type: ignore[arg-type]
-            )
-        )
-    blocks.append(_side_by_side("Most common words", [(s.name, s.vocabulary.most_common) for s in shown], folded=False))
-    blocks.append(_side_by_side("Least common words", [(s.name, s.vocabulary.least_common) for s in shown]))
+        slopes = "; ".join(f"{split.name} {cell(split.vocabulary.zipf_slope)}" for split in shown)
+        title, alt = "Frequency of words by rank", f"Lines on logarithmic axes; slopes: {slopes}"
+        blocks.append(line_figure("zipf", title, alt, series, xlabel="rank", ylabel="frequency", logx=True, logy=True))
+    blocks.append(_side_by_side("Most common words", shown, "most_common", folded=False))
+    blocks.append(_side_by_side("Least common words", shown, "least_common"))
     return Section("Words", blocks)
 
 
-def _side_by_side(title: str, lists: Sequence[tuple[str, list[Counted]]], *, folded: bool = True) -> Table:
-    columns = [part for name, _ in lists for part in (name, "count")]
-    rows: list[list[object]] = []
-    for entries in zip_longest(*(entries for _, entries in lists)):
+def _side_by_side(title: str, shown: list[SplitFacts], attribute: str, *, folded: bool = True) -> Table:
+    """A list of the vocabulary of every split, each in two columns."""
+    columns = list(chain.from_iterable((split.name, "count") for split in shown))
+    rows = []
+    for entries in zip_longest(*(getattr(split.vocabulary, attribute) for split in shown)):
         rows.append([part for entry in entries for part in ((entry.item, entry.count) if entry else ("", None))])
     return Table(title, columns, rows, folded=folded)
 
@@ -222,14 +199,12 @@ def _side_by_side(title: str, lists: Sequence[tuple[str, list[Counted]]], *, fol
 def _ngrams(shown: list[SplitFacts]) -> Section:
     first = shown[0]
     blocks: list[Block] = [Text("Stop words are those of English (scikit-learn's list).")]
-    for attribute, title, _ in _NGRAMS:
+    for attribute, title in _NGRAMS.items():
         values = [(entry.item, entry.count) for entry in getattr(first.vocabulary, attribute)]
         if values:
             name = attribute.replace("_", "-")
             blocks.append(bar_figure(name, f"{title}, {first.name}", values, "{}", xlabel="occurrences"))
-    for attribute, _, title in _NGRAMS:
-        lists = [(split.name, getattr(split.vocabulary, attribute)) for split in shown]
-        blocks.append(_side_by_side(f"{title}, every split", lists))
+    blocks += [_side_by_side(f"{title}, every split", shown, attribute) for attribute, title in _NGRAMS.items()]
     return Section("Word pairs and triples", blocks)
 
 
@@ -258,14 +233,14 @@ def _drift(drifts: list[Drift]) -> Section:
         label = "labels are distributed otherwise" if shifted else "no shift of labels is shown"
         text = f"{d.against} to {d.split}: {words} (AUC {auc}); {label} (p = {d.label_p_value:.3g})."
         blocks.append(Notice("warning" if told or shifted else "good", text))
-        shares, by_chance = d.label_distance, d.label_distance_by_chance
-        rows += [
-            (d.split, "label distance", shares, by_chance, "0 same shares, 1 none in common"),
-            (d.split, "label shift, p", d.label_p_value, None, "chance of so much shift without a cause"),
-            (d.split, "divergence of words", d.unigram_divergence, d.unigram_divergence_by_chance, "bits"),
-            (d.split, "divergence of pairs", d.bigram_divergence, d.bigram_divergence_by_chance, "bits"),
-            (d.split, "two-sample AUC", d.classifier_auc, 0.5, f"{d.classifier_rows:,} rows, out of fold"),
+        measures = [
+            ("label distance", d.label_distance, d.label_distance_by_chance, "0 same shares, 1 none in common"),
+            ("label shift, p", d.label_p_value, None, "chance of so much shift without a cause"),
+            ("divergence of words", d.unigram_divergence, d.unigram_divergence_by_chance, "bits"),
+            ("divergence of pairs", d.bigram_divergence, d.bigram_divergence_by_chance, "bits"),
+            ("two-sample AUC", d.classifier_auc, 0.5, f"{d.classifier_rows:,} rows, out of fold"),
         ]
+        rows += [(d.split, *measure) for measure in measures]
     columns = ("split", "measure", "value", "by chance", "what it says")
     blocks.append(Table("Drift", columns, rows))
     return Section("Drift", blocks)
