@@ -116,10 +116,10 @@ def _padding_mask(tape: ir.tape.Tape, attention_mask: ir.Value) -> ir.Value:
     """From ``(texts, tokens)`` to ``(texts, 1, tokens, tokens)``: 0 for tokens, the least number for padding."""
     texts = tape.op("Shape", [attention_mask], {"start": 0, "end": 1})
     tokens = tape.op("Shape", [attention_mask], {"start": 1, "end": 2})
-    shape = tape.op("Concat", [texts, _constant(tape, [1]), tokens, tokens], {"axis": 0})
+    shape = tape.op("Concat", [texts, constant(tape, [1]), tokens, tokens], {"axis": 0})
     shown = tape.op("Cast", [attention_mask], {"to": ir.DataType.BOOL})
-    row = tape.op("Where", [shown, _constant(tape, 0.0), _constant(tape, float(_LEAST))])
-    return tape.op("Expand", [tape.op("Unsqueeze", [row, _constant(tape, [1, 2])]), shape])
+    row = tape.op("Where", [shown, constant(tape, 0.0), constant(tape, float(_LEAST))])
+    return tape.op("Expand", [tape.op("Unsqueeze", [row, constant(tape, [1, 2])]), shape])
 
 
 def _join_products(model: ir.Model) -> int:
@@ -143,13 +143,14 @@ def _is_linear(context: object, x: ir.Value, weight: ir.Value, bias: ir.Value) -
 def _join(graph: ir.Graph, matches: list[pattern.MatchResult]) -> None:
     weights, biases = ([match.bindings[name].const_value.numpy() for match in matches] for name in ("weight", "bias"))
     tape = ir.tape.Tape()
-    product = tape.op("MatMul", [matches[0].bindings["x"], _constant(tape, np.concatenate(weights, axis=1))])
-    total = tape.op("Add", [product, _constant(tape, np.concatenate(biases))])
-    widths = _constant(tape, [bias.size for bias in biases])
+    product = tape.op("MatMul", [matches[0].bindings["x"], constant(tape, np.concatenate(weights, axis=1))])
+    total = tape.op("Add", [product, constant(tape, np.concatenate(biases))])
+    widths = constant(tape, [bias.size for bias in biases])
     parts = tape.op_multi_out("Split", [total, widths], {"axis": -1}, num_outputs=len(matches))
     nodes, outputs = [node for match in matches for node in match.nodes], [match.outputs[0] for match in matches]
     ir.convenience.replace_nodes_and_values(graph, nodes[0], nodes, tape.nodes, outputs, parts)
 
 
-def _constant(tape: ir.tape.Tape, values: NDArray[np.generic] | list[int] | float) -> ir.Value:
+def constant(tape: ir.tape.Tape, values: NDArray[np.generic] | np.generic | list[int] | float) -> ir.Value:
+    """``values`` as a value of the graph that ``tape`` records."""
     return tape.op("Constant", [], {"value": ir.tensor(values)})
