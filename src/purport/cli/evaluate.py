@@ -43,8 +43,8 @@ def evaluate(
 
     from ..classifier import Classifier
     from ..evaluation.evaluate import evaluate as measure
+    from ..evaluation.metric_table import interval, metric_rows, number
     from ..evaluation.rows import evaluation_split, own_data
-    from ..evaluation.table import interval, metric_rows, number
     from ..files import write_text
     from .console import out, reporting
     from .extras import needs

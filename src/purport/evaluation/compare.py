@@ -138,12 +138,8 @@ def compare(
     """
     held = split.held()
     examples = list(held)
-    specs = [data_spec(classifier.bundle) for classifier in (a, b)]
-    decided = [
-        [spec.parts(labels) for labels in answer(classifier, held, reporter).decided]
-        for classifier, spec in zip((a, b), specs, strict=True)
-    ]
-    gold = [specs[0].parts(frozenset(example.labels)) for example in examples]
+    decided = [_label_sets(classifier, held, reporter) for classifier in (a, b)]
+    gold = [data_spec(a.bundle).parts(frozenset(example.labels)) for example in examples]
     names = LabelSet(sorted({label for row in (*gold, *decided[0], *decided[1]) for label in row}))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
@@ -172,6 +168,12 @@ def compare(
         reason=reason,
     )
     return found.model_copy(update={"gates": tuple(check_gates(gate, found.measured()))}) if gate else found
+
+
+def _label_sets(classifier: Classifier, split: Split, reporter: Reporter) -> LabelSets:
+    """What is decided for each row, joint classes as the labels they join."""
+    spec = data_spec(classifier.bundle)
+    return [spec.parts(labels) for labels in answer(classifier, split, reporter).decided]
 
 
 def _changed_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..report.figures import Figure, bar_figure, bars, bars_height
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .compare import Comparison
-from .table import cells, joined
+from .metric_table import cells, joined
 
 _LEVELS = {"better": "good", "worse": "error", "no difference shown": "info"}
 _MOST_LABELS = 30

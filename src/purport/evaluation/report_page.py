@@ -7,8 +7,8 @@ import numpy as np
 from ..labels import Task
 from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
+from .metric_table import cells, joined
 from .report import Report
-from .table import cells, joined
 
 _MOST_LABELS = 40
 _MOST_CONFUSED = 80
@@ -103,9 +103,7 @@ def _confusions(found: Report) -> list[Block]:
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
-    at_half = next(point for point in found.thresholds if point[0] == 0.5)
     needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
-    coverage = found.accuracy_coverage
     what = (
         "The confidence of an answer is the probability of its label."
         if found.evaluation.task is Task.MULTICLASS
@@ -140,6 +138,15 @@ def _confidence(found: Report) -> list[Block]:
             diagonal=True,
             markers=True,
         ),
+        *_coverage(found),
+    ]
+
+
+def _coverage(found: Report) -> list[Block]:
+    """How many rows can be answered, and how right, as more confidence is asked for."""
+    coverage = found.accuracy_coverage
+    at_half = next(point for point in found.thresholds if point[0] == 0.5)
+    return [
         line_figure(
             "accuracy-coverage",
             "Right answers by share of rows answered, the surest first",

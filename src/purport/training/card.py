@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.table import interval, metric_rows, number
+from ..evaluation.metric_table import interval, metric_rows, number
 from ..manifest import Likeliest, Manifest, Temperature
 
 
