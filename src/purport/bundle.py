@@ -85,7 +85,9 @@ class Bundle:
             _verify(path, name, entry)
         bundle = cls(path, manifest)
         for name in manifest.parts:
-            bundle.part(name)
+            inside = {MANIFEST, *bundle.part(name).manifest.files}
+            if missing := {f"{PARTS}/{name}/{file}" for file in inside} - manifest.files.keys():
+                raise BundleCorrupt(path, sorted(missing)[0], "is not under the checksums of the bundle")
         return bundle
 
 

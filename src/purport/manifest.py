@@ -127,7 +127,7 @@ class Manifest(Frozen):
     id: str = ""
     kind: str
     opener: str
-    parts: tuple[str, ...] = ()
+    parts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
     task: Task
     labels: tuple[str, ...]
     model: ModelFacts = ModelFacts()

@@ -28,11 +28,19 @@ GROUPS = {
 
 @cache
 def _group(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in sorted(entry_points(group=f"purport.{group}"))}
+    found: dict[str, EntryPoint] = {}
+    points = entry_points(group=f"purport.{group}")
+    for point in sorted(points, key=lambda point: (not point.value.startswith("purport."), point.name)):
+        if found.setdefault(point.name, point) != point:
+            raise PurportError(
+                f'two distributions register the {GROUPS[group]} "{point.name}": {found[point.name].value} and '
+                f"{point.value}; uninstall one of them"
+            )
+    return found
 
 
 def names(group: str) -> tuple[str, ...]:
-    """The names registered in ``group``; imports none of them."""
+    """The names registered in ``group``, ours first; imports none of them."""
     return tuple(_group(group))
 
 

@@ -389,3 +389,27 @@ def test_an_operation_that_loses_results_fails_its_texts_and_no_worker(start: St
         assert blocked.result().status_code == 200
         assert [each.result().status_code for each in asked] == [200, 200] and lost.result().status_code == 500
         assert server.metric("purport_worker_restarts") == 0
+
+
+def test_texts_whose_bodies_come_late_are_counted_too(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_WORKERS="1", PURPORT_CACHE="0", PURPORT_QUEUE_LIMIT="4") as server:
+        connections = [socket.create_connection(server.address, timeout=20) for _ in range(30)]
+        bodies = [json.dumps({"text": f"slow 0.2 {number}"}).encode() for number in range(30)]
+        for connection, body in zip(connections, bodies, strict=True):
+            head = f"POST /intent HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode())
+        until(lambda: server.metric("purport_queue_texts") == 0)
+        for connection, body in zip(connections, bodies, strict=True):
+            connection.sendall(body)
+        statuses = Counter(int(connection.recv(4096).split()[1]) for connection in connections)
+        for connection in connections:
+            connection.close()
+    assert set(statuses) == {200, 503} and statuses[200] <= 8, statuses
+
+
+def test_what_goes_wrong_in_a_route_is_json_with_the_id_of_the_request(start: Starter, scripted: Make) -> None:
+    with start(scripted(), PURPORT_API_KEYS="boss", PURPORT_CACHE="0") as server:
+        answer = httpx.get(f"{server.url}/v1/spell", params={"text": "fail"}, headers=KEY)
+        assert answer.status_code == 500 and answer.json()["label"] == "INTERNAL_ERROR"
+        assert answer.headers["x-request-id"] in answer.json()["message"] and "secret" not in answer.text
+        assert httpx.head(f"{server.url}/openapi.json").status_code == 200

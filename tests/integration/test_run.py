@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from purport import Bundle, Classifier
-from purport.errors import DependencyMissing, RecipeError, RunMismatch
+from purport.errors import DependencyMissing, RecipeError, RunMismatch, TrainingError
 from purport.kinds.kind import Kind
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.recipe import Recipe
@@ -229,3 +229,50 @@ def test_a_library_that_an_extra_brings_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(DependencyMissing, match=r"a_heavy_library.*purport\[train\]"):
         Kind(Recipe, fit="their_fit:fit", opener="x", extra="train").load_fit()
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "dtype", "value", "said"),
+    [
+        (17, 0, np.float32, 0.5, "shape"),
+        (18, -1, np.float32, 0.5, "rows for 143"),
+        (18, 0, np.float64, 0.5, "float64"),
+        (18, 0, np.float32, 7.0, "between 0 and 1"),
+        (18, 0, np.float32, np.nan, "between 0 and 1"),
+    ],
+)
+def test_a_kind_that_answers_what_no_model_may_is_stopped(
+    columns: int, rows: int, dtype: Any, value: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dictionary import DictionaryModel
+
+    from purport.model import Answers
+
+    def answer(self: Any, texts: Any) -> Answers:
+        n = max(0, len(texts) + rows)
+        proba = np.full((n, columns), value, dtype=dtype)
+        return Answers(proba, np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.bool_))
+
+    monkeypatch.setattr(DictionaryModel, "answer", answer)
+    with pytest.raises(TrainingError, match=said):
+        train(parse_recipe(LINEAR | {"kind": "dictionary"}), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_teacher_whose_decision_is_not_allowed_any_more_still_teaches(
+    encoder_bundle: Bundle, tmp_path: Path
+) -> None:  # fmt: skip
+    import shutil
+
+    teacher = tmp_path / "teacher"
+    shutil.copytree(encoder_bundle.path, teacher)
+    manifest = encoder_bundle.manifest
+    recipe = {**manifest.recipe, "decide": {"reject_below": 0.2}}
+    (teacher / "manifest.json").write_bytes(manifest.model_copy(update={"recipe": recipe}).sealed().to_bytes())
+    taught = LINEAR | {
+        "kind": "distilled",
+        "teacher": {"bundle": str(teacher), "layers": [1]},
+        "fit": {"steps": 2, "batch_size": 4},
+        "export": {"quantize": "none"},
+    }
+    assert train(parse_recipe(taught), tmp_path / "bundle")

@@ -99,3 +99,13 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(weights)
     with pytest.raises(BundleCorrupt, match="not a regular file"):
         Bundle.open(bundle.path)
+
+
+def test_a_part_that_the_checksums_do_not_cover_is_refused(tmp_path: Path) -> None:
+    bundle = made(tmp_path)
+    files = {name: entry for name, entry in bundle.manifest.files.items() if name != "parts/small/manifest.json"}
+    (bundle.path / MANIFEST).write_bytes(bundle.manifest.model_copy(update={"files": files}).sealed().to_bytes())
+    with pytest.raises(BundleCorrupt, match=r"parts/small/manifest\.json is not under the checksums"):
+        Bundle.open(bundle.path)
+    with pytest.raises(ValidationError):
+        manifest(parts=("../elsewhere",))

@@ -134,22 +134,20 @@ def _refusal(principal: Principal, permission: str) -> str:
     if principal.anonymous:
         return (
             f"This needs the permission {permission}, and the server has no keys to tell who may; "
-            f"start it with PURPORT_API_KEYS=key@{permission}."
+            f"start it with PURPORT_API_KEYS=key@{permission} (SIGHUP reloads models without a key)."
         )
     return f"The key lacks the permission {permission}."
 
 
 def _credential(request: Scope) -> str | None:
-    key: str | None = None
-    value: bytes
+    """The first bearer token, or else the first API key: what a proxy in front has looked at."""
+    found: dict[bytes, bytes] = {}
     for name, value in request["headers"]:
-        if name == b"authorization":
-            scheme, _, credentials = _decoded(value).partition(" ")
-            if scheme.lower() == "bearer" and credentials.strip():
-                return credentials.strip()
-        elif name == b"x-api-key" and value:
-            key = _decoded(value)
-    return key
+        found.setdefault(name, value)
+    scheme, _, token = _decoded(found.get(b"authorization", b"")).partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return _decoded(found.get(b"x-api-key", b"")) or None
 
 
 def _decoded(value: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,8 +19,8 @@ from .. import __version__, registry
 from ..errors import MethodNotAllowed, OptionInvalid, PathUnknown, PurportError, RequestError
 from . import intent
 from .context import AppContext
-from .http_errors import answer
-from .logs import RequestLog
+from .http_errors import HTTP, answer, internal_error
+from .logs import REQUEST_ID, RequestLog
 from .schema import IntentAnswer, IntentRequest, error_responses, request_body
 
 
@@ -50,11 +51,16 @@ def create_app(context: AppContext) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
 
+    async def unexpected(request: Request, error: Exception) -> Response:
+        return internal_error(REQUEST_ID.get(), repr(error) if context.settings.debug else None)
+
+    app.add_exception_handler(Exception, unexpected)
+
     for name in registry.names("routes"):
         app.include_router(registry.load("routes", name)(context))
     route = _document_intent(app)
 
-    @app.get("/openapi.json", include_in_schema=False)
+    @app.api_route("/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
     async def document() -> JSONResponse:
         return JSONResponse(app.openapi())
 
@@ -99,7 +105,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
         response = answer(MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}."))
         response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
         return response
-    return answer(PathUnknown(f"There is no {request.url.path}."))
+    if error.status_code == 404:
+        return answer(PathUnknown(f"There is no {request.url.path}."))
+    # What a route of a third party says.
+    label = next((label for status, label in HTTP.values() if status == error.status_code), None)
+    label = label or HTTPStatus(error.status_code).name
+    return JSONResponse({"label": label, "message": str(error.detail)}, error.status_code, error.headers)
 
 
 def _allowed(request: Request) -> str:

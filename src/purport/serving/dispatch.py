@@ -57,7 +57,7 @@ class Dispatch:
             if known is not None:
                 future.set_result(known)
                 return future
-        units = self._operation(operation).cost(request.text, generation.facts)
+        units = max(1, self._operation(operation).cost(request.text, generation.facts))
         pending = PENDING.get()
         if pending is not None:
             pending.add(future)
@@ -80,7 +80,11 @@ class Dispatch:
             share = self._queue.seconds() / (len(idle) - position)
             batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)
             if batch:
-                self._pool.give(worker, batch)
+                try:
+                    self._pool.give(worker, batch)
+                except Exception as error:  # options that cannot be sent
+                    _fail(batch, f"it cannot be sent to a worker: {error!r}")
+                    continue
                 counters.BATCH.observe(len(batch))
                 for item in batch:
                     counters.WAIT.observe(worker.since - item.asked)
@@ -94,7 +98,7 @@ class Dispatch:
             if item.future.done():
                 continue
             if isinstance(result, str):
-                item.future.set_exception(PurportError(f"the model failed on this text: {result}"))
+                _fail([item], result)
                 continue
             if generation.cache is not None and len(item.request.text) <= _CACHED_CHARACTERS:
                 generation.cache[item.operation, item.request] = result
@@ -117,3 +121,9 @@ class Dispatch:
         if found is None:
             found = self._operations[name] = registry.load("operations", name)()
         return found
+
+
+def _fail(items: Sequence[Item], reason: str) -> None:
+    for item in items:
+        if not item.future.done():
+            item.future.set_exception(PurportError(f"the model failed on this text: {reason}"))

@@ -45,11 +45,12 @@ class IntentRoute:
         await send({"type": "http.response.body", "body": result.body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[bytes, Result]:
-        context = self._context
-        await context.access.permit(scope, Permission.INTENT)
-        context.admission.admit()
-        with context.store.get().current as generation:
-            async with context.admission.deadline():
+        context, admission = self._context, self._context.admission
+        async with admission.deadline():
+            await context.access.permit(scope, Permission.INTENT)
+            admission.admit()  # before the body: a refusal should cost little
+            with context.store.get().current as generation:
                 text = parse_text(await read_body(scope, receive, context.settings.max_body_bytes))
+                admission.admit()  # others may have come while the body did
                 result = await context.dispatch.ask(CLASSIFY, Request(text, INTENT), generation)
         return generation.bundle.manifest.id.encode(), result

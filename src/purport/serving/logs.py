@@ -23,7 +23,6 @@ from ..settings import ServerSettings
 from . import counters
 from .dispatch import PENDING
 from .http_errors import internal_error
-from .operations import Result
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
@@ -107,9 +106,7 @@ class RequestLog:
         sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
         request_id = sent.decode() if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         REQUEST_ID.set(request_id)
-        pending: set[asyncio.Future[Result]] = set()
-        scope[PENDING_KEY] = pending
-        PENDING.set(pending)
+        PENDING.set(scope.setdefault(PENDING_KEY, set()))
         started, status, begun = time.perf_counter(), 500, False
         header = (_HEADER, request_id.encode("latin-1"))
 

@@ -51,9 +51,13 @@ class Handle:
     since: float = 0.0
 
     def send(self, message: object) -> None:
-        """Queue a message; a worker that is gone is noticed by its reader."""
+        """Queue a message."""
+        self.write(pack(message))
+
+    def write(self, frame: bytes) -> None:
+        """Queue a packed message; a worker that is gone is noticed by its reader."""
         with contextlib.suppress(RuntimeError):  # uvloop's, for a pipe that is broken already
-            self.writer.write(pack(message))
+            self.writer.write(frame)
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,10 @@ class Pool:
 
     def give(self, worker: Handle, items: list[Item]) -> None:
         """Have ``worker`` answer ``items``, which are of one generation that it has."""
-        worker.batch, worker.items, worker.since = next(_BATCHES), items, self._clock()
-        first = items[0]
-        worker.send(Do(worker.batch, first.generation.number, first.operation, [item.request for item in items]))
+        batch, first = next(_BATCHES), items[0]
+        frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
+        worker.batch, worker.items, worker.since = batch, items, self._clock()
+        worker.write(frame)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -152,8 +157,8 @@ class Pool:
         """Start a worker and stay with it until it dies."""
         worker = await self._start()
         try:
-            for generation in self._generations.values():
-                worker.send(_load(generation))
+            for message in [_load(generation) for generation in self._generations.values()]:
+                worker.send(message)
             self._workers.append(worker)
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:

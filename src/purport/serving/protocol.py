@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -10,17 +11,25 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ..errors import BodyInvalid
 from .http_errors import answer
 from .logs import PENDING_KEY
+from .operations import Result
 
 
 class Protocol(HttpToolsProtocol):
     """The protocol of one connection."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pending: set[asyncio.Future[Result]] = set()
+
+    def on_message_begin(self) -> None:
+        """A request begins: the connection knows what it will wait for."""
+        super().on_message_begin()
+        self.scope[PENDING_KEY] = self._pending  # type: ignore[literal-required]
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client left: nobody needs the answers that its request waits for."""
-        if self.cycle is not None:
-            pending: Any = self.cycle.scope.get(PENDING_KEY, ())
-            for future in tuple(pending):
-                future.cancel()
+        """The client left: nobody needs the answers that its requests wait for."""
+        for future in tuple(self._pending):
+            future.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:

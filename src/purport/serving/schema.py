@@ -145,9 +145,10 @@ def validated(
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "body"
-        raise (special or {}).get(name) or OptionInvalid(f'"{name}": {first["msg"]}.') from None
+        problems = {str(each["loc"][0]) if each["loc"] else "body": str(each["msg"]) for each in error.errors()}
+        known = next((problem for name, problem in (special or {}).items() if name in problems), None)
+        name, message = next(iter(problems.items()))
+        raise known or OptionInvalid(f'"{name}": {message}.') from None
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

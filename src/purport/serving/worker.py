@@ -43,7 +43,7 @@ class Worker:
             while True:
                 match receive(self._connection, _SPIN_S):
                     case Do() as work:
-                        self._send(self._do(work))
+                        self._write(self._frame(work))
                     case Load() as load:
                         # Beside the answers: a model is swapped without a pause.
                         threading.Thread(target=self._load, args=load, daemon=True).start()
@@ -66,7 +66,14 @@ class Worker:
         except Exception as error:
             failure = PurportError(f"the model could not be loaded: {error!r}")
         with contextlib.suppress(OSError):
-            self._send(Loaded(generation, failure))
+            self._write(pack(Loaded(generation, failure)))
+
+    def _frame(self, work: Do) -> bytes:
+        done = self._do(work)
+        try:
+            return pack(done)
+        except Exception as error:  # a result that cannot be sent
+            return pack(Done(work.batch, [repr(error)] * len(work.requests)))
 
     def _do(self, work: Do) -> Done:
         classifier, operation = self._models[work.generation], self._operation(work.operation)
@@ -86,9 +93,9 @@ class Worker:
             found = self._operations[name] = registry.load("operations", name)()
         return found
 
-    def _send(self, message: object) -> None:
+    def _write(self, frame: bytes) -> None:
         with self._sending:
-            self._connection.sendall(pack(message))
+            self._connection.sendall(frame)
 
 
 def _alone(operation: Operation, classifier: Classifier, request: Request) -> Result | str:

@@ -20,6 +20,7 @@ from .. import __version__
 from ..bundle import Bundle, commit
 from ..data.dataset import Dataset
 from ..data.facts import data_facts
+from ..errors import TrainingError
 from ..evaluation.evaluate import Evaluation, measure, of_answers
 from ..kinds.checks import Subject
 from ..kinds.kind import Kind
@@ -80,6 +81,7 @@ def calibrate(run: Run[Any], fitted: Fitted) -> Trained:
     ask = partial(_ask, texts, _BATCH, np.random.default_rng(recipe.seed).permutation(len(texts)), run.reporter)
     if isinstance(fitted.model, Scorer):
         logits, truncated = ask(fitted.model.score, ("logits", "truncated"))
+        _require_numbers(logits, run, -np.inf, np.inf)
         if recipe.decide.calibration == "temperature":
             calibration = fit_temperature(logits, run.valid.gold, recipe.task)
         model: Model = Calibrated(fitted.model, recipe.task, calibration)
@@ -87,6 +89,7 @@ def calibrate(run: Run[Any], fitted: Fitted) -> Trained:
     else:
         model = fitted.model
         valid = Answers(*ask(model.answer, _ANSWERED))
+    _require_numbers(valid.probabilities, run, 0, 1)
     decision = _fit_decision(recipe.decide, recipe.task, valid.probabilities, run.valid.gold)
     if decide(valid.probabilities, decision).out_of_scope.all():
         run.say(
@@ -109,8 +112,20 @@ def _ask(
     for start in range(0, len(order), size):
         parts.append(call([texts[int(row)] for row in order[start : start + size]]))
         reporter.emit(Progress("answering", min(start + size, len(order)), len(order), "texts"))
-    back = np.argsort(order)
-    return [np.concatenate([getattr(part, name) for part in parts])[back] for name in fields]
+    whole = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
+    if any(len(values) != len(order) for values in whole):
+        raise TrainingError(f"the model gives {', '.join(str(len(values)) for values in whole)} rows for {len(order)}")
+    return [values[np.argsort(order)] for values in whole]
+
+
+def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> None:
+    """Check what a kind gives for the validation rows: ``(n_valid, n_labels) float32`` between ``low`` and ``high``."""
+    found, shape = np.asarray(values), run.valid.gold.shape
+    if found.shape != shape or found.dtype != np.float32 or not ((found >= low) & (found <= high)).all():
+        raise TrainingError(
+            f"the model of kind {run.recipe.kind} answers {found.dtype} of shape {found.shape}; "
+            f"float32 of shape {shape} between {low:g} and {high:g} is needed"
+        )
 
 
 def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray) -> Decision:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ...bundle import Bundle
@@ -59,7 +60,10 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     manifest = bundle.manifest
     if manifest.kind != "encoder" or bundle.labels != run.labels or manifest.task is not recipe.task:
         raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} is no encoder of this task and these labels")
-    taught = EncoderRecipe.model_validate(manifest.recipe)
+    try:  # how it decides does not matter to what it teaches
+        taught = EncoderRecipe.model_validate({**manifest.recipe, "decide": {}})
+    except ValidationError as error:
+        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} has a recipe that cannot be read: {error}") from None
     teacher = restored(bundle, taught)
     teacher.encoder = merged(teacher.encoder)
     teacher.requires_grad_(False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from ...errors import BundleError, BundleInvalid, DeviceUnavailable
+from ...errors import BundleError, BundleInvalid, DeviceUnavailable, OptionInvalid
 from ..access import Permission
 from ..body import parse_object, read_body
 from ..context import AppContext
@@ -15,6 +15,7 @@ from ..store import NAME, Model
 
 Name = Annotated[str, Path(description="Name of a model")]
 NewName = Annotated[str, Path(description="Name of a model, an old one or a new one", pattern=NAME)]
+BUNDLE = '"bundle" must be the directory of a bundle on the server, or the name of a shipped one.'
 
 
 def router(context: AppContext) -> APIRouter:
@@ -48,7 +49,8 @@ def router(context: AppContext) -> APIRouter:
         await access.permit(request.scope, Permission.MODELS)
         store.get()
         body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
-        asked = validated(PutModelRequest, parse_object(body, '{} or {"bundle": "DIRECTORY"}'))
+        said = parse_object(body, '{} or {"bundle": "DIRECTORY"}')
+        asked = validated(PutModelRequest, said, {"bundle": OptionInvalid(BUNDLE)})
         try:
             return describe(await store.put(name, asked.bundle or store.get(name).path))
         except (BundleError, DeviceUnavailable) as error:
