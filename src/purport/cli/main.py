@@ -40,16 +40,13 @@ def run() -> None:
 
     try:
         app()
-    except PurportError as error:
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        sys.exit(1)
+    except (PurportError, OSError) as error:
         typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)
-        sys.exit(exit_code(error))
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
-            sys.stderr.close()
-            sys.exit(1)
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(IO_ERROR)
+        sys.exit(exit_code(error) if isinstance(error, PurportError) else IO_ERROR)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)

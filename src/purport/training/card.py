@@ -31,11 +31,9 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
     lines += [f"- **Check** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.checks.items())]
     lines += _data(data)
     for name, evaluation in measured.items():
-        lines += ["", f"## Measured on {name} ({evaluation.n:,} rows)", "", "| metric | value | 95 % interval |"]
-        lines += [
-            "|---|---|---|",
-            *(f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)),
-        ]
+        lines += ["", f"## Measured on {name} ({evaluation.n:,} rows)", ""]
+        lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
+        lines += [f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)]
         lines += _labels(evaluation)
         for label, count in evaluation.unseen_labels.items():
             lines += ["", f"`{label}` ({count} rows) is not a label of this model: those rows count as errors."]

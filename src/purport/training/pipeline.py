@@ -10,6 +10,7 @@ from typing import Any
 
 from ..bundle import Bundle, require_free, staging
 from ..data.dataset import Dataset
+from ..data.facts import data_facts
 from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
@@ -77,4 +78,4 @@ def _finish(
     checks = steps.check(run, fitted, trained)
     measured = steps.measure_splits(run, trained, dataset)
     manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
-    return steps.seal(run, manifest, measured, dataset, target, overwrite=overwrite)
+    return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)

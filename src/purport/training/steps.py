@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..bundle import Bundle, commit
 from ..data.dataset import Dataset
-from ..data.facts import data_facts
+from ..data.facts import DataFacts
 from ..errors import TrainingError
 from ..evaluation.evaluate import Evaluation, measure, of_answers
 from ..kinds.checks import Subject
@@ -142,15 +143,9 @@ def check(run: Run[Any], fitted: Fitted, trained: Trained) -> dict[str, float]:
     Raises:
         CheckFailed: it may not.
     """
+    task, seed = run.recipe.task, run.recipe.seed
     subject = Subject(
-        trained.model,
-        run.recipe.task,
-        trained.calibration,
-        trained.decision,
-        run.valid.texts,
-        trained.valid,
-        run.recipe.seed,
-        run.reporter,
+        trained.model, task, trained.calibration, trained.decision, run.valid.texts, trained.valid, seed, run.reporter
     )
     found: dict[str, float] = {}
     for each in fitted.checks:
@@ -207,16 +202,14 @@ def seal(
     run: Run[Any],
     manifest: Manifest,
     measured: Mapping[str, Evaluation],
-    dataset: Dataset,
+    facts: DataFacts,
     target: Path,
-    *,
     overwrite: bool,
 ) -> Bundle:
     """Step ``seal``: write what is known beside the model and turn the stage into the bundle ``target``."""
     # The bundle's id is a checksum over this file too, so it cannot stand in it.
     document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
     (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    facts = data_facts(dataset)
     (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
     (run.stage / "README.md").write_text(model_card(manifest, facts, measured), "utf-8")
     return commit(run.stage, target, manifest, overwrite=overwrite)
@@ -225,8 +218,6 @@ def seal(
 def _versions() -> dict[str, str]:
     found = {"purport": __version__}
     for library in _LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[library] = version(library)
-        except PackageNotFoundError:
-            continue
     return found

@@ -50,7 +50,7 @@ class StudentFacts(EncoderFacts):
 
 def fit(run: Run[DistilledRecipe]) -> Fitted:
     """Teach the student, export it. See :data:`~purport.kinds.kind.Fit`."""
-    with contained(run.recipe.seed, run.work / "tensorboard"):
+    with contained(run.recipe.seed):
         return _fit(run)
 
 
@@ -69,19 +69,16 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     teacher.requires_grad_(False)
     student = _shallower(teacher, recipe.teacher.layers)
     tokenizer = load_tokenizer(taught.model)
-    lesson = Lesson(
-        student, teacher, _Texts(run.train.texts, recipe.fit, recipe.seed), tokenizer, taught.model.max_length,
-        manifest.calibration.temperature,
-    )  # fmt: skip
-    _teach(run, lesson)
+    texts = _Texts(run.train.texts, recipe.fit, recipe.seed)
+    _teach(run, Lesson(student, teacher, texts, tokenizer, taught.model.max_length, manifest.calibration.temperature))
     valid = TokenRows(run.valid, tokenizer, taught.model.max_length)
     collator = Collator(tokenizer.pad_token_id)
     reference, expected = (torch_logits(model.cpu().eval(), valid, collator) for model in (student, teacher))
-    decided = (
-        decide(probabilities(each, recipe.task, manifest.calibration), manifest.decision)
-        for each in (reference, expected)
+    own, theirs = (
+        decide(probabilities(logits, recipe.task, manifest.calibration), manifest.decision)
+        for logits in (reference, expected)
     )
-    same = float(next(decided).same(next(decided)).mean())
+    same = float(own.same(theirs).mean())
     run.say(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
     facts = StudentFacts(
         limit=taught.model.max_length,
@@ -101,17 +98,12 @@ def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
     student = copy.deepcopy(teacher)
     config = student.encoder.config
     depth = int(config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
-    stacks = [
-        (module, name)
-        for module in student.encoder.modules()
-        for name, child in module.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == depth
-    ]
+    modules = student.encoder.named_modules()
+    stacks = [(name, each) for name, each in modules if isinstance(each, nn.ModuleList) and len(each) == depth]
     if len(stacks) != 1 or max(layers) >= depth:
         raise RecipeError(f"teacher.layers {list(layers)}: the teacher has one stack of layers 0 to {depth - 1}")
-    module, name = stacks[0]
-    stack = getattr(module, name)
-    setattr(module, name, nn.ModuleList([stack[layer] for layer in layers]))
+    name, stack = stacks[0]
+    student.encoder.set_submodule(name, nn.ModuleList([stack[layer] for layer in layers]))
     config.num_hidden_layers = len(layers)  # type: ignore[union-attr]
     for parameter_name, parameter in student.named_parameters():
         parameter.requires_grad_("embeddings" not in parameter_name)

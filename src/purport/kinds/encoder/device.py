@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,13 +37,10 @@ def precision_on(device: str, chosen: Precision) -> str:
 
 
 @contextmanager
-def contained(seed: int, logs: Path) -> Iterator[None]:
-    """Inside the block every generator is seeded, ``transformers`` is quiet and TensorBoard writes to ``logs``."""
+def contained(seed: int) -> Iterator[None]:
+    """Inside the block every generator is seeded and ``transformers`` is quiet; afterwards all is as before."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
-    # The library takes the log directory from the environment only.
-    variable = "TENSORBOARD_LOGGING_DIR"
-    before = os.environ.get(variable)
     with torch.random.fork_rng(), warnings.catch_warnings():
         try:
             set_seed(seed)
@@ -53,15 +48,10 @@ def contained(seed: int, logs: Path) -> Iterator[None]:
             library_logging.set_verbosity_error()
             library_logging.disable_progress_bar()
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            os.environ[variable] = str(logs)
             yield
         finally:
             library_logging.set_verbosity(verbosity)
             if bars:
                 library_logging.enable_progress_bar()
-            if before is None:
-                os.environ.pop(variable, None)
-            else:
-                os.environ[variable] = before
             np.random.set_state(numpy_state)
             random.setstate(python_state)

@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from ...bundle import Bundle
@@ -45,7 +47,7 @@ class TunedFacts(EncoderFacts):
 
 def fit(run: Run[EncoderRecipe]) -> Fitted | None:
     """Train, keep the best checkpoint, export it. See :data:`~purport.kinds.kind.Fit`."""
-    with contained(run.recipe.seed, run.work / "tensorboard"):
+    with contained(run.recipe.seed):
         return _fit(run)
 
 
@@ -96,6 +98,7 @@ def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
     trainer.remove_callback(PrinterCallback)
     if trainer.is_world_process_zero():
         trainer.add_callback(ReportProgress(run.reporter))
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(run.work / "tensorboard")))
     if run.recipe.fit.patience:
         trainer.add_callback(EarlyStoppingCallback(run.recipe.fit.patience))
     checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
@@ -190,7 +193,7 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
         seed=recipe.seed,
         data_seed=recipe.seed,
         logging_steps=25,
-        report_to=["tensorboard"],
+        report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
