@@ -21,13 +21,11 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from urllib.parse import quote
 
-from .errors import DependencyMissing, ServerError
+from .errors import ServerError, needs
 from .prediction import Prediction, ScoredLabel
 
-try:
+with needs("the client", "client"):
     import httpx
-except ModuleNotFoundError:
-    raise DependencyMissing("the client (httpx)", "client") from None
 
 MOST_TEXTS = 1024
 # Worth another try: not ready, over the rate limit, overloaded.

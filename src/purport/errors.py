@@ -41,8 +41,10 @@ the tree to HTTP, ``purport.cli.exits`` to exit codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -260,6 +262,24 @@ class Overloaded(RequestError):
 
 class DeadlineExceeded(RequestError):
     """The answer would have come too late."""
+
+
+@contextmanager
+def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
+    """Inside the block a third-party package that is not installed is the lack of ``extra``.
+
+    A module that a package of ours, ``own`` or an installed one lacks is a defect, and raised as it is.
+
+    Raises:
+        DependencyMissing: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if extra is None or missing in ("", "purport", own) or find_spec(missing):
+            raise
+        raise DependencyMissing(f"{what} ({error.name})", extra) from None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

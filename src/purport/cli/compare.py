@@ -42,9 +42,9 @@ def compare(
         purport compare bundles/old bundles/new --data this-week.csv
     """
     from ..classifier import Classifier
+    from ..errors import needs
     from ..evaluation.rows import evaluation_split
     from .console import out, reporting
-    from .extras import needs
 
     with needs("purport compare", "eval"):
         from ..evaluation.compare import compare as measure

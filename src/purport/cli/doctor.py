@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, whole
 
 if TYPE_CHECKING:
     from ..doctor.finding import Diagnosis
@@ -77,11 +77,9 @@ def examine(
     """
     from ..classifier import Classifier
     from ..data.table import RowTable
-    from ..errors import SettingsError
+    from ..errors import SettingsError, needs
     from ..progress import Progress
     from .console import out, reporting
-    from .extras import needs
-    from .options import whole
 
     if fail_on not in _FAIL_ON:
         raise SettingsError(f'--fail-on is error, warning or never, not "{fail_on}"')
@@ -157,7 +155,6 @@ def apply(
     from ..doctor.plan import apply_plan, read_plan
     from ..errors import FormatUnknown
     from .console import out, reporting
-    from .options import whole
 
     kind: Format = registry.load("formats", format_, FormatUnknown)
     with reporting() as reporter:

@@ -42,12 +42,12 @@ def evaluate(
     from rich.table import Table
 
     from ..classifier import Classifier
+    from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.metric_table import interval, metric_rows, number
     from ..evaluation.rows import evaluation_split, own_data
     from ..files import write_text
     from .console import out, reporting
-    from .extras import needs
 
     classifier = Classifier.open(bundle)
     with reporting() as reporter:

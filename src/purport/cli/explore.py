@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, whole
 
 
 def explore(
@@ -37,10 +37,9 @@ def explore(
     """
     from ..classifier import Classifier
     from ..data.table import RowTable
+    from ..errors import needs
     from ..progress import Progress
     from .console import out, reporting
-    from .extras import needs
-    from .options import whole
 
     with needs("purport explore", "eval"):
         from ..evaluation.explore.exploration_page import page

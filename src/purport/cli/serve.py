@@ -35,9 +35,9 @@ def serve(
 
         curl -s localhost:8000/intent -H 'Content-Type: application/json' -d '{"text": "flights to boston"}'
     """
+    from ..errors import needs
     from ..settings import load
     from .console import err
-    from .extras import needs
 
     flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
     settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from ..errors import DependencyMissing
+from ..errors import needs
 from .recipe import Recipe
 from .run import Fitted, Run
 
@@ -46,12 +45,6 @@ class Kind:
         if not isinstance(self.fit, str):
             return self.fit
         module, _, name = self.fit.partition(":")
-        try:
+        with needs("training", self.extra, own=module.partition(".")[0]):
             found: Fit = getattr(import_module(module), name)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            own = ("", "purport", module.partition(".")[0])
-            if self.extra is None or missing in own or find_spec(missing):
-                raise
-            raise DependencyMissing(f"training ({error.name})", self.extra) from None
         return found

