@@ -62,6 +62,8 @@ class _Call(Protocol[P, T_co]):
 
 
 def _call(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Call[P, T]:
+    """``method`` as one of both clients."""
+
     @wraps(method)
     def call(self: Client | AsyncClient, *args: P.args, **options: P.kwargs) -> Any:
         coroutine = method(self, *args, **options)
