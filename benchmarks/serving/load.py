@@ -58,16 +58,7 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
     file, short = text_file(texts), text_file([text for text in texts if len(text.split()) <= SHORT_WORDS])
 
     def load(clients: int, texts_file: str = file, pause_ms: float = 0) -> dict[str, Any]:
-        time.sleep(PAUSE_S)
-        before = spent(server)
-        run = wrk(server.port, "/intent", INTENT_BODY, texts_file, clients=clients, seconds=seconds, pause_ms=pause_ms)
-        after = spent(server)
-        mean = 1e3 * run["mean_ms"]
-        return {
-            **run,
-            "mean_us": mean,
-            **{name: 1e6 * (after[name] - before[name]) / run["requests"] for name in after},
-        }
+        return once(server, texts_file, clients, seconds, pause_ms)
 
     load(16)  # warm up
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -93,6 +84,16 @@ def measure(server: Running, bundle: str, rounds: int, seconds: float) -> dict[s
     }
 
 
+def once(server: Running, texts: str, clients: int, seconds: float, pause_ms: float = 0) -> dict[str, Any]:
+    """One run of the load generator, and where the time of a request went."""
+    time.sleep(PAUSE_S)
+    before = spent(server)
+    run = wrk(server.port, "/intent", INTENT_BODY, texts, clients=clients, seconds=seconds, pause_ms=pause_ms)
+    after = spent(server)
+    stages = {name: 1e6 * (after[name] - before[name]) / run["requests"] for name in after}
+    return {**run, "mean_us": 1e3 * run["mean_ms"], **stages}
+
+
 def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, Any]:
     """This version and that of the interpreter ``other``, in turn; ratios are this one's over the other's, by round."""
     file = text_file(texts_of("atis"))
@@ -104,15 +105,14 @@ def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, An
         for number in range(rounds):
             for clients in CLIENTS:
                 for name in sorted(servers, reverse=bool(number % 2)):
-                    time.sleep(PAUSE_S)
-                    run = wrk(servers[name].port, "/intent", INTENT_BODY, file, clients=clients, seconds=seconds)
+                    run = once(servers[name], file, clients, seconds)
                     found[name].setdefault(f"closed_{clients}", []).append(run)
     return {
         "rounds": rounds,
         "ratios": {
             load: {
                 number: _ratios([run[number] for run in runs], [run[number] for run in found["other"][load]])
-                for number in ("per_s", "p50_ms", "p99_ms")
+                for number in ("per_s", "p50_ms", "p99_ms", "cpu_front_us", "cpu_workers_us")
             }
             for load, runs in found["this"].items()
         },

@@ -82,24 +82,28 @@ class Classifier:
         self, answers: Answers, thresholds: Sequence[float | None], tops: Sequence[int | None]
     ) -> list[Prediction]:
         """``answers`` as predictions, each with a threshold and a number of ranked labels of its own."""
-        decided, names = self.decide(answers.probabilities), self.labels.names
-        order = np.argsort(-answers.probabilities, axis=1, kind="stable").tolist()
-        chosen, none, truncated = decided.labels.tolist(), decided.out_of_scope.tolist(), answers.truncated.tolist()
-        own = self.bundle.manifest.id
-        found = []
-        for row, (threshold, top_k) in enumerate(zip(thresholds, tops, strict=True)):
-            proba, best = answers.probabilities[row], order[row]
+        probabilities, names = answers.probabilities, self.labels.names
+        labels = self.decide(probabilities).labels
+        for row, threshold in enumerate(thresholds):
             if threshold is not None:
-                again = self.decide(proba[None, :], threshold)
-                chosen[row], none[row] = again.labels[0].tolist(), bool(again.out_of_scope[0])
-            picked = chosen[row]
-            found.append(
-                Prediction(
-                    labels=tuple([names[index] for index in best if picked[index]]),
-                    ranked=tuple([ScoredLabel(names[index], float(proba[index])) for index in best[:top_k]]),
-                    out_of_scope=none[row],
-                    truncated=truncated[row],
-                    bundle=answers.answered_by[row] if answers.answered_by else own,
-                )
+                labels[row] = self.decide(probabilities[row : row + 1], threshold).labels
+        order = (-probabilities).argsort(axis=1, kind="stable")
+        best = order[:, : None if None in tops else max(filter(None, tops), default=0)]
+        confidences = probabilities[np.arange(len(best))[:, None], best].tolist()
+        decided: list[list[int]] = [[] for _ in thresholds]
+        rows, found = labels.nonzero()
+        for row, index in zip(rows.tolist(), found.tolist(), strict=True):
+            decided[row].append(index)
+        truncated, own = answers.truncated.tolist(), self.bundle.manifest.id
+        return [
+            Prediction(
+                labels=tuple(
+                    [names[i] for i in sorted(decided[row], key=probabilities[row].__getitem__, reverse=True)]
+                ),
+                ranked=tuple(map(ScoredLabel, [names[index] for index in indices[:top_k]], confidences[row])),
+                out_of_scope=not decided[row],
+                truncated=truncated[row],
+                bundle=answers.answered_by[row] if answers.answered_by else own,
             )
-        return found
+            for row, (indices, top_k) in enumerate(zip(best.tolist(), tops, strict=True))
+        ]

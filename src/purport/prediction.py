@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 DIGITS = 6
 """Decimals of a confidence, wherever it is written."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredLabel:
+class ScoredLabel(NamedTuple):
     """A label with its calibrated probability in [0, 1]."""
 
     label: str

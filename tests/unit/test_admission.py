@@ -17,6 +17,10 @@ class Backlog:
 
     texts: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
     wait: float = 0.0
+    gone: int = 0
+
+    def drop_gone(self) -> None:
+        self.texts[False] -= self.gone
 
     def waiting(self, *, bulk: bool) -> int:
         return self.texts[bulk]
@@ -34,6 +38,15 @@ def test_texts_are_refused_where_more_than_the_limit_would_wait() -> None:
         admission.admit(2)
     with pytest.raises(Overloaded):
         admission.admit(4, bulk=True)
+
+
+def test_texts_whose_clients_left_refuse_nobody() -> None:
+    backlog = Backlog({False: 10, True: 0}, gone=1)
+    admission = Admission(backlog, queue=10, deadline_s=5)
+    admission.admit()
+    backlog.texts[False], backlog.gone = 10, 0
+    with pytest.raises(Overloaded):
+        admission.admit()
 
 
 def test_a_text_that_would_wait_for_half_of_its_deadline_is_refused_and_told_how_long() -> None:

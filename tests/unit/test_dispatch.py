@@ -229,6 +229,7 @@ def test_when_a_client_leaves_its_texts_are_dropped() -> None:
         taken.cancel()
         gone.cancel()
         await turn()
+        desk.dispatch.drop_gone()
         assert desk.dispatch.waiting(bulk=False) == 1
         await desk.answer()
         assert desk.workers[0].texts == ["stays"]

@@ -113,7 +113,7 @@ class Access:
         """
         client = request["client"][0] if request.get("client") else "unknown"
         principal = await self._authenticator.authenticate(_credential(request), client)
-        if not {permission, EVERYTHING} & principal.permissions:
+        if permission not in principal.permissions and EVERYTHING not in principal.permissions:
             raise Forbidden(_refusal(principal, permission))
         limit = self._limit(self._rate if principal.rate is None else principal.rate)
         if limit is not None and not self._limiter.hit(limit, principal.id):
@@ -141,9 +141,7 @@ def _refusal(principal: Principal, permission: str) -> str:
 
 def _credential(request: Scope) -> str | None:
     """The first bearer token, or else the first API key: what a proxy in front has looked at."""
-    found: dict[bytes, bytes] = {}
-    for name, value in request["headers"]:
-        found.setdefault(name, value)
+    found = dict(reversed(request["headers"]))
     scheme, _, token = _decoded(found.get(b"authorization", b"")).partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()

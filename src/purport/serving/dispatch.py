@@ -38,12 +38,15 @@ class Dispatch:
 
     def waiting(self, *, bulk: bool) -> int:
         """See :class:`~purport.serving.admission.Backlog`."""
-        self._queue.drop_gone()
         return self._queue.length(bulk=bulk)
 
     def seconds(self, *, bulk: bool) -> float:
         """See :class:`~purport.serving.admission.Backlog`; single texts hardly wait for bulk requests."""
         return self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
+
+    def drop_gone(self) -> None:
+        """See :class:`~purport.serving.admission.Backlog`."""
+        self._queue.drop_gone()
 
     def ask(
         self, operation: str, request: Request, generation: Generation, *, bulk: bool = False

@@ -5,9 +5,10 @@ An operation runs in the workers, so that the event loop only passes bytes on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
+
+from pydantic_core import to_json
 
 from ..classifier import Classifier
 from ..manifest import ModelFacts
@@ -22,7 +23,6 @@ TRUNCATED_HEADER = "Purport-Truncated"
 _CHARACTERS = 4
 _OVERHEAD_TOKENS = 3
 _TRUNCATED = ((TRUNCATED_HEADER.lower().encode(), b"true"),)
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class Request(NamedTuple):
@@ -66,6 +66,6 @@ class Classify:
             answers, [each.threshold for each in options], [each.ranked for each in options]
         )
         return [
-            Result(_ENCODER.encode(encode(prediction, each)).encode(), _TRUNCATED if prediction.truncated else ())
+            Result(to_json(encode(prediction, each)), _TRUNCATED if prediction.truncated else ())
             for prediction, each in zip(predictions, options, strict=True)
         ]

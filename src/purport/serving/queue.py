@@ -35,7 +35,7 @@ class Item:
     bulk: bool = False
     attempts: int = 0
     asked: float = field(default_factory=time.monotonic)
-    order: int = field(default_factory=lambda: next(_ORDER))
+    order: int = field(default_factory=_ORDER.__next__)
 
     @property
     def line(self) -> Line:
