@@ -413,3 +413,18 @@ def test_what_goes_wrong_in_a_route_is_json_with_the_id_of_the_request(start: St
         assert answer.status_code == 500 and answer.json()["label"] == "INTERNAL_ERROR"
         assert answer.headers["x-request-id"] in answer.json()["message"] and "secret" not in answer.text
         assert httpx.head(f"{server.url}/openapi.json").status_code == 200
+
+
+def test_many_more_requests_than_can_be_answered_are_refused_as_soon_as_their_heads_are_there(
+    start: Starter, scripted: Make
+) -> None:
+    with start(scripted(), PURPORT_WORKERS="1", PURPORT_DEADLINE_MS="1000", PURPORT_CACHE="0") as server:
+        for _ in range(25):
+            assert intent(server, "slow 0.05").status_code == 200
+        with ThreadPoolExecutor(40) as pool:
+            statuses = Counter(pool.map(lambda _: intent(server, "slow 0.05").status_code, range(40)))
+        assert statuses.keys() == {200, 503} and statuses[200] >= 5
+        log = server.log.read_text()
+        assert '"event": "overloaded"' in log
+        logged = [line for line in log.splitlines() if '"status": 503' in line]
+        assert server.metric('purport_requests_total{path="/intent",status="503"}') == statuses[503] > len(logged)

@@ -19,6 +19,9 @@ class Backlog:
     wait: float = 0.0
     gone: int = 0
 
+    def seconds_behind(self, requests: int) -> float:
+        return requests * self.wait
+
     def drop_gone(self) -> None:
         self.texts[False] -= self.gone
 

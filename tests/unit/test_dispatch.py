@@ -295,6 +295,7 @@ def test_the_cost_of_a_model_is_learnt_from_what_its_batches_take() -> None:
             items, desk.workers[0].items = desk.workers[0].items, []
             desk.dispatch.done(items, Done(1, [said("a")]), items[0].units * 5e-4)
         assert desk.generation.cost == pytest.approx(5e-4, rel=0.02)
+        assert desk.dispatch.seconds_behind(10) == pytest.approx(10 * items[0].units * 5e-4, rel=0.05)
 
     run(test())
 

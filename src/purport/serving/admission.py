@@ -25,6 +25,10 @@ class Backlog(Protocol):
         """How long a text that came now would wait, as far as can be told."""
         ...
 
+    def seconds_behind(self, requests: int) -> float:
+        """How long a text would wait that came after so many requests, whose texts are not known yet."""
+        ...
+
     def drop_gone(self) -> None:
         """Forget texts that nobody waits for any more; until then they count."""
         ...
@@ -53,10 +57,23 @@ class Admission:
             if refusal:
                 raise refusal
 
+    def admit_behind(self, requests: int) -> None:
+        """Check that a single text has a chance that comes while ``requests`` are under way; costs next to nothing.
+
+        Raises:
+            Overloaded: it has none.
+        """
+        refusal = self._too_late(self._backlog.seconds_behind(requests))
+        if refusal:
+            raise refusal
+
     def _refusal(self, texts: int, bulk: bool) -> Overloaded | None:
         waiting, wait = self._backlog.waiting(bulk=bulk), self._backlog.seconds(bulk=bulk)
         if waiting + texts > self._limits[bulk]:
             return Overloaded(f"{waiting} texts are waiting already; try again later.", max(wait, 1.0))
+        return self._too_late(wait)
+
+    def _too_late(self, wait: float) -> Overloaded | None:
         if wait > _LONGEST_WAIT * self._deadline_s:
             return Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
         return None

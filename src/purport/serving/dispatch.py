@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from .. import registry
 from ..errors import PurportError, WorkerLost
 from . import counters
-from .generation import Generation
+from .generation import SMOOTHING, Generation
 from .operations import Operation, Request, Result
 from .pool import Pool
 from .queue import Item, Queue
@@ -34,6 +34,7 @@ class Dispatch:
         self._queue = Queue()
         self._operations: dict[str, Operation] = {}
         self._scheduled = False
+        self._text_s = 0.0
         counters.QUEUE.set_function(lambda: len(self._queue))
 
     def waiting(self, *, bulk: bool) -> int:
@@ -43,6 +44,10 @@ class Dispatch:
     def seconds(self, *, bulk: bool) -> float:
         """See :class:`~purport.serving.admission.Backlog`; single texts hardly wait for bulk requests."""
         return self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
+
+    def seconds_behind(self, requests: int) -> float:
+        """See :class:`~purport.serving.admission.Backlog`; by what a text has taken lately."""
+        return requests * self._text_s / max(1, self._pool.size)
 
     def drop_gone(self) -> None:
         """See :class:`~purport.serving.admission.Backlog`."""
@@ -95,7 +100,9 @@ class Dispatch:
     def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
         """A worker has answered ``items`` in so many seconds."""
         generation = items[0].generation
-        generation.observe(sum(item.units for item in items), seconds)
+        units = sum(item.units for item in items)
+        generation.observe(units, seconds)
+        self._text_s += SMOOTHING * (generation.cost * units / len(items) - self._text_s)
         for item, result in zip(items, done.results, strict=True):
             counters.WORK.observe(seconds)
             if item.future.done():

@@ -12,7 +12,8 @@ from ..bundle import Bundle
 
 _NUMBERS = itertools.count(1)
 _FIRST_COST_S = 2e-4
-_SMOOTHING = 0.1
+SMOOTHING = 0.1
+"""How much of what is known gives way to what was just measured."""
 
 
 class Generation:
@@ -34,7 +35,7 @@ class Generation:
 
     def observe(self, units: int, seconds: float) -> None:
         """Learn from a batch; moves slowly, and never far at once: one stall is not a slower model."""
-        self.cost += _SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
+        self.cost += SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
 
     def __enter__(self) -> Self:
         self._users += 1

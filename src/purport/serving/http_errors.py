@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from .. import errors
 
@@ -47,6 +48,13 @@ def answer(error: errors.PurportError) -> JSONResponse:
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"label": label, "message": str(error)}, status, headers)
+
+
+def raw(response: Response) -> bytes:
+    """``response`` as HTTP/1.1."""
+    status = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n".encode()
+    head = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
+    return status + head + b"\r\n" + bytes(response.body)
 
 
 def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:

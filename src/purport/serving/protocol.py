@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BodyInvalid
-from .http_errors import answer
+from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
 
+Early = Callable[[bytes, bytes, int], bytes | None]
+"""From a method, a target, and the number of requests under way to an answer that needs no application."""
+
+
+class _Answered:
+    """Stands for a request that was answered already: what still comes of it is ignored, and nobody waits for it."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
 
 class Protocol(HttpToolsProtocol):
-    """The protocol of one connection."""
+    """The protocol of one connection; ``early`` may answer a request as soon as its head is there."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, early: Early, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._early = early
         self._pending: set[asyncio.Future[Result]] = set()
 
     def on_message_begin(self) -> None:
         """A request begins: the connection knows what it will wait for."""
         super().on_message_begin()
         self.scope[PENDING_KEY] = self._pending  # type: ignore[literal-required]
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is there."""
+        found = self._early(self.parser.get_method(), self.url, len(self.tasks)) if self._is_simple() else None
+        if found is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = _Answered()  # type: ignore[assignment]
+            self.transport.write(found)
+            self.on_response_complete()
+
+    def _is_simple(self) -> bool:
+        """No other request of the connection is under way, and the connection goes on whatever the answer."""
+        parser = self.parser
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not (self.expect_100_continue or parser.should_upgrade())
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left: nobody needs the answers that its requests wait for."""
@@ -36,10 +67,5 @@ class Protocol(HttpToolsProtocol):
         """What is not even HTTP is answered in the form of every other error."""
         response = answer(BodyInvalid(msg))
         response.headers["Connection"] = "close"
-        self.transport.write(_bytes(response))
+        self.transport.write(raw(response))
         self.transport.close()
-
-
-def _bytes(response: Response) -> bytes:
-    head = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
-    return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)

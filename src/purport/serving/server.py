@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,9 +20,11 @@ from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
 from .context import AppContext
+from .intent import PATH
 from .logs import configure
 from .memory import freeze_gc
 from .protocol import Protocol
+from .shedding import Shedding
 from .store import NAME, ModelStore, State
 
 _GRACE_S = 20
@@ -43,7 +46,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
     context = AppContext.of(settings, bundles, settings.workers or _workers(settings))
     config = uvicorn.Config(
         create_app(context),
-        http=Protocol,
+        http=partial(Protocol, early=Shedding(context.admission, "POST", PATH)),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

@@ -1,0 +1,57 @@
+"""Refusals that cost next to nothing, for when many more requests come than can be answered.
+
+At several times the load, refusing the usual way (a task, a log line, an answer in parts) would take all the time that
+the event loop has, and the workers would wait for texts (docs/decisions/0009).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+
+import structlog
+
+from ..errors import Overloaded
+from . import counters
+from .admission import Admission
+from .http_errors import answer, raw
+
+_LOG_EVERY_S = 1.0
+
+
+class Shedding:
+    """Refuses ``method path``, a route for one text, before the request is more than its head.
+
+    What it refuses is counted in the metrics; the log says once a second how many there were.
+    """
+
+    def __init__(self, admission: Admission, method: str, path: str) -> None:
+        self._admission = admission
+        self._request = method.encode(), path.encode()
+        self._path = path
+        self._refused = 0
+        self._logged = 0.0
+
+    def __call__(self, method: bytes, target: bytes, under_way: int) -> bytes | None:
+        """The answer to a request that comes while ``under_way`` others are there, if it is refused."""
+        if (method, target) != self._request:
+            return None
+        try:
+            self._admission.admit_behind(under_way)
+        except Overloaded as error:
+            self._count()
+            return _answer(math.ceil(error.retry_after or 1))
+        return None
+
+    def _count(self) -> None:
+        counters.counted(self._path, 503).inc()
+        self._refused += 1
+        if time.monotonic() - self._logged > _LOG_EVERY_S:
+            structlog.get_logger("purport.overload").warning("overloaded", refused=self._refused)
+            self._refused, self._logged = 0, time.monotonic()
+
+
+@lru_cache
+def _answer(retry_after: int) -> bytes:
+    return raw(answer(Overloaded("Too many texts are waiting already; try again later.", retry_after)))

@@ -1,0 +1,123 @@
+"""What a connection does by itself: answers that need no application, over a real socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from purport.serving.protocol import Protocol
+
+EARLY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\n\r\nearly"
+
+
+def early(method: bytes, target: bytes, under_way: int) -> bytes | None:
+    return EARLY if target == b"/early" else None
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says what it read of the body."""
+    assert scope["type"] == "http"
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message.get("more_body", False)
+    said = b"app " + scope["path"].encode() + b" " + body
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
+    await send({"type": "http.response.body", "body": said})
+
+
+@pytest.fixture
+def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
+    http = partial(Protocol, early=early)
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None, log_level="warning")
+    )  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        with socket.create_connection(listener.getsockname(), timeout=5) as client:
+            yield client
+        time.sleep(0.05)
+        server.should_exit = True
+        thread.join()
+    assert caplog.records == []  # nothing went wrong when the client left
+
+
+def request(path: str, body: bytes = b"", *headers: str, version: str = "1.1") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "host: here", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def read(client: socket.socket, *answers: str) -> None:
+    """Check that just these bodies come, in order."""
+    received = b""
+    for each in answers:
+        while each.encode() not in received:
+            chunk = client.recv(65536)
+            assert chunk, f"the connection ended before {each!r}; before that came {received!r}"
+            received += chunk
+        received = received.split(each.encode(), 1)[1]
+    assert received == b""
+
+
+def test_an_early_answer_leaves_the_connection_as_it_should_be(connection: socket.socket) -> None:
+    for _ in range(2):
+        connection.sendall(request("/early", b"unread"))
+        read(connection, "503", "early")
+        connection.sendall(request("/app", b"read"))
+        read(connection, "200", "app /app read")
+    connection.sendall(request("/early", b"unread"))
+    read(connection, "503", "early")
+
+
+def test_a_body_that_comes_later_is_no_part_of_the_next_request(connection: socket.socket) -> None:
+    whole = request("/early", b"x" * 50_000)
+    connection.sendall(whole[:200])
+    read(connection, "503", "early")
+    connection.sendall(whole[200:])
+    connection.sendall(request("/app", b"read"))
+    read(connection, "200", "app /app read")
+
+
+def test_requests_sent_at_once_are_answered_in_order(connection: socket.socket) -> None:
+    connection.sendall(request("/app", b"one") + request("/early", b"two") + request("/early") + request("/app", b"3"))
+    # Behind another request the application answers, whatever the target.
+    read(connection, "app /app one", "app /early two", "app /early ", "app /app 3")
+    connection.sendall(request("/early") + request("/early") + request("/app"))
+    read(connection, "early", "early", "app /app ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("/early", b"", "connection: close"),
+        request("/early", b"", "connection: keep-alive", version="1.0"),
+        request("/early", b"", version="1.0"),
+    ],
+)
+def test_where_the_connection_would_end_the_application_answers(connection: socket.socket, sent: bytes) -> None:
+    connection.sendall(sent)
+    read(connection, "200", "app /early ")
+
+
+def test_who_waits_to_be_told_to_send_its_body_is_answered_by_the_application(connection: socket.socket) -> None:
+    head, body = request("/early", b"body", "expect: 100-continue").split(b"body")[0], b"body"
+    connection.sendall(head)
+    read(connection, "100 Continue\r\n\r\n")
+    connection.sendall(body)
+    read(connection, "app /early body")
+
+
+def test_what_is_no_http_is_told_so_in_json(connection: socket.socket) -> None:
+    connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+    time.sleep(0.05)
+    received = connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b'"label":"BODY_INVALID"' in received
+    assert b"connection: close" in received.lower() and connection.recv(1) == b""
