@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -35,16 +34,8 @@ class Subject:
     reporter: Reporter
 
 
-class Check(Protocol):
-    """One condition."""
-
-    def __call__(self, subject: Subject) -> dict[str, float]:
-        """What was measured, for the manifest.
-
-        Raises:
-            CheckFailed: the model may not become a bundle; the message says what to do.
-        """
-        ...
+Check = Callable[[Subject], dict[str, float]]
+"""Gives what it measured, for the manifest, or raises :class:`CheckFailed` with a message that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ class Agreement:
     remedy: str
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        """See :class:`Check`."""
+        """See :data:`Check`."""
         expected = decide(probabilities(self.reference, subject.task, subject.calibration), subject.decision)
         same = decide(subject.answers.probabilities, subject.decision).same(expected)
         agreement = float(same.mean())
@@ -88,7 +79,7 @@ class Independence:
     remedy: str = "say batch_invariant=False in the traits of the model if that is meant"
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        """See :class:`Check`."""
+        """See :data:`Check`."""
         if not subject.model.traits.batch_invariant:
             return {}
         rows = np.random.default_rng(subject.seed).permutation(len(subject.texts))[:_MOST_TEXTS]

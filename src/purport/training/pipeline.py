@@ -64,18 +64,16 @@ def train(
             reporter=reporter,
         )
         fitted = fit(run)
-        bundle = None if fitted is None else _finish(run, kind, fitted, dataset, target, overwrite=overwrite)
+        bundle = None if fitted is None else _finish(run, kind, fitted, dataset, target, overwrite)
     if bundle is not None and not keep_run:
         shutil.rmtree(work, ignore_errors=True)
     return bundle
 
 
-def _finish(
-    run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target: Path, *, overwrite: bool
-) -> Bundle:  # fmt: skip
+def _finish(run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target: Path, overwrite: bool) -> Bundle:
     """All steps after ``fit``."""
     trained = steps.calibrate(run, fitted)
-    checks = steps.check(run, fitted, trained)
-    measured = steps.measure_splits(run, trained, dataset)
+    checks = steps.check(fitted, trained)
+    measured = steps.measure_splits(trained, dataset)
     manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,17 +63,7 @@ def rows(dataset: Dataset, name: str) -> Rows:
     return Rows(list(split.texts), dataset.labels.encode(split.gold))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A model that answers and decides, and what it answered to the validation rows."""
-
-    model: Model
-    calibration: Calibration
-    decision: Decision
-    valid: Answers
-
-
-def calibrate(run: Run[Any], fitted: Fitted) -> Trained:
+def calibrate(run: Run[Any], fitted: Fitted) -> Subject:
     """Step ``calibrate``: answer the validation rows once, and fit calibration and decision on those answers."""
     recipe, texts = run.recipe, run.valid.texts
     calibration: Calibration = Uncalibrated()
@@ -97,7 +86,7 @@ def calibrate(run: Run[Any], fitted: Fitted) -> Trained:
             "warning: the model decides no label on any validation row, it has learnt nothing; "
             "lower the learning rate or train longer"
         )
-    return Trained(model, calibration, decision, valid)
+    return Subject(model, recipe.task, calibration, decision, texts, valid, recipe.seed, run.reporter)
 
 
 def _ask(
@@ -137,43 +126,39 @@ def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: B
     return PerLabel(thresholds=fit_thresholds(probabilities, gold, min_gain=chosen.min_gain))
 
 
-def check(run: Run[Any], fitted: Fitted, trained: Trained) -> dict[str, float]:
+def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
     """Step ``check``: what the kind asks of a model before it may become a bundle.
 
     Raises:
         CheckFailed: it may not.
     """
-    task, seed = run.recipe.task, run.recipe.seed
-    subject = Subject(
-        trained.model, task, trained.calibration, trained.decision, run.valid.texts, trained.valid, seed, run.reporter
-    )
     found: dict[str, float] = {}
     for each in fitted.checks:
-        found |= each(subject)
+        found |= each(trained)
     return found
 
 
-def measure_splits(run: Run[Any], trained: Trained, dataset: Dataset) -> dict[str, Evaluation]:
+def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
     """Step ``measure``: what the validation answers are worth, and those to the test split, asked once."""
     found = {}
     for name in ("valid", "test"):
         if name not in dataset.splits:
             continue
-        run.reporter.emit(Progress(f"measuring on {name}"))
+        trained.reporter.emit(Progress(f"measuring on {name}"))
         split = dataset[name]
-        given = trained.valid
+        given = trained.answers
         if name == "test":
             texts, size = list(split.texts), trained.model.traits.max_batch or _MEASURED
             order = np.arange(len(texts))
-            given = Answers(*_ask(texts, size, order, run.reporter, trained.model.answer, _ANSWERED))
+            given = Answers(*_ask(texts, size, order, trained.reporter, trained.model.answer, _ANSWERED))
         decided = decide(given.probabilities, trained.decision)
-        answered = of_answers(list(split), dataset.labels, run.recipe.task, given, decided)
-        found[name] = measure(answered, split, dataset=dataset.name, seed=run.recipe.seed)
+        answered = of_answers(list(split), dataset.labels, trained.task, given, decided)
+        found[name] = measure(answered, split, dataset=dataset.name, seed=trained.seed)
     return found
 
 
 def describe(
-    run: Run[Any], kind: Kind, fitted: Fitted, trained: Trained, checks: Mapping[str, float], dataset: Dataset
+    run: Run[Any], kind: Kind, fitted: Fitted, trained: Subject, checks: Mapping[str, float], dataset: Dataset
 ) -> Manifest:
     """What the bundle says of itself."""
     recipe = run.recipe
