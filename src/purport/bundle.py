@@ -6,7 +6,6 @@ and carries its own checksum as ``id``, so that a changed byte anywhere is found
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from .errors import BundleCorrupt, BundleNotFound, BundleUnsupported, OutputExists, did_you_mean
-from .files import flush
+from .files import flush, sha256
 from .labels import LabelSet
 from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, canonical, checksum, upgraded
 
@@ -160,15 +159,10 @@ def _verify(path: Path, name: str, entry: FileEntry) -> None:
         size = file.stat().st_size
         if size != entry.size:
             raise BundleCorrupt(path, name, f"has {size} bytes instead of {entry.size}")
-        if _sha256(file) != entry.sha256:
+        if sha256(file) != entry.sha256:
             raise BundleCorrupt(path, name, "does not match its checksum")
     except OSError as error:
         raise BundleCorrupt(path, name, f"cannot be read ({error.strerror})") from None
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
@@ -179,11 +173,8 @@ def staging(directory: Path) -> Iterator[Path]:
     ``directory`` has to be on the file system of the bundle, for the last step is a rename.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=directory))
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=STAGE, dir=directory, ignore_cleanup_errors=True) as stage:
+        yield Path(stage)
 
 
 def require_free(target: Path, *, overwrite: bool) -> None:
@@ -214,7 +205,7 @@ def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = F
     for file in sorted(stage.rglob("*")):
         name = file.relative_to(stage).as_posix()
         if file.is_file() and name != MANIFEST:
-            entries[name] = FileEntry(size=file.stat().st_size, sha256=_sha256(file))
+            entries[name] = FileEntry(size=file.stat().st_size, sha256=sha256(file))
     sealed = manifest.model_copy(update={"files": entries}).sealed()
     (stage / MANIFEST).write_bytes(sealed.to_bytes())
     stage.chmod(0o755)

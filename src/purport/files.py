@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ def write_text(target: Path, content: str) -> None:
     """Write ``content`` to ``target`` as UTF-8, whole or not at all."""
     with replacing(target) as partial:
         partial.write_text(content, "utf-8")
+
+
+def sha256(file: Path) -> str:
+    """The checksum of what is in ``file``, as hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def flush(path: Path) -> None:

