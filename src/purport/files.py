@@ -1,4 +1,4 @@
-"""Writing files and directories so that they are complete or absent."""
+"""Files and directories: written so that they are complete or absent, and their checksums."""
 
 from __future__ import annotations
 

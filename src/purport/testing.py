@@ -26,13 +26,12 @@ from .data.formats import BadRow, Format, Layout, Row
 from .errors import Unauthenticated
 from .evaluation.evaluate import evaluate
 from .evaluation.rows import evaluation_split
+from .kinds.checks import LARGEST_CHANGE
 from .kinds.kind import Kind
 from .model import Answers, Model
 from .progress import Event
 from .training.pipeline import train
 from .training.recipe import parse_recipe
-
-LARGEST_CHANGE = 1e-3
 
 
 class Recorder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 from ..errors import needs
@@ -44,7 +44,7 @@ class Kind:
         """
         if not isinstance(self.fit, str):
             return self.fit
-        module, _, name = self.fit.partition(":")
-        with needs("training", self.extra, own=module.partition(".")[0]):
-            found: Fit = getattr(import_module(module), name)
+        package = self.fit.partition(":")[0].partition(".")[0]
+        with needs("training", self.extra, own=package):
+            found: Fit = resolve_name(self.fit)
         return found

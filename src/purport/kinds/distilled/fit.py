@@ -30,7 +30,7 @@ from ..encoder.batching import Collator, TokenRows
 from ..encoder.device import contained, device, precision_on
 from ..encoder.export import EncoderFacts, deployed
 from ..encoder.fit import latest_checkpoint, restored, torch_logits
-from ..encoder.network import IntentModel, load_tokenizer, pool
+from ..encoder.network import IntentModel, load_tokenizer, losses
 from ..encoder.recipe import EncoderRecipe
 from ..run import Fitted, Rows, Run
 from .recipe import DistilledRecipe, Teaching
@@ -80,15 +80,13 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     )
     same = float(own.same(theirs).mean())
     run.say(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
-    facts = StudentFacts(
-        limit=taught.model.max_length,
-        encoder=taught.model.name,
-        pooling=taught.model.pooling,
+    facts = StudentFacts.of(
+        student,
+        taught.model,
+        recipe.export,
         layers=recipe.teacher.layers,
         teacher=manifest.id,
         agreement_with_teacher=round(same, 6),
-        weights=sum(parameter.numel() for parameter in student.parameters()),
-        quantize=recipe.export.quantize,
     )
     return deployed(student, tokenizer, run, facts, reference)
 
@@ -199,24 +197,17 @@ def _loss(lesson: Lesson, batch: dict[str, Tensor], recipe: DistilledRecipe, pre
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     mixed = torch.autocast(ids.device.type, dtype, enabled=precision != "fp32")
     with torch.no_grad(), mixed:
-        hidden, logits = _forward(lesson.teacher, ids, mask)
+        hidden, logits = lesson.teacher.read(ids, mask)
     with mixed:
-        own_hidden, own = _forward(lesson.student, ids, mask)
+        own_hidden, own = lesson.student.read(ids, mask)
     hidden, logits, own_hidden, own = hidden.float(), logits.float(), own_hidden.float(), own.float()
-    if recipe.task is Task.MULTILABEL:
-        target = torch.sigmoid(logits / temperature)
-        losses = nn.functional.binary_cross_entropy_with_logits(own / temperature, target, reduction="none").sum(dim=1)
-    else:
-        losses = nn.functional.cross_entropy(own / temperature, (logits / temperature).softmax(dim=1), reduction="none")
+    scaled = logits / temperature
+    target = scaled.sigmoid() if recipe.task is Task.MULTILABEL else scaled.softmax(dim=1)
+    learnt = losses(own / temperature, target, recipe.task).mean()
     tokens = mask.unsqueeze(-1).float()
     hidden_loss = ((hidden - own_hidden) ** 2 * tokens).sum() / (tokens.sum() * hidden.shape[-1])
     logits_loss = ((logits - own) ** 2).sum(dim=1).mean()
-    return losses.mean() + recipe.fit.logits_weight * logits_loss + recipe.fit.hidden_weight * hidden_loss
-
-
-def _forward(model: IntentModel, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    hidden = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-    return hidden, model.head(pool(hidden, mask, model.pooling))
+    return learnt + recipe.fit.logits_weight * logits_loss + recipe.fit.hidden_weight * hidden_loss
 
 
 def _batches(lesson: Lesson, size: int, first: int, steps: int) -> Iterator[tuple[int, dict[str, Tensor]]]:

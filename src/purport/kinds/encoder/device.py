@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -39,19 +39,15 @@ def precision_on(device: str, chosen: Precision) -> str:
 @contextmanager
 def contained(seed: int) -> Iterator[None]:
     """Inside the block every generator is seeded and ``transformers`` is quiet; afterwards all is as before."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        try:
-            set_seed(seed)
-            # Its bars and deprecation notes would drown what we report.
-            library_logging.set_verbosity_error()
-            library_logging.disable_progress_bar()
-            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            yield
-        finally:
-            library_logging.set_verbosity(verbosity)
-            if bars:
-                library_logging.enable_progress_bar()
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
+    with torch.random.fork_rng(), warnings.catch_warnings(), ExitStack() as after:
+        after.callback(np.random.set_state, np.random.get_state())
+        after.callback(random.setstate, random.getstate())
+        after.callback(library_logging.set_verbosity, library_logging.get_verbosity())
+        if library_logging.is_progress_bar_enabled():
+            after.callback(library_logging.enable_progress_bar)
+        set_seed(seed)
+        # Its bars and deprecation notes would drown what we report.
+        library_logging.set_verbosity_error()
+        library_logging.disable_progress_bar()
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        yield

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import logging
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import onnx
 import torch
@@ -21,6 +21,7 @@ from .adapters import merged
 from .fuse import fuse
 from .network import IntentModel
 from .quantize import quantize
+from .recipe import EncoderModel, Export
 
 # The first opset with Gelu as one operator.
 OPSET = 20
@@ -33,6 +34,13 @@ class EncoderFacts(ModelFacts):
     pooling: str
     weights: int
     quantize: str
+
+    @classmethod
+    def of(cls, model: IntentModel, spec: EncoderModel, export: Export, **own: Any) -> Self:
+        """The facts of ``model``; ``own`` are those that a kind adds."""
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        read = {"encoder": spec.name, "pooling": spec.pooling, "limit": spec.max_length}
+        return cls.model_validate({**read, "weights": weights, "quantize": export.quantize, **own})
 
 
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:

@@ -82,15 +82,7 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     adapter.mkdir()
     save_file(trained_weights(model), adapter / WEIGHTS, metadata={"format": "pt"})
     reference = torch_logits(model, valid, collator)
-    facts = TunedFacts(
-        limit=recipe.model.max_length,
-        encoder=recipe.model.name,
-        pooling=recipe.model.pooling,
-        adapter=recipe.adapter.method,
-        trained_weights=trainable,
-        weights=every,
-        quantize=recipe.export.quantize,
-    )
+    facts = TunedFacts.of(model, recipe.model, recipe.export, adapter=recipe.adapter.method, trained_weights=trainable)
     return deployed(model, tokenizer, run, facts, reference)
 
 

@@ -105,11 +105,20 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: Literal["mean", "cls", "la
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
+def losses(logits: Tensor, target: Tensor, task: Task) -> Tensor:
+    """The loss of each text, of ``logits (batch, n_labels)`` and probabilities of the same shape.
+
+    Binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass).
+    """
+    if task is Task.MULTILABEL:
+        return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
+    return nn.functional.cross_entropy(logits, target, reduction="none")
+
+
 class IntentModel(nn.Module):
     """Encoder, pooling, dropout, linear head; with labels it gives the loss as well.
 
-    The loss of a text is binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass);
-    that of a batch is the mean over its texts, each times its weight.
+    The loss of a batch is the mean of the :func:`losses` of its texts, each times its weight.
     """
 
     def __init__(self, encoder: nn.Module, width: int, n_labels: int, task: Task, spec: EncoderModel) -> None:
@@ -124,16 +133,14 @@ class IntentModel(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, weights: Tensor | None = None
     ) -> Mapping[str, Tensor] | Tensor:
         """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float`` a mapping that has ``loss`` too."""
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        pooled = pool(hidden, attention_mask, self.pooling)
-        logits: Tensor = self.head(self.dropout(pooled))
+        _, logits = self.read(input_ids, attention_mask)
         if labels is None:
             return logits
         logits = logits.float()
-        losses = self._losses(logits, labels)
-        return {"loss": (losses if weights is None else losses * weights).mean(), "logits": logits}
+        each = losses(logits, labels, self._task)
+        return {"loss": (each if weights is None else each * weights).mean(), "logits": logits}
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self._task is Task.MULTILABEL:
-            return nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(dim=1)
-        return nn.functional.cross_entropy(logits, labels.argmax(dim=1), reduction="none")
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The last hidden states ``(batch, tokens, width)`` and the logits ``(batch, n_labels)``."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden, self.head(self.dropout(pool(hidden, attention_mask, self.pooling)))
