@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A path to write to that takes the place of ``target`` when the block ends without an exception.
 
-    It has the suffixes of ``target`` and lies beside it, so that the last step is a rename. The block may make a file
-    or a directory there; a directory takes the place of an empty one only.
+    It has the name of ``target`` and lies in a directory beside it, so that the last step is a rename. The block may
+    make a file or a directory there; a directory takes the place of an empty one only.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".partial-{os.getpid()}-{target.name}")
-    try:
+    with TemporaryDirectory(prefix=".partial-", dir=target.parent, ignore_cleanup_errors=True) as beside:
+        partial = Path(beside, target.name)
         yield partial
         for written in partial.rglob("*"):
             flush(written)
         flush(partial)
         partial.replace(target)
         flush(target.parent)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
 
 
 def write_text(target: Path, content: str) -> None:
