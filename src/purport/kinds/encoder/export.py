@@ -46,7 +46,7 @@ class EncoderFacts(ModelFacts):
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
     """Write the deployed form of ``model``, whose logits are ``reference (n_valid, n_labels)``, into ``run.stage``."""
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.say(f"exporting to ONNX, {facts.quantize}")
+    run.say(f"exporting to ONNX, {facts.quantize.replace('none', 'fp32')}")
     plain = to_onnx(model)
     fuse(plain)
     remedy = "please report it with the recipe"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -121,8 +122,8 @@ class Batch:
 
     def answer(self, results: list[bytes]) -> bytes:
         """The whole answer."""
-        head = json.dumps({"model": self.model, "bundle": self.generation.bundle.manifest.id}, ensure_ascii=False)
-        return b'%s, "results": [%s]}' % (head[:-1].encode(), b", ".join(results))
+        head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
+        return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
 
 
 async def finish(pending: Future | RequestError) -> bytes:
@@ -136,7 +137,7 @@ async def finish(pending: Future | RequestError) -> bytes:
 
 
 def _failed(error: PurportError) -> bytes:
-    return json.dumps({"error": body_of(error, REQUEST_ID.get())}, ensure_ascii=False).encode()
+    return to_json({"error": body_of(error, REQUEST_ID.get())})
 
 
 class _LineStream(Response):
