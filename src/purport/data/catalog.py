@@ -139,21 +139,17 @@ def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, r
         return
     downloads = target / "download"
     raw = [fetch(url, downloads / hashlib.sha256(url.encode()).hexdigest()[:16], reporter) for url in spec.urls]
+    content, problem = b"", "is not what the catalog expects (its sha256 differs)"
     try:
-        lines = convert(entry.source, raw, spec.part)
+        content = "".join(f"{text}\t{labels}\n" for text, labels in convert(entry.source, raw, spec.part)).encode()
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise _unexpected(entry, split, raw, f"cannot be read ({error})") from None
-    content = "".join(f"{text}\t{labels}\n" for text, labels in lines).encode()
+        problem = f"cannot be read ({error})"
     if hashlib.sha256(content).hexdigest() != spec.sha256:
-        raise _unexpected(entry, split, raw, "is not what the catalog expects (its sha256 differs)")
+        for download in raw:
+            download.unlink(missing_ok=True)
+        raise DownloadFailed(
+            f"split {split} of {entry.name}, as published now, {problem}; it was not kept. "
+            f"Put a good copy into $PURPORT_DATA_DIR/{entry.name}/{split}.tsv"
+        )
     with replacing(file) as partial:
         partial.write_bytes(content)
-
-
-def _unexpected(entry: CatalogEntry, split: str, raw: list[Path], problem: str) -> DownloadFailed:
-    for file in raw:
-        file.unlink(missing_ok=True)
-    return DownloadFailed(
-        f"split {split} of {entry.name}, as published now, {problem}; it was not kept. "
-        f"Put a good copy into $PURPORT_DATA_DIR/{entry.name}/{split}.tsv"
-    )

@@ -49,12 +49,9 @@ class DataSpec(Frozen):
             DataError: the data cannot be read, or ``valid`` has a label that ``train`` has not.
         """
         source = load(self.name, self.reading(task), reporter)
-        wanted = {"train": self.train}
-        if isinstance(self.valid, str):
-            wanted["valid"] = self.valid
-        if self.test is not None:
-            wanted["test"] = self.test
-        dataset = Dataset(source.name, {name: source[split].held(name) for name, split in wanted.items()}, task)
+        wanted = {"train": self.train, "valid": self.valid, "test": self.test}
+        splits = {name: source[split].held(name) for name, split in wanted.items() if isinstance(split, str)}
+        dataset = Dataset(source.name, splits, task)
         if not isinstance(self.valid, str):
             dataset = dataset.with_validation(self.valid, seed=seed)
         require_known(dataset, "valid", dataset.labels)

@@ -30,7 +30,8 @@ class Delimited:
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
         with open_read(path) as stream:
-            cells = self._quoted(stream) if self.quoting else self._plain(stream)
+            plain = ((number, line.rstrip("\r\n").split(self.delimiter)) for number, line in enumerate(stream, start=1))
+            cells: _Cells = self._quoted(stream) if self.quoting else plain
             first = next(cells, None)
             if first is None:
                 return
@@ -66,42 +67,30 @@ class Delimited:
             return BadRow(number, NOT_UTF8)
         return Row(number, *(row[place] for place in places))
 
-    def _plain(self, stream: IO[str]) -> _Cells:
-        for number, line in enumerate(stream, start=1):
-            yield number, line.rstrip("\r\n").split(self.delimiter)
-
     def _quoted(self, stream: IO[str]) -> _Cells:
-        reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
-        while True:
-            number = reader.line_num + 1
-            try:
-                row = next(reader, None)
-            except csv.Error as error:  # a stray quote, or a field over the module's limit of 128 KiB
-                yield number, f"cannot be read ({error}), nor can what follows; quote it as RFC 4180 says"
-                return
-            if row is None:
-                return
-            yield number, row or [""]  # the csv module gives [] for a blank line
+        reader, number = csv.reader(stream, delimiter=self.delimiter, strict=True), 1
+        try:
+            for row in reader:
+                yield number, row or [""]  # the csv module gives [] for a blank line
+                number = reader.line_num + 1
+        except csv.Error as error:  # a stray quote, or a field over the module's limit of 128 KiB
+            yield number, f"cannot be read ({error}), nor can what follows; quote it as RFC 4180 says"
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; a header comes first."""
         with open_write(path) as stream:
-            if self.quoting:
-                emit = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n").writerow
-            else:
-
-                def emit(cells: Sequence[Any]) -> None:  # type: ignore[misc]
-                    # A tab or line break inside a value would make another column or row.
-                    folded = (" ".join(str(cell).split()) for cell in cells)
-                    stream.write(self.delimiter.join(folded) + "\n")
-
-            emit(list(columns))
+            quoted = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
 
             def write(row: Mapping[str, Any]) -> None:
                 values = ("" if row.get(name) is None else row[name] for name in columns)
-                emit([label_delimiter.join(value) if isinstance(value, list) else value for value in values])
+                cells = [label_delimiter.join(value) if isinstance(value, list) else value for value in values]
+                if self.quoting:
+                    quoted.writerow(cells)
+                else:  # a tab or line break inside a value would make another column or row
+                    stream.write(self.delimiter.join(" ".join(str(cell).split()) for cell in cells) + "\n")
 
+            write({name: name for name in columns})
             yield write
 
 
