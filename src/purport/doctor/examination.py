@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from ..evaluation import quick
 from ..evaluation.rows import data_spec
 from ..model import BoolArray, FloatArray, Lengths
 from ..progress import Progress, Reporter
-from .finding import Action, Fix, RowRef, Worth
+from .finding import Action, Finding, Fix, RowRef, Severity, Worth
 
 _MOST_ROWS = 200  # of a finding, that are listed
 
@@ -159,6 +159,12 @@ class Examination:
             split, example, note = self.table.split(position), self.table.examples[position], notes[at] if notes else ""
             found.append(RowRef(split=split, row=example.row, text=example.text, labels=example.labels, note=note))
         return tuple(found)
+
+    def finding(self, check: str, severity: Severity, rows: Iterable[int] | Mapping[int, str], **said: Any) -> Finding:
+        """A finding about ``rows``, which may come with a note each; ``said`` are its other fields."""
+        positions, notes = list(rows), list(rows.values()) if isinstance(rows, Mapping) else None
+        listed = self.rows(positions, notes)
+        return Finding(check=check, severity=severity, n_rows=len(positions), rows=listed, **said)
 
     def fix(self, position: int, action: Action, check: str, why: str, *, apply: bool, labels: Iterable[str] = (),
             text: str = "") -> Fix:  # fmt: skip

@@ -35,14 +35,13 @@ def _unseen(examination: Examination) -> Iterator[Finding]:
             rows = positions[table.matrix[positions, column]]
             share = len(rows) / len(positions)
             label = table.labels.names[column]
-            yield Finding(
-                check=NAME,
-                severity=Severity.ERROR,
+            yield examination.finding(
+                NAME,
+                Severity.ERROR,
+                rows,
                 title=f'Never in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
                 why=f"No model trained on this data can decide it: exact match on {split} cannot pass {1 - share:.2%}.",
                 remedy="Add training rows for it, or take it out of scope.",
-                n_rows=len(rows),
-                rows=examination.rows(rows.tolist()),
                 labels=(label,),
                 worth=Worth(kind="limit", value=share, how=f"rows of {split} with this label"),
             )
@@ -53,13 +52,13 @@ def _unmeasured(examination: Examination) -> Iterator[Finding]:
     taught, measured = table.matrix[table.is_training].any(axis=0), table.matrix[~table.is_training].any(axis=0)
     names = tuple(table.labels.names[column] for column in np.flatnonzero(taught & ~measured))
     if names and not table.is_training.all():
-        yield Finding(
-            check=NAME,
-            severity=Severity.INFO,
+        yield examination.finding(
+            NAME,
+            Severity.INFO,
+            (),
             title=f"Never measured: {', '.join(names[:8])}{'…' if len(names) > 8 else ''}",
             why="No split to measure on has a row of them; nobody knows how well they work.",
             remedy="Add rows of them to the test split.",
-            n_rows=0,
             labels=names,
         )
 
@@ -73,16 +72,15 @@ def _rare(examination: Examination) -> Iterator[Finding]:
     names = [table.labels.names[column] for column in rare[np.argsort(counts[rare])]]
     rows = examination.training[table.matrix[np.ix_(examination.training, rare)].any(axis=1)]
     listed = ", ".join(f"{name} ({counts[table.labels.index(name)]})" for name in names[:8])
-    yield Finding(
-        check=NAME,
-        severity=Severity.WARNING,
+    yield examination.finding(
+        NAME,
+        Severity.WARNING,
+        rows,
         title=f"Fewer than {RARE} training rows: {listed}{'…' if len(names) > 8 else ''}",
         why="What they have in common is learnt from a handful of wordings.",
         remedy="Collect more rows of them, or merge them with the intent they belong to.",
-        n_rows=len(rows),
-        rows=examination.rows(rows.tolist()),
         labels=tuple(names),
-        worth=examination.excess_error(rows.tolist()),
+        worth=examination.excess_error(rows),
     )
 
 
@@ -112,9 +110,10 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
             ]  # fmt: skip
             phrase = _longest_shared([table.words[position] for position in rows], run)
             share = most / distinct[column]
-            yield Finding(
-                check=NAME,
-                severity=Severity.WARNING,
+            yield examination.finding(
+                NAME,
+                Severity.WARNING,
+                rows,
                 title=f'One source: {count(len(rows), "row")} of {split} with "{label}" share one wording',
                 why=f"{share:.0%} of the distinct rows of this label rest on one source. "
                 + (
@@ -123,9 +122,7 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                     else "What is measured for this label is one sentence, many times over."
                 ),
                 remedy="Collect other wordings of the intent; keep a few of these.",
-                n_rows=len(rows),
                 quote=phrase,
-                rows=examination.rows(rows),
                 labels=(label,),
                 worth=examination.excess_error(rows),
             )

@@ -104,16 +104,15 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
         worth = Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
         if role == "training":
             worth = _gain(examination, rows, corrected[order])
-        yield Finding(
-            check=NAME,
-            severity=Severity.WARNING if share >= 0.005 else Severity.INFO,
+        yield examination.finding(
+            NAME,
+            Severity.WARNING if share >= 0.005 else Severity.INFO,
+            dict(zip(rows, notes, strict=True)),
             title=f"{'Likely missing second label' if is_missing else 'Suspected label error'}: "
             f"{count(len(rows), f'{role} row')}",
             why=f"{share:.2%} of them, by confident learning: a model that did not see these rows disagrees with "
             f"their label more than its own mistakes explain.{unjudged}",
             remedy="Review them in this order; the likeliest errors come first.",
-            n_rows=len(rows),
-            rows=examination.rows(rows.tolist(), notes),
             labels=tuple(names[column] for column in np.flatnonzero((wrong | missing)[order].any(axis=0))),
             worth=worth,
             fixes=tuple(fixes),
@@ -148,15 +147,14 @@ def _overlaps(examination: Examination) -> Iterator[Finding]:
         a, b = table.labels.names[first], table.labels.names[second]
         pair = ((missed[:, first] * added[:, second]) + (missed[:, second] * added[:, first])) > 0
         rows = positions[np.flatnonzero(pair)]
-        yield Finding(
-            check=NAME,
-            severity=Severity.WARNING,
+        yield examination.finding(
+            NAME,
+            Severity.WARNING,
+            rows,
             title=f'Overlapping intents "{a}" and "{b}": {count(total, "row")} taken for the other',
             why=f'"{a}" has {counts[first]:,} rows, "{b}" {counts[second]:,}; a linear model on words mixes them up '
             f"{confused[first, second]:.0f} and {confused[second, first]:.0f} times.",
             remedy="Write down what tells them apart and relabel by it, or merge them.",
-            n_rows=len(rows),
-            rows=examination.rows(rows.tolist()),
             labels=(a, b),
             worth=Worth(kind="limit", value=len(rows) / len(positions), how="rows that were taken for the other"),
         )

@@ -64,16 +64,15 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
     clean = np.setdiff1d(measured, rows)
     gain = float(examination.right[measured].mean() - examination.right[clean].mean()) if len(clean) else 0.0
     how = f"exact match on {split} with and without these rows"
-    yield Finding(
-        check=NAME,
-        severity=Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
+    yield examination.finding(
+        NAME,
+        Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
+        {row: notes[row] for row in rows},
         title=f"{'Near leak' if near else 'Leak'}: {count(len(rows), 'text')} of {split} also in another split{detail}",
         why=f"They are {share:.2%} of {split}: what is measured there includes what was learnt by heart.",
         remedy="Drop the training copies and train again; leave the rows that are measured."
         if not near
         else "Look at them: templates with other names are harmless, rewordings of one message are not.",
-        n_rows=len(rows),
-        rows=examination.rows(rows, [notes[row] for row in rows]),
         worth=Worth(kind="inflation", value=max(0.0, gain), how=how),
         fixes=tuple(fixes),
     )
@@ -93,9 +92,10 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
         if not notes:
             continue
         share = len(notes) / len(inside)
-        yield Finding(
-            check=NAME,
-            severity=Severity.WARNING if share >= 0.01 else Severity.INFO,
+        yield examination.finding(
+            NAME,
+            Severity.WARNING if share >= 0.01 else Severity.INFO,
+            notes,
             title=f"Duplicates: {count(len(notes), 'row')} of {split}",
             why=f"{share:.2%} of {split} "
             + (
@@ -104,8 +104,6 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
                 else "weigh double in training, and count on both sides of a split that is drawn at random."
             ),
             remedy="Keep one of each, unless the repetition shows how often people say it.",
-            n_rows=len(notes),
-            rows=examination.rows(notes, list(notes.values())),
             fixes=tuple(
                 examination.fix(position, "drop", NAME, f"repeats an earlier row ({note})", apply=False)
                 for position, note in notes.items()
@@ -136,17 +134,16 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
     rows = list(notes)
     share = len(rows) / len(table)
     grave = Severity.ERROR if share >= _GRAVE else Severity.WARNING
-    yield Finding(
-        check=NAME,
-        severity=Severity.WARNING if near else grave,
+    yield examination.finding(
+        NAME,
+        Severity.WARNING if near else grave,
+        notes,
         title=f"{'Near-conflict' if near else 'Conflict'}: {count(len(rows), 'row')} with "
         f"{'nearly ' if near else ''}the same text and other labels",
         why="No model can be right on both; which of them it learns is chance."
         if not near
         else "A word may make the difference, or the people who labelled them did not agree.",
         remedy="Decide what the text means and label all of them so.",
-        n_rows=len(rows),
-        rows=examination.rows(rows, list(notes.values())),
         worth=Worth(kind="limit", value=minority / len(table), how="rows that contradict the majority of their text")
         if not near
         else examination.excess_error(rows),

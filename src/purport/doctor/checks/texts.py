@@ -57,14 +57,13 @@ def _junk(examination: Examination) -> Iterator[Finding]:
         if clean:
             fixes.append(examination.fix(position, "rewrite", NAME, "encoding junk", apply=not lost, text=clean))
     if notes:
-        yield Finding(
-            check=NAME,
-            severity=Severity.WARNING,
+        yield examination.finding(
+            NAME,
+            Severity.WARNING,
+            notes,
             title=f"Encoding junk in {count(len(notes), 'text')}",
             why="Bytes were read in the wrong encoding, or mark-up was left in: the model sees letters nobody typed.",
             remedy="Rewrite them as proposed; better, read the source in its own encoding.",
-            n_rows=len(notes),
-            rows=examination.rows(notes, list(notes.values())),
             worth=examination.excess_error(notes),
             fixes=tuple(fixes),
         )
@@ -92,15 +91,14 @@ def _languages(examination: Examination) -> Iterator[Finding]:
     if not outliers:
         return
     top = ", ".join(f"{name} {number}" for name, number in Counter(outliers.values()).most_common(4))
-    yield Finding(
-        check=NAME,
-        severity=Severity.INFO,
+    yield examination.finding(
+        NAME,
+        Severity.INFO,
+        outliers,
         title=f'Another language than the rest ("{main}") in {count(len(outliers), "text")}: {top}',
         why="A model of one language answers others with confidence it has not earned. "
         "Names and titles fool the identifier: look before you drop.",
         remedy="Drop them, translate them, or train on enough of that language.",
-        n_rows=len(outliers),
-        rows=examination.rows(outliers, list(outliers.values())),
         worth=examination.excess_error(outliers),
         fixes=tuple(
             examination.fix(position, "drop", NAME, f"language {language}", apply=False)
@@ -115,13 +113,12 @@ def _overlong(examination: Examination) -> Iterator[Finding]:
     if len(rows):
         share = len(rows) / len(examination.table)
         rows = rows[np.argsort(-measured.counts[rows], kind="stable")]
-        yield Finding(
-            check=NAME,
-            severity=Severity.WARNING if share >= _GRAVE else Severity.INFO,
+        yield examination.finding(
+            NAME,
+            Severity.WARNING if share >= _GRAVE else Severity.INFO,
+            {row: f"{measured.counts[row]} {measured.unit}" for row in rows.tolist()},
             title=f"Over the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
             why=f"{share:.2%} of all rows; what is said after the limit does not count.",
             remedy="Raise model.max_length, or cut what people do not say (signatures, quotes).",
-            n_rows=len(rows),
-            rows=examination.rows(rows.tolist(), [f"{measured.counts[row]} {measured.unit}" for row in rows]),
-            worth=examination.excess_error(rows.tolist()),
+            worth=examination.excess_error(rows),
         )

@@ -30,14 +30,13 @@ def check(examination: Examination) -> Iterator[Finding]:
         )
     unlabelled = [position for position, gold in enumerate(table.gold) if not gold]
     if unlabelled:
-        yield Finding(
-            check=NAME,
-            severity=Severity.INFO,
+        yield examination.finding(
+            NAME,
+            Severity.INFO,
+            unlabelled,
             title=f"No label: {count(len(unlabelled), 'row')}",
             why="They teach the model what is out of scope, if that is what they are; otherwise a label is missing.",
             remedy='Label them, or train with unlabelled = "out_of_scope".',
-            n_rows=len(unlabelled),
-            rows=examination.rows(unlabelled),
             worth=examination.excess_error(unlabelled),
         )
     by_form: dict[str, list[str]] = {}
@@ -50,14 +49,13 @@ def check(examination: Examination) -> Iterator[Finding]:
         columns = [table.labels.index(name) for name in names]
         rows = np.flatnonzero(table.matrix[:, columns].any(axis=1))
         minority = int(counts[columns].sum() - counts[columns].max())
-        yield Finding(
-            check=NAME,
-            severity=Severity.ERROR,
+        yield examination.finding(
+            NAME,
+            Severity.ERROR,
+            rows,
             title=f"Label names that differ only in how they are written: {', '.join(names)}",
             why="The model takes them for different intents and has to guess the spelling.",
             remedy="Use one name.",
-            n_rows=len(rows),
-            rows=examination.rows(rows.tolist()),
             labels=tuple(names),
             worth=Worth(kind="limit", value=minority / len(table), how="rows with the rarer spelling"),
         )
