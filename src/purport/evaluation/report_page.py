@@ -18,11 +18,8 @@ _HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy", "expected_ca
 def page(found: Report) -> Page:
     """Numbers, labels, confusions, confidence, curves, slices, errors and cost."""
     evaluation = found.evaluation
-    headline = [
-        (name.replace("_", " "), f"{evaluation.metrics[name].value:.4f}")
-        for name in _HEADLINE
-        if name in evaluation.metrics and evaluation.metrics[name].value is not None
-    ]
+    values = {name: estimate.value for name, estimate in evaluation.metrics.items() if estimate.value is not None}
+    headline = [(name.replace("_", " "), f"{values[name]:.4f}") for name in _HEADLINE if name in values]
     notices = [
         Notice("warning", f'"{label}" ({count} rows) is not a label of the model: these rows count as errors.')
         for label, count in evaluation.unseen_labels.items()
@@ -58,11 +55,7 @@ def _metrics(found: Report) -> Table:
 
 def _labels(found: Report) -> list[Block]:
     labels = sorted(found.evaluation.labels.items(), key=lambda item: -item[1].support)
-    measured = [
-        (f"{name} ({label.support})", label.f1.value, (label.f1.low, label.f1.high))
-        for name, label in labels
-        if label.f1.value is not None
-    ][:_MOST_LABELS]
+    measured = [(name, label) for name, label in labels if label.f1.value is not None][:_MOST_LABELS]
     rows = [
         (name, label.support, label.predicted, *cells(label.precision), *cells(label.recall), *cells(label.f1))
         for name, label in labels
@@ -72,7 +65,8 @@ def _labels(found: Report) -> list[Block]:
     if not measured:
         return [table]
     title = "F1 of each label (rows), with 95 % intervals"
-    values, ends = [(name, value) for name, value, _ in measured], [ends for _, _, ends in measured]
+    values = [(f"{name} ({label.support})", label.f1.value or 0.0) for name, label in measured]
+    ends = [(label.f1.low, label.f1.high) for _, label in measured]
     return [bar_figure("f1-per-label", title, values, "{:.3f}", xlabel="F1", errors=ends), table]
 
 
@@ -103,16 +97,14 @@ def _confusions(found: Report) -> list[Block]:
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
+    reliability = {"before": found.reliability_before, "after": found.reliability_after}
     needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
-    what = (
-        "The confidence of an answer is the probability of its label."
-        if found.evaluation.task is Task.MULTICLASS
-        else "The confidence of an answer is the probability that every label is decided right."
-    )
+    multiclass = found.evaluation.task is Task.MULTICLASS
+    what = "of its label" if multiclass else "that every label is decided right"
     return [
         Text(
-            f"{what} {percent(found.coverage_at_99)} of the rows can be answered with 99 % of the answers wholly "
-            f"right{needed}. The temperature is {found.temperature:.3g}."
+            f"The confidence of an answer is the probability {what}. {percent(found.coverage_at_99)} of the rows can "
+            f"be answered with 99 % of the answers wholly right{needed}. The temperature is {found.temperature:.3g}."
         ),
         line_figure(
             "confidence",
@@ -120,21 +112,16 @@ def _confidence(found: Report) -> list[Block]:
             f"{sum(found.confidence_right)} right answers, {found.confidence_right[-1]} of them above 0.95; "
             f"{sum(found.confidence_wrong)} wrong, {found.confidence_wrong[-1]} above 0.95.",
             {name: [(x, n or 0.5) for x, n in zip(centres, rows, strict=True)] for name, rows in counts.items()},
-            xlabel="confidence",
-            ylabel="rows (0 at the bottom)",
-            logy=True,
+            ("confidence", "rows (0 at the bottom)"),
+            log="y",
             markers=True,
         ),
         line_figure(
             "reliability",
             "Reliability before and after calibration",
             "After: " + "; ".join(f"confidence {a:.2f} true {b:.2f} ({n})" for a, b, n in found.reliability_after),
-            {
-                "before": [point[:2] for point in found.reliability_before],
-                "after": [point[:2] for point in found.reliability_after],
-            },
-            xlabel="mean confidence",
-            ylabel="share that is true",
+            {name: [point[:2] for point in points] for name, points in reliability.items()},
+            ("mean confidence", "share that is true"),
             diagonal=True,
             markers=True,
         ),
@@ -146,26 +133,21 @@ def _coverage(found: Report) -> list[Block]:
     """How many rows can be answered, and how right, as more confidence is asked for."""
     coverage = found.accuracy_coverage
     at_half = next(point for point in found.thresholds if point[0] == 0.5)
+    names = ("precision, micro", "recall, micro", "exact match")
     return [
         line_figure(
             "accuracy-coverage",
             "Right answers by share of rows answered, the surest first",
             f"{percent(coverage[0][1])} at {percent(coverage[0][0])} of rows, {percent(coverage[-1][1])} at all.",
             {"precision": coverage},
-            xlabel="coverage: share of rows answered",
-            ylabel="answers wholly right",
+            ("coverage: share of rows answered", "answers wholly right"),
         ),
         line_figure(
             "thresholds",
             "One threshold for every label",
             "At 0.5: precision {1:.3f}, recall {2:.3f}, exact match {3:.3f}".format(*at_half),
-            {
-                "precision, micro": [(t, precision) for t, precision, _, _ in found.thresholds],
-                "recall, micro": [(t, recall) for t, _, recall, _ in found.thresholds],
-                "exact match": [(t, exact) for t, _, _, exact in found.thresholds],
-            },
-            xlabel="threshold",
-            ylabel="value",
+            {name: [(point[0], point[at]) for point in found.thresholds] for at, name in enumerate(names, start=1)},
+            ("threshold", "value"),
         ),
     ]
 
@@ -179,8 +161,7 @@ def _curves(found: Report) -> list[Block]:
             "ROC: all labels together, and the most frequent",
             f"Curves of true over false positive rate for {names}",
             {curve.name: curve.roc for curve in chosen if curve.roc},
-            xlabel="false positive rate",
-            ylabel="true positive rate",
+            ("false positive rate", "true positive rate"),
             diagonal=True,
         ),
         line_figure(
@@ -188,8 +169,7 @@ def _curves(found: Report) -> list[Block]:
             "Precision over recall",
             f"Curves of precision over recall for {names}",
             {curve.name: curve.precision_recall for curve in chosen if curve.precision_recall},
-            xlabel="recall",
-            ylabel="precision",
+            ("recall", "precision"),
         ),
     ]
 
@@ -206,17 +186,11 @@ def _slices(found: Report) -> list[Block]:
 
 
 def _errors(found: Report) -> Table:
-    rows = [
-        (
-            str(error.row),
-            error.text,
-            joined(error.gold),
-            joined(error.decided),
-            error.confidence,
-            ", ".join(f"{label} {probability:.3f}" for label, probability in error.top),
-        )
-        for error in found.worst_errors
-    ]
+    rows = []
+    for error in found.worst_errors:
+        likeliest = ", ".join(f"{label} {probability:.3f}" for label, probability in error.top)
+        sets = joined(error.gold), joined(error.decided)
+        rows.append((str(error.row), error.text, *sets, error.confidence, likeliest))
     columns = ("row", "text", "right", "answered", "confidence", "likeliest")
     return Table(f"The surest of {found.errors:,} wrong answers", columns, rows)
 

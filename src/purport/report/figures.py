@@ -70,14 +70,9 @@ class Figure:
         with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}):
             png = io.BytesIO()
             canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        return _themed(svg.getvalue()), png.getvalue()
-
-
-def _themed(svg: str) -> str:
-    start = svg.index("<svg")
-    head = svg.index(">", start) + 1
-    body = svg[head:].replace(_INK, "var(--ink)").replace(_GRID, "var(--grid)")
-    return svg[start:head] + _THEME + body
+        head, end, body = svg.getvalue().partition("<svg")[2].partition(">")
+        body = body.replace(_INK, "var(--ink)").replace(_GRID, "var(--grid)")
+        return f"<svg{head}{end}{_THEME}{body}", png.getvalue()
 
 
 def bars(
@@ -146,15 +141,13 @@ def line_figure(
     title: str,
     alt: str,
     series: Mapping[str, Sequence[tuple[float, float]]],
+    labels: tuple[str, str],
     *,
-    xlabel: str,
-    ylabel: str,
-    logx: bool = False,
-    logy: bool = False,
+    log: str = "",
     diagonal: bool = False,
     markers: bool = False,
 ) -> Figure:
-    """One line per series of points ``(x, y)``."""
+    """One line per series of points ``(x, y)``, and the ``labels`` of both axes; ``log`` names axes ("x", "xy")."""
     style: Any = {"marker": "o", "markersize": 3.5} if markers else {}
 
     def draw(axes: Axes) -> None:
@@ -162,7 +155,8 @@ def line_figure(
             axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2, linestyle="--")
         for label, points in series.items():
             axes.plot(*zip(*points, strict=True), label=label, linewidth=1.5, **style)
-        axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
+        xscale, yscale = ("log" if axis in log else "linear" for axis in "xy")
+        axes.set(xlabel=labels[0], ylabel=labels[1], xscale=xscale, yscale=yscale)
         if len(series) > 1:
             axes.legend()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...report.figures import Figure, bar_figure, bars, bars_height, heatmap, line_figure
 from ...report.page import Block, Notice, Page, Section, Table, Text, cell, percent
-from .exploration import Drift, Exploration, SplitFacts
+from .exploration import Drift, Exploration, LabelFacts, SplitFacts
 
 _MOST_SPLITS = 4  # side by side in a figure or a list
 _MOST_LABELS = 40
@@ -89,13 +89,11 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
         split.name: [split.labels[name].share if name in split.labels else 0.0 for name in top] for split in shown
     }
     columns = ["label", *chain.from_iterable((f"{split.name} rows", "share", "alone") for split in shown)]
+    absent = LabelFacts(rows=0, share=0.0, alone=0, words=0.0, tokens=0.0, over_limit=0.0)
     rows = []
     for name in names:
-        row: list[object] = [name]
-        for split in shown:
-            facts = split.labels.get(name)
-            row += [facts.rows, facts.share, facts.alone] if facts else [0, 0.0, 0]
-        rows.append(row)
+        found_in = [split.labels.get(name, absent) for split in shown]
+        rows.append([name, *chain.from_iterable((facts.rows, facts.share, facts.alone) for facts in found_in)])
     first = shown[0]
     ratio = ""
     if first.imbalance:
@@ -181,7 +179,7 @@ def _words(shown: list[SplitFacts]) -> Section:
     if series:
         slopes = "; ".join(f"{split.name} {cell(split.vocabulary.zipf_slope)}" for split in shown)
         title, alt = "Frequency of words by rank", f"Lines on logarithmic axes; slopes: {slopes}"
-        blocks.append(line_figure("zipf", title, alt, series, xlabel="rank", ylabel="frequency", logx=True, logy=True))
+        blocks.append(line_figure("zipf", title, alt, series, ("rank", "frequency"), log="xy"))
     blocks.append(_side_by_side("Most common words", shown, "most_common", folded=False))
     blocks.append(_side_by_side("Least common words", shown, "least_common"))
     return Section("Words", blocks)
