@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -108,12 +109,10 @@ def _data_files(path: Path) -> list[tuple[str, Path]]:
     for file in sorted(path.iterdir()):
         if file.name.startswith(".") or not file.is_file():
             continue
-        try:
+        with suppress(FormatUnknown):
             format_of(file)
-        except FormatUnknown:
-            continue
-        stem = file.stem if file.suffix.lower() == ".gz" else file.name
-        found.append((stem.rsplit(".", 1)[0], file))
+            stem = file.stem if file.suffix.lower() == ".gz" else file.name
+            found.append((stem.rsplit(".", 1)[0], file))
     return found
 
 

@@ -33,7 +33,7 @@ def diagnose(
     for name in checks:
         examination.say(f"checking {name}")
         findings += registry.load("checks", name)(examination)
-    findings.sort(key=_order)
+    findings.sort(key=lambda f: (f.severity.rank, -(f.worth.value if f.worth else 0.0), -f.n_rows))
     gain, untouched = _plan_gain(examination, proposed(findings)) if measure_plan else (None, None)
     return Diagnosis(
         dataset=table.name,
@@ -49,10 +49,6 @@ def diagnose(
         plan_gain=gain,
         plan_rows=untouched,
     )
-
-
-def _order(finding: Finding) -> tuple[int, float, int]:
-    return (finding.severity.rank, -(finding.worth.value if finding.worth else 0.0), -finding.n_rows)
 
 
 def proposed(findings: Iterable[Finding]) -> list[Fix]:

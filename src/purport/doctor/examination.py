@@ -132,9 +132,7 @@ class Examination:
     @cached_property
     def right(self) -> BoolArray:
         """Which rows the model that did not see them decides wholly right: ``(n,) bool``."""
-        decided = quick.decide(self.probabilities, exclusive=self.table.exclusive)
-        exact: BoolArray = (decided == self.table.matrix).all(axis=1)
-        return exact
+        return quick.CrossValidated(self.probabilities, self.table.exclusive).exact(self.table.matrix)
 
     @cached_property
     def token_lengths(self) -> Lengths:

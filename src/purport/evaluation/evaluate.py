@@ -94,14 +94,10 @@ class Answered:
     labels: LabelSet
     truncated: BoolArray
 
-    def decided_names(self, row: int) -> frozenset[str]:
-        """The decided labels of one row."""
-        return frozenset(self.names[column] for column in np.flatnonzero(self.outcome.decided[row]))
-
     @property
     def decided(self) -> list[frozenset[str]]:
         """The decided labels of each row."""
-        return [self.decided_names(row) for row in range(len(self.examples))]
+        return list(map(frozenset, LabelSet(self.names).decode(self.outcome.decided)))
 
 
 def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) -> Answered:
@@ -142,11 +138,7 @@ def of_answers(
 def measure(
     answered: Answered, split: Split, *, bundle: str = "", dataset: str = "", resamples: int = 1000, seed: int = 0
 ) -> Evaluation:
-    """The metrics of answers to ``split``, with intervals.
-
-    Raises:
-        ValueError: ``resamples`` is less than 1.
-    """
+    """The metrics of answers to ``split``, with intervals."""
     outcome, names = answered.outcome, answered.names
     bootstrap = Bootstrap.of(outcome, resamples, seed)
     support, predicted = outcome.gold.sum(axis=0).tolist(), outcome.decided.sum(axis=0).tolist()

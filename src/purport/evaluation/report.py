@@ -213,17 +213,17 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
 
 
 def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float64]) -> list[WorstError]:
-    wrong = np.flatnonzero(~correct)
+    wrong, decided = np.flatnonzero(~correct), answered.decided
     found = []
-    for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:_WORST]:
+    for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:_WORST].tolist():
         example, proba = answered.examples[row], answered.outcome.probabilities[row]
         top = np.argsort(-proba, kind="stable")[:3]
         found.append(
             WorstError(
-                row=example.row or int(row) + 1,
+                row=example.row or row + 1,
                 text=example.text,
                 gold=example.labels,
-                decided=tuple(sorted(answered.decided_names(row))),
+                decided=tuple(sorted(decided[row])),
                 confidence=round(float(confidence[row]), 4),
                 top=tuple((answered.names[column], round(float(proba[column]), 4)) for column in top),
             )

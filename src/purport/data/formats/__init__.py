@@ -7,7 +7,7 @@ entry-point group ``purport.formats``.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +64,7 @@ class BadRow:
     problem: str
 
 
-class RowWriter(Protocol):
-    """Receives rows as mappings from column name to value."""
-
-    def __call__(self, row: Mapping[str, Any]) -> None: ...
+RowWriter = Callable[[Mapping[str, Any]], None]  # of a row: column name to value
 
 
 class Format(Protocol):

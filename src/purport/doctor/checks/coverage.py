@@ -89,12 +89,8 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
     for split in table.split_names:
         runs: dict[int, Counter[str]] = {}
         distinct: Counter[int] = Counter()
-        seen: set[str] = set()
         positions = table.positions(split).tolist()
-        for position in positions:
-            if table.forms[position] in seen:
-                continue
-            seen.add(table.forms[position])
+        for position in sorted({table.forms[position]: position for position in reversed(positions)}.values()):
             found = set(ngrams([table.words[position]], _RUN, frozenset()))
             for column in np.flatnonzero(table.matrix[position]).tolist():
                 distinct[column] += 1

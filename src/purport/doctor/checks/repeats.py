@@ -17,18 +17,14 @@ _GRAVE = 0.01  # share of training rows in contradiction from which it is an err
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Leaks, duplicates, conflicts; exact and near."""
-    yield from _leaks(examination)
-    yield from _duplicates(examination)
-    yield from _conflicts(examination, examination.table.same_text, near=False)
-    yield from _conflicts(examination, examination.near, near=True)
-
-
-def _leaks(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     for split in table.split_names:
         if is_evaluation(split) and len(table.positions(split)):
             yield from _leak(examination, split, table.same_text, near=False)
             yield from _leak(examination, split, examination.near, near=True)
+    yield from _duplicates(examination)
+    yield from _conflicts(examination, table.same_text, near=False)
+    yield from _conflicts(examination, examination.near, near=True)
 
 
 def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
