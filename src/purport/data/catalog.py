@@ -60,11 +60,6 @@ def catalog() -> dict[str, CatalogEntry]:
     return entries
 
 
-def cache_directory() -> Path:
-    """Where downloads are kept: ``$XDG_CACHE_HOME/purport`` or ``~/.cache/purport``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "purport" / "data"
-
-
 def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: Reporter = SILENT) -> Dataset:
     """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
 
@@ -117,7 +112,7 @@ def _data_files(path: Path) -> list[tuple[str, Path]]:
 
 
 def locate(name: str, reporter: Reporter = SILENT) -> Path:
-    """The directory of the catalog dataset ``name``, downloaded into the cache if need be.
+    """The directory of the catalog dataset ``name``, downloaded into the cache (``~/.cache/purport``) if need be.
 
     Raises:
         DownloadFailed: it is not here and could not be fetched; what was fetched so far is kept and the
@@ -126,29 +121,28 @@ def locate(name: str, reporter: Reporter = SILENT) -> Path:
     local = os.environ.get("PURPORT_DATA_DIR")
     if local and (Path(local) / name).is_dir():
         return Path(local) / name
-    entry, target = catalog()[name], cache_directory() / name
-    for split, spec in entry.splits.items():
-        _ensure(entry, split, spec, target, reporter)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    target = cache / "purport" / "data" / name
+    for split in catalog()[name].splits:
+        if not (target / f"{split}.tsv").is_file():
+            _download(name, split, target, reporter)
     return target
 
 
-def _ensure(entry: CatalogEntry, split: str, spec: CatalogSplit, target: Path, reporter: Reporter) -> None:
-    file = target / f"{split}.tsv"
-    if file.is_file():
-        return
-    downloads = target / "download"
+def _download(name: str, split: str, target: Path, reporter: Reporter) -> None:
+    source, spec, downloads = catalog()[name].source, catalog()[name].splits[split], target / "download"
     raw = [fetch(url, downloads / hashlib.sha256(url.encode()).hexdigest()[:16], reporter) for url in spec.urls]
     content, problem = b"", "is not what the catalog expects (its sha256 differs)"
     try:
-        content = "".join(f"{text}\t{labels}\n" for text, labels in convert(entry.source, raw, spec.part)).encode()
+        content = "".join(f"{text}\t{labels}\n" for text, labels in convert(source, raw, spec.part)).encode()
     except (ValueError, KeyError, IndexError, TypeError) as error:
         problem = f"cannot be read ({error})"
     if hashlib.sha256(content).hexdigest() != spec.sha256:
         for download in raw:
             download.unlink(missing_ok=True)
         raise DownloadFailed(
-            f"split {split} of {entry.name}, as published now, {problem}; it was not kept. "
-            f"Put a good copy into $PURPORT_DATA_DIR/{entry.name}/{split}.tsv"
+            f"split {split} of {name}, as published now, {problem}; it was not kept. "
+            f"Put a good copy into $PURPORT_DATA_DIR/{name}/{split}.tsv"
         )
-    with replacing(file) as partial:
+    with replacing(target / f"{split}.tsv") as partial:
         partial.write_bytes(content)

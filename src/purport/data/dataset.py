@@ -70,14 +70,12 @@ class Reading:
 
     def _labels(self, value: Any) -> tuple[str, ...] | str:
         delimiter = self.layout.label_delimiter
-        if value is None or value == "" or value == []:
-            parts: list[Any] = []
-        elif isinstance(value, str):
-            parts = [part.strip() for part in value.split(delimiter)] if delimiter else [value.strip()]
-        elif isinstance(value, list):
-            parts = [part.strip() if isinstance(part, str) else part for part in value]
-        else:
+        parts: Any = [] if value is None or value == "" else value
+        if isinstance(parts, str):
+            parts = parts.split(delimiter) if delimiter else [parts]
+        if not isinstance(parts, list):
             return f"label is {_kind(value)}, not a string or a list of strings"
+        parts = [part.strip() if isinstance(part, str) else part for part in parts]
         if any(not isinstance(part, str) or not part.strip() for part in parts):
             return f"label {value!r} has an empty part; name every label"
         if any(delimiter and delimiter in part for part in parts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..report.figures import Figure, bar_figure, bars, bars_height
+from ..report.figures import bar_figure, bars, bars_height
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from .compare import Comparison
 from .metric_table import cells, joined
@@ -45,21 +45,15 @@ def page(found: Comparison) -> Page:
 def _metrics(found: Comparison) -> list[Block]:
     changes = [change.difference for change in found.metrics.values()]
     values = [(name, (change.value or 0.0) * 100) for name, change in zip(found.metrics, changes, strict=True)]
+    ends = [((change.low or 0.0) * 100, (change.high or 0.0) * 100) for change in changes]
+    title, height = "B - A in points, with paired 95 % intervals", bars_height(len(values)) + 0.4
     return [
         Table(
             "Metrics of the decided label sets",
             ("metric", "A", "B", "B - A", "95 % of B - A"),
             [(name, change.a, change.b, *cells(change.difference)) for name, change in found.metrics.items()],
         ),
-        bar_figure(
-            "differences",
-            "B - A in points, with paired 95 % intervals",
-            values,
-            "{:+.2f}",
-            xlabel="points",
-            errors=[((change.low or 0.0) * 100, (change.high or 0.0) * 100) for change in changes],
-            height=bars_height(len(values)) + 0.4,
-        ),
+        bar_figure("differences", title, values, "{:+.2f}", xlabel="points", errors=ends, height=height),
     ]
 
 
@@ -76,15 +70,10 @@ def _labels(found: Comparison) -> list[Block]:
     blocks: list[Block] = []
     if moved:
         names, fixed, broken = zip(*moved, strict=True)
-        blocks.append(
-            Figure(
-                "labels",
-                "Rows on which the decision of a label was fixed (right) or broken (left)",
-                "; ".join(f"{name}: {gained} fixed, {lost} broken" for name, gained, lost in moved),
-                bars(names, {"fixed": fixed, "broken": [-lost for lost in broken]}, xlabel="rows", whole=True),
-                height=bars_height(len(moved), 2),
-            )
-        )
+        title = "Rows on which the decision of a label was fixed (right) or broken (left)"
+        alt = "; ".join(f"{name}: {gained} fixed, {lost} broken" for name, gained, lost in moved)
+        series = {"fixed": fixed, "broken": [-lost for lost in broken]}
+        blocks.append(bars("labels", title, alt, names, series, xlabel="rows", whole=True))
     return [*blocks, Table("Labels", columns, rows, folded=len(rows) > 25)]
 
 

@@ -8,6 +8,7 @@ never leaves this package: a label without positives is left out of means over l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,36 +178,33 @@ def _ranking_loss(outcome: Outcome) -> Values:
     return losses
 
 
-def _by_score(outcome: Outcome, label: int, weights: Weights) -> tuple[Values, Values]:
-    """Positive and negative weight at each distinct score of ``label``, from the highest score down."""
-    scores = outcome.probabilities[:, label]
-    order = np.argsort(-scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
-    ordered = weights[:, order]
-    positive = np.add.reduceat(ordered * outcome.gold[order, label], starts, axis=1)
-    return positive, np.add.reduceat(ordered, starts, axis=1) - positive
+def _by_score(outcome: Outcome, weights: Weights) -> Iterator[tuple[Values, Values]]:
+    """For each label, positive and negative weight at each distinct score of it, from the highest score down."""
+    for scores, gold in zip(outcome.probabilities.T, outcome.gold.T, strict=True):
+        order = np.argsort(-scores, kind="stable")
+        starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
+        ordered = weights[:, order]
+        positive = np.add.reduceat(ordered * gold[order], starts, axis=1)
+        yield positive, np.add.reduceat(ordered, starts, axis=1) - positive
 
 
 def roc_auc(outcome: Outcome, weights: Weights) -> Values:
     """Area under the ROC curve of each label against the rest; NaN without positives or negatives."""
-    areas = np.empty((len(weights), outcome.gold.shape[1]))
-    for label in range(areas.shape[1]):
-        positive, negative = _by_score(outcome, label, weights)
-        above = np.cumsum(positive, axis=1)
-        won = (negative * (above - positive / 2)).sum(axis=1)
-        areas[:, label] = _ratio(won, positive.sum(axis=1) * negative.sum(axis=1))
-    return areas
+    areas = []
+    for positive, negative in _by_score(outcome, weights):
+        won = (negative * (np.cumsum(positive, axis=1) - positive / 2)).sum(axis=1)
+        areas.append(_ratio(won, positive.sum(axis=1) * negative.sum(axis=1)))
+    return np.stack(areas, axis=1)
 
 
 def average_precision(outcome: Outcome, weights: Weights) -> Values:
     """Mean precision over the recall steps of each label, without interpolation; NaN without positives."""
-    means = np.empty((len(weights), outcome.gold.shape[1]))
-    for label in range(means.shape[1]):
-        positive, negative = _by_score(outcome, label, weights)
+    means = []
+    for positive, negative in _by_score(outcome, weights):
         hits = np.cumsum(positive, axis=1)
         precision = np.nan_to_num(_ratio(hits, hits + np.cumsum(negative, axis=1)))
-        means[:, label] = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
-    return means
+        means.append(_ratio((positive * precision).sum(axis=1), positive.sum(axis=1)))
+    return np.stack(means, axis=1)
 
 
 def calibration_bins(

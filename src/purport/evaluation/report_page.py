@@ -155,15 +155,10 @@ def _coverage(found: Report) -> list[Block]:
 def _curves(found: Report) -> list[Block]:
     chosen = found.curves[:6]
     names = ", ".join(curve.name for curve in chosen)
+    roc = {curve.name: curve.roc for curve in chosen if curve.roc}
+    title, axes = "ROC: all labels together, and the most frequent", ("false positive rate", "true positive rate")
     return [
-        line_figure(
-            "roc",
-            "ROC: all labels together, and the most frequent",
-            f"Curves of true over false positive rate for {names}",
-            {curve.name: curve.roc for curve in chosen if curve.roc},
-            ("false positive rate", "true positive rate"),
-            diagonal=True,
-        ),
+        line_figure("roc", title, f"Curves of true over false positive rate for {names}", roc, axes, diagonal=True),
         line_figure(
             "precision-recall",
             "Precision over recall",

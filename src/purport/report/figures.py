@@ -76,40 +76,45 @@ class Figure:
 
 
 def bars(
-    names: Sequence[str],
-    series: dict[str, Sequence[float]],
+    name: str,
+    title: str,
+    alt: str,
+    rows: Sequence[str],
+    series: Mapping[str, Sequence[float]],
     *,
     xlabel: str,
     log: bool = False,
     whole: bool = False,
     errors: Sequence[tuple[float | None, float | None]] | None = None,
     limit: int = 26,
-) -> Callable[[Axes], None]:
-    """Horizontal bars, first name on top; ``errors`` are (low, high) ends of whiskers of a single series.
+    height: float | None = None,
+    width: float = _WIDTH,
+) -> Figure:
+    """Horizontal bars, first of ``rows`` on top; ``errors`` are (low, high) ends of whiskers of a single series.
 
     The axis may be ``log``, or have ``whole`` numbers only.
     """
 
     def draw(axes: Axes) -> None:
         thickness = 0.8 / len(series)
-        base = np.arange(len(names))
-        for index, (name, values) in enumerate(series.items()):
+        base = np.arange(len(rows))
+        for index, (label, values) in enumerate(series.items()):
             at = base + (index - (len(series) - 1) / 2) * thickness
-            axes.barh(at, values, height=thickness, label=name)
+            axes.barh(at, values, height=thickness, label=label)
             if errors is not None:
                 centre = np.asarray(values, dtype=float)
                 low, high = (np.array(end, dtype=float) for end in zip(*errors, strict=True))
                 spread = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
                 axes.errorbar(centre, at, xerr=spread, fmt="none", ecolor=_INK, elinewidth=0.8)
-        axes.set_yticks(base, [shorten(name, limit) for name in names], fontsize=7.5)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=xlabel, xscale="log" if log else "linear")
+        axes.set_yticks(base, [shorten(row, limit) for row in rows], fontsize=7.5)
+        axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=xlabel, xscale="log" if log else "linear")
         axes.grid(axis="y", visible=False)
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(series) > 1:
             axes.legend()
 
-    return draw
+    return Figure(name, title, alt, draw, height or bars_height(len(rows), len(series)), width)
 
 
 def bars_height(count: int, series: int = 1) -> float:
@@ -118,22 +123,15 @@ def bars_height(count: int, series: int = 1) -> float:
 
 
 def bar_figure(
-    name: str,
-    title: str,
-    values: Sequence[tuple[str, float]],
-    form: str,
-    *,
-    xlabel: str,
-    errors: Sequence[tuple[float | None, float | None]] | None = None,
-    limit: int = 26,
-    height: float | None = None,
-    width: float = _WIDTH,
+    name: str, title: str, values: Sequence[tuple[str, float]], form: str, *, xlabel: str, **options: Any
 ) -> Figure:
-    """One bar for each ``(name, value)``; in words, each value is written by ``form``, as ``str.format`` does."""
-    names, lengths = [name for name, _ in values], [value for _, value in values]
-    words = "Bars: " + "; ".join(f"{name} {form.format(value)}" for name, value in values)
-    draw = bars(names, {xlabel: lengths}, xlabel=xlabel, errors=errors, limit=limit)
-    return Figure(name, title, words, draw, height or bars_height(len(values)), width)
+    """One bar for each ``(row, value)``; in words, each value is written by ``form``, as ``str.format`` does.
+
+    ``options`` are those of :func:`bars`.
+    """
+    rows, lengths = [row for row, _ in values], [value for _, value in values]
+    words = "Bars: " + "; ".join(f"{row} {form.format(value)}" for row, value in values)
+    return bars(name, title, words, rows, {xlabel: lengths}, xlabel=xlabel, **options)
 
 
 def line_figure(

@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
-from ...report.figures import Figure, bar_figure, bars, bars_height, heatmap, line_figure
+from ...report.figures import Figure, bar_figure, bars, heatmap, line_figure
 from ...report.page import Block, Notice, Page, Section, Table, Text, cell, percent
 from .exploration import Drift, Exploration, LabelFacts, SplitFacts
 
@@ -99,20 +99,16 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
     if first.imbalance:
         ratio = f"In {first.name}, the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest. "
     more = f", the first {_MOST_LABELS} of {len(names)}" if len(names) > _MOST_LABELS else ""
-    words = []
-    for at, name in enumerate(top[:10]):
-        words.append(f"{name} " + ", ".join(f"{split} {percent(share[split][at])}" for split in share))
+    words = [
+        f"{name} " + ", ".join(f"{split} {percent(share[split][at])}" for split in share)
+        for at, name in enumerate(top[:10])
+    ]
+    title, alt = f"Share of rows with each label, log scale{more}", f"Bars of label shares: {'; '.join(words)}"
     return Section(
         "Labels",
         [
             Text(f"{ratio}Evenness is 1 where every label is as frequent as any other."),
-            Figure(
-                "label-shares",
-                f"Share of rows with each label, log scale{more}",
-                "Bars of label shares: " + "; ".join(words),
-                bars(top, share, xlabel="share of rows", log=True),
-                height=bars_height(len(top), len(shown)),
-            ),
+            bars("label-shares", title, alt, top, share, xlabel="share of rows", log=True),
             Table("Labels", columns, rows, folded=len(rows) > 30),
         ],
     )
