@@ -1,8 +1,7 @@
 """Datasets by name: the sample that ships with the package, and public ones.
 
-Public data is looked for in ``PURPORT_DATA_DIR`` first, then in the cache, then downloaded. Whatever the
-publisher's layout, it is kept as ``<name>/<split>.tsv`` (text, tab, labels joined by ``+``, white space
-folded), and that form is checked against the sha256 of the catalog.
+Public data is looked for in ``PURPORT_DATA_DIR`` first, then in the cache, then downloaded. It is kept as
+``<name>/<split>.tsv`` (text, tab, labels joined by ``+``, white space folded) and checked against a sha256.
 """
 
 from __future__ import annotations
@@ -115,8 +114,7 @@ def locate(name: str, reporter: Reporter = SILENT) -> Path:
     """The directory of the catalog dataset ``name``, downloaded into the cache (``~/.cache/purport``) if need be.
 
     Raises:
-        DownloadFailed: it is not here and could not be fetched; what was fetched so far is kept and the
-            next attempt goes on from there.
+        DownloadFailed: it is not here and could not be fetched; the next attempt goes on from there.
     """
     local = os.environ.get("PURPORT_DATA_DIR")
     if local and (Path(local) / name).is_dir():

@@ -42,10 +42,8 @@ class Reading:
     Attributes:
         task: ``multiclass`` wants exactly one label per row.
         layout: columns and delimiters of the files.
-        joint: multiclass only: a combination of labels ("flight+airfare") is one label of its own,
-            whatever the order of its parts.
-        unlabelled: rows without a label: ``error``, or ``out_of_scope`` (multilabel only), where they are
-            examples of what no label covers.
+        joint: multiclass only: a combination of labels ("flight+airfare") is a label, whatever the order of its parts.
+        unlabelled: rows without a label: ``error``, or ``out_of_scope`` (multilabel only): no label covers them.
         on_bad_row: takes (split, bad row) and reading goes on; without it bad rows are an error.
     """
 
@@ -83,21 +81,20 @@ class Reading:
         if not is_utf8("".join(parts)):
             return f"label {NOT_UTF8}"
         labels = tuple(sorted(set(parts)))
-        if not labels:
-            if self.unlabelled == "out_of_scope" and self.task is Task.MULTILABEL:
-                return ()
+        multilabel = self.task is Task.MULTILABEL
+        if not labels and not (multilabel and self.unlabelled == "out_of_scope"):
             return (
                 'label is empty; name one, or read the data with unlabelled = "out_of_scope" '
                 "(multilabel) if no intent applies"
             )
-        if self.task is Task.MULTICLASS and len(labels) > 1:
-            if not self.joint:
-                return (
-                    f"has {len(labels)} labels ({', '.join(labels)}) and the task is multiclass; "
-                    "use task multilabel, or joint = true to make each combination a label"
-                )
+        if multilabel or len(labels) == 1:
+            return labels
+        if self.joint:
             return ((delimiter or "+").join(labels),)
-        return labels
+        return (
+            f"has {len(labels)} labels ({', '.join(labels)}) and the task is multiclass; "
+            "use task multilabel, or joint = true to make each combination a label"
+        )
 
 
 def _kind(value: Any) -> str:

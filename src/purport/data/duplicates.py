@@ -14,9 +14,8 @@ _MOST_CANDIDATES = 20
 def near_duplicates(words: Sequence[Sequence[str]], *, threshold: float = SIMILARITY) -> list[list[int]]:
     """Clusters of at least two positions whose texts are near-duplicates of the cluster's first.
 
-    Two texts are near-duplicates if the Jaccard similarity of their sets of words and word pairs is at
-    least ``threshold``. Equal texts fall together. Each text is compared with the first of earlier
-    clusters only, so that a template with a hundred thousand fillings costs no more than anything else.
+    Texts are near-duplicates if the Jaccard similarity of their sets of words and word pairs reaches ``threshold``.
+    Each is compared with the first of earlier clusters only, so that many fillings of one template cost no more.
     """
     from datasketch import MinHash, MinHashLSH
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 def stratified_mask(gold: Iterable[tuple[str, ...]], fraction: float, *, seed: int) -> NDArray[np.bool_]:
     """Choose a stratified ``fraction`` of rows: ``(n,) bool``, true where a row is chosen.
 
-    Systematic sampling over a sorted frame (implicit stratification; Cochran, *Sampling Techniques*, 1977,
-    ch. 8): rows are put in the order of their rarest label, then of their label combination, then at
-    random, and every ``1 / fraction``-th is taken. So each group gets its share to within one row, in
-    O(n log n). A label's only row is never chosen, so that every label stays in what is left. What is held
-    in memory is a few numbers a row.
+    Systematic sampling over a sorted frame (implicit stratification; Cochran, *Sampling Techniques*, 1977, ch. 8):
+    rows are put in the order of their rarest label, then of their label combination, then at random, and every
+    ``1 / fraction``-th is taken, so that each group gets its share to within one row, in O(n log n) and a few numbers
+    a row. A label's only row is never chosen: every label stays in what is left.
 
     Raises:
         ValueError: ``fraction`` is not between 0 and 1.

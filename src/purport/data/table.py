@@ -121,8 +121,7 @@ class RowTable:
     def is_training(self) -> NDArray[np.bool_]:
         """Which rows are of training splits: ``(n,) bool``."""
         roles = np.array([not is_evaluation(name) for name in self.split_names])
-        training: NDArray[np.bool_] = roles[self.split_of]
-        return training
+        return np.asarray(roles[self.split_of])
 
     @cached_property
     def exclusive(self) -> bool:

@@ -24,8 +24,7 @@ def diagnose(
 ) -> Diagnosis:
     """Everything that is wrong with ``table``, most severe and costly first.
 
-    ``classifier`` judges the rows to measure on and gives the limit of length; without it a linear model
-    does. ``measure_plan`` trains once more, with the plan applied.
+    ``classifier``, or else a linear model, judges the rows to measure on. ``measure_plan`` trains again, by the plan.
     """
     examination = Examination(table, classifier, seed, reporter)
     findings: list[Finding] = []

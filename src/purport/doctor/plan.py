@@ -1,7 +1,6 @@
 """A plan of fixes: a table that a person reviews in any editor or spreadsheet, and how it is applied.
 
-Every line carries the row it changes as it stands now, so that a plan for other data is refused instead of
-changing the wrong rows. The source is never written to.
+Every line carries the row it changes as it stands now, so that a plan for other data is refused.
 """
 
 from __future__ import annotations

@@ -36,8 +36,7 @@ def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration
 def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
     """How probable the whole answer of each row is: ``(n,)``.
 
-    multiclass: the probability of the likeliest label; multilabel: the product over labels of the
-    probability of what was decided, as if labels were independent.
+    multiclass: that of the likeliest label; multilabel: the product over labels, as if they were independent.
     """
     proba = outcome.probabilities.astype(np.float64)
     if outcome.task is Task.MULTICLASS:
@@ -47,8 +46,7 @@ def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
 
 def right(outcome: Outcome) -> BoolArray:
     """Rows decided wholly right: ``(n,) bool``."""
-    exact: BoolArray = (outcome.decided == outcome.gold).all(axis=1)
-    return exact
+    return np.asarray((outcome.decided == outcome.gold).all(axis=1))
 
 
 def reliability(outcome: Outcome, probabilities: FloatArray) -> list[tuple[float, float, int]]:

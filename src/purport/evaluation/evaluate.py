@@ -192,8 +192,7 @@ def bootstrapped(
 ) -> tuple[dict[str, Values], dict[str, Values]]:
     """What ``measured`` gives for ``n`` rows as they are, and for ``resamples`` bootstrap samples of them.
 
-    ``measured`` takes weights ``(n_resamples, n)``: how often each row is drawn, as many resamples at a time as memory
-    allows. Its values have a row for each resample.
+    ``measured`` takes weights ``(n_resamples, n)``, how often each row is drawn; its values have a row per resample.
 
     Raises:
         ValueError: ``resamples`` is less than 1.

@@ -1,9 +1,8 @@
 """Metrics of intent classification, computed for many weightings of the same rows at once.
 
-A bootstrap needs every metric a thousand times. Each function therefore takes ``weights (n_resamples, n)``,
-how often each row counts in each resample, and returns ``(n_resamples,)`` or ``(n_resamples, n_labels)``.
-All ones give the plain metric; the tests hold these against scikit-learn. NaN marks what is undefined and
-never leaves this package: a label without positives is left out of means over labels.
+A bootstrap needs every metric a thousand times. So each function takes ``weights (n_resamples, n)``, how often each
+row counts in each resample (all ones give the plain metric), and returns ``(n_resamples,)`` or ``(n_resamples,
+n_labels)``. NaN marks what is undefined, and a label without positives is left out of means over labels.
 """
 
 from __future__ import annotations
@@ -227,5 +226,4 @@ def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
     gaps = np.zeros(len(weights))
     for index in range(CALIBRATION_BINS):
         gaps += np.abs(weights @ np.where(bins == index, confidence - truth, 0.0).sum(axis=1))
-    error: Values = gaps / (weights.sum(axis=1) * confidence.shape[1])
-    return error
+    return np.asarray(gaps / (weights.sum(axis=1) * confidence.shape[1]))

@@ -1,7 +1,6 @@
 """A linear model that takes seconds, to judge data with: word TF-IDF and logistic regression by SGD.
 
-It stands for any model of the data. What it cannot learn may still be learnt by a better one, so what is
-measured with it is always said to be so.
+It stands for any model of the data; a better one may learn more, so what is measured with it is said to be so.
 """
 
 from __future__ import annotations
@@ -76,16 +75,15 @@ class CrossValidated:
 
     def exact(self, gold: BoolArray) -> BoolArray:
         """Which rows are decided just as ``gold``: ``(n,) bool``."""
-        matches: BoolArray = (decide(self.probabilities, exclusive=self.exclusive) == gold).all(axis=1)
-        return matches
+        return np.asarray((decide(self.probabilities, exclusive=self.exclusive) == gold).all(axis=1))
 
 
 def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
     """The likeliest label of each row, or every label from 0.5 up: ``(n, n_labels) bool``."""
     if not exclusive or not probabilities.size:
         return probabilities >= 0.5
-    best: BoolArray = np.eye(probabilities.shape[1], dtype=np.bool_)[probabilities.argmax(axis=1)]
-    return np.logical_and(best, probabilities > 0)  # nothing was learnt: nothing is decided
+    best = np.eye(probabilities.shape[1], dtype=np.bool_)[probabilities.argmax(axis=1)]
+    return np.asarray(best & (probabilities > 0))  # nothing was learnt: nothing is decided
 
 
 def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:

@@ -36,51 +36,48 @@ def _known(proba: FloatArray, gold: BoolArray, *, exclusive: bool) -> BoolArray:
     """Labels that the model knows well enough for its doubts to mean something: ``(n_labels,) bool``."""
     decided = quick.decide(proba, exclusive=exclusive)
     f1 = 2 * (decided & gold).sum(axis=0) / np.maximum(decided.sum(axis=0) + gold.sum(axis=0), 1)
-    known: BoolArray = f1 >= _KNOWN
-    return known
+    return np.asarray(f1 >= _KNOWN)
 
 
-def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """``(wrong, missing)``, both ``(n, n_labels) bool``: labels to take away and to give instead.
+def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArray:
+    """What ``gold``, one label a row, should rather be: ``(n, n_labels) bool``.
 
     Rows are ranked by the probability of their own label; as many are taken as the confident joint counts.
     """
-    wrong, missing = np.zeros_like(gold), np.zeros_like(gold)
     present = np.flatnonzero(gold.any(axis=0))
     if len(present) < 2:
-        return wrong, missing
+        return gold
     given = gold[:, present].argmax(axis=1)
     inside = proba[:, present].astype(np.float64) + 1e-9
     inside /= inside.sum(axis=1, keepdims=True)
     issues = find_label_issues(given, inside, filter_by="low_self_confidence", n_jobs=1)
     best = inside.argmax(axis=1)
     issues &= (best != given) & known[present[given]]
-    wrong[issues, present[given[issues]]] = True
-    missing[issues, present[best[issues]]] = True
-    return wrong, missing
+    corrected = gold.copy()
+    corrected[issues] = False
+    corrected[issues, present[best[issues]]] = True
+    return corrected
 
 
-def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> tuple[BoolArray, BoolArray]:
+def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArray:
     """The same, each label against the rest."""
-    wrong, missing = np.zeros_like(gold), np.zeros_like(gold)
-    counts = gold.sum(axis=0)
+    corrected, counts = gold.copy(), gold.sum(axis=0)
     usable = np.flatnonzero((counts >= _LEAST_CLASS) & (counts < len(gold)) & known)
     if len(usable):
         positive = np.clip(proba[:, usable].astype(np.float64), 1e-6, 1 - 1e-6)
         given = [np.flatnonzero(row).tolist() for row in gold[:, usable]]
         issues = find_multilabel_issues_per_class(given, positive, filter_by="low_self_confidence", n_jobs=1)
         issues &= (positive >= 0.5) != gold[:, usable]
-        wrong[:, usable] = issues & gold[:, usable]
-        missing[:, usable] = issues & ~gold[:, usable]
-    return wrong, missing
+        corrected[:, usable] ^= issues
+    return corrected
 
 
 def _suspects(examination: Examination, positions: Positions, role: str) -> Iterator[Finding]:
     exclusive, names = examination.table.exclusive, examination.table.labels.names
     proba, gold = examination.probabilities[positions], examination.gold(positions)
     known = _known(proba, gold, exclusive=exclusive)
-    wrong, missing = (_exclusive if exclusive else _multilabel)(proba, gold, known)
-    corrected = (gold & ~wrong) | missing
+    corrected = (_exclusive if exclusive else _multilabel)(proba, gold, known)
+    wrong, missing = gold & ~corrected, corrected & ~gold
     unknown = int((gold.any(axis=0) & ~known).sum())
     unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
     unjudged *= unknown > 0

@@ -58,8 +58,7 @@ def total_variation(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
 def label_shift(counts: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
     """Permutation p-value of Pearson's chi-squared for ``counts (2, n_kinds)``, and the distance by chance.
 
-    Rows are dealt to the two splits anew (multivariate hypergeometric), so that rare kinds need no
-    approximation (Fisher 1935).
+    Rows are dealt to the splits anew (multivariate hypergeometric): rare kinds need no approximation (Fisher 1935).
     """
     totals, sizes = counts.sum(axis=0), counts.sum(axis=1)
     expected = np.outer(sizes, totals) / totals.sum()

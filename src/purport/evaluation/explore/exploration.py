@@ -58,8 +58,7 @@ class WordFacts(Frozen):
 class SplitFacts(Frozen):
     """One split. Duplicates are rows that repeat an earlier one of the split, case and punctuation aside.
 
-    ``imbalance`` is the most frequent label's count over the least frequent's; ``evenness`` the entropy of
-    the label counts over its maximum.
+    ``imbalance`` is the largest over the smallest label count; ``evenness`` their entropy over its maximum.
     """
 
     name: str
@@ -94,8 +93,7 @@ class Drift(Frozen):
         label_distance_by_chance: its mean where rows are dealt to the two splits at random.
         label_p_value: of a permutation chi-squared test that both have the same shares.
         unigram_divergence: Jensen-Shannon, in bits; ``_by_chance`` again for random deals of the rows.
-        classifier_auc: of a model that tells the two splits' texts apart (Lopez-Paz & Oquab 2017), out of
-            fold, with a bootstrap interval; 0.5 is no difference that words show.
+        classifier_auc: out of fold, of a model that tells the splits apart (Lopez-Paz & Oquab 2017); 0.5 is no drift.
     """
 
     split: str
