@@ -70,19 +70,16 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: 
         DownloadFailed: a catalog dataset is neither here nor to be had.
         DataError: the data cannot be read (see :func:`~purport.data.dataset.file_split`).
     """
-    reading = reading or Reading()
-    path = Path(ref)
-    named = str(ref) == "sample" or str(ref) in catalog()
-    if path.is_dir() and (not named or _data_files(path)):
+    reading, path, name = reading or Reading(), Path(ref), str(ref)
+    known = ["sample", *catalog()]
+    if path.is_dir() and (name not in known or _data_files(path)):
         return from_directory(path, reading)
     if path.is_file():
         return Dataset.from_files({"train": path}, name=path.name.split(".")[0], reading=reading)
-    if str(ref) == "sample":
-        return from_directory(Path(str(files(__package__) / "sample")), reading)
-    if str(ref) in catalog():
-        return from_directory(locate(str(ref), reporter), reading)
-    hint = did_you_mean(str(ref), ["sample", *catalog()])
-    raise DatasetNotFound(f"no file, directory or catalog dataset {ref}.{hint}")
+    if name not in known:
+        raise DatasetNotFound(f"no file, directory or catalog dataset {ref}.{did_you_mean(name, known)}")
+    shipped = Path(str(files(__package__) / "sample"))
+    return from_directory(shipped if name == "sample" else locate(name, reporter), reading)
 
 
 def from_directory(path: Path, reading: Reading) -> Dataset:

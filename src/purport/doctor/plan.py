@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -120,14 +120,14 @@ def apply_plan(
                 f"{fix.split} row {fix.row}: a new label of {list(fix.new_labels)} holds the delimiter "
                 f"{label_delimiter!r}; write each label by itself"
             )
-    corrected = {name: _corrected(dataset, name, chosen) for name in dataset.splits}
+    actions: Counter[str] = Counter()
+    corrected = {name: list(_corrected(dataset, name, chosen, actions)) for name in dataset.splits}
     if chosen:
         split, row = next(iter(chosen))
         raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; make the plan anew from this data")
-    actions = Counter(str(action) for _, done in corrected.values() for action in done)
     with replacing(out) as partial:
         partial.mkdir()
-        for name, (examples, _) in corrected.items():
+        for name, examples in corrected.items():
             file = partial / f"{name}{suffix}"
             with format_of(file).write(file, ("text", "label"), label_delimiter=label_delimiter) as write:
                 for example in examples:
@@ -135,21 +135,21 @@ def apply_plan(
     return Applied(dict(actions), tuple(out / f"{name}{suffix}" for name in corrected), refused)
 
 
-def _corrected(dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix]) -> tuple[list[Example], list[Action]]:
-    examples: list[Example] = []
-    done: list[Action] = []
+def _corrected(
+    dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix], actions: Counter[str]
+) -> Iterator[Example]:
+    """The rows of one split after the fixes, which are taken out of ``chosen`` and counted in ``actions``."""
     for number, example in enumerate(dataset[name], start=1):
         fix = chosen.pop((name, example.row or number), None)
         if fix is None:
-            examples.append(example)
+            yield example
             continue
         if fix.text != example.text or fix.labels != example.labels:
             raise PlanInvalid(
                 f"{name} row {fix.row} reads otherwise than in the plan; the data has changed, make the plan anew"
             )
-        done.append(fix.action)
+        actions[fix.action] += 1
         if fix.action == "relabel":
-            examples.append(Example(example.text, fix.new_labels))
+            yield Example(example.text, fix.new_labels)
         elif fix.action == "rewrite":
-            examples.append(Example(fix.new_text, example.labels))
-    return examples, done
+            yield Example(fix.new_text, example.labels)

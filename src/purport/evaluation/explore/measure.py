@@ -15,7 +15,7 @@ from ...bundle import DEFAULT_BUNDLE
 from ...classifier import Classifier
 from ...data.duplicates import near_duplicates
 from ...data.table import RowTable, is_evaluation
-from ...model import Lengths
+from ...model import BoolArray, Lengths
 from ...progress import SILENT, Progress, Reporter
 from ..evaluate import rounded
 from .drift import drift_between
@@ -26,6 +26,8 @@ _MOST_COMBINATIONS = 100
 _MOST_LABELS = 30  # of the co-occurrence matrix
 _MOST_CLUSTERS = 20
 _ZIPF_POINTS = 60
+
+_Counts = NDArray[np.int64]
 
 
 def explore(
@@ -93,7 +95,8 @@ def _split(table: RowTable, name: str, tokens: Lengths, known: set[str] | None) 
     new = [labels for labels in gold if labels not in trained]
     lengths = np.array([len(found) for found in words])
     taught = table.matrix[table.is_training].any(axis=0)
-    measured = tokens.counts[positions]
+    measured, alone = tokens.counts[positions], matrix.sum(axis=1) == 1
+    over = measured > tokens.limit
     return SplitFacts(
         name=name,
         training=not is_evaluation(name),
@@ -116,9 +119,9 @@ def _split(table: RowTable, name: str, tokens: Lengths, known: set[str] | None) 
         characters=spread([len(table.texts[position]) for position in positions]),
         words=spread(lengths),
         tokens=spread(measured),
-        over_limit=rounded(float((measured > tokens.limit).mean())),
+        over_limit=rounded(float(over.mean())),
         labels={
-            table.labels.names[column]: _label(matrix[:, column], matrix, lengths, measured, tokens.limit)
+            table.labels.names[column]: _label(matrix[:, column], alone, lengths, measured, over)
             for column in np.argsort(-counts, kind="stable")
             if counts[column]
         },
@@ -126,16 +129,14 @@ def _split(table: RowTable, name: str, tokens: Lengths, known: set[str] | None) 
     )
 
 
-def _label(
-    has: NDArray[np.bool_], matrix: NDArray[np.bool_], lengths: NDArray[np.int64], tokens: NDArray[np.int64], limit: int
-) -> LabelFacts:
+def _label(has: BoolArray, alone: BoolArray, lengths: _Counts, tokens: _Counts, over: BoolArray) -> LabelFacts:
     return LabelFacts(
         rows=int(has.sum()),
         share=rounded(float(has.mean())),
-        alone=int((has & (matrix.sum(axis=1) == 1)).sum()),
+        alone=int((has & alone).sum()),
         words=float(np.median(lengths[has])),
         tokens=float(np.median(tokens[has])),
-        over_limit=rounded(float((tokens[has] > limit).mean())),
+        over_limit=rounded(float(over[has].mean())),
     )
 
 
@@ -166,7 +167,7 @@ def _words(rows: Sequence[list[str]], known: set[str] | None) -> WordFacts:
     )
 
 
-def zipf_slope(frequencies: NDArray[np.int64]) -> float | None:
+def zipf_slope(frequencies: _Counts) -> float | None:
     """Least-squares slope of log frequency over log rank of falling ``frequencies``; words seen once left out."""
     often = frequencies[frequencies > 1]
     if len(often) < 3:
@@ -174,7 +175,7 @@ def zipf_slope(frequencies: NDArray[np.int64]) -> float | None:
     return rounded(float(np.polyfit(np.log(np.arange(1, len(often) + 1)), np.log(often), 1)[0]))
 
 
-def _zipf_points(frequencies: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _zipf_points(frequencies: _Counts) -> list[tuple[int, int]]:
     if not len(frequencies):
         return []
     ranks = np.unique(np.geomspace(1, len(frequencies), _ZIPF_POINTS).astype(int))
@@ -197,7 +198,7 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> list[Counted]:
     return [Counted(item=item, count=count) for item, count in pairs]
 
 
-def spread(values: Sequence[int] | NDArray[np.int64]) -> Spread:
+def spread(values: Sequence[int] | _Counts) -> Spread:
     """Six numbers that describe ``values``."""
     smallest, median, p95, p99, largest = map(rounded, np.quantile(values, [0, 0.5, 0.95, 0.99, 1]))
     mean = rounded(float(np.mean(values)))
