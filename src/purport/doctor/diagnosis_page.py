@@ -91,19 +91,16 @@ def _blocks(findings: list[Finding]) -> list[Block]:
 
 
 def _method(diagnosis: Diagnosis) -> Section:
-    judge = (
-        f"Rows to measure on were judged by bundle {diagnosis.bundle}."
-        if diagnosis.bundle
-        else "Rows to measure on were judged by the same model, trained on all training rows."
-    )
+    judge = f"bundle {diagnosis.bundle}" if diagnosis.bundle else "the same model, trained on all training rows"
     return Section(
         "How this was found",
         [
             Text(
                 "Training rows were judged by a linear model on words and word pairs that did not see them "
-                f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). {judge} Label errors are found "
-                "by confident learning (Northcutt et al. 2021, cleanlab), near-duplicates by MinHash (Broder 1997) at "
-                "a Jaccard similarity of 0.75 over words and word pairs, languages by py3langid, damage by ftfy."
+                f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). Rows to measure on were judged "
+                f"by {judge}. Label errors are found by confident learning (Northcutt et al. 2021, cleanlab), "
+                "near-duplicates by MinHash (Broder 1997) at a Jaccard similarity of 0.75 over words and word pairs, "
+                "languages by py3langid, damage by ftfy."
             ),
             Text(
                 "Costs are estimates with that linear model, in points of exact match (rows decided wholly right). A "

@@ -90,13 +90,9 @@ def _answered(
 def threshold_curve(outcome: Outcome) -> list[tuple[float, float, float, float]]:
     """Threshold, and micro precision, recall and exact match if every label had it."""
     found = []
-    gold = outcome.gold
+    gold, multilabel = outcome.gold, outcome.task is Task.MULTILABEL
     for threshold in _THRESHOLDS.tolist():
-        alike = (
-            PerLabel(thresholds=(threshold,) * gold.shape[1])
-            if outcome.task is Task.MULTILABEL
-            else Likeliest(reject_below=threshold)
-        )
+        alike = PerLabel(thresholds=(threshold,) * gold.shape[1]) if multilabel else Likeliest(reject_below=threshold)
         decided = decide(outcome.probabilities, alike).labels
         hits = float((decided & gold).sum())
         precision = hits / decided.sum() if decided.any() else 1.0

@@ -17,8 +17,6 @@ def check(examination: Examination) -> Iterator[Finding]:
     """Bad rows, unlabelled rows, twin label names."""
     table = examination.table
     for split, bad in table.bad_rows.items():
-        if not bad:
-            continue
         yield Finding(
             check=NAME,
             severity=Severity.ERROR,

@@ -223,7 +223,7 @@ def _drift(drifts: list[Drift]) -> Section:
         if d.classifier_auc is not None:
             auc = f"{d.classifier_auc:.3f} ({d.classifier_auc_low:.3f} to {d.classifier_auc_high:.3f})"
         told, shifted = (d.classifier_auc_low or 0) > 0.6, d.label_p_value < 0.01
-        words = "Words tell the splits apart" if told else "Words hardly tell the splits apart"
+        words = f"Words {'' if told else 'hardly '}tell the splits apart"
         label = "labels are distributed otherwise" if shifted else "no shift of labels is shown"
         text = f"{d.against} to {d.split}: {words} (AUC {auc}); {label} (p = {d.label_p_value:.3g})."
         blocks.append(Notice("warning" if told or shifted else "good", text))
