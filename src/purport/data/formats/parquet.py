@@ -60,10 +60,8 @@ class Parquet:
             table = pyarrow.Table.from_pylist(pending, schema=None if writer is None else writer.schema)
             if writer is None:
                 # A column that is empty so far is text: only error messages come that late.
-                fields = [
-                    pyarrow.field(f.name, pyarrow.string()) if pyarrow.types.is_null(f.type) else f
-                    for f in table.schema
-                ]
+                text, is_null = pyarrow.string(), pyarrow.types.is_null
+                fields = [field.with_type(text) if is_null(field.type) else field for field in table.schema]
                 table = table.cast(pyarrow.schema(fields))
                 writer = pyarrow.parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
