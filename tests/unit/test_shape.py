@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import purport
 
 ROOT = Path(purport.__file__).parent
 MODULES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted(ROOT.rglob("*.py"))}
+OTHERS = [
+    path.as_posix()
+    for folder in ("tests", "scripts", "benchmarks")
+    for path in (ROOT.parents[1] / folder).rglob("*.py")
+]
 LONGEST_FUNCTION, MOST_METHODS, LONGEST_MODULE = 50, 15, 320
 # A command of the command line declares an option a line: what counts is its body.
 COMMANDS = "cli/"
@@ -51,3 +57,14 @@ def test_a_file_name_occurs_once_but_for_those_that_a_folder_of_a_kind_has() -> 
     by_design = {"__init__.py", "recipe.py", "fit.py", "model.py"}
     commands = {path.rpartition("/")[2] for path in MODULES if path.startswith(COMMANDS)}
     assert {name for name, count in names.items() if count > 1} <= by_design | commands
+
+
+def test_every_module_that_the_docs_name_is_there() -> None:
+    checkout = ROOT.parents[1]
+    missing = {
+        f"{page.name}: {name}"
+        for page in [checkout / "README.md", checkout / "CONTRIBUTING.md", *(checkout / "docs").rglob("*.md")]
+        for name in re.findall(r"`([a-z_/]+\.py)`", page.read_text("utf-8"))
+        if not any(path == name or path.endswith(f"/{name}") for path in [*MODULES, *OTHERS])
+    }
+    assert missing == set()
