@@ -121,7 +121,7 @@ def _print(diagnosis: Diagnosis) -> None:
         out.print("nothing found")
         return
     colours = {"error": "red", "warning": "yellow", "info": "blue"}
-    table = Table("severity", "finding", "gain", title=diagnosis.dataset)
+    table = Table("severity", "finding", "effect", title=diagnosis.dataset)
     for finding in diagnosis.findings:
         worth = "" if finding.worth is None else f"{finding.worth.kind} {finding.worth.value * 100:.2f} points"
         table.add_row(Text(finding.severity, colours[finding.severity]), finding.title, worth)
