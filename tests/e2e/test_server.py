@@ -420,7 +420,7 @@ def test_many_more_requests_than_can_be_answered_are_refused_as_soon_as_their_he
     start: Starter, scripted: Make
 ) -> None:
     with start(scripted(), PURPORT_WORKERS="1", PURPORT_DEADLINE_MS="1000", PURPORT_CACHE="0") as server:
-        for _ in range(25):
+        for _ in range(60):  # until the server knows what a text takes
             assert intent(server, "slow 0.05").status_code == 200
         with ThreadPoolExecutor(40) as pool:
             statuses = Counter(pool.map(lambda _: intent(server, "slow 0.05").status_code, range(40)))
