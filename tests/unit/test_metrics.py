@@ -44,7 +44,7 @@ def close(ours: float, theirs: float) -> bool:
     return math.isclose(ours, theirs, rel_tol=1e-6, abs_tol=1e-7)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(outcomes())
 def test_multilabel_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
     gold, decided, proba = outcome.gold, outcome.decided, outcome.probabilities
@@ -86,7 +86,7 @@ def test_multilabel_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
         assert close(ours["ranking_loss"], sk.label_ranking_loss(gold[rows], proba[rows]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(outcomes(Task.MULTICLASS))
 def test_multiclass_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
     gold, decided = outcome.gold.argmax(axis=1), outcome.decided.argmax(axis=1)
