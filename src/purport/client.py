@@ -15,6 +15,7 @@ import asyncio
 import json
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -78,7 +79,7 @@ def _call(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Cal
     return call  # type: ignore[return-value]
 
 
-class _Calls(Generic[HttpT]):
+class _Calls(ABC, Generic[HttpT]):
     """What both clients share.
 
     Args:
@@ -178,8 +179,9 @@ class _Calls(Generic[HttpT]):
                     return _read(response)
         raise AssertionError("the last attempt returns or raises")
 
+    @abstractmethod
     async def _send(self, request: httpx.Request, pause: float) -> httpx.Response:
-        raise NotImplementedError
+        """Send ``request`` after ``pause`` seconds."""
 
 
 class Client(_Calls[httpx.Client]):

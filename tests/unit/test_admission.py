@@ -83,3 +83,11 @@ def test_a_stream_waits_for_room() -> None:
         return "waited" if not before else "did not wait"
 
     assert asyncio.run(stream()) == "waited"
+
+
+def test_a_stream_does_not_wait_for_texts_whose_clients_left() -> None:
+    class Left(Backlog):
+        def drop_gone(self) -> None:
+            self.texts[True] = 0
+
+    asyncio.run(asyncio.wait_for(Admission(Left({False: 0, True: 8 * 1024}), queue=1, deadline_s=1).room(), 2))

@@ -108,7 +108,7 @@ def _data_files(path: Path) -> list[tuple[str, Path]]:
 
 
 def locate(name: str, reporter: Reporter = SILENT) -> Path:
-    """The directory of the catalog dataset ``name``, downloaded into the cache (``~/.cache/purport``) if need be.
+    """The directory of the catalog dataset ``name``, downloaded into ``$XDG_CACHE_HOME`` or ``~/.cache`` if need be.
 
     Raises:
         DownloadFailed: it is not here and could not be fetched; the next attempt goes on from there.

@@ -138,7 +138,11 @@ def of_answers(
 def measure(
     answered: Answered, split: Split, *, bundle: str = "", dataset: str = "", resamples: int = 1000, seed: int = 0
 ) -> Evaluation:
-    """The metrics of answers to ``split``, with intervals."""
+    """The metrics of answers to ``split``, with intervals.
+
+    Raises:
+        ValueError: ``resamples`` is less than 1.
+    """
     outcome, names = answered.outcome, answered.names
     bootstrap = Bootstrap.of(outcome, resamples, seed)
     support, predicted = outcome.gold.sum(axis=0).tolist(), outcome.decided.sum(axis=0).tolist()

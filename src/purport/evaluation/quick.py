@@ -91,8 +91,10 @@ def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed
 
     StratifiedGroupKFold of scikit-learn fails where no label combination has ``count`` rows.
     """
-    first = {key: position for position, key in reversed(list(enumerate(keys)))}
-    positions = np.random.default_rng(seed).permutation(np.array(sorted(first.values()), dtype=np.intp))
+    first: dict[str, int] = {}
+    for position, key in enumerate(keys):
+        first.setdefault(key, position)
+    positions = np.random.default_rng(seed).permutation(np.array(list(first.values()), dtype=np.intp))
     codes: dict[tuple[str, ...], int] = {}
     combination = np.array([codes.setdefault(gold[position], len(codes)) for position in positions])
     ranked = positions[np.argsort(combination, kind="stable")]

@@ -17,7 +17,7 @@ from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
 from ..data.table import normal_form
 from ..frozen import Frozen
-from ..labels import Task
+from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from . import curves
@@ -213,9 +213,11 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
 
 
 def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float64]) -> list[WorstError]:
-    wrong, decided = np.flatnonzero(~correct), answered.decided
+    wrong = np.flatnonzero(~correct)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_WORST]
+    decided = LabelSet(answered.names).decode(answered.outcome.decided[worst])
     found = []
-    for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:_WORST].tolist():
+    for row, labels in zip(worst.tolist(), decided, strict=True):
         example, proba = answered.examples[row], answered.outcome.probabilities[row]
         top = np.argsort(-proba, kind="stable")[:3]
         found.append(
@@ -223,7 +225,7 @@ def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float6
                 row=example.row or row + 1,
                 text=example.text,
                 gold=example.labels,
-                decided=tuple(sorted(decided[row])),
+                decided=tuple(sorted(labels)),
                 confidence=round(float(confidence[row]), 4),
                 top=tuple((answered.names[column], round(float(proba[column]), 4)) for column in top),
             )

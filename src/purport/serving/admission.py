@@ -81,6 +81,7 @@ class Admission:
     async def room(self) -> None:
         """Return when another text of a stream may wait."""
         while self._backlog.waiting(bulk=True) >= _BULK_LIMIT:
+            self._backlog.drop_gone()
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def deadline(self) -> Deadline:

@@ -89,8 +89,11 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
     for split in table.split_names:
         runs: dict[int, Counter[str]] = {}
         distinct: Counter[int] = Counter()
+        first: dict[str, int] = {}
         positions = table.positions(split).tolist()
-        for position in sorted({table.forms[position]: position for position in reversed(positions)}.values()):
+        for position in positions:
+            first.setdefault(table.forms[position], position)
+        for position in first.values():
             found = set(ngrams([table.words[position]], _RUN, frozenset()))
             for column in np.flatnonzero(table.matrix[position]).tolist():
                 distinct[column] += 1
