@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "${1:-$(dirname "$0")/..}"
 files() { git ls-files -z --cached --others --exclude-standard -- "$@"; }
-schema() { xargs -0r check-jsonschema --quiet --builtin-schema "$@"; }
+schema() { xargs -0r check-jsonschema --builtin-schema "$@"; }
 
 files '*.sh' .ci/run | xargs -0r shellcheck
 files '*.yml' '*.yaml' .snyk | xargs -0r yamllint --strict
