@@ -29,12 +29,14 @@ Examples:
 TEXT
 }
 
-port=8000 container=intent-classifier-inference image=intent-classifier-inference tag=latest model='' device=cpu host=127.0.0.1
+container=intent-classifier-inference image=intent-classifier-inference port=8000 model='' host=127.0.0.1
 read_options "-p --port port" "-c --container-name container" "-i --image-name image" "-t --tag tag" \
-  "-m --model-path model" "-d --device device" "- --host host" -- "$@"
+  "-m --model-path model" "-d --device device" "--host --host host" -- "$@"
 [ ${#rest[@]} = 0 ] || wrong_use "\"${rest[0]}\" is not an option; options of docker run follow --."
 check_names
-[[ $port =~ ^[0-9]{1,5}$ ]] && ((10#$port >= 1 && 10#$port <= 65535)) || wrong_use "--port is a number from 1 to 65535, not \"$port\"."
+if ! [[ $port =~ ^[0-9]{1,5}$ ]] || ((10#$port < 1 || 10#$port > 65535)); then
+  wrong_use "--port is a number from 1 to 65535, not \"$port\"."
+fi
 [[ $host =~ ^[0-9a-fA-F.:]+$ ]] || wrong_use "--host is an IP address, not \"$host\"."
 options=()
 if [ -n "$model" ]; then

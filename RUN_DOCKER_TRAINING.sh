@@ -34,9 +34,9 @@ Examples:
 TEXT
 }
 
-container=intent-classifier-training image=intent-classifier-training tag=latest device=cpu data='' results=bundles name=''
+container=intent-classifier-training image=intent-classifier-training data='' results=bundles name=''
 read_options "-c --container-name container" "-i --image-name image" "-t --tag tag" "-d --device device" \
-  "- --data data" "- --results results" "- --name name" -- "$@"
+  "--data --data data" "--results --results results" "--name --name name" -- "$@"
 [ ${#rest[@]} -gt 0 ] || wrong_use "say what to train: multilabel, multiclass or the path of a recipe."
 [ ${#rest[@]} = 1 ] || wrong_use "train one thing at a time, not ${rest[*]}."
 check_names
@@ -84,15 +84,15 @@ remove_old_container
 watch_over_container
 terminal=()
 if [ -t 1 ]; then terminal=(--tty); fi
-status=0
-docker run --name "$container" --init ${terminal[@]+"${terminal[@]}"} --read-only --tmpfs /tmp --cap-drop ALL \
-  --security-opt no-new-privileges --user "$user" ${mounts[@]+"${mounts[@]}"} \
-  --mount "type=bind,source=$results,target=/work/bundles" "$image:$tag" train "$recipe" --out "bundles/$name" \
-  ${arguments[@]+"${arguments[@]}"} ${engine_options[@]+"${engine_options[@]}"} || status=$?
-if [ "$status" != 0 ]; then
+how_to_go_on() {
   if [ -d "$results/$name.run" ]; then say "Go on with: $0 ${rest[0]} --results $results --name $name -- --resume"; fi
-  exit "$status"
-fi
+}
+# In the background, so that a signal to this script is not kept waiting until the training ends.
+docker run --name "$container" --init --stop-signal INT ${terminal[@]+"${terminal[@]}"} --read-only --tmpfs /tmp \
+  --cap-drop ALL --security-opt no-new-privileges --user "$user" ${mounts[@]+"${mounts[@]}"} \
+  --mount "type=bind,source=$results,target=/work/bundles" "$image:$tag" train "$recipe" --out "bundles/$name" \
+  ${arguments[@]+"${arguments[@]}"} ${engine_options[@]+"${engine_options[@]}"} &
+wait $!
 cat <<TEXT
 The bundle is in $results/$name. Serve it:
 

@@ -1,13 +1,15 @@
 # What RUN_DOCKER_INFERENCE.sh and RUN_DOCKER_TRAINING.sh share; sourced by them, with `usage` defined.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 export DOCKER_BUILDKIT=1
+# The options that both have, and what is left of the arguments.
+container='' image='' tag=latest device=cpu rest=() engine_options=()
 container_made=''
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$0: $*"; exit 1; }
 wrong_use() { say "$0: $*"; say "Try: $0 --help"; exit 2; }
 
-# read_options "SHORT LONG VARIABLE" … -- ARGUMENT …: sets the variables; what is left stands in `rest`, what follows a
+# read_options "SHORT LONG VARIABLE" (SHORT again the long one where there is none) … -- ARGUMENT …: sets the variables; what is left stands in `rest`, what follows a
 # second -- in `engine_options`. Both `--long value` and `--long=value` are read.
 read_options() {
   local known=() row short long variable given value
@@ -69,16 +71,21 @@ remove_old_container() {
   docker rm --force "$container" >/dev/null
 }
 
-# From here on, whatever ends the script before `keep` removes the container that it made.
+# From here on, whatever ends the script before `keep_container` removes the container that it made.
 watch_over_container() {
   container_made=yes
+  trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'remove_failed_container' EXIT
 }
 remove_failed_container() {
   local status=$?
-  if [ -n "$container_made" ]; then docker rm --force "$container" >/dev/null 2>&1 || true; fi
+  if [ -n "$container_made" ]; then
+    docker stop --time 5 "$container" >/dev/null 2>&1 || true
+    docker rm --force "$container" >/dev/null 2>&1 || true
+  fi
+  if [ "$status" != 0 ] && declare -F how_to_go_on >/dev/null; then how_to_go_on; fi
   exit "$status"
 }
 keep_container() { container_made=''; }

@@ -27,7 +27,9 @@ RUN /strip-root.sh
 FROM scratch
 COPY --from=root / /
 COPY --from=build /opt/purport /opt/purport
-ENV PATH=/opt/purport/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/purport/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    OMP_WAIT_POLICY=PASSIVE
+# Threads that wait do not spin, above: they would take the processor from those that work wherever it is shared.
 # Relative paths in recipes mean the same here as in a checkout: recipes/, and bundles/ where results are mounted.
 WORKDIR /work
 COPY recipes recipes/
