@@ -19,9 +19,8 @@ PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").rglob("*.
 REASONS = {
     "installs packages": 8,
     "trains for minutes": 4,
-    "reads a public dataset": 3,
     "downloads an encoder": 2,
-    "needs bundles of yours": 2,
+    "needs data or bundles of yours": 4,
     "needs Docker": 8,
     "needs Kubernetes": 8,
     "starts what CI runs": 2,
