@@ -3,12 +3,13 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint lowest format bench bench-large results requirements clean
+.PHONY: demo test check lint docs lowest format bench bench-large results requirements clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest --cov --cov-report=term
 check: lint ; $(BIN)/python -m pytest -m "not slow"
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
+docs: $(VENV)/.docs ; $(BIN)/zensical build --strict --clean
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
@@ -20,3 +21,4 @@ clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .h
 $(VENV)/bin/python: ; $(PYTHON) -m venv $(VENV)
 $(VENV)/.serve: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[serve]' && touch $@
 $(VENV)/.dev: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[dev]' && touch $@
+$(VENV)/.docs: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[docs]' && touch $@

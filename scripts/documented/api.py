@@ -67,9 +67,14 @@ def _described(name: str) -> str:
     found = _package()[name]
     while found.is_alias:
         found = found.final_target
-    parts = [f"## `{name}`", *_docstring(found, name)]
+    parts = [f"## `{name}`"]
     if found.is_class:
-        parts += [f"```text\nclass {name}{_bases(found)}\n```"] if found.bases else []
+        parts += [*_made(found, name), *_docstring(found, name)]
+        for base in found.mro():
+            parts += _docstring(base, name, only="parameters")
+    else:
+        parts += _docstring(found, name)
+    if found.is_class:
         for method, each in {**found.inherited_members, **found.members}.items():
             member = each.final_target if each.is_alias else each
             if method.startswith("_") or member.docstring is None:
@@ -78,16 +83,21 @@ def _described(name: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _bases(found: Any) -> str:
-    named = [str(base) for base in found.bases if not str(base).startswith("_")]
-    return f"({', '.join(named)})" if named else ""
+def _made(found: Any, name: str) -> list[str]:
+    """How an instance is made, where that is by calling the class."""
+    made = {**found.inherited_members, **found.members}.get("__init__")
+    if made is None:
+        return []
+    return [f"```text\n{_signature(made.final_target if made.is_alias else made, name)}\n```"]
 
 
-def _docstring(found: Any, name: str) -> list[str]:
+def _docstring(found: Any, name: str, only: str = "") -> list[str]:
     parts = []
     if found.is_function:
         parts.append(f"```text\n{_signature(found, name)}\n```")
     for part in found.docstring.parsed if found.docstring else []:
+        if only and part.kind.value != only:
+            continue
         match part.kind.value:
             case "text":
                 parts.append(_examples(markdown(part.value)))
@@ -99,9 +109,9 @@ def _docstring(found: Any, name: str) -> list[str]:
 
 
 def _signature(found: Any, name: str) -> str:
-    text = found.signature(name=name.rpartition(".")[2])
+    text = str(found.signature(name=name.rpartition(".")[2]))
     text = text.replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
-    return f"{'async ' if False else ''}{text}"
+    return text.removesuffix(" -> None") if found.name == "__init__" else text
 
 
 def _item(item: Any) -> str:

@@ -30,9 +30,9 @@ def settings() -> str:
     schema = ServerSettings.model_json_schema()
     rows = []
     for name, field in schema["properties"].items():
-        default = "" if field["default"] in ("", "**********") else f"`{field['default']}`"
-        rows.append([f"`{name}`", f"`PURPORT_{name.upper()}`", default.replace("True", "true").replace("False", "false"),
-                     type_of(field), field["description"]])  # fmt: skip
+        written = "" if name == "api_keys" else json.dumps(field["default"]).strip('"')
+        default = f"`{written}`" if written else ""
+        rows.append((f"`{name}`", f"`PURPORT_{name.upper()}`", default, type_of(field), field["description"]))
     return table(["in `purport.toml`", "environment", "default", "type", "meaning"], rows)
 
 
@@ -40,31 +40,41 @@ def recipe() -> str:
     """The keys of a recipe: what all kinds have, then each kind's own tables."""
     kinds = {name: load_kind(name).recipe for name in ("linear", "encoder", "distilled")}
     assert set(kinds) == set(registry.names("kinds")), "a kind is missing from the reference"
-    parts = [_recipe_sections(Recipe, "Every recipe", lambda name: True)]
-    for name, model in kinds.items():
-        parts.append(_recipe_sections(model, f"Kind `{name}`", lambda key: key not in _SHARED))
-    return "\n\n".join(parts)
+    of_kinds = [part for name, model in kinds.items() for part in _keys_of(name, model)]
+    return "\n\n".join([*_shared_keys(), *of_kinds])
 
 
-def _recipe_sections(model: type[BaseModel], title: str, wanted: Any) -> str:
-    parts = [f"## {title}"]
-    nested = {name: field.annotation for name, field in model.model_fields.items() if _is_model(field.annotation)}
-    if model is Recipe:
-        schema = model.model_json_schema()
-        own = {name: field for name, field in schema["properties"].items() if name not in nested}
-        parts.append(fields(_resolved({**schema, "properties": own}), api.attributes(model)))
-    else:
-        parts.append(markdown((model.__doc__ or "").partition(": ")[2]).capitalize())
-    for name, section in nested.items():
-        if wanted(name):
-            described = markdown(section.__doc__ or "")  # type: ignore[union-attr]
-            parts += [f"### `[{name}]`" + ("" if model is Recipe else f" of `{model.model_fields['kind'].default}`"),
-                      described, fields(_resolved(section.model_json_schema()), api.attributes(section))]  # type: ignore[union-attr, arg-type]  # fmt: skip
-    return "\n\n".join(parts)
+def _shared_keys() -> Iterator[str]:
+    """The keys of every recipe."""
+    schema = Recipe.model_json_schema()
+    tables = dict(_tables(Recipe))
+    own = {name: field for name, field in schema["properties"].items() if name not in tables}
+    yield "## Every recipe"
+    yield fields(_resolved({**schema, "properties": own}), api.attributes(Recipe))
+    for name, section in tables.items():
+        yield from _section(f"### `[{name}]`", section)
 
 
-def _is_model(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _keys_of(kind: str, model: type[BaseModel]) -> Iterator[str]:
+    """The keys that a kind adds."""
+    yield f"## Kind `{kind}`"
+    yield markdown((model.__doc__ or "").partition(": ")[2]).capitalize()
+    for name, section in _tables(model):
+        if name not in _SHARED:
+            yield from _section(f"### `[{name}]` of `{kind}`", section)
+
+
+def _section(title: str, section: type[BaseModel]) -> Iterator[str]:
+    yield title
+    yield markdown(section.__doc__ or "")
+    yield fields(_resolved(section.model_json_schema()), api.attributes(section))
+
+
+def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The fields of ``model`` that are tables of their own."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
 
 
 def _resolved(schema: Mapping[str, Any]) -> Schema:
@@ -93,7 +103,11 @@ def manifest() -> str:
     for name in order:
         if "properties" in definitions[name]:
             model = api.class_in("purport.manifest", name)
-            parts += [f"### {name}", api.summary(model), fields(definitions[name], api.attributes(model), defaults=False)]
+            parts += [
+                f"### {name}",
+                api.summary(model),
+                fields(definitions[name], api.attributes(model), defaults=False),
+            ]
     return "\n\n".join(parts)
 
 
@@ -117,10 +131,12 @@ def http() -> str:
             parts += [f"## `{method.upper()} {path}`", markdown(operation.get("description", "")), *_body(operation)]
             rows = [(status, _described(answer), _kind(answer)) for status, answer in operation["responses"].items()]
             parts += [table(["status", "meaning or label", "body"], rows)]
+    definitions = document["components"]["schemas"]
     parts.append("## Objects")
-    for name, schema in document["components"]["schemas"].items():
+    for name, schema in definitions.items():
         if "properties" in schema:
-            parts += [f"### {name}", schema.get("description", ""), fields(_resolved({**schema, "$defs": document["components"]["schemas"]}), defaults=False)]  # fmt: skip
+            shown = fields(_resolved({**schema, "$defs": definitions}), defaults=False)
+            parts += [f"### {name}", schema.get("description", ""), shown]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -40,6 +40,8 @@ def type_of(schema: Schema) -> str:
     name = schema.get("type", "any")
     if name == "array":
         inner = schema.get("items") or (schema["prefixItems"][0] if "prefixItems" in schema else {})
+        if schema.get("minItems", 0) == schema.get("maxItems", -1):
+            return f"array of {schema['minItems']}, each {type_of(inner)}"
         name = f"array of {type_of(inner)}"
     elif name == "object" and isinstance(schema.get("additionalProperties"), Mapping):
         name = f"object, each value {type_of(schema['additionalProperties'])}"

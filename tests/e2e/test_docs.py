@@ -1,4 +1,4 @@
-"""Every code block of the README and the documentation works, in order, as a reader at the root of a checkout runs it."""
+"""Every code block of the README and the documentation works, in order, run as a reader runs it in a checkout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from purport.cli.main import app
 
 from .walkthrough import ROOT, Block, Walk, blocks, checked, commands, compare
 
-PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "decisions")]
+PAGES = [
+    ROOT / "README.md",
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "decisions"),
+]
 # Why a block may be left out, and how many blocks may be for that reason.
 REASONS = {
     "installs packages": 8,

@@ -32,7 +32,7 @@ _PORT = "8000"
 
 @dataclass
 class Block:
-    """A fence: what it is for (``file``, ``not executed`` with the reason, or nothing), and the output shown below it."""
+    """A fence; ``kind`` and ``what`` are of the comment above it, ``shown`` is the output below it."""
 
     language: str
     code: str
@@ -191,7 +191,9 @@ def compare(shown: Block | None, printed: str) -> None:
         assert same(json.loads(shown.code), given), f"line {shown.line}: {given}"
         return
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    assert doctest.OutputChecker().check_output(shown.code, printed, flags), f"line {shown.line} shows\n{shown.code}\n{printed}"
+    assert doctest.OutputChecker().check_output(shown.code, printed, flags), (
+        f"line {shown.line} shows\n{shown.code}\n{printed}"
+    )
 
 
 def same(shown: Any, given: Any) -> bool:
