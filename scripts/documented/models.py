@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -133,11 +134,22 @@ def http() -> str:
             parts += [table(["status", "meaning or label", "body"], rows)]
     definitions = document["components"]["schemas"]
     parts.append("## Objects")
-    for name, schema in definitions.items():
+    for name in sorted(_named(document["paths"], definitions)):
+        schema = definitions[name]
         if "properties" in schema:
             shown = fields(_resolved({**schema, "$defs": definitions}), defaults=False)
-            parts += [f"### {name}", schema.get("description", ""), shown]
+            parts += [f"### {name}", markdown(schema.get("description", "")), shown]
     return "\n\n".join(part for part in parts if part)
+
+
+def _named(value: Any, definitions: Mapping[str, Any]) -> set[str]:
+    """The definitions that ``value`` refers to, directly or through others."""
+    found: set[str] = set()
+    new = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(value)))
+    while new - found:
+        found |= new
+        new = {name for each in new for name in _named(definitions[each], definitions)}
+    return found
 
 
 def _body(operation: Mapping[str, Any]) -> Iterator[str]:

@@ -64,4 +64,7 @@ def fields(schema: Schema, meanings: Mapping[str, str] | None = None, *, default
         said = markdown((meanings or {}).get(name) or field.get("description", "")).replace("\n", " ")
         default = [default_of(name, field, schema.get("required", ()))] if defaults else []
         rows.append([f"`{name}`", type_of(field), *default, said])
-    return table(["name", "type", *(["default"] if defaults else []), "meaning"], rows)
+    head = ["name", "type", *(["default"] if defaults else []), "meaning"]
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    return table(head, rows)

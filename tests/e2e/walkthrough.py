@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 LANGUAGES = ("sh", "python")
 _COMMENT = re.compile(r"<!-- (?:(?P<kind>file|not executed|generated): (?P<what>.+?)|/generated) -->")
 _SERVER = re.compile(r"^(?:\w+=\S+ +)*purport serve\b")
-# What a checkout holds and no command of a page writes to.
-_LEFT_OUT = {"build", "bundles", "dist"}
+# What no page needs: it would only take time to copy.
+_LEFT_OUT = {"build", "bundles", "dist", "docs", "results", "src", "tests"}
 _PORT = "8000"
 
 
@@ -72,9 +73,11 @@ class Walk:
         self._server: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = str(free.getsockname()[1])
+        # Copied, not linked: a page may write what it likes.
         for entry in ROOT.iterdir():
             if not entry.name.startswith(".") and entry.name not in _LEFT_OUT:
-                (directory / entry.name).symlink_to(entry)
+                copy = shutil.copytree if entry.is_dir() else shutil.copy
+                copy(entry, directory / entry.name)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PURPORT_")}
         self._environment = {
             **kept,
