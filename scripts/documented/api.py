@@ -21,6 +21,9 @@ from .tables import markdown, table
 _SECTIONS = {"parameters": "Takes", "raises": "Raises", "attributes": "Attributes", "returns": "Returns"}
 
 
+_WIDEST = 88
+
+
 @cache
 def _package() -> Any:
     logging.getLogger("griffe").setLevel(logging.ERROR)
@@ -111,7 +114,25 @@ def _docstring(found: Any, name: str, only: str = "") -> list[str]:
 def _signature(found: Any, name: str) -> str:
     text = str(found.signature(name=name.rpartition(".")[2]))
     text = text.replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
-    return text.removesuffix(" -> None") if found.name == "__init__" else text
+    text = text.removesuffix(" -> None") if found.name == "__init__" else text
+    return text if len(text) <= _WIDEST else _one_a_line(text)
+
+
+def _one_a_line(signature: str) -> str:
+    """A long signature with a line for each parameter: cut at the commas that are in no further bracket."""
+    depth, parts = 0, [""]
+    for character in signature:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "(" and depth == 1:
+            parts += [parts.pop() + "(", ""]
+        elif character == ")" and depth == 0:
+            parts += [")"]
+        elif character == "," and depth == 1:
+            parts += [parts.pop() + ",", ""]
+        else:
+            parts[-1] += character
+    name, *parameters, rest = parts
+    return "\n".join([name, *(f"    {parameter.strip()}" for parameter in parameters), rest])
 
 
 def _item(item: Any) -> str:
