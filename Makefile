@@ -16,7 +16,7 @@ bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
 bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
 results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)
 requirements: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/requirements.sh
-clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ; rm -rf $(VENV) .tox dist build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python: ; $(PYTHON) -m venv $(VENV)
 $(VENV)/.serve: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[serve]' && touch $@

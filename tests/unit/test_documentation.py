@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from purport.settings import ServerSettings
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+SOURCE = ROOT / "src" / "purport"
 
 
 def test_what_is_made_from_the_code_is_current() -> None:
@@ -60,3 +63,11 @@ def test_every_page_says_first_what_it_is_for() -> None:
             continue
         first = page.read_text("utf-8").split("\n\n")[1]
         assert re.match(r"(This page|This tutorial|These pages) \w+", first), f"{page.name}: {first}"
+
+
+def test_every_variable_that_a_page_names_is_read() -> None:
+    """A misspelled PURPORT_* variable is ignored, so that nobody would notice."""
+    read = {f"PURPORT_{name.upper()}" for name in ServerSettings.model_fields}
+    read |= set(re.findall(r"PURPORT_[A-Z_]+[A-Z]", "".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))))
+    for page in [ROOT / "README.md", *PAGES]:
+        assert set(re.findall(r"PURPORT_[A-Z_]+[A-Z]", page.read_text("utf-8"))) <= read, page.name
