@@ -113,10 +113,20 @@ class Manifest(Frozen):
     """``manifest.json``. ``id`` is the sha256 of the rest, shortened to 16 digits.
 
     Attributes:
+        format_version: which fields there are.
+        id: what the bundle is called in answers and logs.
         kind: how the bundle came to be.
         opener: who makes a model of it, a name in the entry-point group ``purport.models``.
         parts: names of the bundles inside it, each in ``parts/<name>``.
+        labels: every label, in the order of the model's outputs.
+        model: what is known of the model without opening it.
+        calibration: how logits become probabilities.
+        decision: how probabilities become labels.
+        provenance: the data and the bundles that it rests on.
+        recipe: the recipe of the run, whole.
+        versions: the libraries that made it.
         checks: what the trained model passed before it became a bundle.
+        files: every file but this one.
     """
 
     format_version: int = FORMAT_VERSION

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from purport import Bundle, Task
 from purport.bundle import commit, staging
@@ -90,9 +93,20 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
     return run
 
 
-def _environment() -> dict[str, str]:
-    import os
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        # CI installs it, and must not pass without.
+        assert not os.environ.get("CI"), "no Chromium"
+        pytest.skip("no Chromium to show the pages in: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
 
+
+def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PURPORT_")}
 
 

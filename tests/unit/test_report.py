@@ -53,3 +53,12 @@ def test_slices_and_two_by_two_add_up(linear_bundle: Bundle, sample: Dataset) ->
         (e.confidence for e in found.worst_errors), reverse=True
     )
     assert all(not error.text for error in found.without_texts().worst_errors)
+
+
+def test_a_message_cannot_put_a_script_into_a_page(linear_bundle: Bundle, tmp_path: Path) -> None:
+    classifier = Classifier.open(linear_bundle)
+    split = Dataset.from_examples({"test": [Example("<script>alert(1)</script>", ("track_order", "<b>"))]})["test"]
+    for page in (report_page(report_on(classifier, split, resamples=10)),
+                 compare_page(compare(classifier, classifier, split, resamples=10))):  # fmt: skip
+        html = page.write(tmp_path / page.title[:5]).read_text("utf-8")
+        assert "<script" not in html and "<b>" not in html

@@ -20,16 +20,23 @@ class DataSpec(Frozen):
     name: str
     """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (its train split)."""
     train: str = "train"
+    """The split that the model learns from."""
     valid: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
     """A split, or the share of the train split to set aside (stratified)."""
     test: str | None = None
     """A split that is measured once, after everything has been decided on ``valid``."""
     joint: bool = False
+    """multiclass: a combination of labels is a label of its own."""
     unlabelled: Literal["error", "out_of_scope"] = "error"
+    """Rows without a label: an error, or messages that no label covers (multilabel)."""
     text_column: str = "text"
+    """Column of the texts."""
     label_column: str = "label"
+    """Column of the labels."""
     label_delimiter: str = "+"
+    """Stands between the labels of one text."""
     header: bool | None = None
+    """Whether the first row of a CSV or TSV names the columns; without it, it does if it holds ``text_column``."""
 
     def reading(self, task: Task) -> Reading:
         """How rows become examples."""

@@ -15,7 +15,9 @@ class Decide(Frozen):
     """How thresholds and calibration are fitted, on the validation split only."""
 
     calibration: Literal["temperature", "none"] = "temperature"
+    """``temperature``: one number divides all logits; ``none``: they stay as they are."""
     thresholds: Literal["per-label", "fixed"] = "per-label"
+    """multilabel: each label has a threshold of its own, or all have the same."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """The one of every label where ``thresholds = "fixed"``."""
     min_gain: int = Field(default=3, ge=1)
@@ -28,8 +30,11 @@ class Recipe(Frozen):
     """What every kind of recipe has."""
 
     kind: str
+    """How the bundle is made: ``linear``, ``encoder``, ``distilled``, or a kind of yours."""
     task: Task
+    """``multilabel``: any number of labels per text, none included; ``multiclass``: exactly one."""
     seed: int = Field(default=0, ge=0)
+    """All randomness of the run follows from it."""
     data: DataSpec
     decide: Decide = Decide()
 

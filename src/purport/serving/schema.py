@@ -64,8 +64,8 @@ class PutModelRequest(_Body):
 class Intent(BaseModel):
     """A label and its calibrated probability."""
 
-    label: str
-    confidence: Share
+    label: str = Field(description="Name of the intent")
+    confidence: Share = Field(description="Calibrated probability")
 
 
 class IntentAnswer(BaseModel):
@@ -77,18 +77,18 @@ class IntentAnswer(BaseModel):
 class ErrorAnswer(BaseModel):
     """Every error on every path."""
 
-    label: str
-    message: str
+    label: str = Field(description="What went wrong; stable")
+    message: str = Field(description="The same for people; may change")
 
 
 class TextAnswer(BaseModel):
     """The answer to one of many texts."""
 
-    labels: list[str]
-    out_of_scope: bool
-    truncated: bool
-    intents: list[Intent]
-    probabilities: dict[str, Share] = Field(default_factory=dict)
+    labels: list[str] = Field(description="The decided labels, by falling confidence; may be none")
+    out_of_scope: bool = Field(description="No label was decided")
+    truncated: bool = Field(description="The text is longer than the model reads; answered from its beginning")
+    intents: list[Intent] = Field(description="The `top_k` most likely labels")
+    probabilities: dict[str, Share] = Field(default_factory=dict, description="Of every label, where asked for")
 
 
 class TextFailure(BaseModel):
@@ -100,19 +100,19 @@ class TextFailure(BaseModel):
 class ClassifyAnswer(BaseModel):
     """One result per text, in order."""
 
-    model: str
-    bundle: str
-    results: list[TextAnswer | TextFailure]
+    model: str = Field(description="Name of the model that answered")
+    bundle: str = Field(description="Id of its bundle")
+    results: list[TextAnswer | TextFailure] = Field(description="One for each text, in order")
 
 
 class ModelAnswer(BaseModel):
     """A model as clients see it."""
 
     name: str
-    bundle: str
-    previous: str | None
+    bundle: str = Field(description="Id of the bundle in use")
+    previous: str | None = Field(description="Id of the one before, for a rollback")
     task: Task
-    labels: list[str]
+    labels: list[str] = Field(description="Every label of the model")
 
 
 class ModelsAnswer(BaseModel):

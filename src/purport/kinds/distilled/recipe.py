@@ -25,13 +25,19 @@ class Teaching(Frozen):
     """The optimisation of a student, and the texts that it learns from."""
 
     steps: int = Field(default=4_000, ge=1)
+    """Steps of the optimiser."""
     batch_size: int = Field(default=64, ge=1)
+    """Texts per step."""
     learning_rate: float = Field(default=3e-4, gt=0)
+    """The highest one."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Of AdamW."""
     warmup: int = Field(default=100, ge=1)
     """Steps until the learning rate is reached."""
     save_steps: int = Field(default=250, ge=1)
+    """Save a checkpoint every so many steps."""
     precision: Precision = "auto"
+    """As for the kind ``encoder``."""
     logits_weight: float = Field(default=0.05, ge=0)
     """Weight of the squared error of the logits, beside the cross-entropy of the teacher's probabilities."""
     hidden_weight: float = Field(default=10.0, ge=0)
@@ -41,6 +47,7 @@ class Teaching(Frozen):
     composed: float = Field(default=0.10, ge=0, le=1)
     """Share of texts that are two training texts with a conjunction between them."""
     conjunctions: tuple[str, ...] = Field(default=(" and ", " ", " also ", " and also "), min_length=1)
+    """What may stand between two texts that are put together."""
 
     @model_validator(mode="after")
     def _shares(self) -> Self:

@@ -19,38 +19,55 @@ class EncoderModel(Frozen):
     name: str = "minilm"
     """``minilm`` (packaged), a local directory, or a hub id that ``transformers`` can load."""
     pooling: Literal["mean", "cls", "last"] = "mean"
+    """How the vectors of the tokens become one: their mean, the first, or the last."""
     max_length: int = Field(default=64, ge=4)
     """Tokens that are read, special ones included."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Inside the encoder; its own if not given."""
     head_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Before the head."""
 
 
 class Adapter(Frozen):
     """Which weights are trained besides the head."""
 
     method: Literal["lora", "ia3", "full", "frozen"] = "lora"
+    """``lora`` and ``ia3`` train a few new weights, ``full`` all weights, ``frozen`` none but the head."""
     rank: int = Field(default=16, ge=1)
+    """lora: width of the new matrices."""
     alpha: float = Field(default=32.0, gt=0)
+    """lora: the new weights are scaled by ``alpha / rank``."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """lora: before the new matrices."""
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Which layers get new weights: all linear ones, or those whose names end in one of these."""
 
 
 class Fit(Frozen):
     """The optimisation, handed to ``transformers.Trainer``."""
 
     epochs: float = Field(default=10, gt=0)
+    """How often each training text is seen."""
     batch_size: int = Field(default=32, ge=1)
+    """Texts per step."""
     eval_batch_size: int = Field(default=128, ge=1)
+    """Texts per forward pass on the validation split."""
     learning_rate: float = Field(default=3e-4, gt=0)
+    """Of the adapter, or of the encoder with ``method = "full"``."""
     head_learning_rate: float = Field(default=5e-3, gt=0)
+    """Of the head."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Of AdamW."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
     """Share of all steps."""
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"] = "linear"
+    """How the learning rate falls."""
     max_grad_norm: float = Field(default=1.0, gt=0)
+    """Longer gradients are shortened to this."""
     accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are added up for one step."""
     precision: Precision = "auto"
+    """``auto``: bf16 where the device has it, fp32 elsewhere."""
     class_weight: Literal["none", "balanced"] = "none"
     """``balanced``: texts with rare label combinations weigh up to five times as much."""
     compose: float = Field(default=0.0, ge=0, le=1)

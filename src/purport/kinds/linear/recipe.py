@@ -15,12 +15,17 @@ class LinearModel(Frozen):
     """TF-IDF and linear support vector machines."""
 
     words: tuple[int, int] = (1, 2)
+    """Shortest and longest sequence of words that is a feature."""
     characters: tuple[int, int] = (2, 5)
+    """The same for sequences of characters."""
     min_count: int = Field(default=2, ge=1)
     """n-grams in fewer training texts than this are left out."""
     max_features: int = Field(default=100_000, ge=1)
+    """The most frequent n-grams that are kept."""
     c: float = Field(default=1.0, gt=0)
+    """Inverse strength of the regularisation."""
     class_weight: Literal["none", "balanced"] = "balanced"
+    """``balanced``: the rows that have a label weigh as much as those that have not."""
 
     @model_validator(mode="after")
     def _has_features(self) -> Self:

@@ -1,0 +1,1 @@
+"""What `scripts/reference.py` writes into the pages of the documentation."""

@@ -1,0 +1,111 @@
+"""Every code block of the README and the documentation works, in order, run as a reader runs it in a checkout."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from purport.cli.main import app
+
+from .walkthrough import ROOT, Block, Walk, blocks, checked, commands, compare
+
+PAGES = [
+    ROOT / "README.md",
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "decisions"),
+]
+# Why a block may be left out, and how many blocks may be for that reason.
+REASONS = {
+    "installs packages": 2,
+    "trains for minutes": 1,
+    "downloads an encoder": 2,
+    "needs data or bundles of yours": 4,
+    "needs Docker": 8,
+    "needs Kubernetes": 8,
+    "starts what CI runs": 1,
+}
+LEFT_OUT = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}:{block.line}")
+    for page in PAGES
+    for block in blocks(page)
+    if block.kind == "not executed"
+]
+FOLLOWED = [page for page in PAGES if any(block.language in ("sh", "python") for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
+    walk = Walk(tmp_path)
+    try:
+        for block in blocks(page):
+            if block.kind != "not executed":
+                walk.run(block)
+    finally:
+        walk.stop()
+
+
+def test_only_known_reasons_excuse_a_block_and_few_blocks_are_excused() -> None:
+    reasons = Counter(block.values[0].what for block in LEFT_OUT)
+    assert set(reasons) <= set(REASONS)
+    assert {reason: count for reason, count in reasons.items() if count > REASONS[reason]} == {}
+
+
+def test_every_shell_and_python_block_says_so() -> None:
+    """A fence in another language would not be executed, and nobody would notice."""
+    languages = {block.language for page in PAGES for block in blocks(page)}
+    assert languages <= {"sh", "python", "pycon", "json", "text", "toml", "yaml", ""}
+
+
+@pytest.mark.parametrize("block", LEFT_OUT)
+def test_a_block_that_is_not_executed_is_at_least_shell(block: Block) -> None:
+    done = subprocess.run(["bash", "-n"], input=block.code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for line in commands(block.code):
+        check_options(line)
+        if target := re.match(r"make ([\w-]+)", line):
+            assert re.search(rf"^{target[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.M), line
+
+
+def check_options(line: str) -> None:
+    """A command of ours has only options that it knows."""
+    if not re.match(r"(\w+=\S+ +)*purport ", line):
+        return
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split = True
+    words = list(lexer)
+    while words and "=" in words[0]:
+        words.pop(0)
+    end = next((index for index, word in enumerate(words) if set(word) <= set("|&;<>")), len(words))
+    group = typer.main.get_command(app)
+    context = group.make_context("purport", words[1:end], resilient_parsing=True)
+    name, command, rest = group.resolve_command(context, words[1:end])  # type: ignore[attr-defined]
+    command.make_context(name, rest, parent=context)
+
+
+def test_a_page_cannot_change_the_checkout(tmp_path: Path) -> None:
+    before = (ROOT / "README.md").read_bytes()
+    walk = Walk(tmp_path)
+    walk.run(Block("sh", "echo changed > README.md; rm -r recipes", 1))
+    walk.run(Block("toml", "name = 1", 1, "file", "pyproject.toml"))
+    assert (ROOT / "README.md").read_bytes() == before and (ROOT / "recipes").is_dir()
+    assert "name = 1" not in (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+
+
+def test_the_walk_notices_what_is_not_so(tmp_path: Path) -> None:
+    """Otherwise all of the above would pass whatever the pages say."""
+    with pytest.raises(AssertionError, match="exit code 3"):
+        Walk(tmp_path).run(Block("sh", "exit 3", 1))
+    with pytest.raises(AssertionError, match="shows"):
+        compare(Block("text", "two lines\n...\nmore", 1), "two lines\n")
+    with pytest.raises(AssertionError):
+        compare(Block("json", '{"a": [1.0, "..."]}', 1), '{"a": [1.1, 2]}')
+    compare(Block("json", '{"a": [1.0, "..."]}', 1), 'before\n{"a": [1.0004, 2]}')
+    with pytest.raises(AssertionError):
+        exec(checked("(1, 2)  # (1, 3)"), {})
+    with pytest.raises(Exception, match="No such option"):
+        check_options("purport train recipe.toml --out bundle --epochs 3")

@@ -1,0 +1,73 @@
+"""The documentation is current and whole: generated blocks, navigation, links, and what each page is for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from purport.settings import ServerSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+SOURCE = ROOT / "src" / "purport"
+
+
+def test_what_is_made_from_the_code_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "reference.py", "--check"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _entries(nav: list[Any]) -> Iterator[str]:
+    for entry in nav:
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            yield from _entries(value) if isinstance(value, list) else [value]
+
+
+def test_the_navigation_has_every_page_once_and_no_other() -> None:
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]["nav"]
+    assert sorted(_entries(nav)) == sorted(path.relative_to(DOCS).as_posix() for path in PAGES)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
+def test_every_link_and_image_leads_somewhere(page: Path) -> None:
+    for token in MarkdownIt().enable("table").parse(page.read_text("utf-8")):
+        for child in token.children or []:
+            target = str(child.attrs.get("href") or child.attrs.get("src") or "").partition("#")[0]
+            if target and not re.match(r"\w+:", target):
+                assert (page.parent / target).exists(), target
+                assert DOCS not in page.parents or DOCS in (page.parent / target).resolve().parents, (
+                    f"{target} is outside docs/: the site does not have it"
+                )
+
+
+def test_no_image_is_large_and_each_is_shown() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    for image in (DOCS / "images").iterdir():
+        assert image.stat().st_size < 200_000 and f"images/{image.name})" in text, image.name
+
+
+def test_every_page_says_first_what_it_is_for() -> None:
+    for page in PAGES:
+        if page.name == "architecture.md" or (page.parent.name == "decisions" and page.name != "index.md"):
+            continue
+        first = page.read_text("utf-8").split("\n\n")[1]
+        assert re.match(r"(This page|This tutorial|These pages) \w+", first), f"{page.name}: {first}"
+
+
+def test_every_variable_that_a_page_names_is_read() -> None:
+    """A misspelled PURPORT_* variable is ignored, so that nobody would notice."""
+    read = {f"PURPORT_{name.upper()}" for name in ServerSettings.model_fields}
+    read |= set(re.findall(r"PURPORT_[A-Z_]+[A-Z]", "".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))))
+    for page in [ROOT / "README.md", *PAGES]:
+        assert set(re.findall(r"PURPORT_[A-Z_]+[A-Z]", page.read_text("utf-8"))) <= read, page.name
