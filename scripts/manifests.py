@@ -53,7 +53,7 @@ def render(folder: Path) -> list[Object]:
     kubectl, kustomize = shutil.which("kubectl"), shutil.which("kustomize")
     if not kubectl and not kustomize:
         sys.exit(f"Rendering the Kubernetes overlays needs {NEEDED}; neither is on PATH.")
-    command = [kubectl, "kustomize"] if kubectl else [str(kustomize), "build"]
+    command = [kustomize, "build"] if kustomize else [str(kubectl), "kustomize"]
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} {folder} failed; it must be {NEEDED}.\n{done.stderr.strip()}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import manifests
 import pytest
-from manifest_checks import Overlay, pod_spec, problems, quantity
+from manifest_checks import Overlay, pod_spec, problems, quantity, settings_of
 
 import purport
 
@@ -146,6 +146,41 @@ def test_a_pod_has_the_cores_on_which_its_rate_was_measured() -> None:
     load = json.loads((ROOT / "results/serving/load.json").read_text("utf-8"))
     assert quantity(box["resources"]["requests"]["cpu"]) == quantity(box["resources"]["limits"]["cpu"])
     assert quantity(box["resources"]["limits"]["cpu"]) == load["workers"]
+
+
+def test_the_overlay_in_the_readme_serves_a_mounted_bundle(tmp_path: Path) -> None:
+    shutil.copytree(manifests.FOLDER, tmp_path / "kubernetes")
+    own = tmp_path / "kubernetes/overlays/own"
+    own.mkdir()
+    _, _, rest = (manifests.FOLDER / "README.md").read_text("utf-8").partition("```yaml\n")
+    (own / "kustomization.yaml").write_text(rest.partition("```")[0], "utf-8")
+    overlay = manifests.overlay_of(manifests.render(own))
+    assert manifests.check(overlay.objects) == []
+    bundle = settings_of(overlay, one(overlay, "Deployment"))["PURPORT_BUNDLE"]
+    assert [mount["mountPath"] for mount in pod_spec(one(overlay, "Deployment"))["containers"][0]["volumeMounts"]] == [
+        bundle
+    ]
+
+
+def test_the_capacity_page_is_what_its_script_writes() -> None:
+    # A process of its own: what other tests asked a server is counted in this one.
+    command = [sys.executable, "-c", "import capacity; print(capacity.text(), end='')"]
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
+    page = ROOT / "docs/explanation/capacity.md"
+    assert page.read_text("utf-8") == done.stdout, "run: python scripts/capacity.py"
+
+
+def test_probes_wait_longer_than_an_answer_takes_under_overload(overlay: Overlay) -> None:
+    (box,) = pod_spec(one(overlay, "Deployment"))["containers"]
+    slowest = json.loads((ROOT / "results/serving/overload.json").read_text("utf-8"))["all_max_ms"] / 1000
+    assert box["readinessProbe"]["timeoutSeconds"] > 3 * slowest
+    assert box["livenessProbe"]["timeoutSeconds"] > box["readinessProbe"]["timeoutSeconds"]
+
+
+def test_a_start_may_take_ten_times_as_long_as_the_slowest_that_was_measured(overlay: Overlay) -> None:
+    (box,) = pod_spec(one(overlay, "Deployment"))["containers"]
+    start = json.loads((ROOT / "results/serving/start.json").read_text("utf-8"))
+    assert box["startupProbe"]["periodSeconds"] * box["startupProbe"]["failureThreshold"] > 10 * max(start["all_s"])
 
 
 def test_a_missing_kubectl_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
