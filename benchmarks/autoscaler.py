@@ -4,8 +4,8 @@
 
 What a pod can do is measured (results/serving: load.json, overload.json, start.json), the autoscaler is the one that
 Kubernetes documents (benchmarks/hpa.py), the day is made up: a quiet night, a busy afternoon, and in the evening a
-minute in which the load triples. Writes results/autoscaler.json and its figures; a test compares the chosen candidate
-with deploy/kubernetes/base/autoscaler.yaml.
+minute in which the load triples. Writes results/autoscaler.json and two figures into docs/images; a test compares the
+chosen candidate with deploy/kubernetes/base/autoscaler.yaml.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from hpa import SYNC_S, UP, Autoscaler, Policy, Reading, Rules
 
 from purport.settings import ServerSettings
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, IMAGES = ROOT / "results", ROOT / "docs" / "images"
 DAY_S = 24 * 3600
 # The made-up day: requests a second at the busiest time of an ordinary day, and the evening's spike.
 PEAK_PER_S, NIGHT = 6000, 0.1
@@ -149,7 +150,7 @@ def main() -> None:
     best = next(each for each in candidates if asdict(each) == {name: chosen[name] for name in asdict(each)})
     for figure in figures(report, load, curves[best, "room"]):
         svg, _ = figure.render()
-        (RESULTS / f"{figure.name}.svg").write_text(svg, "utf-8")
+        (IMAGES / f"{figure.name}.svg").write_text(svg, "utf-8")
 
 
 def worst(candidate: Candidate, pod: Pod, placed_s: float, less: float) -> tuple[dict[str, Any], np.ndarray]:
