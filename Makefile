@@ -3,20 +3,22 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint lowest format bench bench-large results requirements clean
+.PHONY: demo test check components lint lowest format bench bench-large results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest --cov --cov-report=term
 check: lint ; $(BIN)/python -m pytest -m "not slow"
+components: $(VENV)/.dev ; $(BIN)/tox run --skip-env lint
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
 bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
 results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)
-requirements: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/requirements.sh
+constraints: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/constraints.sh
+dist: $(VENV)/.dev ; rm -rf dist && $(BIN)/python -m build
 clean: ; rm -rf $(VENV) .tox dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python: ; $(PYTHON) -m venv $(VENV)
-$(VENV)/.serve: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[serve]' && touch $@
-$(VENV)/.dev: $(BIN)/python pyproject.toml requirements.txt ; $(BIN)/pip install -q -c requirements.txt -e '.[dev]' && touch $@
+$(VENV)/.serve: $(BIN)/python pyproject.toml constraints.txt ; $(BIN)/pip install -q -c constraints.txt -e '.[serve]' && touch $@
+$(VENV)/.dev: $(BIN)/python pyproject.toml requirements.txt constraints.txt ; $(BIN)/pip install -q -r requirements.txt && touch $@

@@ -28,5 +28,5 @@ How to go on:
   .venv/bin/purport serve --port 9000                       keep it running
   .venv/bin/purport predict atis "flights to boston"        answer on the command line, with the decided labels
   .venv/bin/purport data                                    datasets with a name
-  .venv/bin/pip install -c requirements.txt -e '.[train]'   then: purport train recipes/sample-linear.toml --out bundles/sample
+  .venv/bin/pip install -c constraints.txt -e '.[train]'   then: purport train recipes/sample-linear.toml --out bundles/sample
 TEXT

@@ -1,7 +1,7 @@
 """The oldest versions that pyproject.toml admits, as constraints for pip: scripts/lowest.py EXTRA… > lowest.txt
 
 Only direct dependencies are pinned; theirs are the resolver's choice. Torch and what is built on it stay as they are
-pinned in requirements.txt: old builds of torch are not to be had for every machine.
+pinned in constraints.txt: old builds of torch are not to be had for every machine.
 """
 
 from __future__ import annotations
@@ -17,22 +17,13 @@ LEFT_OUT = ("torch", "transformers", "peft", "accelerate")
 def lowest(extras: list[str]) -> dict[str, str]:
     """The lowest version of each direct dependency of the core and of ``extras``."""
     project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"]]
-    for extra in extras:
-        for requirement in project["optional-dependencies"][extra]:
-            inner = re.fullmatch(r"purport\[([\w,]+)\]", requirement)
-            wanted += lowest_requirements(project, inner[1].split(",")) if inner else [requirement]
+    wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     found = {}
     for requirement in wanted:
         match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[\w,]+\])?[>=]=([\w.]+)", requirement)
         assert match, f"{requirement} has no lower bound"
         found[match[1]] = match[2]
     return {name: version for name, version in found.items() if name not in LEFT_OUT}
-
-
-def lowest_requirements(project: dict[str, dict[str, list[str]]], extras: list[str]) -> list[str]:
-    """What other extras bring."""
-    return [requirement for extra in extras for requirement in project["optional-dependencies"][extra]]
 
 
 if __name__ == "__main__":

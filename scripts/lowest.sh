@@ -9,7 +9,7 @@ python -m build --wheel --outdir "$folder" . >/dev/null
 wheel=$(echo "$folder"/*.whl)
 for component in "${@:-inference serve eval}"; do for name in $component; do
   extra=${name/inference/}
-  python scripts/lowest.py $extra >"$folder/constraints.txt"
+  python scripts/lowest.py ${extra:+"$extra"} >"$folder/constraints.txt"
   python -m venv "$folder/$name"
   "$folder/$name/bin/pip" install -q -c "$folder/constraints.txt" "$wheel${extra:+[$extra]}"
   "$folder/$name/bin/python" "tests/components/$name.py"

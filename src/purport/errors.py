@@ -47,6 +47,8 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
+from .installation import install_command
+
 
 class PurportError(Exception):
     """Base of everything Purport raises on purpose; subclasses keep facts as attributes. Can be pickled with them."""
@@ -154,7 +156,7 @@ class DependencyMissing(PurportError):
 
     def __init__(self, what: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{what} needs more packages: pip install 'purport[{extra}]'")
+        super().__init__(f"{what} needs more packages: {install_command(extra)}")
 
 
 class DeviceUnavailable(PurportError):

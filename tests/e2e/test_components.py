@@ -22,7 +22,7 @@ def test_the_server_environment(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     run(sys.executable, "-m", "venv", tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
-    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "requirements.txt", f"{wheel}[serve]")
+    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", f"{wheel}[serve]")
     installed = {package["name"].lower() for package in json.loads(run(python, "-m", "pip", "list", "--format=json"))}
     assert "purport" in installed and not installed & FORBIDDEN
     run(python, ROOT / "tests" / "components" / "serve.py")
@@ -39,7 +39,7 @@ def test_the_server_environment(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert refused.returncode == 69 and "pip install 'purport[train]'" in refused.stderr
+    assert refused.returncode == 69 and f"pip install '{wheel}[train]'" in refused.stderr
 
 
 def test_the_oldest_versions_that_are_admitted_work() -> None:

@@ -57,7 +57,7 @@ def test_a_function_is_taken_as_it_is() -> None:
 
 def test_a_library_that_is_missing_names_itself_and_the_extra(write: Write) -> None:
     write("theirs.fit", "import missing_library.part\n\ndef fit(run): ...\n")
-    with pytest.raises(DependencyMissing, match=r"training \(missing_library\).*'purport\[train\]'") as refused:
+    with pytest.raises(DependencyMissing, match=r"training \(missing_library\).*pip install .*\[train\]'") as refused:
         kind("theirs.fit:fit").load_fit()
     assert refused.value.extra == "train"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import statistics
@@ -20,6 +19,7 @@ from ..frozen import Frozen
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
+from ..resources import cpus
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
 
@@ -277,4 +277,4 @@ def machine() -> str:
     facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", info.read_text("utf-8") if info.exists() else "", re.M))
     extra = [flag for flag in ("avx512_vnni", "avx512_bf16", "amx_int8") if flag in facts.get("flags", "")]
     model = facts.get("model name", platform.machine())
-    return f"{model}, {os.cpu_count()} cores, {', '.join(extra) or 'no VNNI'}, {platform.system()}"
+    return f"{model}, {cpus()} cores, {', '.join(extra) or 'no VNNI'}, {platform.system()}"

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DeviceUnavailable
 from ..model import FloatArray, Lengths, Model, Traits
+from ..resources import cpus
 from .calibration import Calibrated, Scores
 
 MODEL_FILE = "model.onnx"
@@ -27,7 +28,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
-    """The model of ``bundle``; ``threads`` defaults to one per core.
+    """The model of ``bundle``; ``threads`` defaults to one per CPU that this process may use.
 
     Raises:
         DeviceUnavailable: ``device`` is not on this machine.
@@ -148,7 +149,7 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
         remedy = " (CUDA needs the onnxruntime-gpu package)" if device == "cuda" else ""
         raise DeviceUnavailable(f'no device "{device}" here{remedy}; available: {", ".join(have)}')
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = threads or cpus()
     options.log_severity_level = 3
     # Spinning pools slow down everything beside them (measured: docs/decisions/0004).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

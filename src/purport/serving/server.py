@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import socket
@@ -25,6 +24,7 @@ from .logs import configure
 from .memory import freeze_gc
 from .protocol import Protocol
 from .shedding import Shedding
+from .sizing import default_workers
 from .store import NAME, ModelStore, State
 
 GRACE_S = 20
@@ -41,10 +41,10 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         SettingsError: a setting cannot be used.
     """
     bundles = named(settings.bundle)
-    for ref in bundles.values():
-        locate(ref)
+    folders = [locate(ref) for ref in bundles.values()]
     configure(settings.log_level)
-    context = AppContext.of(settings, bundles, settings.workers or _workers(settings))
+    workers = settings.workers or default_workers(settings.device, settings.threads, folders)
+    context = AppContext.of(settings, bundles, workers)
     config = uvicorn.Config(
         create_app(context),
         http=partial(Protocol, early=Shedding(context.admission, "POST", PATH)),  # type: ignore[arg-type]
@@ -82,15 +82,6 @@ def named(bundles: str) -> dict[str, str]:
     if not found:
         raise SettingsError("bundle: name at least one")
     return found
-
-
-def _workers(settings: ServerSettings) -> int:
-    """One per core that this process may use; a GPU is fed by one."""
-    if settings.device != "cpu":
-        return 1
-    # Not every system tells which cores a process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // settings.threads)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -13,6 +13,7 @@ from transformers import set_seed
 from transformers.utils import logging as library_logging
 
 from ...errors import RecipeError
+from ...resources import cpus
 from .recipe import Precision
 
 
@@ -38,13 +39,16 @@ def precision_on(device: str, chosen: Precision) -> str:
 
 @contextmanager
 def contained(seed: int) -> Iterator[None]:
-    """Inside the block every generator is seeded and ``transformers`` is quiet; afterwards all is as before."""
+    """Inside the block every generator is seeded, ``transformers`` is quiet and torch has no more threads than CPUs."""
     with torch.random.fork_rng(), warnings.catch_warnings(), ExitStack() as after:
         after.callback(np.random.set_state, np.random.get_state())
         after.callback(random.setstate, random.getstate())
         after.callback(library_logging.set_verbosity, library_logging.get_verbosity())
         if library_logging.is_progress_bar_enabled():
             after.callback(library_logging.enable_progress_bar)
+        after.callback(torch.set_num_threads, torch.get_num_threads())
+        # Torch counts the machine's cores, not what a container may use; torchrun has given each process fewer.
+        torch.set_num_threads(min(torch.get_num_threads(), cpus()))
         set_seed(seed)
         # Its bars and deprecation notes would drown what we report.
         library_logging.set_verbosity_error()
