@@ -246,6 +246,10 @@ def monitors(overlay: Overlay) -> Iterator[str]:
         services = [one for one in overlay.of("Service") if wanted.items() <= one["metadata"]["labels"].items()]
         if not wanted or not services:
             yield f"{named(each)}: the selector {wanted} does not find the Service"
+        job = each["spec"].get("jobLabel")
+        for service in services:
+            if job and job not in service["metadata"]["labels"]:
+                yield f"{named(each)}: the jobLabel {job} is no label of {named(service)}"
         found = {port["name"] for service in services for port in service["spec"]["ports"]}
         for endpoint in each["spec"]["endpoints"]:
             if services and endpoint["port"] not in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,7 @@ def test_an_overlay_is_sound(overlay: Overlay) -> None:
         ("PodDisruptionBudget", "spec.minAvailable", "100%", "forbids every eviction"),
         ("PodDisruptionBudget", "spec.maxUnavailable", 0, "maxUnavailable 0 forbids every eviction"),
         ("ServiceMonitor", "spec.selector.matchLabels", X, "does not find the Service"),
+        ("ServiceMonitor", "spec.jobLabel", "job", "the jobLabel job is no label of Service/intent-classifier"),
         ("ServiceMonitor", "spec.endpoints.0.port", "metrics", 'the Service has no port "metrics"'),
         ("ServiceMonitor", "spec.endpoints.0.path", "/stats", "the server does not have the path /stats"),
         ("Deployment", "{pod}.securityContext.runAsNonRoot", False, "securityContext.runAsNonRoot of server"),
@@ -133,6 +135,12 @@ def test_a_mistake_of_form_is_found_by_the_schemas(kind: str, path: str, value: 
 def test_the_image_is_that_of_this_version(overlay: Overlay) -> None:
     image = pod_spec(one(overlay, "Deployment"))["containers"][0]["image"]
     assert image.removesuffix("-cuda") == f"intent-classifier-inference:{purport.__version__}"
+
+
+def test_the_alerts_fit_the_job_that_the_monitor_sets(overlay: Overlay) -> None:
+    job = one(overlay, "Service")["metadata"]["labels"][one(overlay, "ServiceMonitor")["spec"]["jobLabel"]]
+    rules = (ROOT / "deploy/prometheus/rules.yml").read_text("utf-8")
+    assert set(re.findall(r'job="(\w+)"', rules)) == {job}
 
 
 def test_memory_is_enough_for_what_the_soak_test_needed() -> None:
