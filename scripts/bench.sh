@@ -13,4 +13,7 @@ python benchmarks/serving/load.py --bundle "$teacher" --output $results/load-tea
 python benchmarks/serving/peers.py --environments "$peers" --output $results/peers.json
 python benchmarks/serving/overload.py --output $results/overload.json
 python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --output $results/soak.json
+python benchmarks/serving/start.py --output $results/start.json
 python benchmarks/serving/report.py
+python benchmarks/autoscaler.py
+python scripts/capacity.py

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,15 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("module", ["purport.classifier", "purport.predict_file", "purport.evaluation.evaluate"])
 def test_answering_and_measuring_load_no_training_library(module: str) -> None:
     assert not modules_after(f"import {module}") & {"torch", "transformers", "peft", "sklearn", "pandas"}
+
+
+def test_answering_reports_nothing_to_anybody(tmp_path: Path) -> None:
+    """ONNX Runtime would note an id of this machine and what it has to report (but not in CI, which it recognises)."""
+    kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("ORT_")}
+    environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "from purport import Classifier; Classifier.open('atis').predict(['hello'])"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_every_public_name_resolves() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -138,6 +139,8 @@ def _saturates() -> bool:
 
 
 def _session(file: Path, device: str, threads: int | None) -> Any:
+    # The library reports each session to its maker unless told not to before it is loaded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     provider = _PROVIDERS.get(device)

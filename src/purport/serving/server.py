@@ -27,7 +27,8 @@ from .shedding import Shedding
 from .sizing import default_workers
 from .store import NAME, ModelStore, State
 
-_GRACE_S = 20
+GRACE_S = 20
+"""Seconds that requests under way are given once the server closes."""
 _WATCH_S = 0.05
 _BACKLOG = 2048
 
@@ -51,7 +52,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     with _listen(settings.host, settings.port) as listener:
         _Server(config, context.store, settings.drain_seconds, announce).run(sockets=[listener])
