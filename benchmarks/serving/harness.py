@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -34,7 +34,7 @@ INTENT_BODY = '{"text": "@TEXT@"}'
 class Running:
     """A server that is up."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | psutil.Process
     port: int
 
     def processes(self) -> list[psutil.Process]:
@@ -91,7 +91,7 @@ def serving(
     )
     running = Running(process, port)
     try:
-        _wait(f"http://127.0.0.1:{port}{ready}", process)
+        _wait(f"http://127.0.0.1:{port}{ready}", lambda: process.poll() is None)
         yield running
     finally:
         children = running.processes() if process.poll() is None else []
@@ -110,9 +110,45 @@ def purport(*arguments: str, python: str = sys.executable) -> Any:
     return serving(command, port, "/ready", environment=environment)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+@dataclass
+class Contained(Running):
+    """A server in a container."""
+
+    name: str
+
+    def memory(self) -> dict[str, Any]:
+        """What the control group has counted."""
+        files = "cat /sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory/memory.max_usage_in_bytes 2>/dev/null || true"
+        peak = int(docker("exec", self.name, "sh", "-c", files).split()[0])
+        killed = docker("inspect", "--format", "{{.State.OOMKilled}}", self.name) == "true"
+        return {"peak_mib": round(peak / 2**20), "killed_for_memory": killed}
+
+
+@contextmanager
+def container(image: str, *options: str) -> Iterator[Contained]:
+    """The server of ``image`` with ``options`` of ``docker run``; its processes are seen by root only."""
+    port = free_port()
+    name = f"purport-benchmark-{port}"
+    settings = {"PURPORT_API_KEYS": f"{KEY},nobody", "PURPORT_DRAIN_SECONDS": "0", "PURPORT_CACHE": "0"}
+    settings |= {key: value for key, value in os.environ.items() if key == "PURPORT_DEADLINE_MS"}
+    arguments = [f"--env={key}={value}" for key, value in settings.items()]
+    docker("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:8000", *arguments, *options, image)
+    try:
+        server = psutil.Process(int(docker("inspect", "--format", "{{.State.Pid}}", name)))
+        _wait(f"http://127.0.0.1:{port}/ready", server.is_running)
+        yield Contained(server, port, name)
+    finally:
+        docker("rm", "--force", name)
+
+
+def docker(*arguments: str) -> str:
+    """What ``docker`` prints."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _wait(url: str, running: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and running():
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 if answer.status == 200:
@@ -120,7 +156,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> N
         except (OSError, urllib.error.URLError):
             pass
         time.sleep(0.1)
-    raise RuntimeError(f"{process.args!r} did not get ready")
+    raise RuntimeError(f"{url} did not get ready")
 
 
 def wrk(

@@ -1,6 +1,7 @@
 """Five times more requests than can be answered, and a worker that is killed: what clients see, second by second.
 
 python benchmarks/serving/overload.py --output results/serving/overload.json
+python benchmarks/serving/overload.py --image intent-classifier-inference --output results/serving/container.json
 """
 
 from __future__ import annotations
@@ -14,28 +15,32 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import INTENT_BODY, Running, machine, purport, text_file, texts_of, write, wrk
+from harness import INTENT_BODY, Running, container, machine, purport, text_file, texts_of, write, wrk
 
 CONNECTIONS = 2000
 FACTOR = 5
+LIMITS = ["--read-only", "--cap-drop", "ALL", "--memory", "512m", "--cpus", "1"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", default="atis")
+    parser.add_argument("--image", help="run this image in a small container (see LIMITS), as root, instead")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     file = text_file(texts_of("atis"))
     deadline_ms = 500
     os.environ["PURPORT_DEADLINE_MS"] = str(deadline_ms)
-    with purport(arguments.bundle, "--cache", "0") as server:
+    image = arguments.image
+    with container(image, *LIMITS) if image else purport(arguments.bundle, "--cache", "0") as server:
         found = overload(server, file, arguments.seconds)
         found["killed_worker"] = killed(server, file)
+        found |= {"container": {"limits": " ".join(LIMITS), **server.memory()}} if image else {}
     write(
         arguments.output,
         {
-            "command": "python benchmarks/serving/overload.py",
+            "command": f"python benchmarks/serving/overload.py{f' --image {image}' if image else ''}",
             "machine": machine(),
             "deadline_ms": deadline_ms,
             **found,

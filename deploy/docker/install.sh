@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The steps by which an image gets its environment, /opt/purport; called by the Dockerfiles in /build.
 #   install.sh libraries EXTRA…   what pyproject.toml asks for, at the versions in constraints.txt
-#   install.sh package            Purport itself, from a wheel built here
 #   install.sh slim               remove what a server never loads
-#   install.sh finish             byte code, list of contents (SBOM), time stamps
+#   install.sh seal               byte code and time stamps of what is installed so far
+#   install.sh package            Purport itself, from a wheel built here, and the list of contents (SBOM)
 set -euo pipefail
 environment=/opt/purport
 python=$environment/bin/python
@@ -38,24 +38,25 @@ torch() {  # the index's own torch for Linux brings CUDA
   fi
 }
 
-package() {
-  SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-  into --no-deps dist/*.whl
-}
-
 slim() {  # tests and tools of libraries, and what tokenizers needs only to fetch from a hub
   /opt/tools/bin/pip --python "$python" uninstall --quiet --yes huggingface-hub hf-xet fsspec httpx2 httpcore2 filelock tqdm pyyaml
   find "$environment" -type d -name tests -path '*/numpy/*' -prune -exec rm -rf {} +
   rm -rf "$environment"/lib/python3*/site-packages/onnxruntime/{tools,transformers,quantization}
 }
 
-finish() {
-  find "$environment" -name __pycache__ -prune -exec rm -rf {} +
-  "$python" -m compileall -q -x '/torch/testing/' --invalidation-mode unchecked-hash "$environment/lib"
+# Without time stamps in byte code, and the same one on every file, the same versions give the same bytes.
+seal() { # [EPOCH [FOLDER]]
+  "$python" -m compileall -q -j 0 -x '/torch/testing/' --invalidation-mode unchecked-hash "${2:-$environment/lib}"
+  find "$environment" -newermt "@${1:-0}" -exec touch --no-dereference --date "@${1:-0}" {} +
+}
+
+package() {
+  /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+  into --no-deps dist/*.whl
   mkdir -p "$environment/share"
   /opt/tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
     --output-file "$environment/share/sbom.cdx.json" "$python"
-  find "$environment" -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +
+  seal "$SOURCE_DATE_EPOCH" "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/purport"
 }
 
 "$@"

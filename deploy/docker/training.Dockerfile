@@ -6,19 +6,21 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
+ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 RUN python -m venv /opt/tools && /opt/tools/bin/pip install --quiet hatchling==1.33.0 cyclonedx-bom==7.5.0
 RUN python -m venv --without-pip /opt/purport
 WORKDIR /build
 COPY deploy/docker/install.sh constraints.txt pyproject.toml ./
 COPY deploy/docker/wheels wheels/
 ARG DEVICE=cpu
-RUN ./install.sh libraries train eval
+# Before the source, so that a change of the source does not install them again.
+RUN ./install.sh libraries train eval && ./install.sh seal
 COPY README.md LICENSE ./
 COPY src src/
-# The time stamp of every file, in seconds since 1970, so that the same commit gives the same files.
+# The time stamp of what the commit brings, in seconds since 1970.
 ARG SOURCE_DATE_EPOCH=0
-RUN ./install.sh package && ./install.sh finish
+ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}
+RUN ./install.sh package
 
 FROM ${PYTHON_IMAGE} AS root
 COPY deploy/docker/strip-root.sh /
