@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check components lint docs lowest format bench bench-large results constraints dist clean
+.PHONY: demo test check components docker-test lint docs lowest format bench bench-large results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest --cov --cov-report=term
@@ -11,6 +11,7 @@ check: lint ; $(BIN)/python -m pytest -m "not slow"
 components: $(VENV)/.dev ; $(BIN)/tox run --skip-env lint
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 docs: $(VENV)/.dev ; $(BIN)/zensical build --strict --clean
+docker-test: $(VENV)/.dev ; $(BIN)/python -m pytest tests/docker
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh

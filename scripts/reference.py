@@ -48,6 +48,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "load": measured.load,
     "peers": measured.peers,
     "overload": measured.overload,
+    "containers": measured.containers,
+    "environments": measured.environments,
+    "transcript-inference": lambda: measured.transcript("inference"),
+    "transcript-training": lambda: measured.transcript("training"),
     "decisions": decisions,
 }
 

@@ -20,10 +20,8 @@ PY
   )
   if [[ " $* " == *" train "* ]]; then torch; fi
   if [ "$DEVICE" = cuda ] && [[ " $* " == *" serve "* ]]; then
-    # The same release with the CUDA provider, and the CUDA libraries themselves.
-    local version
-    version=$(sed -n 's/^onnxruntime==//p' constraints.txt)
-    wanted=("${wanted[@]/onnxruntime>=*/onnxruntime-gpu[cuda,cudnn]==$version}")
+    # With the CUDA provider and the CUDA libraries themselves; its releases come later than those of onnxruntime.
+    wanted=("${wanted[@]/onnxruntime>=*/onnxruntime-gpu[cuda,cudnn]==1.31.1}")
   fi
   into "${wanted[@]}"
 }

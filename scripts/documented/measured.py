@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from .tables import table
 
-_RESULTS = Path(__file__).parents[2] / "results" / "serving"
+_ROOT = Path(__file__).parents[2]
+_RESULTS = _ROOT / "results" / "serving"
 _LOADS = {
     "closed_1": "1 client without a pause",
     "closed_16": "16 clients",
@@ -50,3 +53,55 @@ def overload() -> str:
         ("99.9 % of all answers take less than", f"{found['all_p99_9_ms']} ms"),
     ]
     return f"`{found['command']}`; {found['machine']}.\n\n" + table(["measured", "value"], rows)
+
+
+def environments() -> str:
+    """What each extra holds and weighs."""
+    found = json.loads((_ROOT / "results" / "environments.json").read_text("utf-8"))
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {**project["optional-dependencies"], "inference": project["dependencies"]}
+    rows = []
+    for name, each in found["environments"].items():
+        extra = "" if name == "inference" else f"[{name}]"
+        holds = ", ".join(re.split(r"[\[>=]", requirement)[0] for requirement in wanted[name])
+        rows.append((f"`purport{extra}`", holds, each["packages"], f"{each['megabytes']:,} MB", f"{each['seconds']} s"))
+    head = f"`{found['command']}`: each alone, from the wheel, with a CPU build of torch; {found['machine']}."
+    columns = ["environment", "asks for, beside what inference has", "packages", "size", "installed in"]
+    return f"{head}\n\n{table(columns, rows)}"
+
+
+def containers() -> str:
+    """Size and start of the images, and what a small container stands."""
+    found = json.loads((_ROOT / "results" / "docker.json").read_text("utf-8"))
+    small = _read("container")
+    rows = [
+        ("inference image", f"{found['inference_mb']} MB"),
+        ("training image, CPU", f"{found['training_mb'] / 1000:.1f} GB"),
+        ("from `docker run` to the first answer, median (longest) of " + str(len(found["first_answer_s"])),
+         f"{found['first_answer_median_s']} s ({found['first_answer_s'][-1]} s)"),
+        ("`RUN_DOCKER_TRAINING.sh multilabel`, image built before", f"{found['training_script_s']:.0f} s"),
+    ]  # fmt: skip
+    limits = small["container"]
+    overloaded = [
+        ("capacity per second", small["capacity_per_s"]),
+        ("requests offered per second", small["offered_per_s"]),
+        ("answered with 200 per second", small["accepted_per_s"]),
+        ("99.9 % of all answers take less than", f"{small['all_p99_9_ms']} ms"),
+        ("answered per second afterwards", small["then_per_s"]),
+        (
+            "highest memory",
+            f"{limits['peak_mib']} MiB, killed for memory: {'yes' if limits['killed_for_memory'] else 'no'}",
+        ),
+        ("a worker killed under load is back after", f"{small['killed_worker']['process_back_s']} s"),
+    ]
+    head = ["measured", "value"]
+    return (
+        f"`{found['command']}`; {found['machine']}.\n\n{table(head, rows)}\n\n"
+        f"Five times the load that a container with `{limits['limits']}` can answer:\n\n{table(head, overloaded)}\n\n"
+        f"`{small['command']}`; {small['machine']}."
+    )
+
+
+def transcript(name: str) -> str:
+    """What a script said."""
+    return f"```text\n{(_ROOT / 'docs' / 'transcripts' / f'{name}.txt').read_text('utf-8')}```"

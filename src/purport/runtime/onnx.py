@@ -148,6 +148,8 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
         have = [name for name, known in _PROVIDERS.items() if known in ort.get_available_providers()]
         remedy = " (CUDA needs the onnxruntime-gpu package)" if device == "cuda" else ""
         raise DeviceUnavailable(f'no device "{device}" here{remedy}; available: {", ".join(have)}')
+    if device == "cuda":
+        ort.preload_dlls()  # CUDA and cuDNN where pip has put them
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or cpus()
     options.log_severity_level = 3
