@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"e2e", "integration"} & set(item.path.parts):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """Finds the first of some programs that this machine has; without any the test is skipped, but fails in CI."""
+
+    def find(*names: str, install: str) -> str:
+        found = next(filter(None, map(shutil.which, names)), None)
+        if found:
+            return found
+        # CI installs it, and must not pass without.
+        assert not os.environ.get("CI"), f"no {' or '.join(names)}"
+        pytest.skip(f"no {' or '.join(names)}: {install}")
+
+    return find
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ import purport
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("cpu", "gpu")
 X = {"app": "x"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def renderer(program: Callable[..., str]) -> None:
+    program("kustomize", "kubectl", install=f"these tests need {manifests.NEEDED}")
 
 
 @cache
