@@ -286,7 +286,7 @@ def test_an_interrupted_training_leaves_no_bundle(tiny_recipe: dict[str, Any], t
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in stderr
-    assert "interrupted: the same command with --resume goes on" in stderr
+    assert "interrupted; to continue, run the same command with --resume" in stderr
     assert [path.name for path in out.parent.iterdir()] == ["bundle.run"]
 
 
