@@ -49,7 +49,11 @@ def test_predict_texts(linear_bundle: Bundle) -> None:
 def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('text\nwhere is my parcel\n" "\n', "utf-8")
     done = purport("predict", linear_bundle.path, "-i", "in.csv", "-o", "out.csv", cwd=tmp_path)
-    assert done.returncode == 1 and "in.csv:3: has no text" in done.stderr and "rows classified: 1; bad rows: 1" in done.stderr
+    assert (
+        done.returncode == 1
+        and "in.csv:3: has no text" in done.stderr
+        and "rows classified: 1; bad rows: 1" in done.stderr
+    )
     assert (tmp_path / "out.csv").read_text("utf-8").count("\n") == 3
 
 

@@ -13,7 +13,7 @@ from .exploration import Drift, Exploration, LabelFacts, SplitFacts
 
 _MOST_SPLITS = 4  # side by side in a figure or a list
 _MOST_LABELS = 40
-# Attribute of the vocabulary, and its title.
+# Attributes of the vocabulary, and their titles.
 _NGRAMS = {
     "bigrams": "Word pairs",
     "bigrams_without_stop_words": "Word pairs without stop words",
@@ -152,8 +152,8 @@ def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
     ]
     heads = ("label", "rows", "words, median", f"{unit}, median", "over the limit")
     reads = (
-        f"Lengths in {unit} are those of the bundle {found.tokenizer}, special tokens included. Its model reads at most "
-        f"{found.token_limit} {unit}."
+        f"Lengths in {unit} are those of the bundle {found.tokenizer}, special tokens included. Its model reads at "
+        f"most {found.token_limit} {unit}."
     )
     return Section(
         "Lengths",

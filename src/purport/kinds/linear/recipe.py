@@ -17,7 +17,7 @@ class LinearModel(Frozen):
     words: tuple[int, int] = (1, 2)
     characters: tuple[int, int] = (2, 5)
     min_count: int = Field(default=2, ge=1)
-    """n-grams in fewer training texts than this are left out."""
+    """n-grams that occur in fewer training texts are ignored."""
     max_features: int = Field(default=100_000, ge=1)
     c: float = Field(default=1.0, gt=0)
     class_weight: Literal["none", "balanced"] = "balanced"
@@ -33,7 +33,7 @@ class LinearModel(Frozen):
 
 
 class LinearRecipe(Recipe):
-    """Kind ``linear``: seconds to train, the bar that anything larger has to clear."""
+    """Kind ``linear``: trains in seconds, and is the baseline that larger models have to beat."""
 
     kind: Literal["linear"] = "linear"
     model: LinearModel = LinearModel()
