@@ -195,8 +195,8 @@ def test_a_student_is_not_taught_in_fp16_without_a_gpu(encoder_bundle: Bundle, t
 @pytest.mark.parametrize(
     ("task", "decide", "said"),
     [
-        ("multilabel", {"reject_below": 0.5}, "decide.reject_below is for multiclass"),
-        ("multiclass", {"thresholds": "fixed"}, "decide.thresholds is for multilabel"),
+        ("multilabel", {"reject_below": 0.5}, "decide.reject_below is only for multiclass"),
+        ("multiclass", {"thresholds": "fixed"}, "decide.thresholds is only for multilabel"),
     ],
 )
 def test_a_decision_that_the_task_does_not_know_is_an_error(task: str, decide: dict[str, Any], said: str) -> None:

@@ -79,9 +79,12 @@ def test_a_threshold_that_the_recipe_gave_is_not_called_fitted(facts: DataFacts)
 
 def test_each_fitted_threshold_is_named(facts: DataFacts) -> None:
     card = model_card(manifest(decision=PerLabel(thresholds=(0.5, 0.123456, 0.7))), facts, {})
-    assert fact(card, "Decision") == f"every label from 0.5 up; {FITTED}: dog 0.123, bird 0.7"
+    assert (
+        fact(card, "Decision")
+        == f"every label with a probability of at least 0.5; thresholds {FITTED}: dog 0.123, bird 0.7"
+    )
     card = model_card(manifest(decision=PerLabel(thresholds=(0.5, 0.5, 0.5))), facts, {})
-    assert fact(card, "Decision") == "every label from 0.5 up", "none moved"
+    assert fact(card, "Decision") == "every label with a probability of at least 0.5", "none moved"
 
 
 def test_a_multiclass_card_says_what_is_out_of_scope(facts: DataFacts) -> None:

@@ -81,7 +81,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read recipe"):
         load_recipe(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("kind = ", "utf-8")
-    with pytest.raises(RecipeError, match="is not TOML"):
+    with pytest.raises(RecipeError, match="is not valid TOML"):
         load_recipe(tmp_path / "bad.toml")
 
 

@@ -122,7 +122,7 @@ class Access:
         limit = self._limit(self._rate if principal.rate is None else principal.rate)
         if limit is not None and not self._limiter.hit(limit, principal.id):
             reset = self._limiter.get_window_stats(limit, principal.id).reset_time
-            raise RateLimited(f"More requests than {limit}; wait and try again.", max(0.0, reset - self._clock()))
+            raise RateLimited(f"Rate limit exceeded ({limit}); wait and try again.", max(0.0, reset - self._clock()))
         return principal
 
     def _limit(self, rate: str) -> RateLimitItem | None:
