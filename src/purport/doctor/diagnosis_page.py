@@ -10,6 +10,7 @@ from .finding import Diagnosis, Finding, Severity
 
 _SHOWN_ROWS = 25
 _SHOWN_BARS = 15
+_HEADINGS = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.INFO: "Notes"}
 _MEANINGS = {
     "gain": "estimated gain from fixing",
     "limit": "at most this much cannot be reached",
@@ -25,7 +26,7 @@ def page(diagnosis: Diagnosis) -> Page:
     for severity in Severity:
         chosen = [finding for finding in diagnosis.findings if finding.severity is severity]
         if chosen:
-            sections.append(Section(f"{severity.value.capitalize()}s ({len(chosen)})", _blocks(chosen)))
+            sections.append(Section(f"{_HEADINGS[severity]} ({len(chosen)})", _blocks(chosen)))
     sections.append(_method(diagnosis))
     verdict = {
         None: Notice("good", "No problems were found."),

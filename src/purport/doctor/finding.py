@@ -54,6 +54,8 @@ class Worth(Frozen):
     def in_words(self) -> str:
         """The effect in points, for example ``fixing may gain 1.20 points``."""
         points = f"{abs(self.value) * 100:.2f} points"
+        if points == "0.00 points":
+            return "none measurable"
         if self.kind == "gain":
             return f"fixing may {'lose' if self.value < 0 else 'gain'} {points}"
         return f"up to {points} cannot be reached" if self.kind == "limit" else f"metrics are {points} too high"

@@ -74,9 +74,9 @@ class OnnxScorer:
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
-        whole = Tokenizer.from_str(self._tokenizer.to_str())
-        whole.no_truncation()
-        counts = [len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))]
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.no_truncation()
+        counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
         return Lengths("tokens", self._max_length, np.array(counts, dtype=np.int64))
 
     def _forward(self, ids: list[list[int]]) -> FloatArray:

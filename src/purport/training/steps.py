@@ -102,11 +102,11 @@ def _ask(
     for start in range(0, len(order), size):
         parts.append(call([texts[int(row)] for row in order[start : start + size]]))
         reporter.emit(Progress("classifying", min(start + size, len(order)), len(order), "texts"))
-    whole = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
-    if any(len(values) != len(order) for values in whole):
-        counts = ", ".join(str(len(values)) for values in whole)
+    joined = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
+    if any(len(values) != len(order) for values in joined):
+        counts = ", ".join(str(len(values)) for values in joined)
         raise TrainingError(f"the model returned {counts} rows for {len(order)} texts; correct the kind's model")
-    return [values[np.argsort(order)] for values in whole]
+    return [values[np.argsort(order)] for values in joined]
 
 
 def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> None:

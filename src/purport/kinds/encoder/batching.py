@@ -99,6 +99,6 @@ class LengthGroupedSampler(Sampler[int]):
             window = window[np.argsort(self._lengths[window], kind="stable")]
             batches += [window[cut : cut + size] for cut in range(0, len(window), size)]
         # Only the last batch may have fewer rows, so it stays last.
-        whole = len(shuffled) // size
-        for index in [*rng.permutation(whole), *range(whole, len(batches))]:
+        full = len(shuffled) // size
+        for index in [*rng.permutation(full), *range(full, len(batches))]:
             yield from batches[index].tolist()

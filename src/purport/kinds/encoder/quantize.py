@@ -68,8 +68,8 @@ def _product(tape: ir.tape.Tape, x: ir.Value, weight: NDArray[np.float32], zeros
 
     ``zeros`` caches the zero point 128 in the shape of ``s`` for all values of that shape.
     """
-    whole, channel_scale = _int8(weight, axis=0)
-    constants = (whole, channel_scale[0], np.zeros(whole.shape[1], np.int8))
+    integers, channel_scale = _int8(weight, axis=0)
+    constants = (integers, channel_scale[0], np.zeros(integers.shape[1], np.int8))
     weights = tape.op("DequantizeLinear", [constant(tape, each) for each in constants], {"axis": 1})
     producer = x.producer()
     if producer is not None and producer.op_type == "Gelu":
@@ -82,7 +82,7 @@ def _product(tape: ir.tape.Tape, x: ir.Value, weight: NDArray[np.float32], zeros
     tokens = tuple(x.shape)[:-1] if x.shape and not x.shape.has_unknown_dim() else x
     if tokens not in zeros:
         zeros[tokens] = tape.op("Expand", [constant(tape, _ZERO), tape.op("Shape", [scale])])
-    block = {"axis": -1, "block_size": len(whole)}
+    block = {"axis": -1, "block_size": len(integers)}
     quantized = tape.op("QuantizeLinear", [x, scale, zeros[tokens]], block)
     activations = tape.op("DequantizeLinear", [quantized, constant(tape, np.float32(1)), constant(tape, _ZERO)])
     return tape.op("Mul", [tape.op("MatMul", [activations, weights]), scale])
@@ -94,8 +94,8 @@ def _largest(tape: ir.tape.Tape, x: ir.Value) -> ir.Value:
 
 def _lookup(tape: ir.tape.Tape, table: NDArray[np.float32], rows: ir.Value) -> ir.Value:
     """Rows of the int8 table, multiplied by their scales."""
-    whole, scale = (tape.op("Gather", [constant(tape, each), rows], {"axis": 0}) for each in _int8(table, axis=1))
-    return tape.op("Mul", [tape.op("Cast", [whole], {"to": ir.DataType.FLOAT}), scale])
+    integers, scale = (tape.op("Gather", [constant(tape, each), rows], {"axis": 0}) for each in _int8(table, axis=1))
+    return tape.op("Mul", [tape.op("Cast", [integers], {"to": ir.DataType.FLOAT}), scale])
 
 
 def _int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
