@@ -17,7 +17,7 @@ from purport.doctor.checks.texts import repaired
 from purport.doctor.diagnose import diagnose, proposed
 from purport.doctor.diagnosis_page import page as doctor_page
 from purport.doctor.examination import Examination
-from purport.doctor.finding import Diagnosis, Finding, Fix, Severity
+from purport.doctor.finding import Diagnosis, Finding, Fix, Severity, Worth, count
 from purport.doctor.plan import apply_plan, read_plan, write_plan
 from purport.errors import OutputExists, PlanInvalid
 from purport.evaluation.explore.exploration_page import page as explore_page
@@ -285,3 +285,19 @@ def test_joint_labels_of_a_bundle_are_split_as_its_recipe_says(delimiter: str, t
     table = RowTable.of(Dataset.from_examples(rows))
     examined = Examination(table, Classifier.open(bundle), 0, SILENT)
     assert (examined.probabilities[table.positions("test")] > 0.5).all(), "both parts of the joint label are probable"
+
+
+def test_an_effect_is_told_in_words() -> None:
+    for kind, value, said in (
+        ("gain", 0.0123, "fixing may gain 1.23 points"),
+        ("gain", -0.004, "fixing may lose 0.40 points"),
+        ("gain", 0.0, "none measurable"),
+        ("limit", 0.3627, "up to 36.27 points cannot be reached"),
+        ("inflation", 0.011, "metrics are 1.10 points too high"),
+    ):
+        assert Worth.model_validate({"kind": kind, "value": value, "how": ""}).in_words == said
+    assert [count(1, "fix", "fixes"), count(2, "fix", "fixes"), count(2_000, "row")] == [
+        "1 fix",
+        "2 fixes",
+        "2,000 rows",
+    ]

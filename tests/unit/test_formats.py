@@ -177,3 +177,20 @@ def test_json_that_nests_too_deep_is_a_bad_row(tmp_path: Path) -> None:
     path.write_bytes(b"[" * 100_000 + b'\n{"text": "a", "label": "x"}\n')
     bad, good = read(path)
     assert isinstance(bad, BadRow) and isinstance(good, Row)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("a.csv", "where is it;delivery", "columns must be separated by commas, not by semicolons"),
+        ("a.tsv", "where is it;delivery", "columns must be separated by tabs, not by semicolons"),
+        ("a.tsv", "where is it", "columns must be separated by tabs"),
+    ],
+)
+def test_a_file_with_another_delimiter_says_which_one_is_needed(
+    name: str, line: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"{line}\n", "utf-8")
+    [row] = read(path)
+    assert isinstance(row, BadRow) and row.problem == f"has 1 column instead of 2; {said}"
