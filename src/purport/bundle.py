@@ -146,7 +146,7 @@ def _read_manifest(path: Path) -> Manifest:
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'the top level'} ({first['msg']})"
+    return f"{where or 'the top level'} ({first['msg'].removeprefix('Value error, ')})"
 
 
 def _verify(path: Path, name: str, entry: FileEntry) -> None:

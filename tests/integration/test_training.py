@@ -134,7 +134,7 @@ def test_class_weights_composition_and_early_stopping(
 
 
 def test_composing_is_for_multilabel(tiny_recipe: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match="only multilabel"):
+    with pytest.raises(RecipeError, match=r"recipe: fit\.compose makes .* only for multilabel; remove it$"):
         parse_recipe(changed({**tiny_recipe, "task": "multiclass"}, fit={"compose": 0.1}))
 
 

@@ -84,6 +84,9 @@ def _problem(recipe_type: type[BaseModel], item: Any) -> str:
         return f'unknown key "{name}".{did_you_mean(str(where[-1]), _keys(recipe_type, where[:-1]))}'
     if item["type"] == "missing":
         return f'"{name}" is missing'
+    if item["type"] == "value_error":  # from our own validators, whose messages name keys and values
+        message: str = item["msg"].removeprefix("Value error, ")
+        return f'"{name}": {message}' if where else message
     return f'"{name}": {item["msg"]} (got {item["input"]!r})'
 
 
