@@ -1,4 +1,4 @@
-"""Train, prove, bundle and serve intent classifiers that people can trust in production.
+"""Train, evaluate, bundle and serve intent classifiers that people can trust in production.
 
 >>> from purport import Classifier
 >>> Classifier.open("atis").predict(["show me flights from boston to denver"])[0].labels

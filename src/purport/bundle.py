@@ -1,7 +1,7 @@
 """The bundle: a trained classifier as a directory, the only thing that is deployed.
 
-No pickle, nothing needed from the network. ``manifest.json`` names every file with its size and sha256
-and carries its own checksum as ``id``, so that a changed byte anywhere is found when the bundle is opened.
+A bundle has no pickles and needs nothing from the network. ``manifest.json`` lists every file with its size and
+sha256, and contains its own checksum as ``id``, so that opening a bundle detects any changed byte.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 PARTS = "parts"
 STAGE = "stage-"
 DEFAULT_BUNDLE = "atis"
-"""The name of the bundle that ships with the package and answers where no other is named."""
+"""The name of the bundle that ships with the package, which is used if no other is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +44,39 @@ class Bundle:
 
     @property
     def size(self) -> int:
-        """Bytes of all files, the manifest included."""
+        """Bytes of all files, including the manifest."""
         return sum(entry.size for entry in self.manifest.files.values()) + (self.path / MANIFEST).stat().st_size
 
     def facts(self, facts_type: type[FactsT]) -> FactsT:
-        """What the bundle says of its model, as its opener expects it.
+        """The manifest's facts about the model, as the type that its opener expects.
 
         Raises:
-            BundleCorrupt: it says something else.
+            BundleCorrupt: the facts do not fit that type.
         """
         try:
             return self.manifest.model.as_type(facts_type)
         except ValidationError as error:
-            raise BundleCorrupt(self.path, MANIFEST, f"has a bad value at model: {_first(error)}") from None
+            raise BundleCorrupt(self.path, MANIFEST, f"has an invalid value at model: {_first(error)}") from None
 
     def part(self, name: str) -> Bundle:
-        """The bundle inside this one that is called ``name``; the checksums of this one cover it.
+        """The part ``name``: a bundle inside this one, covered by the checksums of this one.
 
         Raises:
-            BundleCorrupt: there is none.
+            BundleCorrupt: there is no such part.
         """
         if name not in self.manifest.parts:
-            raise BundleCorrupt(self.path, MANIFEST, f'names no part "{name}"')
+            raise BundleCorrupt(self.path, MANIFEST, f'lists no part "{name}"')
         path = self.path / PARTS / name
         return Bundle(path, _read_manifest(path))
 
     @classmethod
     def open(cls, ref: str | os.PathLike[str]) -> Bundle:
-        """Open the bundle in directory ``ref``, or the one of that name that ships with the package.
+        """Open the bundle in directory ``ref``, or the shipped bundle of that name.
 
         Raises:
             BundleNotFound: there is no such directory or name.
-            BundleCorrupt: a file is missing, truncated or changed; the message says which.
-            BundleUnsupported: another version of Purport wrote it.
+            BundleCorrupt: a file is missing, truncated or changed; the message names it.
+            BundleUnsupported: the bundle was written by an incompatible version of Purport.
         """
         path = locate(ref)
         manifest = _read_manifest(path)
@@ -86,12 +86,12 @@ class Bundle:
         for name in manifest.parts:
             inside = {MANIFEST, *bundle.part(name).manifest.files}
             if missing := {f"{PARTS}/{name}/{file}" for file in inside} - manifest.files.keys():
-                raise BundleCorrupt(path, sorted(missing)[0], "is not under the checksums of the bundle")
+                raise BundleCorrupt(path, sorted(missing)[0], "is not covered by the bundle's checksums")
         return bundle
 
 
 def shipped() -> dict[str, Path]:
-    """The bundles inside the package, by name."""
+    """The bundles that ship with the package, by name."""
     root = Path(str(files("purport"))) / "pretrained"
     if not root.is_dir():
         return {}
@@ -99,7 +99,7 @@ def shipped() -> dict[str, Path]:
 
 
 def locate(ref: str | os.PathLike[str]) -> Path:
-    """The directory that ``ref`` names. A bundle at that path wins over a name.
+    """The directory that ``ref`` refers to. A bundle at that path takes precedence over a shipped name.
 
     Raises:
         BundleNotFound: neither exists.
@@ -111,9 +111,9 @@ def locate(ref: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise BundleNotFound(f"{path} is a file; a bundle is a directory with a {MANIFEST}")
+        raise BundleNotFound(f"{path} is a file; name the bundle's directory, which contains {MANIFEST}")
     hint = did_you_mean(str(ref), by_name)
-    raise BundleNotFound(f"no bundle at {path} and none of that name ships with purport.{hint}")
+    raise BundleNotFound(f"no bundle at {path}, and purport ships no bundle of that name.{hint}")
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -130,29 +130,29 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleCorrupt(path, MANIFEST, "is not a manifest") from None
     if version not in READABLE_VERSIONS:
         raise BundleUnsupported(
-            f"{path} has bundle format {version!r}, this purport reads {' and '.join(map(str, READABLE_VERSIONS))}; "
-            "install the version that wrote it, or train the bundle again"
+            f"{path} has bundle format {version!r}; this version of purport reads formats "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}. Install the version that wrote it, or train the bundle again"
         )
     if raw != canonical(fields) or fields.get("id") != checksum(fields):
         raise BundleCorrupt(path, MANIFEST, "was changed after it was written")
     try:
         return Manifest.model_validate(upgraded(fields))
     except ValidationError as error:
-        raise BundleCorrupt(path, MANIFEST, f"has a bad value at {_first(error)}") from None
+        raise BundleCorrupt(path, MANIFEST, f"has an invalid value at {_first(error)}") from None
     except (KeyError, TypeError, AttributeError):
-        raise BundleCorrupt(path, MANIFEST, f"is no manifest of format {version}") from None
+        raise BundleCorrupt(path, MANIFEST, f"is not a manifest of format {version}") from None
 
 
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'its top'} ({first['msg']})"
+    return f"{where or 'the top level'} ({first['msg'].removeprefix('Value error, ')})"
 
 
 def _verify(path: Path, name: str, entry: FileEntry) -> None:
     file = path / name
     if not file.resolve().is_relative_to(path.resolve()):
-        raise BundleCorrupt(path, name, "lies outside the bundle")
+        raise BundleCorrupt(path, name, "is outside the bundle")
     try:
         if not file.is_file():
             raise BundleCorrupt(path, name, "is not a regular file" if file.exists() else "is missing")
@@ -169,8 +169,8 @@ def _verify(path: Path, name: str, entry: FileEntry) -> None:
 def staging(directory: Path) -> Iterator[Path]:
     """A temporary directory inside ``directory`` that :func:`commit` turns into a bundle.
 
-    It is removed when the block ends without a commit, so that an interrupted run leaves nothing.
-    ``directory`` has to be on the file system of the bundle, for the last step is a rename.
+    It is removed if the block ends without a commit, so that an interrupted run leaves nothing behind. ``directory``
+    must be on the same file system as the bundle, because the last step is a rename.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=STAGE, dir=directory, ignore_cleanup_errors=True) as stage:
@@ -181,25 +181,25 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     """Check that a bundle may be written to ``target``.
 
     Raises:
-        OutputExists: it may not; only a bundle or an empty directory is ever overwritten.
+        OutputExists: it may not. Only a bundle or an empty directory is ever overwritten.
     """
     if not target.exists():
         return
     is_bundle = (target / MANIFEST).is_file()
     if target.is_dir() and ((overwrite and is_bundle) or not any(target.iterdir())):
         return
-    remedy = "pass --overwrite to replace it" if is_bundle else "it is no bundle; choose another place"
-    raise OutputExists(f"{target} exists already: {remedy}")
+    remedy = "pass --overwrite to replace it" if is_bundle else "it is not a bundle, so choose another path"
+    raise OutputExists(f"{target} already exists; {remedy}")
 
 
 def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = False) -> Bundle:
-    """Seal what lies in ``stage`` under ``manifest`` and rename it to ``target``.
+    """Write ``manifest`` with the checksums of the files in ``stage``, and rename ``stage`` to ``target``.
 
-    Every file is flushed to disk before (write beside, fsync, rename). An old bundle is moved aside first
-    and put back if the new one cannot take its place.
+    All files are flushed to disk before the rename. An old bundle is moved aside first, and moved back if the rename
+    fails.
 
     Raises:
-        OutputExists: ``target`` is there already and may not be replaced.
+        OutputExists: ``target`` already exists and may not be replaced.
     """
     entries = {}
     for file in sorted(stage.rglob("*")):

@@ -17,7 +17,7 @@ from .runtime.decision import Decided, decide
 
 
 class Classifier:
-    """A model with the decision of its bundle. Safe to use from several threads.
+    """A model, with the decision rule of its bundle. Safe to use from several threads.
 
     >>> classifier = Classifier.open("atis")
     >>> classifier.predict(["flights from boston to denver and what they cost"])[0].labels
@@ -34,11 +34,11 @@ class Classifier:
     def open(
         cls, ref: str | os.PathLike[str] | Bundle, *, device: str = "cpu", threads: int | None = None
     ) -> Classifier:
-        """Open the bundle in directory ``ref``, or the one of that name that ships with the package.
+        """Open the bundle in directory ``ref``, or the shipped bundle of that name.
 
         Raises:
-            BundleError: it is not there, was changed, or needs an opener that is not installed.
-            DeviceUnavailable: ``device`` (``cpu`` or ``cuda``) is not on this machine.
+            BundleError: it does not exist, was changed, or needs an opener that is not installed.
+            DeviceUnavailable: ``device`` (``cpu`` or ``cuda``) is not available on this machine.
         """
         bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref)
         open_model = registry.load("models", bundle.manifest.opener, BundleUnsupported)
@@ -53,24 +53,24 @@ class Classifier:
     ) -> list[Prediction]:
         """One prediction per text, in order.
 
-        ``threshold`` takes the place of the bundle's own: for multilabel every label that reaches it is
-        decided, for multiclass the likeliest label is decided if it reaches it. ``top_k`` limits ``ranked``.
+        ``threshold`` overrides the bundle's thresholds: multilabel decides every label whose probability reaches it,
+        multiclass decides the most likely label if its probability reaches it. ``top_k`` limits ``ranked``.
         """
         answers = self.answer(texts)
         return self.predictions(answers, [threshold] * len(texts), [top_k] * len(texts))
 
     def answer(self, texts: Sequence[str]) -> Answers:
-        """What the model answers, as arrays.
+        """The model's answers, as arrays.
 
         Raises:
-            TypeError: ``texts`` is one string, or holds something that is not a string.
+            TypeError: ``texts`` is a single string, or contains something that is not a string.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
         return self.model.answer(texts)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
-        """How long ``texts`` are, and how much of them the model reads."""
+        """The lengths of ``texts``, and the limit that the model reads."""
         return self.model.lengths(texts)
 
     def decide(self, probabilities: FloatArray, threshold: float | None = None) -> Decided:
@@ -81,7 +81,7 @@ class Classifier:
     def predictions(
         self, answers: Answers, thresholds: Sequence[float | None], tops: Sequence[int | None]
     ) -> list[Prediction]:
-        """``answers`` as predictions, each with a threshold and a number of ranked labels of its own."""
+        """``answers`` as predictions, each with its own threshold and its own number of ranked labels."""
         probabilities, names = answers.probabilities, self.labels.names
         labels = self.decide(probabilities).labels
         for row, threshold in enumerate(thresholds):

@@ -1,12 +1,12 @@
-"""Asking a server from Python, blocking or not: the same calls, the same answers, the same retries.
+"""The Python client of a server, blocking and asynchronous, with the same calls, results and retries.
 
 ::
 
     with Client("http://127.0.0.1:8000") as client:
         client.intent("flights from boston to denver")
 
-Each call is written once, as a coroutine. :class:`AsyncClient` hands it out; in :class:`Client` its requests and pauses
-block, so that it is run to its end at once.
+Each call is written once, as a coroutine. :class:`AsyncClient` returns it to the caller. In :class:`Client` its
+requests and pauses block, so that it can be run to completion immediately.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ with needs("the client", "client"):
     import httpx
 
 MOST_TEXTS = 1024
-# Worth another try: not ready, over the rate limit, overloaded.
+# Statuses to retry: not ready, over the rate limit, overloaded.
 _AGAIN = frozenset({423, 429, 503})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
-# A server that wants to be left alone for longer is not waited for.
+# If the server asks for a longer pause, the client gives up.
 _LONGEST_RETRY_AFTER_S = 60.0
-# What the server allows itself for a model.
+# Longer than the server's own time limit for loading a model.
 _LOAD_S = 150.0
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model of a server: its name, the id of its bundle and of the one before, and its labels."""
+    """A model on a server: its name, the ids of its bundle and of the previous one, and its labels."""
 
     name: str
     bundle: str
@@ -63,7 +63,7 @@ class _Call(Protocol[P, T_co]):
 
 
 def _call(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Call[P, T]:
-    """``method`` as one of both clients."""
+    """``method`` as a call of both clients."""
 
     @wraps(method)
     def call(self: Client | AsyncClient, *args: P.args, **options: P.kwargs) -> Any:
@@ -74,20 +74,20 @@ def _call(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Cal
             coroutine.send(None)
         except StopIteration as end:
             return end.value
-        raise AssertionError("nothing in a blocking client waits for an event loop")
+        raise AssertionError("a blocking client never awaits an event loop")
 
     return call  # type: ignore[return-value]
 
 
 class _Calls(ABC, Generic[HttpT]):
-    """What both clients share.
+    """The calls that both clients share.
 
     Args:
-        url: where the server listens.
+        url: address of the server.
         api_key: sent with every request.
-        timeout: seconds that one attempt may take.
-        retries: further attempts after one that may succeed later. Pauses double from 0.1 s, with full jitter
-            (Brooker 2015, "Exponential Backoff and Jitter"), and are never shorter than the server's ``Retry-After``.
+        timeout: seconds that each attempt may take.
+        retries: number of retries after a temporary failure. Pauses double from 0.1 s, with full jitter (Brooker
+            2015, "Exponential Backoff and Jitter"), and are never shorter than the server's ``Retry-After``.
     """
 
     _http_client: type[HttpT]
@@ -106,7 +106,7 @@ class _Calls(ABC, Generic[HttpT]):
         """The three most likely intents of ``text``.
 
         Raises:
-            ServerError: the server answered with an error, or was not reached.
+            ServerError: the server returned an error or could not be reached.
         """
         answer = await self._request("POST", "/intent", {"text": text})
         return _ranked(answer["intents"])
@@ -115,12 +115,12 @@ class _Calls(ABC, Generic[HttpT]):
     async def classify(
         self, texts: Sequence[str], *, model: str | None = None, top_k: int = 3, threshold: float | None = None
     ) -> list[Prediction | ServerError]:
-        """One prediction per text, in order; an error in the place of a text that could not be answered.
+        """One prediction per text, in order, or an error for a text that could not be classified.
 
-        ``ranked`` holds the ``top_k`` most likely labels. More than 1,024 texts are sent in several requests.
+        ``ranked`` has the ``top_k`` most likely labels. More than 1,024 texts are sent in several requests.
 
         Raises:
-            ServerError: the server answered with an error, or was not reached.
+            ServerError: the server returned an error or could not be reached.
         """
         given = {"top_k": top_k, "model": model, "threshold": threshold}
         options = {name: value for name, value in given.items() if value is not None}
@@ -133,30 +133,30 @@ class _Calls(ABC, Generic[HttpT]):
 
     @_call
     async def models(self) -> list[ServedModel]:
-        """The models of the server, the default first."""
+        """The models on the server, default first."""
         answer = await self._request("GET", "/v1/models")
         return [_model(each) for each in answer["models"]]
 
     @_call
     async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
-        """Let ``name`` stand for the bundle in a directory of the server; without one, look again at its own."""
+        """Serve the bundle in a directory on the server as ``name``; without ``bundle``, reload its directory."""
         path = f"/v1/models/{quote(name, safe='')}"
         return _model(await self._request("PUT", path, {"bundle": bundle}, timeout=_LOAD_S))
 
     @_call
     async def roll_back(self, name: str) -> ServedModel:
-        """Go back to the bundle that ``name`` stood for before."""
+        """Switch ``name`` back to its previous bundle."""
         path = f"/v1/models/{quote(name, safe='')}/rollback"
         return _model(await self._request("POST", path, timeout=_LOAD_S, twice=False))
 
     async def _request(
         self, method: str, path: str, body: object = None, *, timeout: float = 0.0, twice: bool = True
     ) -> Any:
-        """What the server answers; ``twice``: it may get the request again when its answer did not come."""
+        """The server's response. ``twice``: whether the request may be sent again if no response arrived."""
         request = self._http.build_request(
             method,
             path,
-            # Escaped, so that whatever is no text is the server's to refuse.
+            # ASCII escapes keep lone surrogates intact, so that the server can reject them.
             content=None if body is None else json.dumps(body).encode(),
             headers=None if body is None else {"Content-Type": "application/json"},
             timeout=max(timeout, self._timeout),
@@ -170,7 +170,8 @@ class _Calls(ABC, Generic[HttpT]):
             except httpx.TransportError as error:
                 if last or not (twice or isinstance(error, httpx.ConnectError)):
                     reason = str(error) or type(error).__name__
-                    raise ServerError(0, "", f"cannot ask {self._url} ({reason})") from error
+                    message = f"cannot reach {self._url} ({reason}); check the address and that the server is running"
+                    raise ServerError(0, "", message) from error
                 pause = jitter
             else:
                 asked = response.headers.get("Retry-After", "")
@@ -185,7 +186,7 @@ class _Calls(ABC, Generic[HttpT]):
 
 
 class Client(_Calls[httpx.Client]):
-    """Blocking. Connections are kept and used again; safe to use from several threads."""
+    """The blocking client. Connections are reused; safe to use from several threads."""
 
     _http_client = httpx.Client
 
@@ -205,7 +206,7 @@ class Client(_Calls[httpx.Client]):
 
 
 class AsyncClient(_Calls[httpx.AsyncClient]):
-    """The same for ``async`` code: every call is awaited."""
+    """The client for ``async`` code: every call is awaited."""
 
     _http_client = httpx.AsyncClient
 

@@ -1,32 +1,32 @@
-"""Every error that Purport raises on purpose.
+"""Every error that Purport raises deliberately.
 
 ::
 
     PurportError
-    ├── DataError                  the table of utterances
+    ├── DataError                  the labelled utterances
     │   ├── DatasetNotFound
     │   ├── FormatUnknown
-    │   ├── RowInvalid             bad rows; names file, row and remedy
+    │   ├── RowInvalid             bad rows; the message names file, rows and remedy
     │   ├── SplitUnknown
     │   ├── LabelUnknown
-    │   ├── PlanInvalid            a plan of fixes that does not fit the data
+    │   ├── PlanInvalid            a fix plan that does not match the data
     │   └── DownloadFailed
-    ├── RecipeError                the TOML that decides a training run
+    ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
     │   ├── OutputExists
-    │   ├── RunMismatch            --resume with another recipe or other data
-    │   └── CheckFailed            the trained model may not become a bundle
+    │   ├── RunMismatch            --resume with a different recipe or different data
+    │   └── CheckFailed            the trained model did not pass a check
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
     │   └── BundleUnsupported
     ├── SettingsError              flags, environment, purport.toml
-    ├── GateInvalid                a condition that cannot be read
+    ├── GateInvalid                a gate that cannot be parsed
     ├── DependencyMissing          an extra that is not installed
     ├── DeviceUnavailable
-    ├── WorkerLost                 the processes that were to answer died
-    ├── ServerError                what a server told our client
-    └── RequestError               what a client of the HTTP service is told
+    ├── WorkerLost                 the worker processes that had a text died
+    ├── ServerError                an error that the client received from a server
+    └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid
         ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported
         ├── PathUnknown  MethodNotAllowed
@@ -35,8 +35,8 @@
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
-A message says what happened, to which thing, and what to do next. ``purport.serving.http_errors`` translates
-the tree to HTTP, ``purport.cli.exits`` to exit codes.
+A message says what happened, to what, and what to do next. ``purport.serving.http_errors`` maps the tree to HTTP
+responses, ``purport.cli.exits`` maps it to exit codes.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ from .installation import install_command
 
 
 class PurportError(Exception):
-    """Base of everything Purport raises on purpose; subclasses keep facts as attributes. Can be pickled with them."""
+    """Base of every error that Purport raises deliberately. Attributes of subclasses survive pickling."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not through __init__: a subclass makes its message of other arguments.
+        # Bypass __init__: subclasses build their message from other arguments.
         return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
@@ -67,13 +67,13 @@ class DatasetNotFound(DataError):
 
 
 class FormatUnknown(DataError):
-    """The file name does not say which format it has."""
+    """The format cannot be told from the file name."""
 
 
 class RowInvalid(DataError):
     """One or more rows of a file cannot be used.
 
-    ``path`` is the file, ``problems`` pairs of (row number counted from 1, what is wrong).
+    ``path`` is the file; ``problems`` are pairs of (row number from 1, what is wrong).
     """
 
     def __init__(self, path: object, problems: Sequence[tuple[int, str]], remedy: str, more: int = 0) -> None:
@@ -95,31 +95,31 @@ class LabelUnknown(DataError):
 
 
 class PlanInvalid(DataError):
-    """A plan of fixes that cannot be read or does not fit the data."""
+    """A fix plan that cannot be read or does not match the data."""
 
 
 class DownloadFailed(DataError):
-    """A catalog dataset could not be fetched, or what came is not what was expected."""
+    """A catalog dataset could not be downloaded, or its content is not as expected."""
 
 
 class RecipeError(PurportError):
-    """A recipe that cannot be run: unknown key, wrong value, not TOML."""
+    """A recipe that cannot be used: an unknown key, an invalid value, or not TOML."""
 
 
 class TrainingError(PurportError):
-    """Training or exporting cannot go on."""
+    """Training or export cannot continue."""
 
 
 class OutputExists(TrainingError):
-    """The place to write to is taken."""
+    """The output path is already in use."""
 
 
 class RunMismatch(TrainingError):
-    """An unfinished run was made from another recipe or other data."""
+    """An unfinished run was started with a different recipe or different data."""
 
 
 class CheckFailed(TrainingError):
-    """The exported model does not decide what the trained model decides, or depends on batch-mates."""
+    """A trained model did not pass a check, for example because its export decides differently."""
 
 
 class BundleError(PurportError):
@@ -131,7 +131,7 @@ class BundleNotFound(BundleError):
 
 
 class BundleCorrupt(BundleError):
-    """A file of the bundle is missing or not what the manifest says."""
+    """A file of the bundle is missing or does not match the manifest."""
 
     def __init__(self, path: object, file: str, problem: str) -> None:
         self.path = str(path)
@@ -140,15 +140,15 @@ class BundleCorrupt(BundleError):
 
 
 class BundleUnsupported(BundleError):
-    """The bundle is of a format or kind that this version cannot open."""
+    """The bundle has a format or kind that this version cannot open."""
 
 
 class SettingsError(PurportError):
-    """A flag, environment variable or purport.toml value that cannot be used."""
+    """An invalid flag, environment variable or purport.toml value."""
 
 
 class GateInvalid(PurportError):
-    """A condition on a comparison that cannot be read or names what is not measured."""
+    """A condition of ``purport compare`` that cannot be parsed or uses an unknown name."""
 
 
 class DependencyMissing(PurportError):
@@ -160,15 +160,15 @@ class DependencyMissing(PurportError):
 
 
 class DeviceUnavailable(PurportError):
-    """The device asked for is not on this machine."""
+    """The requested device is not available on this machine."""
 
 
 class WorkerLost(PurportError):
-    """The worker processes that were to answer a text died."""
+    """The worker processes that had a text died before answering it."""
 
 
 class ServerError(PurportError):
-    """What a server told :class:`purport.client.Client`: HTTP ``status`` (0 when it was not reached) and ``label``."""
+    """An error that :class:`purport.client.Client` received: HTTP ``status`` (0 if unreachable) and ``label``."""
 
     def __init__(self, status: int, label: str, message: str) -> None:
         self.status = status
@@ -177,7 +177,7 @@ class ServerError(PurportError):
 
 
 class RequestError(PurportError):
-    """A request that is answered with an error; ``retry_after`` is in seconds where waiting helps."""
+    """A request that gets an error response; ``retry_after`` is in seconds, or ``None`` if waiting does not help."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
@@ -185,7 +185,7 @@ class RequestError(PurportError):
 
 
 class TextEmpty(RequestError):
-    """``text`` holds nothing but white space."""
+    """``text`` is empty or only white space."""
 
     def __init__(self) -> None:
         super().__init__('"text" is empty.')
@@ -207,7 +207,7 @@ class BodyInvalid(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is over the limit."""
+    """The body exceeds the size limit."""
 
 
 class MediaTypeUnsupported(RequestError):
@@ -223,11 +223,11 @@ class MethodNotAllowed(RequestError):
 
 
 class TextsInvalid(RequestError):
-    """``texts`` is missing, no list, empty or too long."""
+    """``texts`` is missing, not a list, empty or too long."""
 
 
 class OptionInvalid(RequestError):
-    """A field beside the texts has a value that it cannot have."""
+    """A request option has an invalid value."""
 
 
 class ModelUnknown(RequestError):
@@ -239,7 +239,7 @@ class BundleInvalid(RequestError):
 
 
 class NothingBefore(RequestError):
-    """A rollback, and no earlier bundle."""
+    """A rollback was requested, but there is no earlier bundle."""
 
 
 class Unauthenticated(RequestError):
@@ -263,14 +263,14 @@ class Overloaded(RequestError):
 
 
 class DeadlineExceeded(RequestError):
-    """The answer would have come too late."""
+    """There was no answer within the time limit."""
 
 
 @contextmanager
 def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
-    """Inside the block a third-party package that is not installed is the lack of ``extra``.
+    """Inside the block, a third-party package that is not installed is reported as missing ``extra``.
 
-    A module that a package of ours, ``own`` or an installed one lacks is a defect, and raised as it is.
+    A missing module of Purport, of ``own`` or of an installed package is a defect; that error is not changed.
 
     Raises:
         DependencyMissing: a package is not installed.
@@ -285,7 +285,7 @@ def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean "x"?`` with the nearest of ``known``, or the list of what there is."""
+    """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     if near:

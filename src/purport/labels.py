@@ -1,4 +1,4 @@
-"""What a model can answer: the task and the ordered labels."""
+"""The task and the ordered labels of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import LabelUnknown, did_you_mean
 
 
 class Task(StrEnum):
-    """``multiclass``: exactly one label per utterance; ``multilabel``: any number, none included."""
+    """``multiclass``: exactly one label per utterance; ``multilabel``: any number, including none."""
 
     MULTICLASS = "multiclass"
     MULTILABEL = "multilabel"
@@ -22,7 +22,7 @@ class LabelSet:
     """The ordered labels of one model: index ↔ name. Immutable.
 
     Raises:
-        ValueError: a label is empty or stands twice.
+        ValueError: a label is empty or occurs twice.
     """
 
     __slots__ = ("_index", "names")
@@ -33,7 +33,7 @@ class LabelSet:
         if "" in self._index:
             raise ValueError("a label is empty")
         if len(self._index) != len(self.names):
-            raise ValueError(f"a label stands twice in {self.names}")
+            raise ValueError(f"a label occurs twice in {self.names}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -62,7 +62,7 @@ class LabelSet:
         try:
             return self._index[name]
         except KeyError:
-            raise LabelUnknown(f'no label "{name}".{did_you_mean(name, self.names)}') from None
+            raise LabelUnknown(f'unknown label "{name}".{did_you_mean(name, self.names)}') from None
 
     def encode(self, rows: Iterable[Iterable[str]]) -> NDArray[np.bool_]:
         """Gold labels as ``(n_rows, n_labels) bool``.

@@ -1,6 +1,6 @@
-"""The manifest: everything about a bundle but its weights, typed and validated against its labels.
+"""The manifest: everything about a bundle except its weights, typed and validated against its labels.
 
-Documents of format 1 (written by version 0.1 before openers, parts and typed decisions) are read as format 2.
+Format 1 (written by version 0.1, before openers, parts and typed decisions) is converted to format 2 when it is read.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class FileEntry(Frozen):
 
 
 class ModelFacts(Frozen):
-    """What is known of a model without opening it. A kind adds facts of its own in a subclass.
+    """Facts about a model that are known without opening it. A kind adds its own facts in a subclass.
 
-    ``limit`` is the longest text that is read whole, in ``unit``.
+    ``limit`` is the length, in ``unit``, above which a text is truncated.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -40,10 +40,10 @@ class ModelFacts(Frozen):
     unit: str = "tokens"
 
     def as_type(self, facts_type: type[FactsT]) -> FactsT:
-        """The same facts as the subclass of a kind.
+        """The same facts as an instance of ``facts_type``, the subclass of a kind.
 
         Raises:
-            pydantic.ValidationError: they are not the facts of that kind.
+            pydantic.ValidationError: they do not fit that type.
         """
         return facts_type.model_validate(self.model_dump())
 
@@ -56,7 +56,7 @@ class Temperature(Frozen):
 
 
 class Uncalibrated(Frozen):
-    """Logits become probabilities as they are, or the model gives probabilities itself."""
+    """Logits become probabilities without scaling, or the model itself returns probabilities."""
 
     method: Literal["none"] = "none"
     temperature: ClassVar[float] = 1.0
@@ -66,7 +66,10 @@ Calibration = Annotated[Temperature | Uncalibrated, Field(discriminator="method"
 
 
 class PerLabel(Frozen):
-    """multilabel: every label whose probability reaches its threshold. ``fitted`` on validation rows, or given."""
+    """multilabel: decide every label whose probability reaches its threshold.
+
+    ``fitted``: whether the thresholds were fitted on validation rows or set by hand.
+    """
 
     rule: Literal["per_label"] = "per_label"
     thresholds: tuple[Share, ...]
@@ -78,7 +81,7 @@ class PerLabel(Frozen):
 
 
 class Likeliest(Frozen):
-    """multiclass: the likeliest label, or none when its probability is below ``reject_below``."""
+    """multiclass: decide the most likely label, or none if its probability is below ``reject_below``."""
 
     rule: Literal["likeliest"] = "likeliest"
     reject_below: Share = 0.0
@@ -92,12 +95,12 @@ Decision = Annotated[PerLabel | Likeliest, Field(discriminator="rule")]
 
 
 class Provenance(Frozen):
-    """What a bundle rests on.
+    """The data and the bundles that a bundle was made from.
 
     Attributes:
-        dataset: name of the data.
-        fingerprint: sha256 over all splits.
-        rows: examples of each split.
+        dataset: name of the dataset.
+        fingerprint: sha256 of all splits together.
+        rows: number of examples in each split.
         splits: sha256 of each split.
         parents: ids of the bundles that it was made from.
     """
@@ -110,23 +113,23 @@ class Provenance(Frozen):
 
 
 class Manifest(Frozen):
-    """``manifest.json``. ``id`` is the sha256 of the rest, shortened to 16 digits.
+    """``manifest.json``. ``id`` is the first 16 hexadecimal digits of the sha256 of everything else.
 
     Attributes:
-        format_version: which fields there are.
-        id: what the bundle is called in answers and logs.
-        kind: how the bundle came to be.
-        opener: who makes a model of it, a name in the entry-point group ``purport.models``.
+        format_version: version of the bundle format.
+        id: name of the bundle in answers and logs.
+        kind: how the bundle was made.
+        opener: what opens its model: a name in the entry-point group ``purport.models``.
         parts: names of the bundles inside it, each in ``parts/<name>``.
         labels: every label, in the order of the model's outputs.
-        model: what is known of the model without opening it.
+        model: facts about the model that are known without opening it.
         calibration: how logits become probabilities.
         decision: how probabilities become labels.
-        provenance: the data and the bundles that it rests on.
-        recipe: the recipe of the run, whole.
+        provenance: the data and the bundles that it was made from.
+        recipe: the complete recipe of the run.
         versions: the libraries that made it.
-        checks: what the trained model passed before it became a bundle.
-        files: every file but this one.
+        checks: values measured by the checks that the trained model passed.
+        files: every other file of the bundle.
     """
 
     format_version: int = FORMAT_VERSION
@@ -148,14 +151,14 @@ class Manifest(Frozen):
     @field_validator("model", mode="before")
     @classmethod
     def _as_it_is_written(cls, value: Any) -> Any:
-        # A kind gives its own type; whoever opens the bundle asks for that again.
+        # Kinds pass their own type, which openers restore with as_type.
         return value.model_dump(mode="json") if isinstance(value, ModelFacts) else value
 
     @model_validator(mode="after")
     def _decision_fits_labels(self) -> Self:
         LabelSet(self.labels)
         if (self.task is Task.MULTILABEL) != isinstance(self.decision, PerLabel):
-            raise ValueError(f"a {self.task} model cannot decide by the rule {self.decision.rule}")
+            raise ValueError(f"a {self.task} model cannot use the decision rule {self.decision.rule}")
         if isinstance(self.decision, PerLabel) and len(self.decision.thresholds) != len(self.labels):
             raise ValueError(f"{len(self.decision.thresholds)} thresholds for {len(self.labels)} labels")
         return self
@@ -170,7 +173,7 @@ class Manifest(Frozen):
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
-    """``fields`` as they are written."""
+    """The bytes in which ``fields`` are stored."""
     return (json.dumps(fields, indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -180,7 +183,7 @@ def checksum(fields: dict[str, Any]) -> str:
 
 
 def upgraded(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a manifest of any readable format as those of the present one; the id stays."""
+    """The fields of a manifest of any readable format, converted to the current format; the id stays."""
     if fields["format_version"] == FORMAT_VERSION:
         return fields
     old = dict(fields)

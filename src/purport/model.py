@@ -1,7 +1,7 @@
-"""The central seam: what a bundle opens to turns texts into answers.
+"""The central interface: a model turns texts into answers.
 
-An *opener* makes a model of a bundle. Openers are registered in the entry-point group ``purport.models`` under the name
-that the manifest gives: ``open_model(bundle, *, device, threads) -> Model``.
+An *opener* loads the model of a bundle: ``open_model(bundle, *, device, threads) -> Model``. Openers are registered in
+the entry-point group ``purport.models``; the manifest names the one to use.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model answers to ``n`` texts.
+    """The answers of a model to ``n`` texts.
 
     Attributes:
         probabilities: ``(n, n_labels) float32``, calibrated.
         in_scope: ``(n,) float32``, the probability that some label applies.
-        truncated: ``(n,) bool``: the text is longer than the model reads.
-        embedding: ``(n, width) float32`` of unit length, where the model has one.
-        answered_by: the id of the bundle that answered each text, where parts of a bundle share the work.
+        truncated: ``(n,) bool``, whether the text is longer than the model reads.
+        embedding: ``(n, width) float32`` of unit length, or ``None`` if the model has none.
+        answered_by: the id of the bundle that answered each text, if parts of a bundle share the work.
     """
 
     probabilities: FloatArray
@@ -39,7 +39,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long texts are: ``counts (n,) int64`` in ``unit``, of which the model reads ``limit``."""
+    """The lengths of texts: ``counts (n,) int64`` in ``unit``; the model reads at most ``limit`` of them."""
 
     unit: str
     limit: int
@@ -48,14 +48,14 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What callers must know of a model before they ask it.
+    """What callers must know about a model before they use it.
 
     Attributes:
-        remote: answers come over the network.
-        deterministic: the same text always gets the same answer.
-        batch_invariant: an answer does not depend on the other texts of the call.
-        max_batch: texts that one call may hold; ``None`` for any number.
-        timeout_s: seconds after which a call is given up; ``None`` for never.
+        remote: whether answers come over the network.
+        deterministic: whether the same text always gets the same answer.
+        batch_invariant: whether an answer is independent of the other texts in the call.
+        max_batch: largest number of texts per call; ``None`` for any number.
+        timeout_s: seconds after which a call is abandoned; ``None`` for never.
     """
 
     remote: bool = False
@@ -66,11 +66,11 @@ class Traits:
 
 
 class Model(Protocol):
-    """What a bundle opens to. Safe to use from several threads."""
+    """An opened bundle's model. Safe to use from several threads."""
 
     @property
     def traits(self) -> Traits:
-        """What callers must know before they ask."""
+        """What callers must know before they use the model."""
         ...
 
     def answer(self, texts: Sequence[str]) -> Answers:
@@ -78,5 +78,5 @@ class Model(Protocol):
         ...
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
-        """How long ``texts`` are, in order, and how much of them is read."""
+        """The lengths of ``texts``, in order, and the limit that the model reads."""
         ...

@@ -1,4 +1,4 @@
-"""Answering every row of a file: streamed, in order, bad rows reported, the output complete or absent."""
+"""Classifies every row of a file: streamed, in order, with bad rows reported; the output is complete or absent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 512
 
 
 def column_names(classifier: Classifier, options: AnswerOptions) -> list[str]:
-    """``text``, ``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` where asked for."""
+    """``text``, ``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` if requested."""
     ranks = range(1, min(options.top_k, len(classifier.labels)) + 1)
     top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
     every = [f"p({label})" for label in classifier.labels] if options.probabilities else []
@@ -28,7 +28,7 @@ def column_names(classifier: Classifier, options: AnswerOptions) -> list[str]:
 
 
 def columns_of(text: str, prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
-    """The row that is written for ``text``."""
+    """The output row for ``text``."""
     fields = encode(prediction, options)
     row: dict[str, Any] = {"text": text, "labels": fields["labels"]}
     for rank, intent in enumerate(fields["intents"], start=1):
@@ -38,7 +38,7 @@ def columns_of(text: str, prediction: Prediction, options: AnswerOptions) -> dic
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many rows were answered, and which were not."""
+    """The number of rows classified, and the bad rows."""
 
     answered: int
     bad: tuple[BadRow, ...]
@@ -54,17 +54,17 @@ def predict_file(
     on_bad: Callable[[BadRow], None] | None = None,
     reporter: Reporter = SILENT,
 ) -> Tally:
-    """Answer each row of ``source`` into ``target``; the formats follow from the file names.
+    """Classify each row of ``source`` and write it to ``target``; the file names determine the formats.
 
-    The rows of ``target`` are those of ``source``, in order. A bad row (broken, or without a text) keeps its
-    place with the reason in the column ``error``, is given to ``on_bad``, and the rest goes on.
+    ``target`` has the rows of ``source``, in the same order. A bad row (malformed, or without a text) keeps its place,
+    with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues.
 
     Raises:
-        DataError: ``source`` is not a file of a known format, or holds no rows.
+        DataError: ``source`` is not a file of a known format, or has no usable rows.
     """
     layout = layout or Layout(label_column=None)
     if source.is_dir():
-        raise DataError(f"{source} is a directory; name a file")
+        raise DataError(f"{source} is a directory; name a file in it")
     if not source.is_file():
         raise DatasetNotFound(f"no file {source}")
     if target.is_dir():
@@ -85,11 +85,11 @@ def predict_file(
                 if on_bad:
                     on_bad(row)
             answered += len(texts)
-            reporter.emit(Progress("answering", answered + len(bad), None, "rows"))
+            reporter.emit(Progress("classifying", answered + len(bad), None, "rows"))
         if not answered and not bad:
-            raise DataError(f"{source} holds no rows")
+            raise DataError(f"{source} has no rows; name a file with texts")
         if not answered:
-            raise DataError(f"{source}: no row can be answered; row {bad[0].number} {bad[0].problem}")
+            raise DataError(f"{source}: no row can be classified; row {bad[0].number}: {bad[0].problem}")
     return Tally(answered, tuple(bad))
 
 

@@ -1,4 +1,4 @@
-"""What a classifier answers to one text, and how that is written down."""
+"""The answer of a classifier to one text, and its serialised form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 DIGITS = 6
-"""Decimals of a confidence, wherever it is written."""
+"""Number of decimals of every confidence in the output."""
 
 
 class ScoredLabel(NamedTuple):
@@ -21,10 +21,10 @@ class Prediction:
     """The answer to one utterance.
 
     Attributes:
-        labels: the decided labels, by falling confidence; empty when ``out_of_scope``.
-        ranked: the labels of the model with their probabilities, by falling confidence.
-        out_of_scope: no label was decided.
-        truncated: the text was longer than the model reads; the answer rests on its beginning.
+        labels: the decided labels, most confident first; empty if ``out_of_scope``.
+        ranked: labels of the model with their probabilities, most confident first.
+        out_of_scope: whether no label was decided.
+        truncated: whether the text was longer than the model reads, so that only its beginning was used.
         bundle: id of the bundle that answered.
     """
 
@@ -35,18 +35,18 @@ class Prediction:
     bundle: str
 
     def top(self, k: int) -> tuple[ScoredLabel, ...]:
-        """The ``k`` likeliest labels (fewer where the model has fewer)."""
+        """The ``k`` most likely labels, or all if the model has fewer."""
         return self.ranked[:k]
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """What is written of an answer.
+    """Which parts of an answer to include in the output.
 
     Attributes:
         top_k: number of most likely labels.
-        decided: the decided labels, ``out_of_scope`` and ``truncated`` as well.
-        probabilities: the probability of every label.
+        decided: whether to include the decided labels, ``out_of_scope`` and ``truncated``.
+        probabilities: whether to include the probability of every label.
         threshold: minimum probability for a label; overrides the bundle's thresholds.
     """
 
@@ -57,12 +57,12 @@ class AnswerOptions:
 
     @property
     def ranked(self) -> int | None:
-        """How many ranked labels a prediction needs for it; ``None`` for all."""
+        """Number of ranked labels that a prediction needs; ``None`` for all."""
         return None if self.probabilities else self.top_k
 
 
 def encode(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
-    """``prediction`` as it is written over HTTP, on the command line and into files."""
+    """``prediction`` as JSON fields, for HTTP responses, the command line and files."""
     fields: dict[str, Any] = {}
     if options.decided:
         fields["labels"] = list(prediction.labels)

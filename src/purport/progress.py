@@ -1,4 +1,4 @@
-"""What long work tells whoever watches it: one protocol for terminals, logs, job records and pages."""
+"""How long-running work reports progress: one protocol for terminals, logs, job records and pages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence worth keeping."""
+    """A message to keep, for example in a log."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` of ``total`` ``unit`` of ``what``; ``total`` is ``None`` where nobody knows it."""
+    """``what`` is being done, with ``done`` of ``total`` in ``unit``; ``total`` is ``None`` if it is unknown."""
 
     what: str
     done: int = 0
@@ -36,7 +36,7 @@ Event = Line | Progress | Metric
 
 
 class Reporter(Protocol):
-    """One dialect of progress. ``emit`` must be cheap: it is called for every step."""
+    """Receives progress. ``emit`` must be cheap: it is called for every step."""
 
     def emit(self, event: Event) -> None:
         """Show, store or ignore ``event``."""

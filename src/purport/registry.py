@@ -1,6 +1,6 @@
-"""One registry over entry points: built-in parts and third-party parts are found the same way.
+"""The registry of entry points: built-in and third-party parts are found the same way.
 
-A distribution adds a format with one line of metadata, for example::
+A distribution adds, for example, a format with one line of metadata::
 
     [project.entry-points."purport.formats"]
     xlsx = "my_package.excel:XLSX"
@@ -16,14 +16,14 @@ from .errors import PurportError, did_you_mean
 
 GROUPS = {
     "authenticators": "authenticator",
-    "checks": "check of the doctor",
+    "checks": "doctor check",
     "formats": "format",
     "kinds": "kind of bundle",
-    "models": "opener of bundles",
+    "models": "bundle opener",
     "operations": "operation",
-    "routes": "group of routes",
+    "routes": "route group",
 }
-"""Each group of entry points, and what its members are called in messages."""
+"""Each group of entry points, and the name of its members in messages."""
 
 
 @cache
@@ -40,7 +40,7 @@ def _group(group: str) -> dict[str, EntryPoint]:
 
 
 def names(group: str) -> tuple[str, ...]:
-    """The names registered in ``group``, ours first; imports none of them."""
+    """The names registered in ``group``, built-in ones first; nothing is imported."""
     return tuple(_group(group))
 
 
@@ -48,10 +48,10 @@ def load(group: str, name: str, error: type[PurportError] = PurportError) -> Any
     """The object registered as ``name`` in ``group``.
 
     Raises:
-        PurportError: (or the given subclass) nothing has that name.
+        PurportError: (or the subclass ``error``) nothing is registered under that name.
     """
     try:
         point = _group(group)[name]
     except KeyError:
-        raise error(f'no {GROUPS[group]} "{name}".{did_you_mean(name, names(group))}') from None
+        raise error(f'unknown {GROUPS[group]} "{name}".{did_you_mean(name, names(group))}') from None
     return point.load()

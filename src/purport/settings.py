@@ -22,37 +22,37 @@ FILE = "purport.toml"
 
 
 class ServerSettings(BaseSettings):
-    """Everything ``purport serve`` can be told."""
+    """All settings of ``purport serve``."""
 
     model_config = SettingsConfigDict(env_prefix="PURPORT_", extra="forbid", toml_file=FILE)
 
     bundle: str = Field(
-        "atis", description="Directory of a bundle or the name of a shipped one; several as NAME=DIR,NAME=DIR"
+        "atis", description="Directory of a bundle, or a shipped name; write several as NAME=DIR,NAME=DIR"
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
-    device: str = Field("cpu", description="cpu or cuda")
-    workers: int = Field(0, ge=0, description="Processes that answer; 0 is one per core, or one for cuda")
-    threads: int = Field(1, ge=1, description="Threads of each worker; more helps long texts on idle cores only")
-    cache: int = Field(10_000, ge=0, description="Answers kept per bundle for texts that come again; 0 keeps none")
-    max_body_bytes: int = Field(65_536, ge=1, description="A larger body is answered with 413")
-    max_bulk_bytes: int = Field(4_194_304, ge=1, description="The same for POST /v1/classify")
-    queue_limit: int = Field(2_048, ge=1, description="Requests that may wait; one more is answered with 503")
-    deadline_ms: int = Field(5_000, ge=1, description="A request that waits longer is answered with 504")
-    rate_limit: str = Field("", description='Per client, e.g. "100/minute"; more is answered with 429')
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    device: str = Field("cpu", description="Device to run on: cpu or cuda")
+    workers: int = Field(0, ge=0, description="Worker processes; 0 means one per core, or one for cuda")
+    threads: int = Field(1, ge=1, description="Threads per worker; more than 1 only helps long texts on idle cores")
+    cache: int = Field(10_000, ge=0, description="Answers to cache per bundle; 0 disables the cache")
+    max_body_bytes: int = Field(65_536, ge=1, description="Largest request body in bytes; a larger one gets 413")
+    max_bulk_bytes: int = Field(4_194_304, ge=1, description="Largest body of POST /v1/classify; a larger one gets 413")
+    queue_limit: int = Field(2_048, ge=1, description="Requests that may wait for a worker; further ones get 503")
+    deadline_ms: int = Field(5_000, ge=1, description="Time limit of a request in milliseconds; a slower one gets 504")
+    rate_limit: str = Field("", description='Limit per client, e.g. "100/minute"; further requests get 429')
     api_keys: SecretStr = Field(
         SecretStr(""), description='Comma-separated "key" or "key@permission"; POST /intent needs the permission intent'
     )
-    authenticator: str = Field("keys", description="Who tells clients apart: a name in purport.authenticators")
-    drain_seconds: float = Field(1.0, ge=0, description="From SIGTERM on, /ready says 423 this long before closing")
+    authenticator: str = Field("keys", description="How clients are identified: a name in purport.authenticators")
+    drain_seconds: float = Field(1.0, ge=0, description="Seconds that /ready returns 423 between SIGTERM and shutdown")
     access_log: bool = Field(True, description="Log each request")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged")
-    debug: bool = Field(False, description="Put the exception's text into 500 answers")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest severity to log")
+    debug: bool = Field(False, description="Include the exception's text in 500 responses")
 
     @field_validator("port", mode="before")
     @classmethod
     def _not_a_service_link(cls, value: Any) -> Any:
-        # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; it is not meant for us.
+        # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; that is not this setting.
         return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
 
     @classmethod
@@ -76,10 +76,10 @@ class Origin:
 
 
 def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
-    """The settings in force; ``flags`` that are ``None`` were not given.
+    """The effective settings; ``flags`` that are ``None`` were not given.
 
     Raises:
-        SettingsError: a value that cannot be used, or an unknown key in ``purport.toml``.
+        SettingsError: an invalid value, or an unknown key in ``purport.toml``.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
@@ -87,11 +87,11 @@ def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(item, given) for item in error.errors())) from None
     except ValueError as error:  # tomllib
-        raise SettingsError(f"{FILE} is not TOML: {error}") from None
+        raise SettingsError(f"{FILE} is not valid TOML: {error}") from None
 
 
 def origins(flags: Mapping[str, Any] | None = None) -> list[Origin]:
-    """Each setting in force and where it came from."""
+    """Each effective setting, and where it came from."""
     settings = load(flags)
     found = dict.fromkeys(ServerSettings.model_fields, "default")
     found |= dict.fromkeys(TomlConfigSettingsSource(ServerSettings)(), str(Path(FILE).resolve()))

@@ -1,6 +1,6 @@
-"""Contract suites: what every implementation of a seam must do, for ours and for those of third parties.
+"""Contract tests for every implementation of an extension point, built-in or third-party.
 
-Each function takes one implementation and raises ``AssertionError`` where it breaks the contract::
+Each function takes one implementation and raises ``AssertionError`` if it breaks the contract::
 
     from purport.testing import check_model
 
@@ -35,7 +35,7 @@ from .training.recipe import parse_recipe
 
 
 class Recorder:
-    """A reporter that keeps what it is told."""
+    """A reporter that keeps every event."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -46,29 +46,29 @@ class Recorder:
 
     @property
     def lines(self) -> list[str]:
-        """The sentences among the events."""
+        """The text of the messages among the events."""
         return [event.text for event in self.events if hasattr(event, "text")]
 
 
 def check_model(model: Model, *, n_labels: int, texts: Sequence[str]) -> None:
-    """Shapes, ranges, order, and what the traits promise. ``texts`` are at least two different ones."""
+    """Check shapes, ranges, order, and what the traits promise. ``texts`` needs at least two different texts."""
     traits, n = model.traits, len(texts)
     together = _checked_answers(model.answer(texts), n, n_labels)
     empty = model.answer([])
-    assert empty.probabilities.shape == (0, n_labels), "no texts are answered with no rows"
+    assert empty.probabilities.shape == (0, n_labels), "no texts give no rows"
     turned = model.answer(list(reversed(texts)))
     if traits.batch_invariant:
         alone = np.concatenate([model.answer([text]).probabilities for text in texts])
         change = np.abs(alone - together.probabilities).max()
-        assert change <= LARGEST_CHANGE, f"an answer changes by {change:.1e} with its batch-mates"
+        assert change <= LARGEST_CHANGE, f"an answer changes by {change:.1e} with the other texts in its batch"
         assert np.abs(turned.probabilities[::-1] - alone).max() <= LARGEST_CHANGE, "answers are in the order of texts"
     if traits.deterministic:
         again = model.answer(texts).probabilities
-        assert (again == together.probabilities).all(), "the same texts get other answers"
+        assert (again == together.probabilities).all(), "the same texts get different answers"
     lengths = model.lengths(texts)
     assert lengths.unit and lengths.limit >= 1, "lengths have a unit and a limit"
     assert lengths.counts.shape == (n,) and (lengths.counts >= 0).all(), "one length per text"
-    assert (together.truncated == (lengths.counts > lengths.limit)).all(), "truncated is what is longer than the limit"
+    assert (together.truncated == (lengths.counts > lengths.limit)).all(), "truncated marks the texts over the limit"
 
 
 def _checked_answers(answers: Answers, n: int, n_labels: int) -> Answers:
@@ -86,7 +86,7 @@ def _checked_answers(answers: Answers, n: int, n_labels: int) -> Answers:
 
 
 def check_bundle(ref: Bundle | str | Path, *, texts: Sequence[str]) -> Classifier:
-    """It opens by its manifest alone, and its classifier decides by it; returns the classifier."""
+    """Check that a bundle opens and that its classifier gives consistent predictions; return the classifier."""
     bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref)
     assert Bundle.open(bundle.path) == bundle, "opening again gives the same bundle"
     classifier = Classifier.open(bundle, threads=1)
@@ -94,20 +94,22 @@ def check_bundle(ref: Bundle | str | Path, *, texts: Sequence[str]) -> Classifie
     for prediction in classifier.predict(texts):
         confidences = [each.confidence for each in prediction.ranked]
         assert {each.label for each in prediction.ranked} == set(bundle.labels), "every label is ranked"
-        assert confidences == sorted(confidences, reverse=True), "labels are ranked by falling confidence"
-        assert prediction.out_of_scope == (not prediction.labels), "out of scope is what has no label"
+        assert confidences == sorted(confidences, reverse=True), "labels are ranked, most confident first"
+        assert prediction.out_of_scope == (not prediction.labels), "out of scope means no label"
         assert prediction.bundle, "an answer names its bundle"
     return classifier
 
 
 def check_kind(recipe: dict[str, Any], out: Path) -> Bundle:
-    """A run of ``recipe`` makes a bundle that opens, answers and can be measured; returns the bundle."""
+    """Check that training ``recipe`` makes a bundle that opens, answers and can be evaluated; return the bundle."""
     kind: Kind = registry.load("kinds", recipe["kind"])
     parsed, recorder = parse_recipe(recipe), Recorder()
-    assert type(parsed) is kind.recipe, "a recipe of the kind is of its type"
-    assert parse_recipe(parsed.model_dump(mode="json", exclude_none=True)) == parsed, "a recipe survives being written"
+    assert type(parsed) is kind.recipe, "a recipe has the type that its kind declares"
+    assert parse_recipe(parsed.model_dump(mode="json", exclude_none=True)) == parsed, (
+        "a recipe survives a round trip through JSON"
+    )
     bundle = train(parsed, out, reporter=recorder)
-    assert bundle is not None and recorder.lines, "training makes a bundle and says what it does"
+    assert bundle is not None and recorder.lines, "training makes a bundle and reports progress"
     assert bundle.manifest.opener == kind.opener and bundle.manifest.kind == recipe["kind"]
     name, split = evaluation_split(bundle, "valid")
     assert check_bundle(bundle, texts=list(split.texts)[:8])
@@ -115,19 +117,21 @@ def check_kind(recipe: dict[str, Any], out: Path) -> Bundle:
     measured = json.loads((bundle.path / "evaluation.json").read_text("utf-8"))["valid"]["metrics"]
     for metric, estimate in again.metrics.items():
         assert estimate.value == measured[metric]["value"] or abs(estimate.value - measured[metric]["value"]) < 1e-3, (
-            f"the bundle measures {metric} otherwise than its training did"
+            f"{metric} of the bundle differs from that in its evaluation.json"
         )
     return bundle
 
 
 def check_operation(operation: Any, classifier: Classifier, *, options: Any, texts: Sequence[str]) -> None:
-    """One JSON result per request, in order, whatever is asked beside it; costs are positive; requests are pickled."""
+    """Check for one JSON result per request, in order and independent of the others, and for positive costs."""
     from .serving.operations import Request
 
     requests = [Request(text, options) for text in texts]
-    assert len({*requests}) == len({*texts}), "requests are hashable: answers are cached by them"
-    assert pickle.loads(pickle.dumps(requests)) == requests, "requests reach the workers"
-    assert all(operation.cost(text, classifier.bundle.manifest.model) >= 1 for text in ["", *texts]), "work costs"
+    assert len({*requests}) == len({*texts}), "requests are hashable, as they are cache keys"
+    assert pickle.loads(pickle.dumps(requests)) == requests, "requests can be pickled"
+    assert all(operation.cost(text, classifier.bundle.manifest.model) >= 1 for text in ["", *texts]), (
+        "costs are at least 1"
+    )
     results = operation(classifier, requests)
     assert len(results) == len(requests), "one result per request"
     for result, request in zip(results, requests, strict=True):
@@ -136,19 +140,19 @@ def check_operation(operation: Any, classifier: Classifier, *, options: Any, tex
 
 
 def check_authenticator(authenticator: Any, *, credential: str | None, wrong: str | None) -> None:
-    """A right ``credential`` gives a principal, a ``wrong`` one is refused."""
+    """Check that a valid ``credential`` gives a principal and that a ``wrong`` one is rejected."""
     principal = asyncio.run(authenticator.authenticate(credential, "127.0.0.1"))
     assert principal.id and isinstance(principal.permissions, frozenset), "a principal has an id and permissions"
-    assert principal == asyncio.run(authenticator.authenticate(credential, "127.0.0.1")), "the same one each time"
+    assert principal == asyncio.run(authenticator.authenticate(credential, "127.0.0.1")), "the same principal each time"
     try:
         asyncio.run(authenticator.authenticate(wrong, "127.0.0.1"))
     except Unauthenticated:
         return
-    raise AssertionError(f"the credential {wrong!r} is not refused")
+    raise AssertionError(f"the credential {wrong!r} is not rejected")
 
 
 def check_format(format_: Format, directory: Path) -> None:
-    """What is written is read again, with rows in order and labels whole, whatever stands in the texts."""
+    """Check that what is written can be read back, with rows in order and labels and special characters intact."""
     rows = [("where is my parcel?", ["delivery"]), ('say "hi", please', ["greeting", "delivery"]), ("ça va, 你好", [])]
     for suffix in format_.suffixes:
         file = directory / f"table{suffix}"

@@ -108,5 +108,5 @@ def test_a_contract_that_is_broken_is_found(linear_bundle: Bundle, sample: Datas
 
     texts = list(sample["test"].texts)[:5]
     check_model(model, n_labels=len(linear_bundle.labels), texts=texts)
-    with pytest.raises(AssertionError, match="batch-mates"):
+    with pytest.raises(AssertionError, match="other texts in its batch"):
         check_model(Leaky(), n_labels=len(linear_bundle.labels), texts=texts)

@@ -112,7 +112,7 @@ def test_it_gives_up_after_the_retries() -> None:
     ):
         client.intent("x")
     assert len(came) == 3
-    with Client("http://127.0.0.1:9", retries=1) as client, pytest.raises(ServerError, match=r"cannot ask .*:9"):
+    with Client("http://127.0.0.1:9", retries=1) as client, pytest.raises(ServerError, match=r"cannot reach .*:9"):
         client.intent("x")
 
 

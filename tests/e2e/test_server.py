@@ -327,7 +327,7 @@ def test_a_worker_never_answers_with_another_bundle_than_the_rest(start: Starter
         until(lambda: server.metric("purport_workers") == 2)
         scripted("two", target=target)
         os.kill(server.workers()[0], signal.SIGKILL)
-        until(lambda: "replaced by that of another bundle" in server.log.read_text("utf-8"))
+        until(lambda: "replaced by the manifest of another bundle" in server.log.read_text("utf-8"))
         assert {best(server, f"hello {number}") for number in range(20)} == {"one"}
 
 

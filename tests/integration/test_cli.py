@@ -49,7 +49,11 @@ def test_predict_texts(linear_bundle: Bundle) -> None:
 def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('text\nwhere is my parcel\n" "\n', "utf-8")
     done = purport("predict", linear_bundle.path, "-i", "in.csv", "-o", "out.csv", cwd=tmp_path)
-    assert done.returncode == 1 and "in.csv:3: has no text" in done.stderr and "1 rows answered, 1 bad" in done.stderr
+    assert (
+        done.returncode == 1
+        and "in.csv:3: has no text" in done.stderr
+        and "rows classified: 1; bad rows: 1" in done.stderr
+    )
     assert (tmp_path / "out.csv").read_text("utf-8").count("\n") == 3
 
 
@@ -57,8 +61,8 @@ def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) 
     ("arguments", "code", "message"),
     [
         (("predict", "nowhere", "x"), 66, "no bundle at nowhere"),
-        (("predict", "atis"), 78, "give either texts or --input"),
-        (("predict", "atis", "--input", "x.csv"), 78, "go together"),
+        (("predict", "atis"), 78, "pass either texts, or --input"),
+        (("predict", "atis", "--input", "x.csv"), 78, "--input needs --output"),
         (("predict", "atis", " "), 65, '"text" is empty.'),
         (("train", "none.toml", "--out", "x"), 78, "cannot read recipe"),
         (("evaluate", "atis", "none.csv", "--data", "nodata"), 66, "no file, directory or catalog dataset"),

@@ -67,14 +67,14 @@ def test_an_interrupted_teaching_goes_on_to_the_same_bytes(
         train(parsed, tmp_path / "bundle")
     assert work_directory(tmp_path / "bundle").is_dir() and not (tmp_path / "bundle").exists()
     resumed = train(parsed, tmp_path / "bundle", resume=True, reporter=recorder)
-    assert resumed is not None and "going on from checkpoint-20" in recorder.lines
+    assert resumed is not None and "resuming from checkpoint-20" in recorder.lines
     assert resumed.manifest.id == student.manifest.id
 
 
 def test_a_teacher_that_does_not_fit_says_so(encoder_bundle: Bundle, linear_bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="is no encoder of this task"):
+    with pytest.raises(RecipeError, match="must be a bundle of kind encoder with the same task"):
         train(parse_recipe(recipe(linear_bundle)), tmp_path / "a")
     wrong = recipe(encoder_bundle)
     wrong["teacher"]["layers"] = [0, 7]
-    with pytest.raises(RecipeError, match="one stack of layers 0 to 1"):
+    with pytest.raises(RecipeError, match="single stack of layers, here 0 to 1"):
         train(parse_recipe(wrong), tmp_path / "b")

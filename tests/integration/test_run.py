@@ -158,7 +158,7 @@ def test_a_run_belongs_to_its_teacher(encoder_bundle: Bundle, linear_bundle: Bun
     assert work_directory(tmp_path / "bundle").is_dir()
     shutil.rmtree(teacher)
     shutil.copytree(linear_bundle.path, teacher)
-    with pytest.raises(RunMismatch, match="another teacher"):
+    with pytest.raises(RunMismatch, match="a different teacher"):
         train(parse_recipe(recipe), tmp_path / "bundle", resume=True)
 
 
@@ -195,8 +195,8 @@ def test_a_student_is_not_taught_in_fp16_without_a_gpu(encoder_bundle: Bundle, t
 @pytest.mark.parametrize(
     ("task", "decide", "said"),
     [
-        ("multilabel", {"reject_below": 0.5}, "decide.reject_below is for multiclass"),
-        ("multiclass", {"thresholds": "fixed"}, "decide.thresholds is for multilabel"),
+        ("multilabel", {"reject_below": 0.5}, "decide.reject_below is only for multiclass"),
+        ("multiclass", {"thresholds": "fixed"}, "decide.thresholds is only for multilabel"),
     ],
 )
 def test_a_decision_that_the_task_does_not_know_is_an_error(task: str, decide: dict[str, Any], said: str) -> None:
@@ -209,7 +209,9 @@ def test_the_card_of_a_model_with_nothing_fitted_says_so(tmp_path: Path) -> None
     bundle = train(parse_recipe(LINEAR | {"decide": decide}), tmp_path / "bundle")
     assert bundle is not None and bundle.manifest.calibration.method == "none"
     card = (bundle.path / "README.md").read_text("utf-8")
-    assert "every label from 0.3 up, as the recipe says" in card and "**Calibration**: none" in card
+    assert (
+        "every label with a probability of at least 0.3 (set in the recipe)" in card and "**Calibration**: none" in card
+    )
     assert Classifier.open(bundle).predict_proba(["x"]).dtype == np.float32
 
 

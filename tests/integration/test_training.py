@@ -69,7 +69,7 @@ def test_the_bundle_tells_everything(encoder_bundle: Bundle) -> None:
     assert parse_recipe(encoder_bundle.manifest.recipe).seed == 3
     assert {"agreement_with_torch", "batch_flips", "batch_change"} <= set(encoder_bundle.manifest.checks)
     card = (encoder_bundle.path / "README.md").read_text("utf-8")
-    assert "Measured on test (200 rows)" in card and encoder_bundle.manifest.provenance.fingerprint[:16] in card
+    assert "Results on test (200 rows)" in card and encoder_bundle.manifest.provenance.fingerprint[:16] in card
     assert not work_directory(encoder_bundle.path).exists(), "checkpoints are left behind"
 
 
@@ -134,7 +134,7 @@ def test_class_weights_composition_and_early_stopping(
 
 
 def test_composing_is_for_multilabel(tiny_recipe: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match="only multilabel"):
+    with pytest.raises(RecipeError, match=r"recipe: fit\.compose makes .* only for multilabel; remove it$"):
         parse_recipe(changed({**tiny_recipe, "task": "multiclass"}, fit={"compose": 0.1}))
 
 
@@ -184,7 +184,7 @@ def test_a_model_that_depends_on_batch_mates_fails_its_check(
         return Scores(scores.logits + 0.02 * (1 < len(texts) <= 32), scores.truncated)
 
     monkeypatch.setattr(OnnxScorer, "score", leaky)
-    with pytest.raises(CheckFailed, match="batch-mates"):
+    with pytest.raises(CheckFailed, match="other texts in a batch"):
         trained(changed(tiny_recipe, fit={"epochs": 0.2}, export=FP32), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -230,17 +230,17 @@ def test_a_killed_training_resumes_to_the_same_result(
 
     with pytest.raises(OutputExists, match="--resume"):
         train(parse_recipe(recipe), out)
-    with pytest.raises(RunMismatch, match="another recipe"):
+    with pytest.raises(RunMismatch, match="a different recipe"):
         train(parse_recipe({**recipe, "seed": 9}), out, resume=True)
     resumed = trained(recipe, out, resume=True, reporter=recorder)
-    assert any("going on from checkpoint-" in line for line in recorder.lines)
+    assert any("resuming from checkpoint-" in line for line in recorder.lines)
     assert resumed.manifest == whole.manifest, "the resumed run gave another bundle"
 
 
 def test_nothing_that_is_not_ours_is_deleted(tiny_recipe: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "bundle.run").mkdir()
     (tmp_path / "bundle.run" / "precious").touch()
-    with pytest.raises(OutputExists, match="holds no training run"):
+    with pytest.raises(OutputExists, match="contains something else"):
         trained(tiny_recipe, tmp_path / "bundle", overwrite=True)
     assert (tmp_path / "bundle.run" / "precious").exists()
 
@@ -262,7 +262,7 @@ def test_a_run_that_replaces_a_bundle_can_be_resumed(
     # Thresholds may change between attempts: no checkpoint depends on them.
     again = changed({**recipe, "seed": 8}, decide={"thresholds": "fixed"})
     bundle = trained(again, out, overwrite=True, resume=True, reporter=recorder)
-    assert any("going on from" in line for line in recorder.lines) and bundle.manifest.recipe["seed"] == 8
+    assert any("resuming from" in line for line in recorder.lines) and bundle.manifest.recipe["seed"] == 8
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
@@ -286,7 +286,7 @@ def test_an_interrupted_training_leaves_no_bundle(tiny_recipe: dict[str, Any], t
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in stderr
-    assert "interrupted: the same command with --resume goes on" in stderr
+    assert "interrupted; to continue, run the same command with --resume" in stderr
     assert [path.name for path in out.parent.iterdir()] == ["bundle.run"]
 
 

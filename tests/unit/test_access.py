@@ -88,7 +88,7 @@ def test_a_missing_key_and_a_wrong_one_are_told_apart() -> None:
         with pytest.raises(Unauthenticated, match="Send a key"):
             ask(access, **headers)
     for wrong in ("secre", "secrets", "SECRET", "*", "secret@intent", "s\xe9cret"):
-        with pytest.raises(Unauthenticated, match="not known"):
+        with pytest.raises(Unauthenticated, match="not valid"):
             ask(access, x_api_key=wrong)
 
 
@@ -123,7 +123,7 @@ def test_keys_keep_the_contract_of_authenticators() -> None:
 def test_an_unknown_authenticator_or_rate_stops_the_start() -> None:
     with pytest.raises(SettingsError, match='Did you mean "keys"'):
         Access(settings(authenticator="kyes"))
-    with pytest.raises(SettingsError, match='write for example "100/minute", not "often"'):
+    with pytest.raises(SettingsError, match='write, for example, "100/minute", not "often"'):
         Access(settings(rate_limit="often"))
 
 
@@ -133,7 +133,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(clock: Clock) -> None:
     clock.now += 10
     ask(access)
     clock.now += 20
-    with pytest.raises(RateLimited, match="More than 2 per 1 minute") as refused:
+    with pytest.raises(RateLimited, match="Rate limit exceeded \\(2 per 1 minute") as refused:
         ask(access)
     assert refused.value.retry_after == 30, "the first of the two is a minute old in half a minute"
     clock.now += 29
@@ -171,8 +171,8 @@ def test_a_principal_with_a_rate_of_its_own_has_that_instead_of_the_servers(cloc
     access = Access(settings(authenticator="names", rate_limit="1/minute"), clock)
     for _ in range(3):
         ask(access, "spell", x_api_key="clerk")
-    with pytest.raises(RateLimited, match="More than 3 per"):
+    with pytest.raises(RateLimited, match="exceeded \\(3 per"):
         ask(access, "spell", x_api_key="clerk")
     ask(access, x_api_key="guest")
-    with pytest.raises(RateLimited, match="More than 1 per"):
+    with pytest.raises(RateLimited, match="exceeded \\(1 per"):
         ask(access, x_api_key="guest")

@@ -37,7 +37,7 @@ def test_texts_are_refused_where_more_than_the_limit_would_wait() -> None:
     admission = Admission(backlog, queue=10, deadline_s=5)
     admission.admit()
     admission.admit(3, bulk=True)
-    with pytest.raises(Overloaded, match="9 texts are waiting"):
+    with pytest.raises(Overloaded, match="9 texts are already waiting"):
         admission.admit(2)
     with pytest.raises(Overloaded):
         admission.admit(4, bulk=True)

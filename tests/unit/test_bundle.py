@@ -92,7 +92,7 @@ def test_another_format_version_says_so(linear_bundle: Bundle, tmp_path: Path) -
     path = tmp_path / "copy" / MANIFEST
     fields = json.loads(path.read_text("utf-8")) | {"format_version": 99}
     path.write_text(json.dumps(fields), "utf-8")
-    with pytest.raises(BundleUnsupported, match="format 99, this purport reads 1"):
+    with pytest.raises(BundleUnsupported, match="format 99; this version of purport reads formats 1"):
         Bundle.open(path.parent)
 
 
@@ -133,7 +133,7 @@ def test_saving_is_whole_or_not_at_all(linear_bundle: Bundle, tmp_path: Path) ->
 def test_only_a_bundle_is_overwritten_and_only_where_asked(linear_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "letter").write_text("dear")
-    with pytest.raises(OutputExists, match="it is no bundle"):
+    with pytest.raises(OutputExists, match="it is not a bundle"):
         require_free(tmp_path / "precious", overwrite=True)
     old, work = tmp_path / "old", tmp_path / "work"
     shutil.copytree(linear_bundle.path, old)

@@ -61,7 +61,7 @@ def fact(card: str, name: str) -> str:
 
 def test_probabilities_that_were_not_calibrated_are_not_called_calibrated(facts: DataFacts) -> None:
     card = model_card(manifest(), facts, {})
-    assert fact(card, "Calibration") == "none: probabilities are those of the model as it was trained"
+    assert fact(card, "Calibration") == "none (the model's own probabilities)"
     assert "temperature" not in card
 
 
@@ -74,20 +74,23 @@ def test_a_threshold_that_the_recipe_gave_is_not_called_fitted(facts: DataFacts)
     for threshold, written in ((0.35, "0.35"), (0.5, "0.5")):
         decision = PerLabel(thresholds=(threshold,) * 3, fitted=False)
         card = model_card(manifest(decision=decision), facts, {})
-        assert fact(card, "Decision") == f"every label from {written} up, as the recipe says"
+        assert fact(card, "Decision") == f"every label with a probability of at least {written} (set in the recipe)"
 
 
 def test_each_fitted_threshold_is_named(facts: DataFacts) -> None:
     card = model_card(manifest(decision=PerLabel(thresholds=(0.5, 0.123456, 0.7))), facts, {})
-    assert fact(card, "Decision") == f"every label from 0.5 up; {FITTED}: dog 0.123, bird 0.7"
+    assert (
+        fact(card, "Decision")
+        == f"every label with a probability of at least 0.5; thresholds {FITTED}: dog 0.123, bird 0.7"
+    )
     card = model_card(manifest(decision=PerLabel(thresholds=(0.5, 0.5, 0.5))), facts, {})
-    assert fact(card, "Decision") == "every label from 0.5 up", "none moved"
+    assert fact(card, "Decision") == "every label with a probability of at least 0.5", "none moved"
 
 
 def test_a_multiclass_card_says_what_is_out_of_scope(facts: DataFacts) -> None:
     for decision, expected in (
-        (Likeliest(), "the likeliest label"),
-        (Likeliest(reject_below=0.3), "the likeliest label; out of scope below 0.3, as the recipe says"),
+        (Likeliest(), "the most likely label"),
+        (Likeliest(reject_below=0.3), "the most likely label; out of scope below 0.3 (set in the recipe)"),
     ):
         card = model_card(manifest(task=Task.MULTICLASS, decision=decision), facts, {})
         assert fact(card, "Decision") == expected
@@ -98,7 +101,7 @@ def test_a_card_names_the_model_the_labels_the_data_and_the_checks(facts: DataFa
     card = model_card(manifest(checks={"batch_flips": 0.0, "agreement_with_torch": 0.9951}), facts, {})
     assert fact(card, "Kind") == "linear (limit 20, unit words)"
     assert fact(card, "Labels") == "`cat`, `dog`, `bird`"
-    assert fact(card, "Data") == "animals, 1,234 train, 3 valid, 2 test rows, fingerprint `0123456789abcdef`"
+    assert fact(card, "Data") == "animals (1,234 train, 3 valid, 2 test rows), fingerprint `0123456789abcdef`"
     assert "- **Check** agreement with torch: 0.9951\n" in card and "- **Check** batch flips: 0\n" in card
 
 
@@ -108,24 +111,25 @@ def test_defects_of_the_data_are_told_where_there_are_any() -> None:
         Dataset.from_examples({"train": rows, "test": [Example("a CAT", ("cat",)), Example("a cow", ("cat",))]})
     )
     card = model_card(manifest(), data, {})
-    assert "`cat` is 83.3 % of all labels given; rows with several labels: 1." in card
-    assert "fewer than 10 training rows, of which little can be expected: `dog` (2)." in card
-    assert "repeat an earlier text: 9; whose text stands under other labels too: 10." in card
-    assert "Rows of test whose text stands in train too: 1; they make test look easier." in card
+    assert "`cat`, 83.3 % of all gold labels.\n- Training rows with several labels: 1.\n" in card
+    assert "fewer than 10 training rows, likely to be unreliable: `dog` (2)." in card
+    assert "repeat the text of an earlier row: 9. " in card
+    assert "whose text also has different labels elsewhere: 10." in card
+    assert "Rows of test whose text is also in train: 1. They make metrics look too good." in card
 
 
 def test_clean_data_is_given_no_defects() -> None:
     rows = [Example(f"cat number {number}", ("cat",)) for number in range(10)]
     data = data_facts(Dataset.from_examples({"train": rows, "test": [Example("a cow", ("cat",))]}))
     card = model_card(manifest(), data, {})
-    assert "`cat` is 100.0 % of all labels given; rows with several labels: 0." in card
-    for defect in ("fewer than", "repeat", "other labels", "stands in train"):
+    assert "`cat`, 100.0 % of all gold labels.\n- Training rows with several labels: 0.\n" in card
+    for defect in ("fewer than", "repeat", "different labels", "also in train"):
         assert defect not in card
 
 
 def test_what_was_measured_is_told_with_its_intervals_the_weakest_label_first(facts: DataFacts) -> None:
     card = model_card(manifest(), facts, {"valid": evaluation()})
-    assert "## Measured on valid (1,000 rows)" in card and "Measured on test" not in card
+    assert "## Results on valid (1,000 rows)" in card and "Results on test" not in card
     assert "| f1_micro | 0.5000 | 0.2500 to 0.6250 |" in card
     assert "| roc_auc_macro | – | – |" in card, "what is undefined is no number"
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", card, re.M)
@@ -139,15 +143,15 @@ def test_labels_that_were_not_measured_or_not_known_are_named(facts: DataFacts) 
     undefined = LabelResult(support=0, predicted=1, precision=UNDEFINED, recall=UNDEFINED, f1=UNDEFINED)
     found = evaluation(labels={"bird": undefined}, left_out=["bird"], unseen_labels={"cow": 7})
     card = model_card(manifest(), facts, {"test": found})
-    assert "No gold rows, so left out of means over labels: bird." in card
-    assert "`cow` (7 rows) is not a label of this model: those rows count as errors." in card
+    assert "Excluded from averages over labels, as they have no gold rows: bird." in card
+    assert "`cow` (7 rows) is not a label of this model; these rows count as errors." in card
     assert "| `bird` |" not in card
 
 
 def test_every_number_of_a_trained_models_card_is_in_its_documents(linear_bundle: Bundle) -> None:
     card = (linear_bundle.path / "README.md").read_text("utf-8")
     measured = json.loads((linear_bundle.path / "evaluation.json").read_text("utf-8"))
-    sections = card.split("\n## Measured on ")[1:]
+    sections = card.split("\n## Results on ")[1:]
     assert [section.split()[0] for section in sections] == list(measured) == ["valid", "test"]
     for section, (name, found) in zip(sections, measured.items(), strict=True):
         assert section.startswith(f"{name} ({found['n']} rows)")
@@ -169,8 +173,12 @@ def test_a_run_that_fitted_nothing_writes_a_card_that_says_so(tmp_path: Path) ->
         (tmp_path / f"{split}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
     data = {"name": str(tmp_path), "valid": "valid"}
     for task, decide, expected in (
-        ("multilabel", {"thresholds": "fixed", "threshold": 0.4}, "every label from 0.4 up, as the recipe says"),
-        ("multiclass", {"reject_below": 0.2}, "the likeliest label; out of scope below 0.2, as the recipe says"),
+        (
+            "multilabel",
+            {"thresholds": "fixed", "threshold": 0.4},
+            "every label with a probability of at least 0.4 (set in the recipe)",
+        ),
+        ("multiclass", {"reject_below": 0.2}, "the most likely label; out of scope below 0.2 (set in the recipe)"),
     ):
         recipe = {"kind": "linear", "task": task, "data": data, "decide": {"calibration": "none", **decide}}
         bundle = train(parse_recipe(recipe), tmp_path / task)

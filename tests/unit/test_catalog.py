@@ -96,7 +96,7 @@ def test_the_local_directory_comes_first(entry: CatalogEntry, tmp_path: Path, mo
 
 def test_a_broken_download_goes_on_where_it_stopped(publisher: str, tmp_path: Path) -> None:
     target = tmp_path / "file"
-    with pytest.raises(DownloadFailed, match=r"broke off after \d+ of \d+ bytes; run again"):
+    with pytest.raises(DownloadFailed, match=r"stopped after \d+ of \d+ bytes; run the command again"):
         fetch(f"{publisher}/cut", target)
     assert not target.exists()
     assert fetch(f"{publisher}/cut", target).read_bytes() == CONTENT
@@ -110,7 +110,7 @@ def test_a_partial_file_that_is_too_long_is_fetched_afresh(publisher: str, tmp_p
 
 @pytest.mark.parametrize("url", ["{}/none", "http://127.0.0.1:9/none"])
 def test_no_network_is_a_clear_error(publisher: str, tmp_path: Path, url: str) -> None:
-    with pytest.raises(DownloadFailed, match=r"(answered 404|cannot reach).*PURPORT_DATA_DIR"):
+    with pytest.raises(DownloadFailed, match=r"(returned 404|cannot reach).*PURPORT_DATA_DIR"):
         fetch(url.format(publisher), tmp_path / "file")
 
 

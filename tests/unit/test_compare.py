@@ -99,7 +99,7 @@ def test_gates() -> None:
     assert [gate.holds for gate in gates] == [True, False, False]
     edge = check_gates("flips<=0.02,flips>=0.02,flips<0.02,flips>0.02", measured)
     assert [gate.holds for gate in edge] == [True, True, False, False]
-    for wrong, said in (("f1_micro", "cannot read"), ("f1_mico>0", 'Did you mean "f1_micro"'), ("flips<1,", "empty"),
-                        ("flips<1.2.3", "cannot read")):  # fmt: skip
+    for wrong, said in (("f1_micro", "cannot parse"), ("f1_mico>0", 'Did you mean "f1_micro"'), ("flips<1,", "empty"),
+                        ("flips<1.2.3", "cannot parse")):  # fmt: skip
         with pytest.raises(GateInvalid, match=said):
             check_gates(wrong, measured)

@@ -92,7 +92,7 @@ def test_multiclass_wants_one_label_or_joint(tmp_path: Path) -> None:
 def test_a_directory_an_empty_file_and_no_file_are_three_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a directory"):
         rows(tmp_path)
-    with pytest.raises(DataError, match="holds no rows"):
+    with pytest.raises(DataError, match="has no rows"):
         rows(write(tmp_path / "a.tsv", ""))
     with pytest.raises(DatasetNotFound, match="no file"):
         rows(tmp_path / "b.tsv")
@@ -143,7 +143,7 @@ def test_validation_rows_leave_train(sample: Dataset) -> None:
     assert cut.labels == whole.labels
     assert list(cut["valid"]) == list(whole.with_validation(0.2, seed=1)["valid"])
     assert list(cut["valid"]) != list(whole.with_validation(0.2, seed=2)["valid"])
-    with pytest.raises(DataError, match="valid split already"):
+    with pytest.raises(DataError, match="already has a valid split"):
         cut.with_validation(0.1, seed=0)
     with pytest.raises(DataError, match="leaves a split empty"):
         Dataset.from_examples({"train": [Example("a", ("x",))]}).with_validation(0.1, seed=0)
@@ -189,7 +189,7 @@ def test_the_sample_is_what_the_readme_says(sample: Dataset) -> None:
 def test_labels_in_lists_are_names_like_any_other(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "one", "label": [" x ", "y"]}\n')
     assert rows(path) == [Example("one", ("x", "y"))]
-    with pytest.raises(RowInvalid, match="holds the delimiter"):
+    with pytest.raises(RowInvalid, match="contains the delimiter"):
         rows(write(tmp_path / "b.jsonl", '{"text": "one", "label": ["x+y"]}\n'))
 
 

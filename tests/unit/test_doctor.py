@@ -17,7 +17,7 @@ from purport.doctor.checks.texts import repaired
 from purport.doctor.diagnose import diagnose, proposed
 from purport.doctor.diagnosis_page import page as doctor_page
 from purport.doctor.examination import Examination
-from purport.doctor.finding import Diagnosis, Finding, Fix, Severity
+from purport.doctor.finding import Diagnosis, Finding, Fix, Severity, Worth, count
 from purport.doctor.plan import apply_plan, read_plan, write_plan
 from purport.errors import OutputExists, PlanInvalid
 from purport.evaluation.explore.exploration_page import page as explore_page
@@ -63,7 +63,7 @@ def test_a_leak_is_an_error_whatever_its_case() -> None:
     test = [Example("When will my LAMP arrive at the door?", ("track",)), Example("where is that box", ("track",))]
     diagnosis = examine(train=clean(), test=test)
     leak = named(diagnosis, "Leak: 1 text of test")
-    assert leak.severity is Severity.ERROR and leak.rows[0].row == 1 and "0 letter for letter" in leak.title
+    assert leak.severity is Severity.ERROR and leak.rows[0].row == 1 and "0 exact" in leak.title
     assert [(fix.action, fix.split, fix.apply) for fix in leak.fixes] == [("drop", "train", True)]
     assert diagnosis.worst is Severity.ERROR
 
@@ -86,11 +86,11 @@ def test_unseen_and_rare_labels() -> None:
     test = [Example("cancel everything today", ("cancel",)), Example("my parcel is late again", ("track",))]
     rare = [Example("a gift card for my aunt", ("gift",)), Example("do you sell vouchers", ("gift",))]
     diagnosis = examine(train=[*clean(), *rare], test=test)
-    unseen = named(diagnosis, 'Never in train: "cancel"')
+    unseen = named(diagnosis, 'Not in train: "cancel"')
     assert unseen.severity is Severity.ERROR and unseen.worth is not None and unseen.worth.value == 0.5
-    assert "cannot pass 50.00%" in unseen.why
+    assert "cannot exceed 50.00%" in unseen.why
     assert "gift (2)" in named(diagnosis, "Fewer than 10 training rows").title
-    assert "gift" in named(diagnosis, "Never measured").title
+    assert "gift" in named(diagnosis, "Not evaluated").title
 
 
 def test_one_sentence_under_many_rows() -> None:
@@ -102,12 +102,12 @@ def test_one_sentence_under_many_rows() -> None:
 
 def test_label_names_that_are_twins() -> None:
     rows = [*clean(), Example("bring my wardrobe upstairs", ("Track",))]
-    assert named(examine(train=rows), "differ only in how they are written").labels == ("Track", "track")
+    assert named(examine(train=rows), "differ only in spelling").labels == ("Track", "track")
 
 
 def test_encoding_junk_is_repaired_and_plain_text_left_alone() -> None:
     rows = [*clean(), Example("mein GerÃ¤t ist kaputt", ("refund",)), Example("fish &amp; chips", ("refund",))]
-    found = named(examine(train=rows), "Encoding junk in 2 texts")
+    found = named(examine(train=rows), "Encoding damage in 2 texts")
     assert [fix.new_text for fix in found.fixes] == ["mein Gerät ist kaputt", "fish & chips"]
     for text in ("naïve café – “quoted” 😀", "नमस्ते दुनिया", "a\u200db", "AT&T; R&D", "مرحبا بالعالم"):
         assert repaired(text) == text
@@ -117,8 +117,8 @@ def test_another_language_and_overlong_texts() -> None:
     rows = [*clean(), Example("je voudrais réserver un vol pour paris demain matin", ("track",)),
             Example("word " * 80, ("track",))]  # fmt: skip
     diagnosis = examine(train=rows)
-    assert named(diagnosis, "Another language").rows[0].note == "fr"
-    assert "82 tokens" in named(diagnosis, "Over the 64 tokens").rows[0].note
+    assert named(diagnosis, "Different language").rows[0].note == "fr"
+    assert "82 tokens" in named(diagnosis, "Longer than the 64 tokens").rows[0].note
 
 
 def test_clean_rows_have_no_finding_of_weight() -> None:
@@ -172,7 +172,7 @@ def test_a_plan_for_other_data_changes_nothing(tmp_path: Path) -> None:
     rows = [*clean(), Example("fish &amp; chips", ("refund",))]
     fixes = [fix for fix in proposed(examine(train=rows).findings) if fix.apply]
     other = Dataset.from_examples({"train": [*clean(), Example("fish and chips", ("refund",))]})
-    with pytest.raises(PlanInvalid, match="train row 49 reads otherwise"):
+    with pytest.raises(PlanInvalid, match="train row 49 differs from the plan"):
         apply_plan(other, fixes, tmp_path / "out")
     with pytest.raises(PlanInvalid, match="train row 49 is not in dataset"):
         apply_plan(Dataset.from_examples({"train": clean()}), fixes, tmp_path / "out")
@@ -186,8 +186,8 @@ def test_a_plan_for_other_data_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('maybe,drop,train,1,a,"[""x""]",,,c,w', "apply is yes or no"),
-        ('yes,burn,train,1,a,"[""x""]",,,c,w', 'no action "burn"'),
+        ('maybe,drop,train,1,a,"[""x""]",,,c,w', "apply must be yes or no"),
+        ('yes,burn,train,1,a,"[""x""]",,,c,w', 'unknown action "burn"'),
         ("yes,drop,train,1,a,x,,,c,w", "plan.csv:2"),
         ('yes,rewrite,train,1,a,"[""x""]",,,c,w', "rewrite needs a new_text"),
     ],
@@ -267,7 +267,7 @@ def test_a_new_label_that_holds_the_delimiter_is_refused(tmp_path: Path) -> None
     source = Dataset.from_examples({"train": [Example("where is it", ("track",), 1)]})
     fix = Fix(apply=True, action="relabel", split="train", row=1, text="where is it", labels=("track",),
               new_labels=("a;b",), check="labels", why="")  # fmt: skip
-    with pytest.raises(PlanInvalid, match=r"holds the delimiter ';'"):
+    with pytest.raises(PlanInvalid, match=r"contains the delimiter ';'"):
         apply_plan(source, [fix], tmp_path / "out", suffix=".csv", label_delimiter=";")
     assert not (tmp_path / "out").exists()
 
@@ -285,3 +285,19 @@ def test_joint_labels_of_a_bundle_are_split_as_its_recipe_says(delimiter: str, t
     table = RowTable.of(Dataset.from_examples(rows))
     examined = Examination(table, Classifier.open(bundle), 0, SILENT)
     assert (examined.probabilities[table.positions("test")] > 0.5).all(), "both parts of the joint label are probable"
+
+
+def test_an_effect_is_told_in_words() -> None:
+    for kind, value, said in (
+        ("gain", 0.0123, "fixing may gain 1.23 points"),
+        ("gain", -0.004, "fixing may lose 0.40 points"),
+        ("gain", 0.0, "none measurable"),
+        ("limit", 0.3627, "up to 36.27 points cannot be reached"),
+        ("inflation", 0.011, "metrics are 1.10 points too high"),
+    ):
+        assert Worth.model_validate({"kind": kind, "value": value, "how": ""}).in_words == said
+    assert [count(1, "fix", "fixes"), count(2, "fix", "fixes"), count(2_000, "row")] == [
+        "1 fix",
+        "2 fixes",
+        "2,000 rows",
+    ]

@@ -51,7 +51,12 @@ def test_columns_are_found_by_name(tmp_path: Path, suffix: str) -> None:
         ("a.csv", b'"one",x\n"two\nlines",y,z\n"three",y\n', 2, "3 columns instead of 2"),
         ("a.csv", b"one,x\nt\xffwo,y\nthree,y\n", 2, "UTF-8"),
         ("a.tsv", b"one\tx\n\nwrong\nthree\ty\n\n", 3, "1 column instead of 2"),
-        ("a.jsonl", b'{"text": "one", "label": "x"}\n{"text": \n{"text": "three", "label": "y"}\n', 2, "not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "one", "label": "x"}\n{"text": \n{"text": "three", "label": "y"}\n',
+            2,
+            "not valid JSON",
+        ),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n[1]\n{"text": "three", "label": "y"}\n', 2, "not a JSON object"),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n{"txt": "2"}\n{"text": "three", "label": "y"}\n', 2, "no column"),
     ],
@@ -136,7 +141,7 @@ def test_a_csv_that_is_lost_says_so_and_swallows_nothing(tmp_path: Path, row: by
     path.write_bytes(b"one,x\n" + row + b"\nthree,y\nfour,z\n")
     rows = read(path)
     assert [row.text for row in rows if isinstance(row, Row)] == ["one"]
-    assert isinstance(rows[-1], BadRow) and rows[-1].number == 2 and "nor can what follows" in rows[-1].problem
+    assert isinstance(rows[-1], BadRow) and rows[-1].number == 2 and "nor can the rows after it" in rows[-1].problem
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
@@ -172,3 +177,20 @@ def test_json_that_nests_too_deep_is_a_bad_row(tmp_path: Path) -> None:
     path.write_bytes(b"[" * 100_000 + b'\n{"text": "a", "label": "x"}\n')
     bad, good = read(path)
     assert isinstance(bad, BadRow) and isinstance(good, Row)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("a.csv", "where is it;delivery", "columns must be separated by commas, not by semicolons"),
+        ("a.tsv", "where is it;delivery", "columns must be separated by tabs, not by semicolons"),
+        ("a.tsv", "where is it", "columns must be separated by tabs"),
+    ],
+)
+def test_a_file_with_another_delimiter_says_which_one_is_needed(
+    name: str, line: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"{line}\n", "utf-8")
+    [row] = read(path)
+    assert isinstance(row, BadRow) and row.problem == f"has 1 column instead of 2; {said}"

@@ -105,7 +105,7 @@ def test_a_part_that_the_checksums_do_not_cover_is_refused(tmp_path: Path) -> No
     bundle = made(tmp_path)
     files = {name: entry for name, entry in bundle.manifest.files.items() if name != "parts/small/manifest.json"}
     (bundle.path / MANIFEST).write_bytes(bundle.manifest.model_copy(update={"files": files}).sealed().to_bytes())
-    with pytest.raises(BundleCorrupt, match=r"parts/small/manifest\.json is not under the checksums"):
+    with pytest.raises(BundleCorrupt, match=r"parts/small/manifest\.json is not covered by the bundle's checksums"):
         Bundle.open(bundle.path)
     with pytest.raises(ValidationError):
         manifest(parts=("../elsewhere",))

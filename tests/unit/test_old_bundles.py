@@ -114,10 +114,10 @@ def test_thresholds_that_do_not_fit_the_labels_are_found_when_the_bundle_is_open
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"labels": ["a", "a"]}, "stands twice"),
+        ({"labels": ["a", "a"]}, "occurs twice"),
         ({"calibration": {"method": "temperature", "temperature": 0}}, "calibration"),
         ({"model": {"ngrams": {"words": "many"}, "features": 1}}, "model"),
-        ({"decision": None}, "no manifest of format 1"),
+        ({"decision": None}, "not a manifest of format 1"),
     ],
 )
 def test_values_that_make_no_sense_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

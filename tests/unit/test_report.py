@@ -42,7 +42,7 @@ def test_slices_and_two_by_two_add_up(linear_bundle: Bundle, sample: Dataset) ->
     assert parts["all rows"].exact_match == pytest.approx(found.evaluation.metrics["subset_accuracy"].value, abs=1e-6)
     gold = list(sample["test"].gold)
     known = set(sample["train"].gold)
-    assert parts["label combination is not in train"].n == sum(labels not in known for labels in gold)
+    assert parts["label combination not in train"].n == sum(labels not in known for labels in gold)
     for name, two in found.two_by_two.items():
         label = found.evaluation.labels[name]
         assert two.true_positive + two.false_negative == label.support

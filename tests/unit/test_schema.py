@@ -163,14 +163,20 @@ def test_a_client_is_never_told_to_come_back_too_early(seconds: float | None, he
 
 def test_what_went_wrong_inside_is_told_by_the_id_of_the_request_alone() -> None:
     inner = errors.PurportError("the model failed on this text: inner secret")
-    assert body_of(inner, "id-7") == {"label": "INTERNAL_ERROR", "message": "Something went wrong; request id-7."}
+    assert body_of(inner, "id-7") == {
+        "label": "INTERNAL_ERROR",
+        "message": "Internal error; the server's log has details under request id id-7.",
+    }
     assert body_of(errors.WorkerLost("inner secret"), "id-7") == body_of(inner, "id-7")
     assert body_of(errors.TextEmpty(), "id-7") == {"label": "TEXT_EMPTY", "message": '"text" is empty.'}
 
 
 def test_an_exception_is_shown_only_where_that_was_asked_for() -> None:
     shown = ErrorAnswer.model_validate_json(bytes(internal_error("id-7", "KeyError('x')").body))
-    assert shown.message == "Something went wrong; request id-7. KeyError('x')"
+    assert shown.message == "Internal error; the server's log has details under request id id-7. KeyError('x')"
     hidden = internal_error("id-7", None)
     assert hidden.status_code == 500
-    assert ErrorAnswer.model_validate_json(bytes(hidden.body)).message == "Something went wrong; request id-7."
+    assert (
+        ErrorAnswer.model_validate_json(bytes(hidden.body)).message
+        == "Internal error; the server's log has details under request id id-7."
+    )

@@ -46,7 +46,7 @@ def test_a_wrong_value_names_its_place(folder: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError, match="log_level"):
         load()
     (folder / "purport.toml").write_text("port = \n", "utf-8")
-    with pytest.raises(SettingsError, match="not TOML"):
+    with pytest.raises(SettingsError, match="not valid TOML"):
         load()
 
 

@@ -71,7 +71,7 @@ def test_before_the_models_are_loaded_there_is_none_and_the_server_says_so(a: Bu
         store = ModelStore({"a": str(a.path)}, Pool(1, "cpu", 1), CACHE)
         assert store.state is State.LOADING and not store.ready and store.able == 0 and len(store) == 0
         for name in (None, "a", "nonsense"):
-            with pytest.raises(NotReady, match="ask /ready"):
+            with pytest.raises(NotReady, match="poll /ready"):
                 store.get(name)
         async with serving(a=a) as (loaded, _):
             assert loaded.state is State.READY and loaded.ready and loaded.able == 1 and len(loaded) == 1
@@ -267,7 +267,7 @@ def test_there_is_nothing_to_go_back_to_once_workers_could_not_load_it_again(a: 
             while pool.restarts == 0:
                 await asyncio.sleep(0.005)
             await everywhere(pool, store.get().current)
-            with pytest.raises(NothingBefore, match="the bundle is gone from the server's disk"):
+            with pytest.raises(NothingBefore, match="the bundle was deleted from the server's disk"):
                 await store.roll_back("a")
             assert store.get().current.bundle == b and store.ready
 

@@ -16,17 +16,22 @@ _CHUNK = 256
 
 def classify(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to answer; without any, one per line of standard input.")
+        list[str] | None,
+        typer.Argument(help="Texts to classify. Without any, standard input is read, one text per line."),
     ] = None,
-    url: Annotated[str, typer.Option(help="Where the server listens.")] = "http://127.0.0.1:8000",
-    model: Annotated[str | None, typer.Option(help="A model of the server. Default: its first.")] = None,
+    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8000",
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model on the server. Default: the server's default model.")
+    ] = None,
     top_k: TopK = 3,
     threshold: Threshold = None,
-    api_key: Annotated[str | None, typer.Option(envvar="PURPORT_API_KEY", help="Key of the server.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that one attempt may take.")] = 10.0,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts when the server is busy or away.")] = 4,
+    api_key: Annotated[str | None, typer.Option(envvar="PURPORT_API_KEY", help="API key for the server.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Timeout of each attempt, in seconds.")] = 10.0,
+    retries: Annotated[int, typer.Option(min=0, help="Retries when the server is busy or unreachable.")] = 4,
 ) -> None:
-    """Ask a running server; one JSON object per text, in order. Exits with 1 when a text could not be answered.
+    """Classify texts with a running server.
+
+    Prints one JSON object per text, in order. Exits with 1 if any text failed.
 
     Examples:
 

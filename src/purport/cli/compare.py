@@ -11,27 +11,31 @@ from .options import BootstrapSeed, Resamples, Texts
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="The bundle in use: a directory, or a shipped name (atis).")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The bundle that may take its place.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="The bundle in use: a directory or a shipped name (atis).")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The candidate to replace it.")],
     data: Annotated[
-        str | None, typer.Option("--data", help="Another dataset than that of A: catalog name, directory, or file.")
+        str | None, typer.Option("--data", help="Dataset to use instead of A's: catalog name, directory or file.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="The split to compare on, or a file.  [default: test; train of a single file]")
+        str | None,
+        typer.Option(help="Split or file to compare on.  [default: test, or every row if --data is a file]"),
     ] = None,
     gate: Annotated[
-        str, typer.Option(help='Conditions on B - A, e.g. "f1_micro>=-0.002,flips<=0.01"; exit with 1 if one fails.')
+        str,
+        typer.Option(help='Conditions on B - A, e.g. "f1_micro>=-0.002,flips<=0.01". Exits with 1 if one fails.'),
     ] = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the page.")] = Path("compare"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write the page to.")] = Path("compare"),
     texts: Texts = True,
     resamples: Resamples = 1000,
     seed: BootstrapSeed = 0,
 ) -> None:
-    """Say whether bundle B is better than A on the same rows: paired bootstrap, McNemar, labels, rows, speed.
+    """Compare bundle B with bundle A on the same rows and decide whether B is better.
 
-    A gate names differences B - A: f1_micro, f1_macro, precision_micro, recall_micro, exact_match, f1[LABEL];
-    each also with .low or .high for the end of its interval; shares of rows: flips, regressions; and
-    mcnemar_p, size_ratio, latency_ratio.
+    Uses a paired bootstrap and McNemar's test; the page shows metrics, labels, changed rows, size and speed.
+
+    A gate is a condition on a difference B - A: f1_micro, f1_macro, precision_micro, recall_micro, exact_match
+    or f1[LABEL]. Append .low or .high to use an end of its interval. Gates can also use the shares of changed
+    rows (flips) and newly wrong rows (regressions), and mcnemar_p, size_ratio and latency_ratio.
 
     Examples:
 
@@ -61,7 +65,7 @@ def compare(
     out.print(found.reason)
     for condition in found.gates:
         value = "undefined" if condition.value is None else f"{condition.value:.6g}"
-        out.print(f"gate {condition.condition} {'holds' if condition.holds else 'does not hold'}: {value}")
+        out.print(f"gate {condition.condition} {'passed' if condition.holds else 'failed'}: measured {value}")
     out.print(f"written to {written}")
     if not found.passed:
         raise typer.Exit(1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def config() -> None:
-    """Show each setting of the server, its value, and where the value came from.
+    """Show every server setting, its value, and where the value comes from.
 
-    A flag wins over the environment, the environment over purport.toml in this directory, that over the
-    default. Secrets are hidden.
+    Order of precedence: command-line flag, PURPORT_* environment variable, purport.toml in the current
+    directory, default. Secrets are hidden.
 
     Examples:
 
@@ -20,7 +20,7 @@ def config() -> None:
     from ..settings import origins
     from .console import out
 
-    table = Table("setting", "value", "from", "what it is")
+    table = Table("setting", "value", "from", "description")
     for origin in origins():
         table.add_row(origin.name, origin.value, origin.source, origin.description)
     out.print(table)

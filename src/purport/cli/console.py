@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..progress import Event, Line, Progress, Reporter
 
-# Texts and labels are printed as they are: brackets in them are no markup, and ":cat:" is no emoji.
+# Texts and labels are printed unchanged: brackets are not markup, and ":cat:" is not an emoji.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 
@@ -20,7 +20,7 @@ _LINE_EVERY_S = 15.0
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """Shows progress on standard error: bars where somebody watches, plain lines now and then elsewhere."""
+    """Show progress on standard error: a bar on a terminal, occasional plain lines elsewhere."""
     if not sys.stderr.isatty():
         yield PlainReporter()
         return
@@ -30,7 +30,7 @@ def reporting() -> Iterator[Reporter]:
 
 
 class PlainReporter:
-    """Lines for logs: what is said, and how far long work is, every 15 seconds."""
+    """Plain lines for logs: every message, and the progress of long work every 15 seconds."""
 
     def __init__(self) -> None:
         self._what = self._loss = ""
@@ -45,7 +45,7 @@ class PlainReporter:
             amount = f"{event.done:,}{total} {event.unit}" if event.done else ""
             new = event.what != self._what
             if new and self._what:
-                self._loss = ""  # of the work before
+                self._loss = ""  # it belongs to the previous step
             self._what = event.what
             self._progress(event, amount, new=new)
         elif event.name == "loss":
@@ -55,12 +55,12 @@ class PlainReporter:
         now = time.monotonic()
         if new or now - self._told >= _LINE_EVERY_S:
             self._told = now
-            if not (new and event.done):  # otherwise it has just begun
+            if not (new and event.done):  # a new step prints its name first, then its counts
                 err.print(f"{event.what} {amount}".rstrip() + self._loss)
 
 
 class TerminalReporter(PlainReporter):
-    """One bar that is drawn over and over, and lines above it."""
+    """A single progress bar, with messages printed above it."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -74,7 +74,7 @@ class TerminalReporter(PlainReporter):
         self._task = self.bar.add_task("", total=None, visible=False, amount="")
 
     def _progress(self, event: Progress, amount: str, *, new: bool) -> None:
-        if new:  # a new task: reset would keep a total that is not known any more
+        if new:  # a new task, because a reset would keep the old total
             self.bar.remove_task(self._task)
             self._task = self.bar.add_task(event.what, total=event.total, amount="")
         amount = f"{amount}{self._loss}" if amount else ""

@@ -11,19 +11,23 @@ from .options import Header, LabelColumn, LabelDelimiter, TextColumn
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")
+        str | None, typer.Argument(help="sample, a catalog name, a directory with one file per split, or a file.")
     ] = None,
     task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
-    joint: Annotated[bool, typer.Option("--joint", help="multiclass: a combination of labels is a label.")] = False,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="multiclass only: treat each combination of labels as one label.")
+    ] = False,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     label_delimiter: LabelDelimiter = "+",
     header: Header = None,
-    unlabelled: Annotated[str, typer.Option(help="Rows without a label: error, or out_of_scope.")] = "error",
+    unlabelled: Annotated[
+        str, typer.Option(help="How to read rows without a label: as an error, or as out_of_scope.")
+    ] = "error",
 ) -> None:
-    """List the datasets that have a name, or read one and say what is in it (downloading it if need be).
+    """List the known datasets, or read one and summarise it. A missing catalog dataset is downloaded.
 
-    Every row is checked; the first bad ones are named with file, row and remedy.
+    Every row is checked. The first bad rows are listed with file, row number and how to fix them.
 
     Examples:
 
@@ -43,7 +47,7 @@ def data(
     from .console import out, reporting
 
     if name is None:
-        listing = Table("name", "what", "rows", "licence")
+        listing = Table("name", "description", "rows", "licence")
         listing.add_row("sample", "customer support, ships with purport", "1,102", "Apache-2.0")
         for entry in catalog().values():
             rows = sum(split.rows for split in entry.splits.values())
@@ -51,13 +55,13 @@ def data(
         out.print(listing)
         return
     if task not in list(Task):
-        raise SettingsError(f'--task is multilabel or multiclass, not "{task}"')
+        raise SettingsError(f'--task must be multilabel or multiclass, not "{task}"')
     if unlabelled not in ("error", "out_of_scope"):
-        raise SettingsError(f'--unlabelled is error or out_of_scope, not "{unlabelled}"')
+        raise SettingsError(f'--unlabelled must be error or out_of_scope, not "{unlabelled}"')
     layout = Layout(text_column, label_column, header, label_delimiter)
     with reporting() as reporter:
         dataset = load(name, Reading(Task(task), layout, joint, unlabelled), reporter)
-    table = Table("split", "rows", "labels", "several labels", "none", "never in train", title=dataset.name)
+    table = Table("split", "rows", "labels", "several labels", "no label", "not in train", title=dataset.name)
     for split_name, split in dataset.splits.items():
         sizes = [len(labels) for labels in split.gold]
         several, none = sum(size > 1 for size in sizes), sum(size == 0 for size in sizes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, whole
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, lenient_reading
 
 if TYPE_CHECKING:
     from ..doctor.finding import Diagnosis
@@ -17,7 +17,7 @@ _FAIL_ON = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
 
 
 class _ExamineByDefault(TyperGroup):
-    """``purport doctor DATASET`` is ``purport doctor examine DATASET``."""
+    """Makes ``purport doctor DATASET`` short for ``purport doctor examine DATASET``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help", "-h"):
@@ -30,9 +30,10 @@ app = typer.Typer(cls=_ExamineByDefault, no_args_is_help=True, rich_markup_mode=
 
 @app.callback()
 def doctor() -> None:
-    """Find what is wrong with a dataset, say what it costs, and propose fixes.
+    """Find problems in a dataset, estimate what each one costs, and propose fixes.
 
-    `purport doctor DATASET` examines; a dataset called "apply" is written ./apply.
+    `purport doctor DATASET` is short for `purport doctor examine DATASET`. Write ./apply for a directory
+    called "apply".
 
     Examples:
 
@@ -48,24 +49,31 @@ def doctor() -> None:
 def examine(
     dataset: DatasetName,
     bundle: Annotated[
-        str | None, typer.Option("--bundle", help="Judges the rows to measure on, and sets the limit of length.")
+        str | None,
+        typer.Option(
+            "--bundle",
+            help="Bundle that judges the evaluation rows and sets the length limit."
+            "  [default: a linear model, and the limit of atis]",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the page.  [default: doctor-DATASET]")
+        Path | None, typer.Option("--output", "-o", help="Directory to write to.  [default: doctor-DATASET]")
     ] = None,
-    fix_plan: Annotated[Path | None, typer.Option("--fix-plan", help="Write proposed fixes here, as CSV.")] = None,
-    fail_on: Annotated[str, typer.Option(help="Exit with 1 from this severity on: error, warning or never.")] = "error",
+    fix_plan: Annotated[Path | None, typer.Option("--fix-plan", help="CSV file for proposed fixes.")] = None,
+    fail_on: Annotated[
+        str, typer.Option(help="Lowest severity that makes the command exit with 1: error, warning or never.")
+    ] = "error",
     texts: Texts = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of folds and samples.")] = 0,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     label_delimiter: LabelDelimiter = "+",
     header: Header = None,
 ) -> None:
-    """Examine a dataset: leaks, conflicts, label errors, gaps, overlaps, damaged texts, each with its price.
+    """Check a dataset for leaks, conflicts, label errors, gaps, overlaps and damaged texts.
 
-    Writes OUTPUT/index.html, facts.json and figures/. Exits with 1 if a finding is an error, so that it can
-    stand before a training in CI.
+    Estimates the cost of each problem. Writes OUTPUT/index.html, facts.json and figures/. Exits with 1 if a
+    finding is an error, so that it can run before training in CI.
 
     Examples:
 
@@ -82,13 +90,14 @@ def examine(
     from .console import out, reporting
 
     if fail_on not in _FAIL_ON:
-        raise SettingsError(f'--fail-on is error, warning or never, not "{fail_on}"')
+        raise SettingsError(f'--fail-on must be error, warning or never, not "{fail_on}"')
     with needs("purport doctor", "eval"):
         from ..doctor.diagnose import diagnose, proposed
         from ..doctor.diagnosis_page import page
+        from ..doctor.finding import count
         from ..doctor.plan import write_plan
 
-    reading = whole(text_column, label_column, label_delimiter, header)
+    reading = lenient_reading(text_column, label_column, label_delimiter, header)
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {dataset}"))
         table = RowTable.load(dataset, reading, reporter)
@@ -104,8 +113,8 @@ def examine(
         fixes = proposed(diagnosis.findings)
         write_plan(fixes, fix_plan)
         yes = sum(fix.apply for fix in fixes)
-        out.print(f"{len(fixes)} fixes, {yes} of them proposed, written to {fix_plan}")
-        out.print(f"review it, then: purport doctor apply {fix_plan} {dataset} --output DIRECTORY")
+        out.print(f"{count(len(fixes), 'fix', 'fixes')} written to {fix_plan}, {yes} with apply = yes")
+        out.print(f"review it, then run: purport doctor apply {fix_plan} {dataset} --output DIRECTORY")
     out.print(f"written to {written}")
     if diagnosis.worst in _FAIL_ON[fail_on]:
         raise typer.Exit(1)
@@ -118,20 +127,20 @@ def _print(diagnosis: Diagnosis) -> None:
     from .console import out
 
     if not diagnosis.findings:
-        out.print("nothing found")
+        out.print("no problems found")
         return
     colours = {"error": "red", "warning": "yellow", "info": "blue"}
     table = Table("severity", "finding", "effect", title=diagnosis.dataset)
     for finding in diagnosis.findings:
-        worth = "" if finding.worth is None else f"{finding.worth.kind} {finding.worth.value * 100:.2f} points"
-        table.add_row(Text(finding.severity, colours[finding.severity]), finding.title, worth)
+        effect = "" if finding.worth is None else finding.worth.in_words
+        table.add_row(Text(finding.severity, colours[finding.severity]), finding.title, effect)
     out.print(table)
 
 
 @app.command()
 def apply(
-    plan: Annotated[Path, typer.Argument(help="A plan that purport doctor --fix-plan wrote and you reviewed.")],
-    dataset: Annotated[str, typer.Argument(help="The dataset it was made from.")],
+    plan: Annotated[Path, typer.Argument(help="Reviewed fix plan, as written by purport doctor --fix-plan.")],
+    dataset: Annotated[str, typer.Argument(help="The dataset that the plan was made from.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory for the corrected splits.")],
     format_: Annotated[str, typer.Option("--format", help="jsonl, csv, tsv or parquet.")] = "jsonl",
     text_column: TextColumn = "text",
@@ -139,9 +148,9 @@ def apply(
     label_delimiter: LabelDelimiter = "+",
     header: Header = None,
 ) -> None:
-    """Write the dataset anew with the fixes whose `apply` is yes. The source is never touched.
+    """Write a corrected copy of the dataset with the fixes whose `apply` is yes. The original stays unchanged.
 
-    A plan whose rows read otherwise than the data is refused: nothing is written.
+    If a row of the plan does not match the data, nothing is written.
 
     Examples:
 
@@ -152,15 +161,16 @@ def apply(
     from .. import registry
     from ..data import catalog
     from ..data.formats import Format
-    from ..doctor.plan import apply_plan, read_plan
+    from ..doctor.finding import count
+    from ..doctor.plan import DONE, apply_plan, read_plan
     from ..errors import FormatUnknown
     from .console import out, reporting
 
     kind: Format = registry.load("formats", format_, FormatUnknown)
     with reporting() as reporter:
-        source = catalog.load(dataset, whole(text_column, label_column, label_delimiter, header), reporter)
+        source = catalog.load(dataset, lenient_reading(text_column, label_column, label_delimiter, header), reporter)
     applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0], label_delimiter=label_delimiter)
-    done = ", ".join(f"{count} {action}" for action, count in applied.actions.items() if count) or "nothing changed"
-    out.print(f"{done}; {applied.refused} fixes skipped (apply = no)")
+    done = ", ".join(f"{count(n, 'row')} {DONE[action]}" for action, n in applied.actions.items() if n)
+    out.print(f"{done or 'no row changed'}; {count(applied.refused, 'fix', 'fixes')} skipped (apply = no)")
     for file in applied.files:
         out.print(f"written to {file}")

@@ -12,24 +12,27 @@ from .options import BootstrapSeed, BundleName, Resamples, Texts
 
 def evaluate(
     bundle: BundleName,
-    split: Annotated[str, typer.Argument(help="A split of the bundle's dataset (test), or a data file.")],
+    split: Annotated[str, typer.Argument(help="A split of the bundle's dataset (for example test), or a file.")],
     data: Annotated[
-        str | None, typer.Option("--data", help="Another dataset: catalog name, directory, or file.")
+        str | None,
+        typer.Option("--data", help="Dataset to use instead of the bundle's: catalog name, directory or file."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the evaluation.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file to write the metrics to.")] = Path(
         "evaluation.json"
     ),
     resamples: Resamples = 1000,
     seed: BootstrapSeed = 0,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page here: confusions, confidence, slices, worst errors.")
+        Path | None,
+        typer.Option("--report", help="Directory for an HTML report: confusions, confidence, slices, worst errors."),
     ] = None,
     texts: Texts = True,
-    per_label: Annotated[bool, typer.Option("--per-label", help="Print the table of labels too.")] = False,
+    per_label: Annotated[bool, typer.Option("--per-label", help="Also print the metrics of each label.")] = False,
 ) -> None:
-    """Measure a bundle on a split, with 95 % bootstrap intervals.
+    """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
-    Every row counts; labels that the model does not know are errors. Rows are read as in training.
+    No row is dropped: a row whose label the model does not know counts as an error. The data is read with the
+    settings of the bundle's recipe.
 
     Examples:
 
@@ -76,9 +79,9 @@ def evaluate(
             labels.add_row(name, str(label.support), str(label.predicted), *values, interval(label.f1))
         out.print(labels)
     for unseen, count in result.unseen_labels.items():
-        out.print(f'"{unseen}" ({count} rows) is not a label of the model: counted as errors')
+        out.print(f'"{unseen}" ({count} rows) is not a label of the model; these rows count as errors')
     if result.left_out:
-        out.print(f"no gold rows, left out of means over labels: {', '.join(result.left_out)}")
+        out.print(f"excluded from averages over labels, as they have no gold rows: {', '.join(result.left_out)}")
     out.print(f"written to {output}")
     if report is not None:
         out.print(f"written to {report / 'index.html'}")

@@ -7,27 +7,27 @@ from typing import Annotated
 
 import typer
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, whole
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, lenient_reading
 
 
 def explore(
     dataset: DatasetName,
     bundle: Annotated[
-        str | None, typer.Option("--bundle", help="Whose tokens and limit of length to use.  [default: atis]")
+        str | None, typer.Option("--bundle", help="Bundle whose tokenizer and length limit to use.  [default: atis]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the page.  [default: explore-DATASET]")
+        Path | None, typer.Option("--output", "-o", help="Directory to write to.  [default: explore-DATASET]")
     ] = None,
     texts: Texts = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of samples and permutations.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of samples and permutation tests.")] = 0,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     label_delimiter: LabelDelimiter = "+",
     header: Header = None,
 ) -> None:
-    """Show what is in a dataset: labels, combinations, lengths, words, n-grams, near-duplicates, drift.
+    """Describe a dataset: labels, combinations, lengths, words, n-grams, near-duplicates and drift.
 
-    Writes OUTPUT/index.html (one file, no network), facts.json and figures/.
+    Writes OUTPUT/index.html (self-contained), facts.json and figures/.
 
     Examples:
 
@@ -45,7 +45,7 @@ def explore(
         from ..evaluation.explore.exploration_page import page
         from ..evaluation.explore.measure import explore as measure
 
-    reading = whole(text_column, label_column, label_delimiter, header)
+    reading = lenient_reading(text_column, label_column, label_delimiter, header)
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {dataset}"))
         table = RowTable.load(dataset, reading, reporter)
@@ -55,7 +55,7 @@ def explore(
         written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{table.name}"))
     for split in found.splits:
         out.print(
-            f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, {split.several_labels:,} with several, "
-            f"{split.duplicate_texts:,} repeated texts"
+            f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, "
+            f"{split.several_labels:,} rows with several labels, {split.duplicate_texts:,} repeated texts"
         )
     out.print(f"written to {written}")

@@ -1,4 +1,4 @@
-"""``purport``: the commands put together, errors turned into messages and exit codes."""
+"""The ``purport`` command: its subcommands, and errors as messages and exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import classify, compare, config, data, doctor, evaluate, explore, predic
 
 app = typer.Typer(
     name="purport",
-    help="Train, prove, bundle and serve intent classifiers that people can trust in production.",
+    help="Train, evaluate, bundle and serve intent classifiers that people can trust in production.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -40,7 +40,7 @@ def run() -> None:
 
     try:
         app()
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # whatever read our output has exited
         sys.stderr.close()
         sys.exit(1)
     except (PurportError, OSError) as error:

@@ -9,25 +9,31 @@ import typer
 if TYPE_CHECKING:
     from ..data.dataset import Reading
 
-BundleName = Annotated[str, typer.Argument(help="Directory of a bundle, or the name of a shipped one (atis).")]
-DatasetName = Annotated[str, typer.Argument(help="sample, a catalog name, a directory of splits, or a file.")]
+BundleName = Annotated[str, typer.Argument(help="Directory of a bundle, or a shipped name (atis).")]
+DatasetName = Annotated[
+    str, typer.Argument(help="sample, a catalog name, a directory with one file per split, or a file.")
+]
 Texts = Annotated[bool, typer.Option("--texts/--no-texts", help="Include message texts in the page.")]
-TextColumn = Annotated[str, typer.Option(help="Column of the texts.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of the labels.")]
-LabelDelimiter = Annotated[str, typer.Option(help="Stands between the labels of one text.")]
+TextColumn = Annotated[str, typer.Option(help="Name of the text column.")]
+LabelColumn = Annotated[str, typer.Option(help="Name of the label column.")]
+LabelDelimiter = Annotated[str, typer.Option(help="Separator between the labels of one row.")]
 Header = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Whether the first row of a CSV or TSV names the columns.")
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first row of a CSV or TSV file is a header. Default: if it contains the text column.",
+    ),
 ]
 TopK = Annotated[int, typer.Option(min=0, help="Number of most likely labels to show.")]
 Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds.")
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")]
-BootstrapSeed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+BootstrapSeed = Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap.")]
 
 
-def whole(text_column: str, label_column: str, label_delimiter: str, header: bool | None) -> Reading:
-    """Any number of labels a row, none included: for looking at data, not for training on it."""
+def lenient_reading(text_column: str, label_column: str, label_delimiter: str, header: bool | None) -> Reading:
+    """Read rows with any number of labels, including none: for inspecting data, not for training on it."""
     from ..data.dataset import Reading
     from ..data.formats import Layout
 

@@ -20,25 +20,27 @@ _MOST_SHOWN = 20
 
 def predict(
     bundle: BundleName,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.")] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Answer each row of this CSV, TSV, JSONL or Parquet file.")
+        Path | None, typer.Option("--input", "-i", help="Classify each row of this CSV, TSV, JSONL or Parquet file.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where the answers go; the name decides the format.")
+        Path | None, typer.Option("--output", "-o", help="File for the predictions. Its extension decides the format.")
     ] = None,
     text_column: TextColumn = "text",
     header: Header = None,
     top_k: TopK = 3,
     threshold: Threshold = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="The probability of every label.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Include the probability of every label.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Answer texts, or every row of a file.
+    """Classify texts, or every row of a file.
 
-    A file is streamed; the output has the same rows in the same order and appears only when it is whole.
-    A bad row keeps its place with the reason in the column "error".
+    Files are streamed. The output has the same rows in the same order, and appears only once it is complete.
+    A row that cannot be classified keeps its place, with the reason in the column "error".
 
     Examples:
 
@@ -52,9 +54,9 @@ def predict(
     from ..prediction import AnswerOptions
 
     if (source is None) != (target is None):
-        raise SettingsError("--input and --output go together: what to read, and where the answers go")
+        raise SettingsError("--input needs --output and vice versa: pass the file to read and the file to write")
     if (source is None) == (not texts):
-        raise SettingsError("give either texts or --input FILE --output FILE")
+        raise SettingsError("pass either texts, or --input FILE --output FILE")
     classifier = Classifier.open(bundle, device=device)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold)
     if source is not None and target is not None:
@@ -77,8 +79,8 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
         tally = predict_file(
             classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter
         )
-    bad = f", {len(tally.bad)} bad rows (column error)" if tally.bad else ""
-    err.print(f"{target}: {tally.answered} rows answered{bad}")
+    bad = f"; bad rows: {len(tally.bad)}, see the column error" if tally.bad else ""
+    err.print(f"{target}: rows classified: {tally.answered}{bad}")
     if tally.bad:
         raise typer.Exit(1)
 
@@ -101,7 +103,7 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
             typer.echo(json.dumps(fields, ensure_ascii=False))
             continue
         out.print(text, style="bold")
-        decided = ", ".join(prediction.labels) or "none: out of scope"
+        decided = ", ".join(prediction.labels) or "none (out of scope)"
         out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""))
         for each in prediction.ranked if options.probabilities else prediction.top(options.top_k):
             out.print(f"  {each.confidence:.4f}  {each.label}")

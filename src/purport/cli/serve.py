@@ -12,18 +12,20 @@ def serve(
         list[str] | None,
         typer.Argument(
             metavar="[[NAME=]BUNDLE]...",
-            help="Directories of bundles, or names of shipped ones; the first is the default model. Default: atis.",
+            help="Bundles to serve: directories or shipped names. The first is the default model. Default: atis.",
         ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: 8000.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that answer. Default: one per core.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
-    cache: Annotated[int | None, typer.Option(help="Answers kept for texts that come again. Default: 10000.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of worker processes. Default: one per core.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device to run on, cpu or cuda. Default: cpu.")] = None,
+    cache: Annotated[
+        int | None, typer.Option(help="Number of answers to cache for repeated texts. Default: 10000.")
+    ] = None,
 ) -> None:
     """Serve bundles over HTTP: GET /ready, POST /intent, and more under /v1.
 
-    Every setting also comes from PURPORT_* variables or purport.toml; `purport config` lists them all.
+    Settings can also come from PURPORT_* environment variables or purport.toml; `purport config` lists them all.
 
     Examples:
 
@@ -43,4 +45,4 @@ def serve(
     settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
     with needs("serving", "serve"):
         from ..serving.server import serve as run
-    run(settings, announce=lambda url: err.print(f"purport serves {settings.bundle} on {url} (Ctrl-C stops it)"))
+    run(settings, announce=lambda url: err.print(f"serving {settings.bundle} on {url} (press Ctrl-C to stop)"))

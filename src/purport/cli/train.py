@@ -9,13 +9,13 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file that decides the run, e.g. recipes/sample.toml.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the new bundle.")],
+    recipe: Annotated[Path, typer.Argument(help="TOML file that configures the run, e.g. recipes/sample.toml.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory to write the bundle to.")],
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one value of the recipe, e.g. --set fit.epochs=3. May be repeated."),
+        typer.Option("--set", help="Override one recipe value, e.g. --set fit.epochs=3. May be repeated."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this bundle.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished run of this bundle.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle and any unfinished run.")] = False,
     keep_run: Annotated[
         bool, typer.Option("--keep-run", help="Keep checkpoints and TensorBoard logs in OUT.run.")
@@ -23,8 +23,8 @@ def train(
 ) -> None:
     """Train a bundle from a recipe.
 
-    Checkpoints go to OUT.run, so that an interrupted run can go on with --resume; the bundle appears at OUT
-    only when it is whole and its checks have passed.
+    Checkpoints are written to OUT.run, so an interrupted run can be continued with --resume. The bundle appears
+    at OUT only once it is complete and has passed its checks.
 
     Examples:
 
@@ -34,7 +34,7 @@ def train(
 
         torchrun --nproc-per-node 2 -m purport train recipes/atis-teacher.toml --out bundles/atis-teacher
 
-    Under torchrun all processes need the same disk, and the data on it already (`purport data atis` fetches it).
+    Under torchrun, all processes must share a disk that already holds the data (`purport data atis` downloads it).
     """
     import os
     from contextlib import nullcontext
@@ -47,13 +47,14 @@ def train(
     from .exits import INTERRUPTED
 
     leader = int(os.environ.get("RANK", "0")) == 0
-    wanted = load_recipe(recipe, override or ())
+    loaded = load_recipe(recipe, override or ())
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
-            bundle = run(wanted, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
+            bundle = run(loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
     except KeyboardInterrupt:
-        err.print("interrupted: the same command with --resume goes on")
+        err.print("interrupted; to continue, run the same command with --resume")
         raise typer.Exit(INTERRUPTED) from None
     if bundle:
         console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
-        console.print(f'try it: purport predict {out} "your text"   purport serve {out}')
+        console.print(f'try it: purport predict {out} "your text"')
+        console.print(f"serve it: purport serve {out}")

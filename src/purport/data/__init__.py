@@ -1,1 +1,1 @@
-"""Reading labelled utterances: files, named datasets, splits."""
+"""Reads labelled utterances: files, named datasets, splits."""

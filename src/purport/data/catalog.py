@@ -1,7 +1,8 @@
 """Datasets by name: the sample that ships with the package, and public ones.
 
-Public data is looked for in ``PURPORT_DATA_DIR`` first, then in the cache, then downloaded. It is kept as
-``<name>/<split>.tsv`` (text, tab, labels joined by ``+``, white space folded) and checked against a sha256.
+Public data is taken from ``PURPORT_DATA_DIR`` if it is there, otherwise from the cache, otherwise it is downloaded.
+It is stored as ``<name>/<split>.tsv`` (text, tab, labels joined by ``+``, runs of white space replaced by one space)
+and checked against a sha256.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .publishers import convert
 
 @dataclass(frozen=True, slots=True)
 class CatalogSplit:
-    """One split: where it is published (one URL, or texts and labels apart), and its checksum as TSV."""
+    """One split: where it is published (one URL, or separate URLs for texts and labels), and its checksum as TSV."""
 
     urls: tuple[str, ...]
     sha256: str
@@ -62,12 +63,12 @@ def catalog() -> dict[str, CatalogEntry]:
 def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: Reporter = SILENT) -> Dataset:
     """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
 
-    In a directory every ``<split>.<suffix of a format>[.gz]`` is a split; a single file is the split
-    ``train``. A directory with data wins over a name.
+    In a directory, every ``<split>.<suffix of a format>[.gz]`` is a split; a single file is the split ``train``. A
+    directory with data takes precedence over a name.
 
     Raises:
         DatasetNotFound: nothing has that name.
-        DownloadFailed: a catalog dataset is neither here nor to be had.
+        DownloadFailed: a catalog dataset is not stored locally and cannot be downloaded.
         DataError: the data cannot be read (see :func:`~purport.data.dataset.file_split`).
     """
     reading, path, name = reading or Reading(), Path(ref), str(ref)
@@ -83,19 +84,21 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: 
 
 
 def from_directory(path: Path, reading: Reading) -> Dataset:
-    """Every data file in ``path`` as a split."""
+    """Read every data file in ``path`` as a split."""
     found: dict[str, Path] = {}
     for split, file in _data_files(path):
         if split in found:
-            raise DatasetNotFound(f"{path} has two files for split {split}: {found[split].name}, {file.name}")
+            raise DatasetNotFound(
+                f"{path} has two files for split {split}: {found[split].name}, {file.name}; move one of them away"
+            )
         found[split] = file
     if not found:
-        raise DatasetNotFound(f"{path} holds no data file such as train.tsv or train.csv")
+        raise DatasetNotFound(f"{path} has no data files; add one file per split, such as train.tsv and test.tsv")
     return Dataset.from_files(found, name=path.name, reading=reading)
 
 
 def _data_files(path: Path) -> list[tuple[str, Path]]:
-    """Name of the split and file, for each file of a registered format that is not hidden."""
+    """Split name and path of each file that has a registered format and is not hidden."""
     found = []
     for file in sorted(path.iterdir()):
         if file.name.startswith(".") or not file.is_file():
@@ -108,10 +111,10 @@ def _data_files(path: Path) -> list[tuple[str, Path]]:
 
 
 def locate(name: str, reporter: Reporter = SILENT) -> Path:
-    """The directory of the catalog dataset ``name``, downloaded into ``$XDG_CACHE_HOME`` or ``~/.cache`` if need be.
+    """The directory of the catalog dataset ``name``, downloaded to ``$XDG_CACHE_HOME`` or ``~/.cache`` if needed.
 
     Raises:
-        DownloadFailed: it is not here and could not be fetched; the next attempt goes on from there.
+        DownloadFailed: it could not be downloaded; the next attempt resumes the download.
     """
     local = os.environ.get("PURPORT_DATA_DIR")
     if local and (Path(local) / name).is_dir():
@@ -127,7 +130,7 @@ def locate(name: str, reporter: Reporter = SILENT) -> Path:
 def _download(name: str, split: str, target: Path, reporter: Reporter) -> None:
     source, spec, downloads = catalog()[name].source, catalog()[name].splits[split], target / "download"
     raw = [fetch(url, downloads / hashlib.sha256(url.encode()).hexdigest()[:16], reporter) for url in spec.urls]
-    content, problem = b"", "is not what the catalog expects (its sha256 differs)"
+    content, problem = b"", "differs from what the catalog expects (its sha256 differs)"
     try:
         content = "".join(f"{text}\t{labels}\n" for text, labels in convert(source, raw, spec.part)).encode()
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -136,8 +139,8 @@ def _download(name: str, split: str, target: Path, reporter: Reporter) -> None:
         for download in raw:
             download.unlink(missing_ok=True)
         raise DownloadFailed(
-            f"split {split} of {name}, as published now, {problem}; it was not kept. "
-            f"Put a good copy into $PURPORT_DATA_DIR/{name}/{split}.tsv"
+            f"split {split} of {name}, as currently published, {problem}; the download was deleted. "
+            f"Put a correct copy at $PURPORT_DATA_DIR/{name}/{split}.tsv"
         )
     with replacing(target / f"{split}.tsv") as partial:
         partial.write_bytes(content)

@@ -1,6 +1,6 @@
 """Examples in named splits, with a label set and a content fingerprint.
 
-A split is read from its source each time it is iterated, so that only what the reader keeps is in memory.
+A split is read from its source each time it is iterated, so that it does not have to fit into memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance with its gold labels, in alphabetical order; ``row`` is its number in its file, from 1."""
+    """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1."""
 
     text: str
     labels: tuple[str, ...]
@@ -40,11 +40,11 @@ class Reading:
     """How the rows of files become examples.
 
     Attributes:
-        task: ``multiclass`` wants exactly one label per row.
+        task: ``multiclass`` requires exactly one label per row.
         layout: columns and delimiters of the files.
-        joint: multiclass only: a combination of labels ("flight+airfare") is a label, whatever the order of its parts.
-        unlabelled: rows without a label: ``error``, or ``out_of_scope`` (multilabel only): no label covers them.
-        on_bad_row: takes (split, bad row) and reading goes on; without it bad rows are an error.
+        joint: multiclass only: each combination of labels ("flight+airfare", in any order) becomes one label.
+        unlabelled: rows without a label are an ``error``, or ``out_of_scope`` (multilabel only).
+        on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
     """
 
     task: Task = Task.MULTILABEL
@@ -54,11 +54,11 @@ class Reading:
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
 
     def example(self, row: Row) -> Example | BadRow:
-        """The example that ``row`` holds, or what is wrong with it."""
+        """``row`` as an example, or as a bad row with the reason."""
         if not isinstance(row.text, str):
-            return BadRow(row.number, f"text is {_kind(row.text)}, not a string; write a text or delete the row")
+            return BadRow(row.number, f"text is {_kind(row.text)}, not a string; add a text or delete the row")
         if not row.text.strip():
-            return BadRow(row.number, "text is empty; write a text or delete the row")
+            return BadRow(row.number, "text is empty; add a text or delete the row")
         if not is_utf8(row.text):
             return BadRow(row.number, NOT_UTF8)
         labels = self._labels(row.label)
@@ -75,25 +75,25 @@ class Reading:
             return f"label is {_kind(value)}, not a string or a list of strings"
         parts = [part.strip() if isinstance(part, str) else part for part in parts]
         if any(not isinstance(part, str) or not part.strip() for part in parts):
-            return f"label {value!r} has an empty part; name every label"
+            return f"label {value!r} has an empty part; remove it or add the missing label"
         if any(delimiter and delimiter in part for part in parts):
-            return f"label {value!r} holds the delimiter {delimiter!r}; choose another label_delimiter"
+            return f"label {value!r} contains the delimiter {delimiter!r}; choose another label_delimiter"
         if not is_utf8("".join(parts)):
             return f"label {NOT_UTF8}"
         labels = tuple(sorted(set(parts)))
         multilabel = self.task is Task.MULTILABEL
         if not labels and not (multilabel and self.unlabelled == "out_of_scope"):
             return (
-                'label is empty; name one, or read the data with unlabelled = "out_of_scope" '
-                "(multilabel) if no intent applies"
+                'label is empty; add one or, if no label applies, read the data with unlabelled = "out_of_scope" '
+                "(multilabel only)"
             )
         if multilabel or len(labels) == 1:
             return labels
         if self.joint:
             return ((delimiter or "+").join(labels),)
         return (
-            f"has {len(labels)} labels ({', '.join(labels)}) and the task is multiclass; "
-            "use task multilabel, or joint = true to make each combination a label"
+            f"has {len(labels)} labels ({', '.join(labels)}), but the task is multiclass; "
+            "use the task multilabel, or joint = true to make each combination a label"
         )
 
 
@@ -102,9 +102,9 @@ def _kind(value: Any) -> str:
 
 
 class Split:
-    """One split: an iterable of examples that can be read again and again.
+    """One split: an iterable of examples that can be read repeatedly.
 
-    ``len``, ``label_counts`` and ``fingerprint`` are counted in one pass, the first time they are asked for.
+    ``len``, ``label_counts`` and ``fingerprint`` are computed together in one pass, when one is first needed.
     """
 
     def __init__(self, name: str, read: Callable[[], Iterable[Example]]) -> None:
@@ -119,12 +119,12 @@ class Split:
 
     @property
     def label_counts(self) -> Counter[str]:
-        """How many examples carry each label."""
+        """The number of examples with each label."""
         return self._summary[1]
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over texts and labels in order; file format and order of a row's labels do not matter."""
+        """sha256 of texts and labels in order, independent of the file format and of the order of a row's labels."""
         return self._summary[2]
 
     @property
@@ -148,11 +148,11 @@ class Split:
 
     def held(self, name: str | None = None) -> Split:
         """The same examples, read once and kept in memory."""
-        examples = list(iter(self))  # by way of an iterator, for a list would ask for the length first
+        examples = list(iter(self))  # through an iterator, because list(self) would call len, an extra pass
         return Split(name or self.name, examples.__iter__)
 
     def where(self, mask: NDArray[np.bool_], name: str) -> Split:
-        """The examples at which ``mask`` ``(n,) bool`` is true, as a split called ``name``."""
+        """The examples where ``mask`` ``(n,) bool`` is true, as a split called ``name``."""
         return Split(name, lambda: (example for example, keep in zip(self, mask, strict=True) if keep))
 
 
@@ -160,9 +160,9 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
     """The examples of one file.
 
     Raises (on reading):
-        RowInvalid: rows that cannot be used; the first few are named, with file, row and remedy.
-        DataError: the file is a directory or holds no rows.
-        DatasetNotFound: there is no such file.
+        RowInvalid: some rows cannot be used; the message lists the first few with file, row and remedy.
+        DataError: the file is a directory or has no rows.
+        DatasetNotFound: the file does not exist.
         LabelUnknown: a label is not among ``allowed``.
     """
 
@@ -184,9 +184,9 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
                 yield example
             found += 1
         if bad:
-            raise RowInvalid(path, problems, "Correct the file and run again.", bad - len(problems))
+            raise RowInvalid(path, problems, "Correct the file and run the command again.", bad - len(problems))
         if not found:
-            raise DataError(f"{path} holds no rows; name a file with utterances and labels")
+            raise DataError(f"{path} has no rows; name a file with texts and labels")
 
     return Split(name, read)
 
@@ -210,8 +210,8 @@ def _require_file(path: Path) -> None:
 class Dataset:
     """Examples in named splits.
 
-    ``labels`` is the label set of the split called ``train`` (of all splits if there is none), unless one
-    is given. Other splits may carry labels outside it; :meth:`unseen` counts them.
+    Unless it is given, ``labels`` is the label set of the split ``train``, or of all splits if there is no ``train``.
+    Other splits may have labels outside it; :meth:`unseen` counts them.
     """
 
     name: str
@@ -228,7 +228,7 @@ class Dataset:
         reading: Reading | None = None,
         labels: Iterable[str] | None = None,
     ) -> Dataset:
-        """One file per split. With ``labels``, any other label is an error; rows are checked on reading."""
+        """One file per split. If ``labels`` is given, other labels are an error; rows are checked when read."""
         reading = reading or Reading()
         allowed = None if labels is None else LabelSet(labels)
         parts = {key: file_split(key, Path(path), reading, allowed) for key, path in splits.items()}
@@ -240,7 +240,7 @@ class Dataset:
     def from_examples(
         cls, splits: Mapping[str, Iterable[Example]], *, name: str = "examples", task: Task = Task.MULTILABEL
     ) -> Dataset:
-        """Splits that are in memory already."""
+        """Splits that are already in memory."""
         return cls(name, {key: Split(key, list(examples).__iter__) for key, examples in splits.items()}, task)
 
     def __getitem__(self, split: str) -> Split:
@@ -252,20 +252,20 @@ class Dataset:
 
     @cached_property
     def labels(self) -> LabelSet:
-        """The ordered labels that a model of this data can answer."""
+        """The ordered labels that a model of this data can predict."""
         if self.given_labels is not None:
             return self.given_labels
         source = [self.splits["train"]] if "train" in self.splits else list(self.splits.values())
         return LabelSet(sorted({label for split in source for label in split.label_counts}))
 
     def unseen(self, split: str) -> dict[str, int]:
-        """Labels of ``split`` that are not in the label set, with their counts."""
+        """Labels in ``split`` that are not in the label set, with their counts."""
         counts = self[split].label_counts
         return {label: count for label, count in sorted(counts.items()) if label not in self.labels}
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the names and contents of all splits."""
+        """sha256 of the names and contents of all splits."""
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             digest.update(f"{name}\x1f{split.fingerprint}\x1e".encode())
@@ -275,14 +275,17 @@ class Dataset:
         """Move a stratified ``fraction`` of ``train`` to a split called ``valid``.
 
         Raises:
-            DataError: there is a ``valid`` split already, or ``fraction`` leaves one of the two empty.
+            DataError: there already is a ``valid`` split, or ``fraction`` leaves one of the two splits empty.
         """
         if "valid" in self.splits:
-            raise DataError(f"dataset {self.name} has a valid split already; use it instead of carving one")
+            raise DataError(f"dataset {self.name} already has a valid split; use it instead of a share of train")
         train = self["train"]
         mask = stratified_mask(train.gold, fraction, seed=seed)
         if not 0 < int(mask.sum()) < len(mask):
-            raise DataError(f"a validation share of {fraction} of {len(mask)} rows leaves a split empty")
+            raise DataError(
+                f"a validation share of {fraction} of {len(mask)} rows leaves a split empty; "
+                "change the share or add rows"
+            )
         parts = {**self.splits, "train": train.where(~mask, "train"), "valid": train.where(mask, "valid")}
         return replace(self, splits=parts, given_labels=self.labels)
 
@@ -291,11 +294,11 @@ def require_known(dataset: Dataset, split: str, labels: LabelSet) -> None:
     """Check that every label of ``split`` is in ``labels``.
 
     Raises:
-        LabelUnknown: one is not; training and calibration splits may not hold such labels.
+        LabelUnknown: one is not. The validation split may not have labels that are not in train.
     """
     for label, count in sorted(dataset[split].label_counts.items()):
         if label not in labels:
             raise LabelUnknown(
                 f'label "{label}" ({count} rows of split {split}) is not in the train split; '
-                "add training examples for it or correct it"
+                "add training rows with this label, or correct it"
             )

@@ -1,4 +1,4 @@
-"""Fetching one file with progress, going on where an earlier attempt stopped."""
+"""Downloads a file with progress, and resumes an interrupted download."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TIMEOUT_S = 30.0
 
 
 def fetch(url: str, target: Path, reporter: Reporter = SILENT) -> Path:
-    """Download ``url`` to ``target`` unless it is there.
+    """Download ``url`` to ``target``, unless that file exists.
 
-    The bytes go to ``target`` + ``.part`` first; if that file is there, only what is missing is asked for.
+    The bytes go to ``target`` + ``.part`` first. If that file exists, only the missing bytes are requested.
 
     Raises:
-        DownloadFailed: the server or the network said no; the partial file is kept.
+        DownloadFailed: the server or the network failed; the partial file is kept.
     """
     if target.is_file():
         return target
@@ -39,17 +39,17 @@ def fetch(url: str, target: Path, reporter: Reporter = SILENT) -> Path:
                     have += len(chunk)
                     reporter.emit(Progress(f"downloading {url.rsplit('/', 1)[-1]}", have, total, "bytes"))
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the partial file is not a beginning of what the server has
+        if error.code == 416:  # the partial file does not match the server's file
             part.unlink()
             return fetch(url, target, reporter)
-        raise DownloadFailed(f"{url} answered {error.code} {error.reason}; {_REMEDY}") from None
+        raise DownloadFailed(f"{url} returned {error.code} {error.reason}; {_REMEDY}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise DownloadFailed(f"cannot reach {url} ({reason}); {_REMEDY}") from None
     if total is not None and have < total:
-        raise DownloadFailed(f"{url} broke off after {have} of {total} bytes; run again to go on from there")
+        raise DownloadFailed(f"{url} stopped after {have} of {total} bytes; run the command again to resume")
     part.rename(target)
     return target
 
 
-_REMEDY = "connect to the network and run again, or put the files into $PURPORT_DATA_DIR/<name>/<split>.tsv"
+_REMEDY = "check the network and run the command again, or put the files at $PURPORT_DATA_DIR/<name>/<split>.tsv"

@@ -1,4 +1,4 @@
-"""Near-duplicates: clusters of texts that differ in a word or so (MinHash and LSH, Broder 1997)."""
+"""Near-duplicates: clusters of texts that differ by about one word (MinHash and LSH, Broder 1997)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MOST_CANDIDATES = 20
 
 
 def near_duplicates(words: Sequence[Sequence[str]], *, threshold: float = SIMILARITY) -> list[list[int]]:
-    """Clusters of at least two positions whose texts are near-duplicates of the cluster's first.
+    """Clusters of at least two positions whose texts are near-duplicates of the cluster's first text.
 
     Texts are near-duplicates if the Jaccard similarity of their sets of words and word pairs reaches ``threshold``.
-    Each is compared with the first of earlier clusters only, so that many fillings of one template cost no more.
+    Each text is compared only with the first text of each cluster, so that large clusters do not slow this down.
     """
     from datasketch import MinHash, MinHashLSH
 
-    # The index is asked for less than what counts, for it misses some: what it names is compared exactly.
+    # The index misses some matches, so it uses a lower threshold; its candidates are then compared exactly.
     index = MinHashLSH(threshold=max(0.1, threshold - _MARGIN), num_perm=_PERMUTATIONS)
     members: dict[tuple[str, ...], list[int]] = {}
     for position, found in enumerate(words):
@@ -46,5 +46,5 @@ def _shingles(words: Sequence[str]) -> set[str]:
 
 
 def jaccard(left: set[str], right: set[str]) -> float:
-    """Shared over all."""
+    """Jaccard similarity: the size of the intersection divided by the size of the union."""
     return len(left & right) / len(left | right)

@@ -1,4 +1,4 @@
-"""What anybody who uses a model should know of its data; counted, without any model."""
+"""Facts about a dataset that users of its model should know, counted without a model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ RARE = 10
 
 
 class DataFacts(Frozen):
-    """Counts over the splits of one dataset; texts are equal whatever their case and punctuation.
+    """Counts over the splits of one dataset. Texts are compared without case and punctuation.
 
     Attributes:
-        labels: training rows of each label, the most frequent first.
+        labels: training rows of each label, most frequent label first.
         several_labels: training rows with more than one label.
-        repeated: training rows whose text stands in an earlier one.
-        contradicted: training rows whose text stands under other labels too.
-        leaked: rows of each other split whose text stands in train.
-        unseen: labels of each other split that are never in train, with their rows.
+        repeated: training rows that repeat the text of an earlier row.
+        contradicted: training rows whose text also occurs with different labels.
+        leaked: rows of each other split whose text is also in train.
+        unseen: labels of each other split that are not in train, with their number of rows.
     """
 
     labels: dict[str, int]

@@ -1,4 +1,4 @@
-"""How publishers lay their data out. Each source turns raw files into (text, labels joined by ``+``)."""
+"""The file layouts of data publishers. Each source converts raw files to (text, labels joined by ``+``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Pairs = Iterable[tuple[str, str]]
 
 
 def convert(source: str, raw: list[Path], part: str) -> _Pairs:
-    """The rows of ``raw``, white space folded. ``part`` selects inside a file that holds several splits."""
+    """The rows of ``raw``, with runs of white space replaced by one space. ``part`` names the split within a file."""
     return [(" ".join(text.split()), labels) for text, labels in SOURCES[source](raw, part)]
 
 
@@ -22,7 +22,7 @@ def _tsv(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:
 
 
 def _seq_in(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:
-    """Texts and labels in two files, line by line; several labels are joined by ``#``."""
+    """Two files, one with texts and one with labels, line by line; several labels are joined by ``#``."""
     texts, labels = (file.read_text("utf-8").splitlines() for file in raw)
     for text, label in zip(texts, labels, strict=True):
         yield text, label.strip().replace("#", "+")
@@ -35,12 +35,12 @@ def _csv(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:
 
 
 def _clinc(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:
-    """One JSON object of lists of [text, label], a list per split."""
+    """One JSON object with a list of [text, label] per split."""
     yield from json.loads(raw[0].read_text("utf-8"))[part]
 
 
 def _nlupp(raw: list[Path], part: str) -> Iterator[tuple[str, str]]:
-    """A list of objects; those without an intent are left out."""
+    """A JSON list of objects; those without an intent are skipped."""
     for item in json.loads(raw[0].read_text("utf-8")):
         if item.get("intents"):
             yield item["text"], "+".join(item["intents"])

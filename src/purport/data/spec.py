@@ -1,4 +1,4 @@
-"""Which data a recipe names, and how it is read: the table ``data`` of every recipe."""
+"""The ``data`` table of a recipe: which data to use and how to read it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .formats import Layout
 
 
 class DataSpec(Frozen):
-    """Which data, and how it is read."""
+    """Which data to use, and how to read it."""
 
     name: str
-    """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (its train split)."""
+    """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (the train split)."""
     train: str = "train"
     """The split that the model learns from."""
     valid: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
     """A split, or the share of the train split to set aside (stratified)."""
     test: str | None = None
-    """A split that is measured once, after everything has been decided on ``valid``."""
+    """A split that is evaluated once, after all choices have been made on ``valid``."""
     joint: bool = False
     """multiclass: a combination of labels is a label of its own."""
     unlabelled: Literal["error", "out_of_scope"] = "error"
@@ -44,20 +44,20 @@ class DataSpec(Frozen):
         return Reading(task, layout, self.joint, self.unlabelled)
 
     def parts(self, labels: frozenset[str]) -> frozenset[str]:
-        """The labels that joint labels stand for; other labels stand for themselves."""
+        """``labels`` with joint labels split into the labels they combine."""
         if not self.joint or not self.label_delimiter:
             return labels
         return frozenset(part for label in labels for part in label.split(self.label_delimiter))
 
     def load(self, task: Task, seed: int, reporter: Reporter = SILENT) -> Dataset:
-        """The splits ``train``, ``valid`` and, if there is one, ``test``, each read once and held in memory.
+        """The splits ``train``, ``valid`` and, if there is one, ``test``, each read once and kept in memory.
 
         Raises:
-            DataError: the data cannot be read, or ``valid`` has a label that ``train`` has not.
+            DataError: the data cannot be read, or ``valid`` has a label that is not in ``train``.
         """
         source = load(self.name, self.reading(task), reporter)
-        wanted = {"train": self.train, "valid": self.valid, "test": self.test}
-        splits = {name: source[split].held(name) for name, split in wanted.items() if isinstance(split, str)}
+        chosen = {"train": self.train, "valid": self.valid, "test": self.test}
+        splits = {name: source[split].held(name) for name, split in chosen.items() if isinstance(split, str)}
         dataset = Dataset(source.name, splits, task)
         if not isinstance(self.valid, str):
             dataset = dataset.with_validation(self.valid, seed=seed)

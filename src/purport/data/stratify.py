@@ -1,4 +1,4 @@
-"""A validation split that keeps the shares of labels, rare ones and combinations included."""
+"""Draws a validation split that preserves the shares of labels, including rare labels and combinations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def stratified_mask(gold: Iterable[tuple[str, ...]], fraction: float, *, seed: i
     """Choose a stratified ``fraction`` of rows: ``(n,) bool``, true where a row is chosen.
 
     Systematic sampling over a sorted frame (implicit stratification; Cochran, *Sampling Techniques*, 1977, ch. 8):
-    rows are put in the order of their rarest label, then of their label combination, then at random, and every
-    ``1 / fraction``-th is taken, so that each group gets its share to within one row, in O(n log n) and a few numbers
-    a row. A label's only row is never chosen: every label stays in what is left.
+    rows are sorted by their rarest label, then by their label combination, then at random, and every
+    ``1 / fraction``-th row is chosen. Each group gets its share to within one row, in O(n log n) time and a few numbers
+    per row. The only row with a label is never chosen, so that every label remains in the other rows.
 
     Raises:
         ValueError: ``fraction`` is not between 0 and 1.
@@ -36,7 +36,7 @@ def stratified_mask(gold: Iterable[tuple[str, ...]], fraction: float, *, seed: i
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(rows))
     order = shuffled[np.argsort(rank[rows[shuffled]], kind="stable")]
-    # A row is taken when the running total of shares passes a whole number.
+    # A row is chosen where the running total of shares passes a whole number.
     totals = np.floor(rng.random() + fraction * np.arange(len(rows) + 1))
     mask = np.zeros(len(rows), dtype=np.bool_)
     for row in order[np.flatnonzero(np.diff(totals))]:

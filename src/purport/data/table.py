@@ -1,4 +1,4 @@
-"""All rows of a dataset side by side, for looking at them as a whole: exploring and finding defects."""
+"""All rows of all splits of a dataset in one table, for exploring them and finding problems."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Positions = NDArray[np.intp]
 
 
 def words(text: str) -> list[str]:
-    """The words of ``text``: runs of letters and digits, compatibility forms folded, lower-cased."""
+    """The words of ``text``: runs of letters and digits, NFKC-normalised and case-folded."""
     found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return [sys.intern(word) for word in found]  # a word is held once, however many rows have it
+    return [sys.intern(word) for word in found]  # each distinct word is in memory only once
 
 
 def normal_form(text: str) -> str:
-    """What is left of ``text`` when case, punctuation and white space do not count."""
+    """``text`` without case, punctuation and differences in white space."""
     return " ".join(words(text)) or text.strip()
 
 
 def is_evaluation(split: str) -> bool:
-    """Whether a split is one to measure on, by its name; every other split is training data."""
+    """Whether a split is an evaluation split, judged by its name; all other splits are training data."""
     return "train" not in split and bool(_EVALUATION.search(split.lower()))
 
 
@@ -45,7 +45,7 @@ def is_evaluation(split: str) -> bool:
 class RowTable:
     """Every row of every split, in order; positions index ``examples``.
 
-    ``bad_rows`` are rows that could not be used, per split. Training splits stand first.
+    ``bad_rows`` has the rows of each split that could not be used. Training splits come first.
     """
 
     name: str
@@ -60,7 +60,7 @@ class RowTable:
         """Read every split of ``dataset`` once.
 
         Raises:
-            DataError: no row is left, or a split cannot be read.
+            DataError: there is no usable row, or a split cannot be read.
         """
         names = tuple(sorted(dataset.splits, key=lambda name: (is_evaluation(name), name != "train", name)))
         examples, split_of = [], []
@@ -69,12 +69,14 @@ class RowTable:
                 examples.append(example if example.row else replace(example, row=number))
                 split_of.append(place)
         if not examples:
-            raise DataError(f"dataset {dataset.name} holds no row that can be used")
+            raise DataError(
+                f"dataset {dataset.name} has no usable rows; purport data {dataset.name} shows what is wrong"
+            )
         return cls(dataset.name, dataset.fingerprint, names, examples, np.array(split_of, dtype=np.intp))
 
     @classmethod
     def load(cls, ref: str, reading: Reading, reporter: Reporter = SILENT) -> RowTable:
-        """The table of dataset ``ref``; rows that cannot be used are kept in ``bad_rows`` instead of failing."""
+        """The table of dataset ``ref``; rows that cannot be used go to ``bad_rows`` instead of raising an error."""
         bad: dict[str, dict[int, BadRow]] = {}
 
         def note(split: str, row: BadRow) -> None:
@@ -119,7 +121,7 @@ class RowTable:
 
     @cached_property
     def is_training(self) -> NDArray[np.bool_]:
-        """Which rows are of training splits: ``(n,) bool``."""
+        """Which rows belong to training splits: ``(n,) bool``."""
         roles = np.array([not is_evaluation(name) for name in self.split_names])
         return np.asarray(roles[self.split_of])
 
@@ -138,7 +140,7 @@ class RowTable:
 
     @cached_property
     def same_text(self) -> list[list[int]]:
-        """Groups of at least two rows with the same normal form, in order of their first row."""
+        """Groups of at least two rows with the same normal form, ordered by their first row."""
         found: dict[str, list[int]] = {}
         for position, form in enumerate(self.forms):
             found.setdefault(form, []).append(position)

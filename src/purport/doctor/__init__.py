@@ -1,4 +1,5 @@
-"""What is wrong with a dataset: findings, what each costs, and a plan of fixes that a person can review.
+"""Problems in a dataset: findings, what each one costs, and a fix plan for a person to review.
 
-A *check* is a function from an examination to findings, registered in the entry-point group ``purport.checks``.
+A *check* is a function that takes an examination and returns findings; it is registered in the entry-point group
+``purport.checks``.
 """

@@ -1,4 +1,4 @@
-"""Running every check and putting the findings in order."""
+"""Runs every check and sorts the findings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def diagnose(
     measure_plan: bool = False,
     reporter: Reporter = SILENT,
 ) -> Diagnosis:
-    """Everything that is wrong with ``table``, most severe and costly first.
+    """All findings in ``table``, most severe and costly first.
 
-    ``classifier``, or else a linear model, judges the rows to measure on. ``measure_plan`` trains again, by the plan.
+    ``classifier``, or a linear model if it is ``None``, judges the evaluation rows. With ``measure_plan`` the linear
+    model is trained again on the rows as the fix plan would change them.
     """
     examination = Examination(table, classifier, seed, reporter)
     findings: list[Finding] = []
@@ -39,7 +40,7 @@ def diagnose(
         fingerprint=table.fingerprint,
         rows={split: len(table.positions(split)) for split in table.split_names},
         labels=len(table.labels),
-        task="one label a row" if table.exclusive else "several labels a row",
+        task="one label per row" if table.exclusive else "several labels per row",
         bundle=None if classifier is None else classifier.bundle.manifest.id,
         seed=seed,
         checks=checks,
@@ -51,7 +52,7 @@ def diagnose(
 
 
 def proposed(findings: Iterable[Finding]) -> list[Fix]:
-    """The fixes of all findings, one per row: what is proposed for application first, then the most severe."""
+    """The fixes of all findings, at most one per row: one with ``apply`` wins, then the most severe finding's."""
     best: dict[tuple[str, int], Fix] = {}
     for fix in sorted((fix for finding in findings for fix in finding.fixes), key=lambda fix: not fix.apply):
         best.setdefault((fix.split, fix.row), fix)

@@ -1,4 +1,4 @@
-"""A diagnosis as a page."""
+"""Turns a diagnosis into a page."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from .finding import Diagnosis, Finding, Severity
 
 _SHOWN_ROWS = 25
 _SHOWN_BARS = 15
-_COST = {
-    "gain": "fixing may bring {} points",
-    "limit": "up to {} points cannot be reached",
-    "inflation": "measured {} points too high",
+_HEADINGS = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.INFO: "Notes"}
+_MEANINGS = {
+    "gain": "estimated gain from fixing",
+    "limit": "at most this much cannot be reached",
+    "inflation": "metrics are this much too high",
 }
 
 
 def page(diagnosis: Diagnosis) -> Page:
-    """Findings by severity, each with its rows, reason, remedy and cost."""
+    """Findings by severity, each with its rows, reason, remedy and effect."""
     counts = Counter(finding.severity for finding in diagnosis.findings)
     rows = ", ".join(f"{count:,} {split}" for split, count in list(diagnosis.rows.items())[:4])
     sections = [_summary(diagnosis)] if diagnosis.findings else []
     for severity in Severity:
         chosen = [finding for finding in diagnosis.findings if finding.severity is severity]
         if chosen:
-            sections.append(Section(f"{severity.value.capitalize()}s ({len(chosen)})", _blocks(chosen)))
+            sections.append(Section(f"{_HEADINGS[severity]} ({len(chosen)})", _blocks(chosen)))
     sections.append(_method(diagnosis))
     verdict = {
-        None: Notice("good", "Nothing was found."),
+        None: Notice("good", "No problems were found."),
         Severity.INFO: Notice("good", "Nothing has to be fixed before training."),
-        Severity.WARNING: Notice("warning", "Nothing that makes a measurement wrong; some of this costs quality."),
+        Severity.WARNING: Notice("warning", "The metrics are reliable, but some of these problems cost quality."),
         Severity.ERROR: Notice("error", "Fix the errors first; until then the metrics are unreliable."),
     }[diagnosis.worst]
     return Page(
-        title=f"What is wrong with {diagnosis.dataset}",
+        title=f"Problems in {diagnosis.dataset}",
         subtitle=f"{rows} rows, {diagnosis.labels} labels, {diagnosis.task}; fingerprint {diagnosis.fingerprint[:16]}",
         headline=[
             ("errors", str(counts[Severity.ERROR])),
             ("warnings", str(counts[Severity.WARNING])),
             ("notes", str(counts[Severity.INFO])),
-            ("exact match, linear reference", percent(diagnosis.exact_match)),
+            ("exact match of linear model", percent(diagnosis.exact_match)),
         ],
         sections=sections,
         facts=diagnosis,
@@ -52,20 +53,20 @@ def page(diagnosis: Diagnosis) -> Page:
 def _summary(diagnosis: Diagnosis) -> Section:
     rows = []
     for finding in diagnosis.findings:
-        cost, meaning = None, ""
+        points, meaning = None, ""
         if finding.worth:
-            cost, meaning = round(finding.worth.value * 100, 3), _COST[finding.worth.kind].format("that many")
-        rows.append((finding.severity.value, finding.title, finding.n_rows, cost, meaning))
-    columns = ("severity", "finding", "rows", "cost, points", "meaning")
+            points, meaning = round(finding.worth.value * 100, 3), _MEANINGS[finding.worth.kind]
+        rows.append((finding.severity.value, finding.title, finding.n_rows, points, meaning))
+    columns = ("severity", "finding", "rows", "points", "meaning")
     blocks: list[Block] = [Table("Findings, most severe and costly first", columns, rows)]
     priced = [(f.title, f.worth.value * 100) for f in diagnosis.findings if f.worth and f.worth.value > 0]
     if priced:
         priced = sorted(priced, key=lambda pair: -pair[1])[:_SHOWN_BARS]
-        title, xlabel = "What each finding costs, in points of exact match", "points of exact match"
+        title, xlabel = "Cost of each finding, in points of exact match", "points of exact match"
         blocks.append(bar_figure("cost", title, priced, "{:.2f} points", xlabel=xlabel, limit=60, width=7.2))
     if diagnosis.plan_gain is not None:
         text = (
-            "The proposed plan changes the cross-validated exact match of the linear reference by "
+            "Applying the proposed fixes changes the cross-validated exact match of the linear model by "
             f"{diagnosis.plan_gain * 100:+.2f} points on the other {diagnosis.plan_rows:,} training rows."
         )
         blocks.append(Notice("info", text))
@@ -76,11 +77,9 @@ def _blocks(findings: list[Finding]) -> list[Block]:
     blocks: list[Block] = []
     for finding in findings:
         quote = f" “{finding.quote}”." if finding.quote else ""
-        cost = ""
-        if finding.worth:
-            points = _COST[finding.worth.kind].format(f"{finding.worth.value * 100:.2f}")
-            cost = f" Cost: {points} ({finding.worth.how})."
-        blocks.append(Notice(finding.severity.value, f"{finding.title}. {finding.why}{quote} {finding.remedy}{cost}"))
+        effect = f" Effect: {finding.worth.in_words} ({finding.worth.how})." if finding.worth else ""
+        text = f"{finding.title}. {finding.why}{quote} {finding.remedy}{effect}"
+        blocks.append(Notice(finding.severity.value, text))
         if finding.rows:
             shown = finding.rows[:_SHOWN_ROWS]
             columns = ("split", "row", "text", "labels", "note")
@@ -91,20 +90,20 @@ def _blocks(findings: list[Finding]) -> list[Block]:
 
 
 def _method(diagnosis: Diagnosis) -> Section:
-    judge = f"bundle {diagnosis.bundle}" if diagnosis.bundle else "the same model, trained on all training rows"
+    judge = f"bundle {diagnosis.bundle}" if diagnosis.bundle else "the same model trained on all training rows"
     return Section(
-        "How this was found",
+        "Method",
         [
             Text(
-                "Training rows were judged by a linear model on words and word pairs that did not see them "
-                f"(cross-validation; equal texts share a fold; seed {diagnosis.seed}). Rows to measure on were judged "
-                f"by {judge}. Label errors are found by confident learning (Northcutt et al. 2021, cleanlab), "
-                "near-duplicates by MinHash (Broder 1997) at a Jaccard similarity of 0.75 over words and word pairs, "
-                "languages by py3langid, damage by ftfy."
+                "Training rows were judged by cross-validation with a linear model on words and word pairs, so that no "
+                f"row was judged by a model trained on it (identical texts share a fold; seed {diagnosis.seed}). "
+                f"Evaluation rows were judged by {judge}. Label errors are found by confident learning (Northcutt et "
+                "al. 2021, cleanlab), near-duplicates by MinHash (Broder 1997) at a Jaccard similarity of 0.75 over "
+                "words and word pairs, languages by py3langid, and encoding damage by ftfy."
             ),
             Text(
-                "Costs are estimates with that linear model, in points of exact match (rows decided wholly right). A "
-                "better model may gain less from a fix, or more."
+                "Effects are estimates with that linear model, in points of exact match (the share of rows that get "
+                "exactly the right labels). A better model may gain more or less from a fix."
             ),
             Text(f"Checks: {', '.join(diagnosis.checks)}."),
         ],

@@ -1,4 +1,4 @@
-"""What the checks look at; what is expensive is computed once, when the first check asks for it."""
+"""What the checks look at. Expensive results are computed lazily and cached."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..model import BoolArray, FloatArray, Lengths
 from ..progress import Progress, Reporter
 from .finding import Action, Finding, Fix, RowRef, Severity, Worth
 
-_MOST_ROWS = 200  # of a finding, that are listed
+_MOST_ROWS = 200  # listed per finding
 
 
 @dataclass(frozen=True)
 class Examination:
-    """A dataset, and a bundle for what only a model can tell."""
+    """A dataset, and optionally a bundle to judge it with."""
 
     table: RowTable
     classifier: Classifier | None
@@ -32,12 +32,12 @@ class Examination:
     reporter: Reporter
 
     def say(self, what: str) -> None:
-        """Tell whoever watches what is being computed."""
+        """Report what is being computed."""
         self.reporter.emit(Progress(what))
 
     @cached_property
     def training(self) -> Positions:
-        """Training rows. A row that stands in several training splits counts once."""
+        """Training rows. A row that occurs in several training splits counts once."""
         first_in: dict[tuple[str, tuple[str, ...]], str] = {}
         kept = []
         for row in np.flatnonzero(self.table.is_training).tolist():
@@ -48,12 +48,12 @@ class Examination:
 
     @cached_property
     def evaluation(self) -> Positions:
-        """Rows of splits to measure on."""
+        """Rows of the evaluation splits."""
         return np.flatnonzero(~self.table.is_training)
 
     @cached_property
     def near(self) -> list[list[int]]:
-        """Clusters of near-duplicates over all splits."""
+        """Clusters of near-duplicates across all splits."""
         self.say("comparing texts")
         return near_duplicates(self.table.words)
 
@@ -72,8 +72,8 @@ class Examination:
     def change(self, learnt: BoolArray, kept: BoolArray, judged: BoolArray) -> float:
         """Change of cross-validated exact match on the ``judged`` training rows.
 
-        ``learnt`` are the labels to learn from instead, ``kept`` the rows to learn from; of large data one
-        fold has to do.
+        ``learnt`` replaces the labels to learn from, ``kept`` marks the rows to learn from. Large datasets use one
+        fold only.
         """
         tried = np.unique(self.folds)[: 1 if len(self.training) > quick.LARGE else None]
         judged = judged & np.isin(self.folds, tried)
@@ -104,13 +104,16 @@ class Examination:
 
     @cached_property
     def probabilities(self) -> FloatArray:
-        """Of every row by a model that did not learn from it; of the bundle, where it did not see the row."""
+        """Probabilities of every row from a model that was not trained on it: ``(n, n_labels) float32``.
+
+        Training rows are cross-validated. Evaluation rows are answered by the bundle, if there is one.
+        """
         proba = np.zeros(self.table.matrix.shape, dtype=np.float32)
         proba[self.training] = self._cross_validate().probabilities
         if not len(self.evaluation):
             return proba
         if self.classifier is not None:
-            self.say("asking the bundle")
+            self.say("classifying with the bundle")
             texts = [self.table.texts[position] for position in self.evaluation]
             answered = self.classifier.predict_proba(texts)
             spec = data_spec(self.classifier.bundle)
@@ -119,7 +122,7 @@ class Examination:
                     if part in self.table.labels:
                         proba[self.evaluation, self.table.labels.index(part)] += answered[:, column]
             return proba
-        self.say("asking the linear model")
+        self.say("classifying with the linear model")
         proba[self.evaluation] = quick.fit_predict(
             self.features[self.training],
             self.gold(self.training),
@@ -131,27 +134,27 @@ class Examination:
 
     @cached_property
     def right(self) -> BoolArray:
-        """Which rows the model that did not see them decides wholly right: ``(n,) bool``."""
+        """Which rows get exactly the right labels from a model that was not trained on them: ``(n,) bool``."""
         return quick.CrossValidated(self.probabilities, self.table.exclusive).exact(self.table.matrix)
 
     @cached_property
     def token_lengths(self) -> Lengths:
-        """Tokens of each text and the limit of the bundle, or of the one that ships with the package."""
+        """Tokens of each text, and the limit of the bundle or, without one, of the shipped bundle."""
         return (self.classifier or Classifier.open(DEFAULT_BUNDLE)).lengths(self.table.texts)
 
     def excess_error(self, positions: Iterable[int]) -> Worth:
-        """How much of the error comes from these rows being worse than the others of their role."""
+        """How much exact match is lost because these rows do worse than the other training or evaluation rows."""
         chosen = np.array(list(positions))
         pool = self.training if np.isin(chosen, self.training).any() else self.evaluation
         inside, others = np.intersect1d(pool, chosen), np.setdiff1d(pool, chosen)
         if not len(inside) or not len(others):
-            return Worth(kind="gain", value=0.0, how="nothing to compare these rows with")
+            return Worth(kind="gain", value=0.0, how="there are no other rows to compare with")
         excess = float((~self.right[inside]).mean() - (~self.right[others]).mean())
         value = max(0.0, excess) * (len(inside) / len(pool))
-        return Worth(kind="gain", value=value, how="error rate of these rows above that of the others")
+        return Worth(kind="gain", value=value, how="error rate of these rows compared with that of the other rows")
 
     def rows(self, positions: Iterable[int], notes: Sequence[str] | None = None) -> tuple[RowRef, ...]:
-        """The first of ``positions``, with a note each."""
+        """References to the first of ``positions``, each with its note."""
         found = []
         for at, position in enumerate(list(positions)[:_MOST_ROWS]):
             split, example, note = self.table.split(position), self.table.examples[position], notes[at] if notes else ""
@@ -159,14 +162,14 @@ class Examination:
         return tuple(found)
 
     def finding(self, check: str, severity: Severity, rows: Iterable[int] | Mapping[int, str], **said: Any) -> Finding:
-        """A finding about ``rows``, which may come with a note each; ``said`` are its other fields."""
+        """A finding about ``rows``, each with a note if ``rows`` is a mapping; ``said`` are its other fields."""
         positions, notes = list(rows), list(rows.values()) if isinstance(rows, Mapping) else None
         listed = self.rows(positions, notes)
         return Finding(check=check, severity=severity, n_rows=len(positions), rows=listed, **said)
 
     def fix(self, position: int, action: Action, check: str, why: str, *, apply: bool, labels: Iterable[str] = (),
             text: str = "") -> Fix:  # fmt: skip
-        """A line of the plan for one row. Rows to measure on are never changed without a person's word."""
+        """The fix for one row. Fixes of evaluation rows are never proposed with ``apply``: a person has to decide."""
         example = self.table.examples[position]
         return Fix(
             apply=apply and bool(self.table.is_training[position]),

@@ -1,4 +1,4 @@
-"""A finding: a defect of the data, its rows, why it matters, what to do, and what it costs."""
+"""Findings: a defect of the data, the rows affected, why it matters, what to do, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Literal
 from ..frozen import Frozen
 
 
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2,000 rows``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 row``, ``2,000 rows``; ``plural`` defaults to ``noun`` with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 Action = Literal["drop", "relabel", "rewrite"]
 
 
 class Severity(StrEnum):
-    """``error``: a measured number is wrong or a label cannot be learnt; ``warning``: it costs quality; ``info``."""
+    """``error``: metrics are wrong or a label cannot be learnt; ``warning``: it costs quality; ``info``: a note."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -30,7 +30,7 @@ class Severity(StrEnum):
 
 
 class RowRef(Frozen):
-    """One row: its split, its number in the file, what it says, and a word on why it is here."""
+    """One row: its split, its number in the file, its text and labels, and a short note on why it is listed."""
 
     split: str
     row: int
@@ -40,18 +40,29 @@ class RowRef(Frozen):
 
 
 class Worth(Frozen):
-    """What a finding costs, as a share of rows decided wholly right (exact match), and how that was estimated.
+    """The effect of a finding on exact match (the share of rows with exactly the right labels), and its method.
 
-    ``gain``: what fixing may bring; ``limit``: up to that much cannot be reached; ``inflation``: measured too high by.
+    ``gain``: fixing may gain this much; ``limit``: up to this much cannot be reached; ``inflation``: metrics are this
+    much too high.
     """
 
     kind: Literal["gain", "limit", "inflation"]
     value: float
     how: str
 
+    @property
+    def in_words(self) -> str:
+        """The effect in points, for example ``fixing may gain 1.20 points``."""
+        points = f"{abs(self.value) * 100:.2f} points"
+        if points == "0.00 points":
+            return "none measurable"
+        if self.kind == "gain":
+            return f"fixing may {'lose' if self.value < 0 else 'gain'} {points}"
+        return f"up to {points} cannot be reached" if self.kind == "limit" else f"metrics are {points} too high"
+
 
 class Fix(Frozen):
-    """One line of a plan. ``apply`` is the doctor's proposal; a person may change it."""
+    """One line of a fix plan. ``apply`` is the doctor's proposal, which the reviewer may change."""
 
     apply: bool
     action: Action
@@ -66,9 +77,9 @@ class Fix(Frozen):
 
 
 class Finding(Frozen):
-    """A defect. ``rows`` holds the first of the ``n_rows`` that have it; ``fixes`` all that can be proposed.
+    """A defect of the data. ``rows`` lists the first of the ``n_rows`` affected; ``fixes`` has every possible fix.
 
-    ``quote`` is the wording that the rows share, where they share one.
+    ``quote`` is the wording that the rows share, if any.
     """
 
     check: str
@@ -85,10 +96,10 @@ class Finding(Frozen):
 
 
 class Diagnosis(Frozen):
-    """Everything that was found in one dataset; most severe and costly first.
+    """All findings in one dataset, most severe and costly first.
 
-    ``exact_match`` is that of the linear reference model, cross-validated on the training rows.
-    ``plan_gain`` is its change on rows that the plan leaves alone, after the proposed fixes.
+    ``exact_match`` belongs to the linear reference model, cross-validated on the training rows. ``plan_gain`` is how
+    much the proposed fixes change it on the rows that the plan does not touch.
     """
 
     dataset: str
@@ -106,11 +117,11 @@ class Diagnosis(Frozen):
 
     @property
     def worst(self) -> Severity | None:
-        """The highest severity that was found."""
+        """The highest severity found."""
         return min((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
 
     def without_texts(self) -> Diagnosis:
-        """The same without a word of any utterance, for places where they may not go."""
+        """A copy without any text of an utterance, for places where texts must not appear."""
 
         def bare(finding: Finding) -> Finding:
             rows = tuple(row.model_copy(update={"text": "", "note": ""}) for row in finding.rows)

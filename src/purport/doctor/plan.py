@@ -1,6 +1,6 @@
-"""A plan of fixes: a table that a person reviews in any editor or spreadsheet, and how it is applied.
+"""A fix plan: a table that a person reviews in an editor or a spreadsheet, and how it is applied.
 
-Every line carries the row it changes as it stands now, so that a plan for other data is refused.
+Every line contains the current text and labels of its row, so that a plan made from other data is rejected.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from ..files import replacing, write_text
 from .finding import Action, Fix
 
 COLUMNS = tuple(Fix.model_fields)
+DONE = {"drop": "dropped", "relabel": "relabelled", "rewrite": "rewritten"}
+"""Each action in the past tense, for messages."""
 _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0", "")
 
 
 def write_plan(fixes: Iterable[Fix], path: Path) -> None:
-    """Write ``fixes`` as CSV with a header; labels are JSON lists, so that no delimiter can hurt."""
+    """Write ``fixes`` as CSV with a header. Labels are JSON lists, so that they may contain any delimiter."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -45,11 +47,11 @@ def read_plan(path: Path) -> list[Fix]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise PlanInvalid(f"no plan {path}; purport doctor DATASET --fix-plan {path} writes one") from None
+        raise PlanInvalid(f"no fix plan {path}; create one with purport doctor DATASET --fix-plan {path}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
-        raise PlanInvalid(f"{path}: column {', '.join(missing)} is missing; a plan starts with {','.join(COLUMNS)}")
+        raise PlanInvalid(f"{path}: missing columns: {', '.join(missing)}; the header must be {','.join(COLUMNS)}")
     fixes = []
     for cells in reader:
         try:
@@ -62,10 +64,10 @@ def read_plan(path: Path) -> list[Fix]:
 def _fix(cells: dict[str, str]) -> Fix:
     answer = cells["apply"].strip().lower()
     if answer not in (*_YES, *_NO):
-        raise ValueError(f'apply is yes or no, not "{cells["apply"]}"')
+        raise ValueError(f'apply must be yes or no, not "{cells["apply"]}"')
     action = cells["action"]
     if action not in get_args(Action):
-        raise ValueError(f'no action "{action}".{did_you_mean(action, get_args(Action))}')
+        raise ValueError(f'unknown action "{action}".{did_you_mean(action, get_args(Action))}')
     read = {
         "apply": answer in _YES,
         "row": int(cells["row"]),
@@ -74,20 +76,20 @@ def _fix(cells: dict[str, str]) -> Fix:
     }
     fix = Fix.model_validate({column: cells[column] for column in COLUMNS} | read)
     if fix.action == "rewrite" and not fix.new_text.strip():
-        raise ValueError("rewrite needs a new_text; drop deletes a row")
+        raise ValueError("rewrite needs a new_text; to delete the row, use drop")
     return fix
 
 
 def _labels(cell: str) -> tuple[str, ...]:
     found = json.loads(cell)
     if not isinstance(found, list) or not all(isinstance(label, str) and label for label in found):
-        raise ValueError(f"labels are a JSON list of names, not {cell}")
+        raise ValueError(f"labels must be a JSON list of names, not {cell}")
     return tuple(sorted(set(found)))
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What a plan changed: rows per action, the files that were written, and how many lines said no."""
+    """What a plan changed: rows per action, the files written, and the number of fixes skipped (apply = no)."""
 
     actions: dict[str, int]
     files: tuple[Path, ...]
@@ -102,12 +104,12 @@ def apply_plan(
     Where a format has no lists, labels are joined by ``label_delimiter``, as they are in the source.
 
     Raises:
-        PlanInvalid: a fix names a row that is not there, that reads otherwise, or that has two fixes, or gives a label
-            that holds the delimiter.
-        OutputExists: ``out`` holds something already.
+        PlanInvalid: a fix is for a row that does not exist, has changed or has two fixes, or a new label contains the
+            delimiter.
+        OutputExists: ``out`` exists and is not an empty directory.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExists(f"{out} exists already; name a new directory for the corrected data")
+        raise OutputExists(f"{out} already exists; choose a new directory for the corrected data")
     chosen: dict[tuple[str, int], Fix] = {}
     refused = 0
     for fix in fixes:
@@ -117,14 +119,14 @@ def apply_plan(
             raise PlanInvalid(f"{fix.split} row {fix.row} has two fixes with apply = yes; set one to no")
         elif any(label_delimiter in label for label in fix.new_labels if label_delimiter):
             raise PlanInvalid(
-                f"{fix.split} row {fix.row}: a new label of {list(fix.new_labels)} holds the delimiter "
-                f"{label_delimiter!r}; write each label by itself"
+                f"{fix.split} row {fix.row}: one of the new labels {list(fix.new_labels)} contains the delimiter "
+                f"{label_delimiter!r}; list each label separately"
             )
     actions: Counter[str] = Counter()
     corrected = {name: list(_corrected(dataset, name, chosen, actions)) for name in dataset.splits}
     if chosen:
         split, row = next(iter(chosen))
-        raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; make the plan anew from this data")
+        raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; create the plan again from this data")
     with replacing(out) as partial:
         partial.mkdir()
         for name, examples in corrected.items():
@@ -138,7 +140,7 @@ def apply_plan(
 def _corrected(
     dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix], actions: Counter[str]
 ) -> Iterator[Example]:
-    """The rows of one split after the fixes, which are taken out of ``chosen`` and counted in ``actions``."""
+    """The rows of one split after its fixes, which are removed from ``chosen`` and counted in ``actions``."""
     for number, example in enumerate(dataset[name], start=1):
         fix = chosen.pop((name, example.row or number), None)
         if fix is None:
@@ -146,7 +148,7 @@ def _corrected(
             continue
         if fix.text != example.text or fix.labels != example.labels:
             raise PlanInvalid(
-                f"{name} row {fix.row} reads otherwise than in the plan; the data has changed, make the plan anew"
+                f"{name} row {fix.row} differs from the plan: the data has changed; create the plan again"
             )
         actions[fix.action] += 1
         if fix.action == "relabel":

@@ -1,1 +1,1 @@
-"""Judging a classifier: metrics, intervals, reports."""
+"""Evaluating classifiers and datasets: metrics, intervals, reports."""

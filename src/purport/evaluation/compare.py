@@ -1,4 +1,4 @@
-"""Is one bundle better than another? Both answer the same rows; every difference is paired."""
+"""Compares two bundles on the same rows; every difference is paired."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LabelSets = list[frozenset[str]]
 
 
 class Difference(Frozen):
-    """A metric of A, of B, and B - A with its paired interval."""
+    """A metric of A and of B, and the difference B - A with its paired interval."""
 
     a: float | None
     b: float | None
@@ -38,7 +38,7 @@ class Difference(Frozen):
 
 
 class LabelChange(Frozen):
-    """One label: F1 of both, and rows on which its decision was fixed or broken from A to B."""
+    """One label: F1 of A and B, and the number of rows where B fixes or breaks its decision."""
 
     support: int
     f1: Difference
@@ -47,7 +47,7 @@ class LabelChange(Frozen):
 
 
 class ChangedRow(Frozen):
-    """A row that A and B answer differently: ``broken``, ``fixed``, or ``changed`` (wrong either way)."""
+    """A row that A and B classify differently: ``broken``, ``fixed``, or ``changed`` (wrong in both)."""
 
     row: int
     text: str
@@ -58,7 +58,7 @@ class ChangedRow(Frozen):
 
 
 class Side(Frozen):
-    """One of the two bundles. Milliseconds are of one text, both timed in turn."""
+    """One of the two bundles. ``median_ms`` is per text; the bundles take turns while they are timed."""
 
     bundle: str
     kind: str
@@ -69,9 +69,9 @@ class Side(Frozen):
 
 
 class Comparison(Frozen):
-    """Everything about the change from A to B.
+    """The full comparison of A and B.
 
-    ``mcnemar_p`` is exact (binomial) over the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
+    ``mcnemar_p`` is the exact (binomial) p-value of the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
     """
 
     a: Side
@@ -99,11 +99,11 @@ class Comparison(Frozen):
         return all(gate.holds for gate in self.gates)
 
     def without_texts(self) -> Comparison:
-        """The same without any utterance."""
+        """A copy without any utterance."""
         return self.model_copy(update={"rows": [row.model_copy(update={"text": ""}) for row in self.rows]})
 
     def measured(self) -> dict[str, float | None]:
-        """What gates may name: differences B - A (and ``.low``, ``.high`` of their intervals), rates and ratios."""
+        """Values that gates can use: differences B - A (``.low`` and ``.high`` of their intervals), rates, ratios."""
         found: dict[str, float | None] = {}
         named = {**self.metrics, **{f"f1[{name}]": change.f1 for name, change in self.labels.items()}}
         for name, change in named.items():
@@ -129,11 +129,11 @@ def compare(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> Comparison:
-    """Compare ``b`` with ``a`` on the label sets they decide; a joint class counts as the labels it joins.
+    """Compare ``b`` with ``a`` by their decided label sets. A joint label is split into the labels it combines.
 
     Raises:
-        DataError: the split holds no rows.
-        GateInvalid: ``gate`` cannot be read.
+        DataError: the split has no rows.
+        GateInvalid: ``gate`` cannot be parsed.
         ValueError: ``resamples`` is less than 1.
     """
     held = split.held()
@@ -171,7 +171,7 @@ def compare(
 
 
 def _label_sets(classifier: Classifier, split: Split, reporter: Reporter) -> LabelSets:
-    """What is decided for each row, joint classes as the labels they join."""
+    """The decided labels of each row, with joint labels split into the labels they combine."""
     spec = data_spec(classifier.bundle)
     return [spec.parts(labels) for labels in answer(classifier, split, reporter).decided]
 
@@ -179,7 +179,7 @@ def _label_sets(classifier: Classifier, split: Split, reporter: Reporter) -> Lab
 def _changed_rows(
     examples: Sequence[Example], gold: LabelSets, a: LabelSets, b: LabelSets, a_right: BoolArray, b_right: BoolArray
 ) -> list[ChangedRow]:
-    """Rows that are answered differently, those that became wrong first, then those that became right."""
+    """Rows that are classified differently: first those that became wrong, then those that became right."""
     rows = [
         ChangedRow(
             row=example.row or at + 1,
@@ -202,7 +202,7 @@ def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:
 
 
 def set_metrics(outcome: Outcome, weights: Values) -> dict[str, Values]:
-    """The metrics that two models of any task share, each ``(n_resamples,)``."""
+    """The metrics that models of any task have in common, each ``(n_resamples,)``."""
     found = averaged(Counts.of(outcome, weights))
     found["exact_match"] = weights @ curves.right(outcome).astype(np.float64) / weights.sum(axis=1)
     return {name: found[name] for name in AVERAGES}
@@ -211,9 +211,9 @@ def set_metrics(outcome: Outcome, weights: Values) -> dict[str, Values]:
 def paired(
     a: Outcome | Sequence[Outcome], b: Outcome | Sequence[Outcome], names: LabelSet, resamples: int, seed: int
 ) -> tuple[dict[str, Difference], dict[str, LabelChange]]:
-    """Metrics and labels of both sides and B - A, with intervals over the same resampled rows.
+    """Metrics and labels of both sides and their difference B - A, with intervals over the same resampled rows.
 
-    Several outcomes of a side (seeds of one recipe) count as their mean (Efron & Tibshirani 1993, ch. 13).
+    Several outcomes of one side (seeds of one recipe) are averaged (Efron & Tibshirani 1993, ch. 13).
     """
     sides = [[side] if isinstance(side, Outcome) else list(side) for side in (a, b)]
 
@@ -237,7 +237,7 @@ def paired(
 
 
 def _means(side: Sequence[Outcome], weights: Values) -> dict[str, Values]:
-    """Means over the outcomes of one side: each metric ``(n_resamples,)``, F1 per label ``(n_resamples, n_labels)``."""
+    """Averages over the outcomes of a side: metrics ``(n_resamples,)``, F1 per label ``(n_resamples, n_labels)``."""
     found = [
         set_metrics(outcome, weights) | {_PER_LABEL: per_label(Counts.of(outcome, weights))["f1"]} for outcome in side
     ]
@@ -245,23 +245,23 @@ def _means(side: Sequence[Outcome], weights: Values) -> dict[str, Values]:
 
 
 def _difference(both: Values, spread: Values) -> Difference:
-    """The metric of A and B ``(2,)``, and the same of each resample ``(n_resamples, 2)``, as their difference."""
+    """The difference of a metric, from its values for A and B ``(2,)`` and in each resample ``(n_resamples, 2)``."""
     a, b = (None if np.isnan(value) else rounded(value) for value in both)
     return Difference(a=a, b=b, difference=estimate(both[1] - both[0], spread[:, 1] - spread[:, 0]))
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> tuple[int, int, float]:
-    """Rows that only A, that only B has right, and the exact two-sided p-value (McNemar 1947)."""
+    """Rows that only A gets right, rows that only B gets right, and the exact two-sided p-value (McNemar 1947)."""
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
     return only_a, only_b, p_value
 
 
 def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[str, str]:
-    """``better``, ``worse`` or ``no difference shown``, and why: both tests have to agree."""
+    """``better``, ``worse`` or ``no difference shown``, and the reason. Both tests must agree on a difference."""
     interval = f"{_points(exact.low)} to {_points(exact.high)} points"
     facts = (
-        f"exact match changes by {_points(exact.value)} points (95 %: {interval}); {only_b} rows fixed, "
+        f"exact match changes by {_points(exact.value)} points (95 % interval: {interval}); {only_b} rows fixed, "
         f"{only_a} broken (McNemar p = {p_value:.3g})"
     )
     low, high = exact.low or 0.0, exact.high or 0.0
@@ -269,7 +269,7 @@ def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[st
         return "better", f"B is better: {facts}."
     if p_value < _SURE and high < 0:
         return "worse", f"B is worse: {facts}."
-    return "no difference shown", f"No difference is shown: {facts}. Changes outside this interval are unlikely."
+    return "no difference shown", f"No significant difference: {facts}. Changes outside this interval are unlikely."
 
 
 def _points(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""A comparison as a page."""
+"""Turns a comparison into a page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SHOWN_ROWS = 100
 
 
 def page(found: Comparison) -> Page:
-    """The verdict, metrics, labels, rows, and what both cost."""
+    """The verdict, metrics, labels, changed rows, size and speed."""
     notices = [Notice(_LEVELS[found.verdict], found.reason)]
     for gate in found.gates:
-        level, said = ("good", "holds") if gate.holds else ("error", "does not hold")
+        level, said = ("good", "passed") if gate.holds else ("error", "failed")
         measured = "undefined" if gate.value is None else f"{gate.value:.6g}"
-        notices.append(Notice(level, f"Gate {gate.condition} {said}: {measured}."))
+        notices.append(Notice(level, f"Gate {gate.condition} {said}: measured {measured}."))
     exact = found.metrics["exact_match"]
     return Page(
         title=f"{found.a.bundle} (A) against {found.b.bundle} (B)",
@@ -27,13 +27,13 @@ def page(found: Comparison) -> Page:
         headline=[
             ("verdict on B", found.verdict),
             ("exact match", f"{exact.a:.4f} → {exact.b:.4f}"),
-            ("answers that changed", percent(found.flips / found.n, 2)),
-            ("rows fixed, broken", f"{found.only_b_right}, {found.only_a_right}"),
+            ("changed answers", percent(found.flips / found.n, 2)),
+            ("rows fixed / broken", f"{found.only_b_right} / {found.only_a_right}"),
         ],
         sections=[
             Section("Metrics", _metrics(found)),
             Section("Labels", _labels(found)),
-            Section("Rows", _rows(found)),
+            Section("Changed rows", _rows(found)),
             Section("Size and speed", [_cost(found)]),
         ],
         facts=found,
@@ -50,7 +50,7 @@ def _metrics(found: Comparison) -> list[Block]:
     return [
         Table(
             "Metrics of the decided label sets",
-            ("metric", "A", "B", "B - A", "95 % of B - A"),
+            ("metric", "A", "B", "B - A", "95 % interval of B - A"),
             [(name, change.a, change.b, *cells(change.difference)) for name, change in found.metrics.items()],
         ),
         bar_figure("differences", title, values, "{:+.2f}", xlabel="points", errors=ends, height=height),
@@ -62,7 +62,7 @@ def _labels(found: Comparison) -> list[Block]:
         (name, change.support, change.fixed, change.broken, change.f1.a, change.f1.b, *cells(change.f1.difference))
         for name, change in sorted(found.labels.items(), key=lambda item: -item[1].support)
     ]
-    columns = ("label", "rows", "fixed", "broken", "F1 of A", "F1 of B", "B - A", "95 % of B - A")
+    columns = ("label", "rows", "fixed", "broken", "F1 of A", "F1 of B", "B - A", "95 % interval of B - A")
     moved = sorted(
         ((name, change.fixed, change.broken) for name, change in found.labels.items() if change.fixed or change.broken),
         key=lambda item: -(item[1] + item[2]),
@@ -70,7 +70,7 @@ def _labels(found: Comparison) -> list[Block]:
     blocks: list[Block] = []
     if moved:
         names, fixed, broken = zip(*moved, strict=True)
-        title = "Rows on which the decision of a label was fixed (right) or broken (left)"
+        title = "Rows where B fixes (right) or breaks (left) the decision on a label"
         alt = "; ".join(f"{name}: {gained} fixed, {lost} broken" for name, gained, lost in moved)
         series = {"fixed": fixed, "broken": [-lost for lost in broken]}
         blocks.append(bars("labels", title, alt, names, series, xlabel="rows", whole=True))
@@ -79,22 +79,27 @@ def _labels(found: Comparison) -> list[Block]:
 
 def _rows(found: Comparison) -> list[Block]:
     if not found.rows:
-        return [Text("Both answer every row alike.")]
+        return [Text("Both bundles give the same answer to every row.")]
     shown = found.rows[:_SHOWN_ROWS]
     rows = [(row.direction, str(row.row), row.text, *map(joined, (row.gold, row.a, row.b))) for row in shown]
-    columns = ("direction", "row", "text", "right", "A", "B")
+    columns = ("change", "row", "text", "gold", "A", "B")
     more = f", the first {len(shown)} of {found.flips:,}" if found.flips > len(shown) else ""
-    return [Table(f"Rows that are answered differently{more}", columns, rows)]
+    return [Table(f"Rows with different answers{more}", columns, rows)]
 
 
 def _cost(found: Comparison) -> Table:
     a, b = found.a, found.b
     return Table(
-        "Size and speed; both timed in turn on the same texts",
+        "Size and speed; both bundles were timed in turn on the same texts",
         ("", "A", "B", "B / A"),
         [
             ("kind", f"{a.kind}, {a.task}", f"{b.kind}, {b.task}", ""),
             ("size", f"{a.bytes / 1e6:.1f} MB", f"{b.bytes / 1e6:.1f} MB", f"{b.bytes / a.bytes:.2f}"),
-            ("one text, median", f"{a.median_ms:.2f} ms", f"{b.median_ms:.2f} ms", f"{b.median_ms / a.median_ms:.2f}"),
+            (
+                "time per text, median",
+                f"{a.median_ms:.2f} ms",
+                f"{b.median_ms:.2f} ms",
+                f"{b.median_ms / a.median_ms:.2f}",
+            ),
         ],
     )

@@ -1,4 +1,4 @@
-"""Curves and tables behind an evaluation's figures. Points are thinned to what a figure can show."""
+"""Curves and tables for the figures of a report. Points are thinned to what a figure can show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Curve = list[tuple[float, float]]
 
 
 def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration) -> FloatArray:
-    """Probabilities as they were at temperature 1, from those at the bundle's."""
+    """Probabilities at temperature 1, computed from those at the bundle's temperature."""
     safe = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-9)
     if task is Task.MULTILABEL:
         undone = expit(calibration.temperature * logit(safe))
@@ -34,9 +34,9 @@ def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration
 
 
 def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
-    """How probable the whole answer of each row is: ``(n,)``.
+    """The probability that the answer to each row is exactly right: ``(n,)``.
 
-    multiclass: that of the likeliest label; multilabel: the product over labels, as if they were independent.
+    multiclass: that of the most likely label; multilabel: the product over labels, as if they were independent.
     """
     proba = outcome.probabilities.astype(np.float64)
     if outcome.task is Task.MULTICLASS:
@@ -45,12 +45,12 @@ def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
 
 
 def right(outcome: Outcome) -> BoolArray:
-    """Rows decided wholly right: ``(n,) bool``."""
+    """Rows with exactly the right labels: ``(n,) bool``."""
     return np.asarray((outcome.decided == outcome.gold).all(axis=1))
 
 
 def reliability(outcome: Outcome, probabilities: FloatArray) -> list[tuple[float, float, int]]:
-    """Mean confidence, share that is true, and count of each non-empty bin, as in the calibration error."""
+    """Mean confidence, share correct, and count of each non-empty bin; the bins are those of the calibration error."""
     confidence, truth, bins = calibration_bins(outcome, probabilities)
     found = []
     for index in range(CALIBRATION_BINS):
@@ -61,16 +61,16 @@ def reliability(outcome: Outcome, probabilities: FloatArray) -> list[tuple[float
 
 
 def accuracy_coverage(confidence: NDArray[np.float64], correct: BoolArray) -> Curve:
-    """Share of rows answered, and how many of those are wholly right, as the confidence asked for falls.
+    """Share of rows answered, and the share of those exactly right, as the required confidence falls.
 
-    Rows of one confidence are answered together (El-Yaniv & Wiener 2010).
+    Rows with the same confidence are answered together (El-Yaniv & Wiener 2010).
     """
     _, answered, accuracy = _answered(confidence, correct)
     return thin(answered / len(confidence), accuracy)
 
 
 def coverage_at(confidence: NDArray[np.float64], correct: BoolArray, accuracy: float) -> tuple[float, float | None]:
-    """The largest share of rows that can be answered with at least ``accuracy``, and from which confidence on."""
+    """The largest share of rows that can be answered with at least ``accuracy``, and the confidence it requires."""
     levels, answered, reached = _answered(confidence, correct)
     good = np.flatnonzero(reached >= accuracy)
     if not len(good):
@@ -81,14 +81,14 @@ def coverage_at(confidence: NDArray[np.float64], correct: BoolArray, accuracy: f
 def _answered(
     confidence: NDArray[np.float64], correct: BoolArray
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Each distinct confidence from the highest down, the rows at or above it, and the share of them that is right."""
+    """Each distinct confidence from the highest down, the rows at or above it, and the share of them correct."""
     levels, at, rows = np.unique(-confidence, return_inverse=True, return_counts=True)
     answered = np.cumsum(rows)
     return -levels, answered, np.cumsum(np.bincount(at, weights=correct)) / answered
 
 
 def threshold_curve(outcome: Outcome) -> list[tuple[float, float, float, float]]:
-    """Threshold, and micro precision, recall and exact match if every label had it."""
+    """Thresholds, with micro precision, recall and exact match if every label had that threshold."""
     found = []
     gold, multilabel = outcome.gold, outcome.task is Task.MULTILABEL
     for threshold in _THRESHOLDS.tolist():
@@ -102,7 +102,7 @@ def threshold_curve(outcome: Outcome) -> list[tuple[float, float, float, float]]
 
 
 def roc_curve(scores: FloatArray, truth: BoolArray) -> Curve:
-    """False and true positive rate at each distinct score, from (0, 0); empty without both kinds."""
+    """False and true positive rate at each distinct score, from (0, 0); empty without positives or negatives."""
     if not truth.any() or truth.all():
         return []
     false, true, _ = sk.roc_curve(truth, scores, drop_intermediate=False)
@@ -110,15 +110,15 @@ def roc_curve(scores: FloatArray, truth: BoolArray) -> Curve:
 
 
 def precision_recall_curve(scores: FloatArray, truth: BoolArray) -> Curve:
-    """Recall and precision at each distinct score, the highest first; empty without positives."""
+    """Recall and precision at each distinct score, highest first; empty without positives."""
     if not truth.any():
         return []
     precision, recall, _ = sk.precision_recall_curve(truth, scores)
-    return thin(recall[-2::-1], precision[-2::-1])  # the last point is not a score's: scikit-learn adds it
+    return thin(recall[-2::-1], precision[-2::-1])  # without the last point, which scikit-learn adds
 
 
 def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
-    """At most so many points as a figure can show, the ends among them."""
+    """At most as many points as a figure can show, including both ends."""
     if len(x) > _MOST_POINTS:
         chosen = np.unique(np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int))
         x, y = x[chosen], y[chosen]
@@ -126,14 +126,14 @@ def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
 
 
 def confusion(outcome: Outcome) -> NDArray[np.int64]:
-    """multiclass: rows of each gold label (down) by decided label (across), the last column none: ``(n, n + 1)``."""
+    """multiclass only: gold labels (rows) by decided labels (columns), ``(n, n + 1)``; the last column is no label."""
     n = outcome.gold.shape[1]
     decided = np.where(outcome.decided.any(axis=1), outcome.decided.argmax(axis=1), n)
     return np.asarray(sk.confusion_matrix(outcome.gold.argmax(axis=1), decided, labels=range(n + 1))[:n])
 
 
 def set_confusions(gold: Sequence[frozenset[str]], decided: Sequence[frozenset[str]]) -> Counter[tuple[str, str]]:
-    """How often one label set was answered where another was right."""
+    """How often each (gold, decided) pair of different label sets occurs."""
     return Counter(
         ("+".join(sorted(right_set)) or "none", "+".join(sorted(given)) or "none")
         for right_set, given in zip(gold, decided, strict=True)

@@ -1,4 +1,4 @@
-"""Measuring a classifier on a split, with 95 % intervals."""
+"""Evaluates a classifier on a split, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..runtime.decision import Decided
 from .metrics import Counts, Outcome, Values, all_metrics, per_label
 
 LEVEL = 0.95
-_CHUNK_CELLS = 4_000_000  # weights held at once while resampling: 32 MB
+_CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
 _ANSWER_ROWS = 1024
 
 
 class Estimate(Frozen):
-    """A metric with its bootstrap interval; all ``None`` where it is undefined on these rows."""
+    """A metric with its bootstrap interval; all ``None`` if it is undefined on these rows."""
 
     value: float | None
     low: float | None
@@ -32,7 +32,7 @@ class Estimate(Frozen):
 
 
 class LabelResult(Frozen):
-    """One label: gold and predicted rows, and its metrics (``None`` without gold rows)."""
+    """One label: the number of gold and predicted rows, and its metrics (``None`` without gold rows)."""
 
     support: int
     predicted: int
@@ -42,10 +42,10 @@ class LabelResult(Frozen):
 
 
 class Evaluation(Frozen):
-    """What was measured, on what, with intervals; ``bundle`` is an id, empty where there is no bundle yet.
+    """Metrics with intervals, and the data they were measured on; ``bundle`` is an id, empty before there is a bundle.
 
     ``unseen_labels`` are gold labels that the model does not know: every such row counts as an error.
-    ``left_out`` are labels of the model without a gold row here: undefined, so not in means over labels.
+    ``left_out`` are labels without a gold row in this split: their metrics are undefined and not in averages.
     """
 
     bundle: str = ""
@@ -72,12 +72,12 @@ def evaluate(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
-    """Measure ``classifier`` on every row of ``split``; none is dropped.
+    """Evaluate ``classifier`` on every row of ``split``; no row is dropped.
 
     Intervals are percentiles over ``resamples`` bootstrap samples of rows (Efron & Tibshirani 1993, ch. 13).
 
     Raises:
-        DataError: the split holds no rows, or cannot be read.
+        DataError: the split has no rows, or cannot be read.
         ValueError: ``resamples`` is less than 1.
     """
     answered, bundle = answer(classifier, split, reporter), classifier.bundle.manifest.id
@@ -104,16 +104,16 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) ->
     """Let ``classifier`` answer every row of ``split``.
 
     Raises:
-        DataError: the split holds no rows, or cannot be read.
+        DataError: the split has no rows, or cannot be read.
     """
     examples = list(split)
     if not examples:
-        raise DataError(f"split {split.name} holds no rows to evaluate on")
+        raise DataError(f"split {split.name} has no rows to evaluate on")
     held = []
     for start in range(0, len(examples), _ANSWER_ROWS):
         texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
         held.append(classifier.answer(texts))
-        reporter.emit(Progress("answering", start + len(texts), len(examples), "rows"))
+        reporter.emit(Progress("classifying", start + len(texts), len(examples), "rows"))
     given = Answers(
         np.concatenate([part.probabilities for part in held]),
         np.concatenate([part.in_scope for part in held]),
@@ -125,7 +125,7 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) ->
 def of_answers(
     examples: Sequence[Example], labels: LabelSet, task: Task, answers: Answers, decided: Decided
 ) -> Answered:
-    """Answers that were given before, beside the gold labels of ``examples``."""
+    """Existing answers, together with the gold labels of ``examples``."""
     gold = [example.labels for example in examples]
     unseen = sorted({label for row in gold for label in row if label not in labels})
     names = (*labels.names, *unseen)
@@ -194,9 +194,9 @@ class Bootstrap(Frozen):
 def bootstrapped(
     measured: Callable[[Values], dict[str, Values]], n: int, resamples: int, seed: int | np.random.Generator
 ) -> tuple[dict[str, Values], dict[str, Values]]:
-    """What ``measured`` gives for ``n`` rows as they are, and for ``resamples`` bootstrap samples of them.
+    """The values of ``measured`` on the original ``n`` rows, and on ``resamples`` bootstrap samples of them.
 
-    ``measured`` takes weights ``(n_resamples, n)``, how often each row is drawn; its values have a row per resample.
+    ``measured`` takes weights ``(n_resamples, n)`` (how often each row was drawn) and returns a row per resample.
 
     Raises:
         ValueError: ``resamples`` is less than 1.
@@ -227,5 +227,5 @@ def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
 
 
 def rounded(value: float) -> float:
-    """Six decimals: stable across machines whose sums differ in the last bit."""
+    """Round to six decimals, so that results agree between machines whose sums differ in the last bit."""
     return round(float(value), 6)

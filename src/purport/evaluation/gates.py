@@ -15,7 +15,7 @@ _SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.
 
 
 class Gate(Frozen):
-    """A condition, what was measured, and whether it holds; something undefined never holds."""
+    """A condition, the measured value, and whether the condition holds; it never does for an undefined value."""
 
     condition: str
     value: float | None
@@ -26,18 +26,18 @@ def check_gates(conditions: str, measured: Mapping[str, float | None]) -> list[G
     """Check every condition of a comma-separated list.
 
     Raises:
-        GateInvalid: a condition cannot be read, or names what is not in ``measured``.
+        GateInvalid: a condition cannot be parsed, or its name is not in ``measured``.
     """
     gates = []
-    for part in re.split(r",(?![^\[]*\])", conditions):  # at commas outside brackets: a label's name may hold one
+    for part in re.split(r",(?![^\[]*\])", conditions):  # commas outside brackets: label names may contain commas
         if not part.strip():
-            raise GateInvalid(f'an empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
+            raise GateInvalid(f'empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
         match = _CONDITION.fullmatch(part)
         if match is None:
-            raise GateInvalid(f'cannot read the gate "{part.strip()}"; write, for example, f1_micro>=-0.002')
+            raise GateInvalid(f'cannot parse the gate "{part.strip()}"; write, for example, f1_micro>=-0.002')
         name, value = match["name"], measured.get(match["name"])
         if name not in measured:
-            raise GateInvalid(f'nothing measured is called "{name}".{did_you_mean(name, measured)}')
+            raise GateInvalid(f'a gate cannot use "{name}".{did_you_mean(name, measured)}')
         holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
         gates.append(Gate(condition=part.strip(), value=value, holds=holds))
     return gates

@@ -1,4 +1,4 @@
-"""An evaluation as rows of text."""
+"""An evaluation as table rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
 
 
 def number(value: float | None) -> str:
-    """Four decimals, or a dash where a metric is undefined."""
+    """Four decimals, or a dash for an undefined metric."""
     return "–" if value is None else f"{value:.4f}"
 
 
@@ -24,10 +24,10 @@ def interval(estimate: Estimate) -> str:
 
 
 def cells(estimate: Estimate) -> tuple[float | None, str]:
-    """Value and interval, for a page's table."""
+    """Value and interval, for the tables of a page."""
     return estimate.value, interval(estimate)
 
 
 def joined(labels: Collection[str]) -> str:
-    """A label set in one cell."""
+    """A label set as the text of one cell."""
     return " + ".join(labels) or "none"

@@ -1,8 +1,8 @@
 """Metrics of intent classification, computed for many weightings of the same rows at once.
 
-A bootstrap needs every metric a thousand times. So each function takes ``weights (n_resamples, n)``, how often each
-row counts in each resample (all ones give the plain metric), and returns ``(n_resamples,)`` or ``(n_resamples,
-n_labels)``. NaN marks what is undefined, and a label without positives is left out of means over labels.
+A bootstrap needs every metric a thousand times. Each function therefore takes ``weights (n_resamples, n)``, how often
+each row counts in each resample (all ones give the plain metric), and returns ``(n_resamples,)`` or ``(n_resamples,
+n_labels)``. Undefined values are NaN, and labels without positives are excluded from averages over labels.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SMALLEST = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was right and what was answered: ``gold``, ``decided (n, n_labels) bool``, ``probabilities``.
+    """Gold labels and answers: ``gold`` and ``decided (n, n_labels) bool``, ``probabilities`` of the same shape.
 
-    Labels that the model does not know are columns too, with probability 0 and never decided.
+    Labels that the model does not know have columns too; their probability is 0 and they are never decided.
     """
 
     gold: BoolArray
@@ -49,7 +49,7 @@ class Counts:
 
     @classmethod
     def of(cls, outcome: Outcome, weights: Weights) -> Counts:
-        """Count ``outcome`` under ``weights``."""
+        """Count the rows of ``outcome`` with ``weights``."""
         return cls(
             weights @ (outcome.gold & outcome.decided),
             weights @ outcome.gold.astype(np.float64),
@@ -84,7 +84,7 @@ def _ratio(above: Values, below: Values) -> Values:
 
 
 def _mean_over_rows(values: Values, weights: Weights) -> Values:
-    """Weighted mean of one value per row; rows where it is NaN are left out."""
+    """Weighted mean of one value per row, excluding rows where it is NaN."""
     defined = ~np.isnan(values)
     return _ratio(weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64))
 
@@ -117,7 +117,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
     gold, decided = outcome.gold, outcome.decided
     hits = (gold & decided).sum(axis=1).astype(np.float64)
     wanted, given = gold.sum(axis=1), decided.sum(axis=1)
-    nothing = (wanted == 0) & (given == 0)  # rightly nothing: all of it is right
+    nothing = (wanted == 0) & (given == 0)  # deciding no label is right here, and scores 1
 
     def rows(below: NDArray[np.int_], factor: int = 1) -> Values:
         return np.where(nothing, 1.0, factor * hits / np.maximum(below, 1))
@@ -143,7 +143,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
 
 def _multiclass(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str, Values]:
     total, hits = weights.sum(axis=1), counts.hits.sum(axis=1)
-    # A rejected row is an answer of its own kind: it agrees with nothing.
+    # A rejected row counts as a separate class that never agrees with the gold label.
     rejected = (weights @ ~outcome.decided.any(axis=1))[:, None]
     predicted = np.concatenate([counts.predicted, rejected], axis=1)
     support = np.concatenate([counts.support, np.zeros_like(rejected)], axis=1)
@@ -162,14 +162,14 @@ def _multiclass(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
 
 
 def _coverage(outcome: Outcome) -> Values:
-    """How far down its ranking each row must be read to meet all gold labels (Tsoumakas et al. 2010)."""
+    """How far down the ranking of each row its last gold label is (Tsoumakas et al. 2010)."""
     lowest = np.where(outcome.gold, outcome.probabilities, np.inf).min(axis=1, keepdims=True)
     depth = (outcome.probabilities >= lowest).sum(axis=1).astype(np.float64)
     return np.where(outcome.gold.any(axis=1), depth, np.nan)
 
 
 def _ranking_loss(outcome: Outcome) -> Values:
-    """Share of (gold, other) label pairs of each row in the wrong order, ties included."""
+    """Share of (gold, non-gold) label pairs that each row ranks in the wrong order, ties included."""
     losses = np.full(len(outcome), np.nan)
     for row in np.flatnonzero(outcome.gold.any(axis=1) & ~outcome.gold.all(axis=1)):
         gold, scores = outcome.gold[row], outcome.probabilities[row]
@@ -178,7 +178,7 @@ def _ranking_loss(outcome: Outcome) -> Values:
 
 
 def _by_score(outcome: Outcome, weights: Weights) -> Iterator[tuple[Values, Values]]:
-    """For each label, positive and negative weight at each distinct score of it, from the highest score down."""
+    """For each label, the positive and negative weight at each of its distinct scores, from the highest down."""
     for scores, gold in zip(outcome.probabilities.T, outcome.gold.T, strict=True):
         order = np.argsort(-scores, kind="stable")
         starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
@@ -209,9 +209,9 @@ def average_precision(outcome: Outcome, weights: Weights) -> Values:
 def calibration_bins(
     outcome: Outcome, probabilities: FloatArray
 ) -> tuple[NDArray[np.float64], BoolArray, NDArray[np.intp]]:
-    """Confidence, truth and equal-width bin of what is calibrated: ``(n, 1)`` or ``(n, n_labels)``.
+    """Confidence, truth and equal-width bin of each calibrated probability: ``(n, 1)`` or ``(n, n_labels)``.
 
-    multiclass: of the likeliest label; multilabel: of every (row, label) pair.
+    multiclass: the most likely label of each row; multilabel: every (row, label) pair.
     """
     confidence, truth = probabilities.astype(np.float64), outcome.gold
     if outcome.task is Task.MULTICLASS:

@@ -1,6 +1,6 @@
-"""A linear model that takes seconds, to judge data with: word TF-IDF and logistic regression by SGD.
+"""A linear model that trains in seconds, for judging data: word TF-IDF and logistic regression by SGD.
 
-It stands for any model of the data; a better one may learn more, so what is measured with it is said to be so.
+It is a stand-in for any model of the data. A better model may learn more, so reports say that this one was used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ..progress import SILENT, Progress, Reporter
 
 _EPOCHS = 8
 _MOST_FEATURES = 100_000
-LARGE = 50_000  # rows from which three folds have to do
-_LONG_WORD = 12  # characters a word: above, the script has no spaces and character n-grams stand for words
+LARGE = 50_000  # more rows than this get three folds
+_LONG_WORD = 12  # mean characters per word above which the script has no spaces; character n-grams replace words
 
 
 def features(texts: Sequence[str]) -> Any:
-    """TF-IDF ``(n_texts, n_terms)`` of words and word pairs; of characters where words are not spaced."""
+    """TF-IDF ``(n_texts, n_terms)`` of words and word pairs, or of characters in scripts without spaces."""
     spaced = sum(map(len, texts)) < _LONG_WORD * sum(len(text.split()) for text in texts)
     options: dict[str, Any] = {"ngram_range": (1, 3), "analyzer": "char_wb"}
     if spaced:
@@ -37,7 +37,7 @@ def features(texts: Sequence[str]) -> Any:
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options)
     try:
         return vectorizer.fit_transform(texts)
-    except ValueError:  # no term is left
+    except ValueError:  # min_df removed every term
         return TfidfVectorizer(analyzer="char", dtype=np.float32).fit_transform(texts)
 
 
@@ -54,10 +54,10 @@ def fit_predict(train: Any, gold: BoolArray, other: Any, *, exclusive: bool, see
         machine = SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=_EPOCHS, tol=None, random_state=seed)
         one_vs_rest = OneVsRestClassifier(machine, n_jobs=-1)
         columns = np.flatnonzero(learnable)
-        # Threads: SGD releases the lock, and the matrix need not be copied.
+        # Threads, because SGD releases the GIL and the matrix is not copied.
         with warnings.catch_warnings(), parallel_config(backend="threading"):
             warnings.simplefilter("ignore")
-            # Sparse and wide: scikit-learn counts columns in the type of the matrix, int8 overflows at 128 labels.
+            # int64, because scikit-learn counts columns in the matrix's own type and int8 overflows at 128 labels.
             target = csr_matrix(gold[:, columns], dtype=np.int64) if len(columns) > 1 else gold[:, columns[0]]
             found = one_vs_rest.fit(train, target).predict_proba(other)
         proba[:, columns] = found if len(columns) > 1 else found[:, -1:]
@@ -74,22 +74,22 @@ class CrossValidated:
     exclusive: bool
 
     def exact(self, gold: BoolArray) -> BoolArray:
-        """Which rows are decided just as ``gold``: ``(n,) bool``."""
+        """Which rows are decided exactly as in ``gold``: ``(n,) bool``."""
         return np.asarray((decide(self.probabilities, exclusive=self.exclusive) == gold).all(axis=1))
 
 
 def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
-    """The likeliest label of each row, or every label from 0.5 up: ``(n, n_labels) bool``."""
+    """The most likely label of each row, or every label with probability 0.5 or more: ``(n, n_labels) bool``."""
     if not exclusive or not probabilities.size:
         return probabilities >= 0.5
     best = np.eye(probabilities.shape[1], dtype=np.bool_)[probabilities.argmax(axis=1)]
-    return np.asarray(best & (probabilities > 0))  # nothing was learnt: nothing is decided
+    return np.asarray(best & (probabilities > 0))  # if nothing was learnt, nothing is decided
 
 
 def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:
-    """The fold of each row: equal ``keys`` share one, label combinations are spread evenly.
+    """The fold of each row. Rows with equal ``keys`` share a fold; label combinations are spread evenly.
 
-    StratifiedGroupKFold of scikit-learn fails where no label combination has ``count`` rows.
+    scikit-learn's StratifiedGroupKFold fails if no label combination has ``count`` rows.
     """
     first: dict[str, int] = {}
     for position, key in enumerate(keys):
@@ -114,9 +114,9 @@ def cross_validate(
     train_mask: BoolArray | None = None,
     only: NDArray[np.intp] | None = None,
 ) -> CrossValidated:
-    """Predict each fold (or those in ``only``) from the others; rows of other folds keep probability 0.
+    """Predict each fold (or those in ``only``) from the other folds; rows of skipped folds keep probability 0.
 
-    ``train_gold`` and ``train_mask`` are what is learnt from instead of ``gold``: other labels, fewer rows.
+    ``train_gold`` replaces ``gold`` as the labels to learn from; ``train_mask`` selects the rows to learn from.
     """
     learnt = gold if train_gold is None else train_gold
     usable = np.ones(len(gold), dtype=np.bool_) if train_mask is None else train_mask
@@ -133,5 +133,5 @@ def cross_validate(
 
 
 def fold_count(rows: int) -> int:
-    """Five folds, three of large data."""
+    """Five folds, or three for large data."""
     return 3 if rows > LARGE else min(5, rows)

@@ -1,4 +1,4 @@
-"""Everything that a report on one bundle and one split says."""
+"""The contents of a report on one bundle and one split."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .evaluate import Answered, Evaluation, answer, measure
 _WORST = 50
 _MOST_CURVES = 8
 _TIMED = 200
-_RARE = 20  # training rows: a label with fewer is rare
+_RARE = 20  # a label with fewer training rows is rare
 
 
 class Slice(Frozen):
-    """Exact match on part of the rows, with a Wilson interval."""
+    """Exact match on a subset of the rows, with a Wilson interval."""
 
     name: str
     n: int
@@ -40,7 +40,7 @@ class Slice(Frozen):
 
 
 class WorstError(Frozen):
-    """A wrong answer that the model was sure of; ``top`` are its three likeliest labels."""
+    """A wrong answer with high confidence; ``top`` has the model's three most likely labels."""
 
     row: int
     text: str
@@ -51,7 +51,7 @@ class WorstError(Frozen):
 
 
 class Cost(Frozen):
-    """What the bundle costs on this machine: milliseconds for one text, texts a second in batches."""
+    """Size and speed of the bundle on this machine: milliseconds per text, and texts per second in batches."""
 
     bytes: int
     kind: str
@@ -71,7 +71,7 @@ class TwoByTwo(Frozen):
 
 
 class LabelCurves(Frozen):
-    """ROC (false, true positive rate) and precision-recall (recall, precision) of one label, or of all pairs."""
+    """ROC (false, true positive rate) and precision-recall (recall, precision) curves of one label or all labels."""
 
     name: str
     roc: curves.Curve
@@ -79,7 +79,7 @@ class LabelCurves(Frozen):
 
 
 class Report(Frozen):
-    """An evaluation with everything that explains it."""
+    """An evaluation, and the details that explain it."""
 
     evaluation: Evaluation
     exact_match: float
@@ -103,7 +103,7 @@ class Report(Frozen):
     cost: Cost
 
     def without_texts(self) -> Report:
-        """The same without any utterance."""
+        """A copy without any utterance."""
         bare = [error.model_copy(update={"text": ""}) for error in self.worst_errors]
         return self.model_copy(update={"worst_errors": bare})
 
@@ -118,7 +118,7 @@ def report_on(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> Report:
-    """Measure ``classifier`` on ``split`` and say where it fails; ``own`` is the data it was trained on."""
+    """Evaluate ``classifier`` on ``split`` and show where it fails; ``own`` is the data it was trained on."""
     answered, bundle = answer(classifier, split, reporter), classifier.bundle.manifest.id
     evaluation = measure(answered, split, bundle=bundle, dataset=dataset, resamples=resamples, seed=seed)
     outcome, names = answered.outcome, answered.names
@@ -186,7 +186,7 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
     masks: dict[str, NDArray[np.bool_]] = {
         f"up to {low:.0f} words": lengths <= low,
         f"{low:.0f} to {high:.0f} words": (lengths > low) & (lengths <= high),
-        f"over {high:.0f} words": lengths > high,
+        f"more than {high:.0f} words": lengths > high,
         "no label": sizes == 0,
         "one label": sizes == 1,
         "several labels": sizes > 1,
@@ -195,13 +195,13 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
     if own is not None and "train" in own.splits and split.fingerprint != own["train"].fingerprint:
         counts = own["train"].label_counts
         rare = [any(counts[label] < _RARE for label in example.labels) for example in examples]
-        masks[f"a label with under {_RARE} training rows"] = np.array(rare)
+        masks[f"a label with fewer than {_RARE} training rows"] = np.array(rare)
         known = {normal_form(text) for text in own["train"].texts}
         seen = np.array([normal_form(example.text) in known for example in examples])
-        masks["text stands in train (leaked)"] = seen
-        masks["text is not in train"] = ~seen
+        masks["text also in train (leaked)"] = seen
+        masks["text not in train"] = ~seen
         combinations = set(own["train"].gold)
-        masks["label combination is not in train"] = np.array([e.labels not in combinations for e in examples])
+        masks["label combination not in train"] = np.array([e.labels not in combinations for e in examples])
     masks["all rows"] = np.ones(len(examples), dtype=np.bool_)
     found = []
     for name, mask in masks.items():
@@ -234,7 +234,7 @@ def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float6
 
 
 def cost_of(classifier: Classifier, texts: Sequence[str]) -> Cost:
-    """Size of the bundle, and its speed on up to 200 of ``texts``, one by one and together."""
+    """Size of the bundle, and its speed on up to 200 of ``texts``, one at a time and all at once."""
     [single] = milliseconds([classifier], texts)
     chosen = _sampled(texts)
     began = time.perf_counter()
@@ -251,9 +251,9 @@ def cost_of(classifier: Classifier, texts: Sequence[str]) -> Cost:
 
 
 def milliseconds(classifiers: Sequence[Classifier], texts: Sequence[str]) -> list[list[float]]:
-    """What each classifier takes for each of up to 200 of ``texts``, one by one.
+    """Milliseconds that each classifier takes for each of up to 200 of ``texts``, one at a time.
 
-    They answer in turn, so that all meet the same noise; the first texts warm them up and do not count.
+    The classifiers take turns, so that all see the same noise. A warm-up before the timing does not count.
     """
     times: list[list[float]] = [[] for _ in classifiers]
     chosen = _sampled(texts)
@@ -272,7 +272,7 @@ def _sampled(texts: Sequence[str]) -> Sequence[str]:
 
 
 def machine() -> str:
-    """Processor, cores and system in one line."""
+    """Processor, cores and operating system in one line."""
     info = Path("/proc/cpuinfo")
     facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", info.read_text("utf-8") if info.exists() else "", re.M))
     extra = [flag for flag in ("avx512_vnni", "avx512_bf16", "amx_int8") if flag in facts.get("flags", "")]

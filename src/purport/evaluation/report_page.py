@@ -1,4 +1,4 @@
-"""A report as a page."""
+"""Turns a report into a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy", "expected_ca
 
 
 def page(found: Report) -> Page:
-    """Numbers, labels, confusions, confidence, curves, slices, errors and cost."""
+    """Metrics, labels, confusions, confidence, curves, slices, errors and cost."""
     evaluation = found.evaluation
     values = {name: estimate.value for name, estimate in evaluation.metrics.items() if estimate.value is not None}
     headline = [(name.replace("_", " "), f"{values[name]:.4f}") for name in _HEADLINE if name in values]
@@ -26,12 +26,12 @@ def page(found: Report) -> Page:
     ]
     if evaluation.left_out:
         absent = ", ".join(evaluation.left_out)
-        notices.append(Notice("info", f"No gold rows, so left out of means over labels: {absent}."))
+        notices.append(Notice("info", f"Excluded from averages over labels, as they have no gold rows: {absent}."))
     return Page(
-        title=f"How good is {evaluation.bundle} on {evaluation.dataset} {evaluation.split}",
+        title=f"Bundle {evaluation.bundle} on {evaluation.dataset} {evaluation.split}",
         subtitle=f"{evaluation.n:,} rows, {evaluation.task}, bundle of kind {found.cost.kind}; data "
         f"{evaluation.fingerprint[:16]}; {evaluation.resamples:,} bootstrap samples, seed {evaluation.seed}",
-        headline=[*headline, ("one text", f"{found.cost.median_ms:.1f} ms")],
+        headline=[*headline, ("time per text", f"{found.cost.median_ms:.1f} ms")],
         sections=[
             Section("Metrics", [_metrics(found)]),
             Section("Labels", _labels(found)),
@@ -40,7 +40,7 @@ def page(found: Report) -> Page:
             Section("Curves", _curves(found)),
             Section("Slices", _slices(found)),
             Section("Worst errors", [_errors(found)]),
-            Section("Cost and speed", [_cost(found)]),
+            Section("Size and speed", [_cost(found)]),
         ],
         facts=found,
         command=f"purport evaluate BUNDLE {evaluation.split} --report DIRECTORY --seed {evaluation.seed}",
@@ -60,11 +60,21 @@ def _labels(found: Report) -> list[Block]:
         (name, label.support, label.predicted, *cells(label.precision), *cells(label.recall), *cells(label.f1))
         for name, label in labels
     ]
-    columns = ("label", "rows", "predicted", "precision", "95 %", "recall", "95 %", "F1", "95 %")
+    columns = (
+        "label",
+        "rows",
+        "predicted",
+        "precision",
+        "95 % interval",
+        "recall",
+        "95 % interval",
+        "F1",
+        "95 % interval",
+    )
     table = Table("Per label", columns, rows, folded=len(rows) > 25)
     if not measured:
         return [table]
-    title = "F1 of each label (rows), with 95 % intervals"
+    title = "F1 of each label (rows in brackets), with 95 % intervals"
     values = [(f"{name} ({label.support})", label.f1.value or 0.0) for name, label in measured]
     ends = [(label.f1.low, label.f1.high) for _, label in measured]
     return [bar_figure("f1-per-label", title, values, "{:.3f}", xlabel="F1", errors=ends), table]
@@ -81,47 +91,49 @@ def _confusions(found: Report) -> list[Block]:
         wrong = counts.sum() - np.trace(counts)
         rows, across = [names[row] for row in kept], [names[column] for column in columns]
         draw = heatmap(counts[np.ix_(kept, columns)], rows, across, xlabel="decided", ylabel="gold")
-        title = "Gold label (down) by decided label (across); shades by square root"
-        alt = f"Confusion matrix of {len(kept)} labels; {wrong} rows off the diagonal, listed below."
+        title = "Gold label (rows) by decided label (columns); shades show the square root of the count"
+        alt = f"Confusion matrix of {len(kept)} labels with {wrong} rows off the diagonal, which are listed below."
         blocks.append(Figure("confusion", title, alt, draw, size, size + 0.4))
     if found.set_confusions:
-        title, folded = "Label sets that were taken for others", len(found.set_confusions) > 15
-        blocks.append(Table(title, ("right", "answered", "rows"), found.set_confusions, folded=folded))
+        title, folded = "Confused label sets", len(found.set_confusions) > 15
+        blocks.append(Table(title, ("gold", "decided", "rows"), found.set_confusions, folded=folded))
     else:
-        blocks.append(Text("No row was answered wrong."))
+        blocks.append(Text("Every row was classified correctly."))
     counted = [(name, *two.model_dump().values()) for name, two in found.two_by_two.items()]
-    heads = ("label", "right yes", "wrong yes", "missed", "right no")
-    return [*blocks, Table("Each label against the rest (2×2)", heads, counted, folded=True)]
+    heads = ("label", "true positives", "false positives", "false negatives", "true negatives")
+    return [*blocks, Table("Each label against the rest", heads, counted, folded=True)]
 
 
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
     reliability = {"before": found.reliability_before, "after": found.reliability_after}
-    needed = "" if found.confidence_at_99 is None else f", from a confidence of {found.confidence_at_99:.3f} on"
+    needed = "" if found.confidence_at_99 is None else f" (confidence at least {found.confidence_at_99:.3f})"
     multiclass = found.evaluation.task is Task.MULTICLASS
-    what = "of its label" if multiclass else "that every label is decided right"
+    what = "of its label" if multiclass else "that every label is decided correctly"
     return [
         Text(
-            f"The confidence of an answer is the probability {what}. {percent(found.coverage_at_99)} of the rows can "
-            f"be answered with 99 % of the answers wholly right{needed}. The temperature is {found.temperature:.3g}."
+            f"The confidence of an answer is the probability {what}. If only the most confident answers are used, "
+            f"{percent(found.coverage_at_99)} of the rows can be answered{needed} with 99 % of them exactly right. "
+            f"The calibration temperature is {found.temperature:.3g}."
         ),
         line_figure(
             "confidence",
             "Confidence of right and wrong answers (rows, log scale)",
             f"{sum(found.confidence_right)} right answers, {found.confidence_right[-1]} of them above 0.95; "
-            f"{sum(found.confidence_wrong)} wrong, {found.confidence_wrong[-1]} above 0.95.",
+            f"{sum(found.confidence_wrong)} wrong answers, {found.confidence_wrong[-1]} of them above 0.95.",
             {name: [(x, n or 0.5) for x, n in zip(centres, rows, strict=True)] for name, rows in counts.items()},
-            ("confidence", "rows (0 at the bottom)"),
+            ("confidence", "rows (0 is drawn at the bottom)"),
             log="y",
             markers=True,
         ),
         line_figure(
             "reliability",
             "Reliability before and after calibration",
-            "After: " + "; ".join(f"confidence {a:.2f} true {b:.2f} ({n})" for a, b, n in found.reliability_after),
+            "After calibration: "
+            + "; ".join(f"confidence {a:.2f}, correct {b:.2f} ({n} cases)" for a, b, n in found.reliability_after),
             {name: [point[:2] for point in points] for name, points in reliability.items()},
-            ("mean confidence", "share that is true"),
+            ("mean confidence", "share correct"),
             diagonal=True,
             markers=True,
         ),
@@ -130,21 +142,22 @@ def _confidence(found: Report) -> list[Block]:
 
 
 def _coverage(found: Report) -> list[Block]:
-    """How many rows can be answered, and how right, as more confidence is asked for."""
+    """How many rows can be answered, and how many of those correctly, as the required confidence rises."""
     coverage = found.accuracy_coverage
     at_half = next(point for point in found.thresholds if point[0] == 0.5)
     names = ("precision, micro", "recall, micro", "exact match")
     return [
         line_figure(
             "accuracy-coverage",
-            "Right answers by share of rows answered, the surest first",
-            f"{percent(coverage[0][1])} at {percent(coverage[0][0])} of rows, {percent(coverage[-1][1])} at all.",
+            "Right answers by share of rows answered, most confident first",
+            f"{percent(coverage[0][1])} right at {percent(coverage[0][0])} of rows, "
+            f"{percent(coverage[-1][1])} right at all rows.",
             {"precision": coverage},
-            ("coverage: share of rows answered", "answers wholly right"),
+            ("coverage: share of rows answered", "share exactly right"),
         ),
         line_figure(
             "thresholds",
-            "One threshold for every label",
+            "Metrics if every label had the same threshold",
             "At 0.5: precision {1:.3f}, recall {2:.3f}, exact match {3:.3f}".format(*at_half),
             {name: [(point[0], point[at]) for point in found.thresholds] for at, name in enumerate(names, start=1)},
             ("threshold", "value"),
@@ -156,13 +169,14 @@ def _curves(found: Report) -> list[Block]:
     chosen = found.curves[:6]
     names = ", ".join(curve.name for curve in chosen)
     roc = {curve.name: curve.roc for curve in chosen if curve.roc}
-    title, axes = "ROC: all labels together, and the most frequent", ("false positive rate", "true positive rate")
+    title = "ROC of all labels together and of the most frequent labels"
+    axes = ("false positive rate", "true positive rate")
     return [
-        line_figure("roc", title, f"Curves of true over false positive rate for {names}", roc, axes, diagonal=True),
+        line_figure("roc", title, f"True against false positive rate for {names}", roc, axes, diagonal=True),
         line_figure(
             "precision-recall",
-            "Precision over recall",
-            f"Curves of precision over recall for {names}",
+            "Precision against recall",
+            f"Precision against recall for {names}",
             {curve.name: curve.precision_recall for curve in chosen if curve.precision_recall},
             ("recall", "precision"),
         ),
@@ -173,30 +187,30 @@ def _slices(found: Report) -> list[Block]:
     values = [(f"{part.name} ({part.n:,})", part.exact_match) for part in found.slices]
     ends = [(part.low, part.high) for part in found.slices]
     rows = [(part.name, part.n, part.exact_match, f"{part.low:.4f} to {part.high:.4f}") for part in found.slices]
-    title = "Exact match on parts of the rows, with 95 % intervals"
+    title = "Exact match on subsets of the rows, with 95 % intervals"
     return [
         bar_figure("slices", title, values, "{:.3f}", xlabel="exact match", limit=46, errors=ends),
-        Table("Slices", ("rows that have", "rows", "exact match", "95 % (Wilson)"), rows),
+        Table("Slices", ("slice", "rows", "exact match", "95 % interval (Wilson)"), rows),
     ]
 
 
 def _errors(found: Report) -> Table:
     rows = []
     for error in found.worst_errors:
-        likeliest = ", ".join(f"{label} {probability:.3f}" for label, probability in error.top)
+        top = ", ".join(f"{label} {probability:.3f}" for label, probability in error.top)
         sets = joined(error.gold), joined(error.decided)
-        rows.append((str(error.row), error.text, *sets, error.confidence, likeliest))
-    columns = ("row", "text", "right", "answered", "confidence", "likeliest")
-    return Table(f"The surest of {found.errors:,} wrong answers", columns, rows)
+        rows.append((str(error.row), error.text, *sets, error.confidence, top))
+    columns = ("row", "text", "gold", "decided", "confidence", "most likely labels")
+    return Table(f"The most confident of {found.errors:,} wrong answers", columns, rows)
 
 
 def _cost(found: Report) -> Table:
     cost = found.cost
     rows = [
-        ("size of the bundle", f"{cost.bytes / 1e6:.1f} MB"),
-        ("one text, median", f"{cost.median_ms:.2f} ms"),
-        ("one text, 95 %", f"{cost.p95_ms:.2f} ms"),
-        ("many texts at once", f"{cost.texts_per_second:,.0f} a second"),
+        ("bundle size", f"{cost.bytes / 1e6:.1f} MB"),
+        ("time per text, median", f"{cost.median_ms:.2f} ms"),
+        ("time per text, 95th percentile", f"{cost.p95_ms:.2f} ms"),
+        ("throughput in batches", f"{cost.texts_per_second:,.0f} texts per second"),
         ("machine", cost.machine),
     ]
-    return Table("Cost and speed of what was measured", ("what", "value"), rows)
+    return Table("Size and speed of this bundle", ("measure", "value"), rows)

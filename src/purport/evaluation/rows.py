@@ -1,4 +1,4 @@
-"""The rows to measure a bundle on, read as in its training."""
+"""The rows to evaluate a bundle on, read with the settings of its recipe."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..progress import SILENT, Reporter
 
 
 def data_spec(bundle: Bundle) -> DataSpec:
-    """The table ``data`` of the recipe that ``bundle`` was trained with.
+    """The ``data`` table of the recipe that ``bundle`` was trained with.
 
     Raises:
-        BundleCorrupt: its recipe has none.
+        BundleCorrupt: the recipe has no such table.
     """
     try:
         return DataSpec.model_validate(bundle.manifest.recipe.get("data"))
@@ -29,9 +29,9 @@ def data_spec(bundle: Bundle) -> DataSpec:
 def evaluation_split(
     bundle: Bundle, split: str, data: str | None = None, reporter: Reporter = SILENT
 ) -> tuple[str, Split]:
-    """Name of the dataset and the split to measure ``bundle`` on.
+    """Name of the dataset, and the split to evaluate ``bundle`` on.
 
-    ``split`` is a split of the bundle's own dataset (as its recipe cuts it), of dataset ``data``, or a file.
+    ``split`` is a split of the bundle's own dataset (as divided by its recipe), of dataset ``data``, or a file.
 
     Raises:
         DataError: there is no such split or file.
@@ -51,7 +51,7 @@ def evaluation_split(
 
 
 def own_data(bundle: Bundle, reporter: Reporter = SILENT) -> Dataset | None:
-    """The data that ``bundle`` was trained on, as its recipe cuts it; ``None`` if it is not here any more."""
+    """The data that ``bundle`` was trained on, as divided by its recipe; ``None`` if it is no longer available."""
     try:
         return _load(bundle, data_spec(bundle), reporter)
     except DataError:

@@ -1,1 +1,1 @@
-"""How bundles come to be: one folder for each kind, with its recipe, how it is fitted, and its model."""
+"""The kinds of bundles: one folder per kind, with its recipe, its training code and its model."""

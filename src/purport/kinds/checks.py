@@ -1,4 +1,4 @@
-"""What a trained model must pass before it becomes a bundle. A kind brings its own checks, with their remedies."""
+"""Checks that a trained model must pass before it becomes a bundle. A kind provides its checks and their remedies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_TEXTS = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """A model about to become a bundle, and what it answered to the validation ``texts`` in random batches."""
+    """A model about to become a bundle, and its answers to the validation ``texts`` in random batches."""
 
     model: Model
     task: Task
@@ -35,14 +35,14 @@ class Subject:
 
 
 Check = Callable[[Subject], dict[str, float]]
-"""Gives what it measured, for the manifest, or raises :class:`CheckFailed` with a message that says what to do."""
+"""Returns measured values for the manifest, or raises :class:`CheckFailed` with a message that says what to do."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The deployed form decides as the trained model does on at least 99.5 % of validation rows, or all but one.
+    """The exported model makes the same decisions as the trained model on 99.5 % of the validation rows.
 
-    One row of a small split is more than 0.5 %, and says nothing by itself. ``reference`` are the logits
+    One different row is always allowed, because in a small split it is more than 0.5 %. ``reference`` has the logits
     ``(n_valid, n_labels) float32`` of the model before export.
     """
 
@@ -56,27 +56,27 @@ class Agreement:
         agreement = float(same.mean())
         subject.reporter.emit(
             Line(
-                f"check: same decisions as before export on {agreement:.2%} of {len(same)} validation rows "
+                f"check: the exported model makes the same decisions on {agreement:.2%} of {len(same)} validation rows "
                 f"(required: {LEAST_AGREEMENT:.1%})"
             )
         )
         if agreement < LEAST_AGREEMENT and (~same).sum() > 1:
             raise CheckFailed(
-                f"the exported model decides as the trained one on {agreement:.2%} of {len(same)} validation rows, "
-                f"{LEAST_AGREEMENT:.1%} are required; {self.remedy}"
+                f"the exported model makes the same decisions as the trained model on only {agreement:.2%} of "
+                f"{len(same)} validation rows ({LEAST_AGREEMENT:.1%} required); {self.remedy}"
             )
         return {"agreement_with_torch": round(agreement, 6)}
 
 
 @dataclass(frozen=True)
 class Independence:
-    """A text's answer does not depend on what else is in its batch.
+    """The answer to a text does not depend on the other texts in its batch.
 
-    Validation texts, answered in random batches before, are answered alone: no other decision, and no probability
-    that differs by more than 1e-3. A model whose traits say that its answers do depend is not asked.
+    Validation texts that were answered in random batches are answered again alone. No decision may change, and no
+    probability may change by more than 1e-3. Models with the trait ``batch_invariant=False`` are not checked.
     """
 
-    remedy: str = "say batch_invariant=False in the traits of the model if that is meant"
+    remedy: str = "if that is intended, set batch_invariant=False in the traits of the model"
 
     def __call__(self, subject: Subject) -> dict[str, float]:
         """See :data:`Check`."""
@@ -89,13 +89,13 @@ class Independence:
         flips = int((~decide(alone, subject.decision).same(decide(together, subject.decision))).sum())
         subject.reporter.emit(
             Line(
-                f"check: {flips} of {len(rows)} decisions change when a text is answered alone (allowed: 0), "
-                f"largest change of a probability {change:.1e} (allowed: {LARGEST_CHANGE:g})"
+                f"check: {flips} of {len(rows)} decisions change when a text is classified alone instead of in a batch "
+                f"(allowed: 0); largest change of a probability: {change:.1e} (allowed: {LARGEST_CHANGE:g})"
             )
         )
         if flips or change > LARGEST_CHANGE:
             raise CheckFailed(
-                f"answers depend on batch-mates: {flips} of {len(rows)} decisions differ and a probability changes by "
-                f"{change:.1e}, {LARGEST_CHANGE:g} is allowed; {self.remedy}"
+                f"answers depend on the other texts in a batch: {flips} of {len(rows)} decisions change, and a "
+                f"probability changes by {change:.1e} ({LARGEST_CHANGE:g} allowed); {self.remedy}"
             )
         return {"batch_flips": float(flips), "batch_change": round(change, 9)}

@@ -12,22 +12,22 @@ from .recipe import Recipe
 from .run import Fitted, Run
 
 Fit = Callable[[Run[Any]], Fitted | None]
-"""Trains on ``run.train``, chooses on ``run.valid``, writes the model's files into ``run.stage``.
+"""Trains on ``run.train``, makes choices on ``run.valid``, and writes the model's files to ``run.stage``.
 
-It returns ``None`` in processes that only help another one (all but the first under ``torchrun``).
+It returns ``None`` in helper processes (all but the first under ``torchrun``).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How bundles of one kind are made, and who opens them. Importing it must be cheap.
+    """How bundles of one kind are trained and opened. Importing a kind must be cheap.
 
     Attributes:
         recipe: the type of its recipes.
-        fit: what trains it, or where that is (``module:function``), imported when training starts.
+        fit: the training function, or its location (``module:function``), which is imported when training starts.
         opener: name in the entry-point group ``purport.models``.
-        extra: the extra of ``purport`` that brings what ``fit`` imports.
-        distributed: whether all processes of ``torchrun`` take part; otherwise only the first one trains.
+        extra: the extra of ``purport`` that installs what ``fit`` imports.
+        distributed: whether all ``torchrun`` processes train; otherwise only the first one does.
     """
 
     recipe: type[Recipe]
@@ -37,7 +37,7 @@ class Kind:
     distributed: bool = False
 
     def load_fit(self) -> Fit:
-        """What trains it.
+        """The training function.
 
         Raises:
             DependencyMissing: the extra that it needs is not installed.

@@ -1,4 +1,4 @@
-"""What every kind of recipe has: everything that decides one training run. Unknown keys are errors."""
+"""What all recipes have in common. A recipe fully determines one training run; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Decide(Frozen):
     thresholds: Literal["per-label", "fixed"] = "per-label"
     """multilabel: each label has a threshold of its own, or all have the same."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
-    """The one of every label where ``thresholds = "fixed"``."""
+    """The threshold of every label if ``thresholds = "fixed"``."""
     min_gain: int = Field(default=3, ge=1)
-    """A label's threshold leaves 0.5 only where that makes so many fewer errors on the validation split."""
+    """A label's threshold only moves away from 0.5 if that makes at least this many fewer validation errors."""
     reject_below: float = Field(default=0.0, ge=0, lt=1)
-    """multiclass: out of scope when the likeliest label is less probable than this."""
+    """multiclass: out of scope if the most likely label is less probable than this."""
 
 
 class Recipe(Frozen):
-    """What every kind of recipe has."""
+    """The part of a recipe that all kinds share."""
 
     kind: str
     """How the bundle is made: ``linear``, ``encoder``, ``distilled``, or a kind of yours."""
@@ -41,13 +41,13 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _fits_the_task(self) -> Self:
         if self.task is Task.MULTICLASS and self.decide.thresholds == "fixed":
-            raise ValueError("decide.thresholds is for multilabel; multiclass has decide.reject_below")
+            raise ValueError("decide.thresholds is only for multilabel; for multiclass use decide.reject_below")
         if self.task is Task.MULTILABEL and self.decide.reject_below:
-            raise ValueError("decide.reject_below is for multiclass; multilabel has decide.threshold")
+            raise ValueError("decide.reject_below is only for multiclass; for multilabel use decide.threshold")
         if self.task is Task.MULTILABEL and self.data.joint:
-            raise ValueError("data.joint makes a combination one label, which only multiclass needs")
+            raise ValueError("data.joint makes each combination one label and is only for multiclass; remove it")
         return self
 
     def parents(self) -> tuple[str, ...]:
-        """The ids of the bundles that a run of this recipe starts from."""
+        """The ids of the bundles that this recipe starts from."""
         return ()

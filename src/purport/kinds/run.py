@@ -1,4 +1,4 @@
-"""What a kind is given to train with, and what it gives back."""
+"""The input and the result of a kind's training function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 @dataclass(frozen=True)
 class Rows:
-    """A split in memory: texts and gold ``(n, n_labels) bool``."""
+    """A split in memory: texts, and gold labels ``(n, n_labels) bool``."""
 
     texts: Sequence[str]
     gold: BoolArray
@@ -34,9 +34,9 @@ class Run(Generic[RecipeT]):
     """One training run.
 
     Attributes:
-        stage: where the files of the bundle go.
-        work: where checkpoints and logs go; survives an interruption.
-        resume: go on from the latest checkpoint in ``work``.
+        stage: directory for the files of the bundle.
+        work: directory for checkpoints and logs; it survives an interruption.
+        resume: whether to resume from the latest checkpoint in ``work``.
     """
 
     recipe: RecipeT
@@ -49,7 +49,7 @@ class Run(Generic[RecipeT]):
     reporter: Reporter = SILENT
 
     def say(self, text: str) -> None:
-        """Tell whoever watches."""
+        """Report a message."""
         self.reporter.emit(Line(text))
 
 
@@ -58,9 +58,9 @@ class Fitted:
     """A trained model as it will be deployed.
 
     Attributes:
-        model: the deployed form, opened from the stage: logits, which training calibrates, or finished answers.
-        facts: what the manifest says of the model.
-        checks: what it must pass before it becomes a bundle.
+        model: the deployed form, opened from the stage: a scorer, whose logits are then calibrated, or a model.
+        facts: the facts about the model for the manifest.
+        checks: the checks it must pass before it becomes a bundle.
     """
 
     model: Scorer | Model

@@ -1,4 +1,4 @@
-"""Figures, drawn by matplotlib without any global state; the SVG follows the reader's light or dark theme."""
+"""Figures, drawn by matplotlib without global state. The SVG follows the reader's light or dark theme."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
-# Readable on white and on near-black alike.
+# Readable on both white and near-black backgrounds.
 COLOURS = ("#3b7dd8", "#d97706", "#2a9d63", "#c2410c", "#8b5cf6", "#0e9aa7", "#8a8f98")
-_INK = "#010203"  # stands for the colour of text and axes until the theme is known
+_INK = "#010203"  # placeholder for the colour of text and axes, which depends on the theme
 _GRID = "#040506"
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -42,14 +42,14 @@ _THEME = (
     "@media (prefers-color-scheme: dark){:root{--ink:#dfe3ea;--grid:#3a404b}}"
     "text{font-family:system-ui,'DejaVu Sans',sans-serif !important}</style>"
 )
-_WIDTH = 4.6  # inches: 440 CSS pixels, so that a page 400 pixels wide shows text at nearly its own size
+_WIDTH = 4.6  # inches: 440 CSS pixels, so that text is nearly full size on a page 400 pixels wide
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: its file name, a caption, what it shows in words, and how to draw it.
+    """One figure: its file name, caption and alternative text, and a function that draws it.
 
-    ``height`` and ``width`` are in inches at 96 pixels each.
+    ``height`` and ``width`` are in inches, at 96 pixels per inch.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Figure:
     kind = "figure"
 
     def render(self) -> tuple[str, bytes]:
-        """Draw it once: SVG and PNG."""
+        """Draw the figure: SVG and PNG."""
         with mpl.rc_context(_STYLE):
             canvas = Canvas(figsize=(self.width, self.height), layout="constrained")
             self.draw(canvas.add_subplot())
@@ -90,9 +90,9 @@ def bars(
     height: float | None = None,
     width: float = _WIDTH,
 ) -> Figure:
-    """Horizontal bars, first of ``rows`` on top; ``errors`` are (low, high) ends of whiskers of a single series.
+    """Horizontal bars, the first of ``rows`` on top. ``errors`` are the (low, high) whisker ends of a single series.
 
-    The axis may be ``log``, or have ``whole`` numbers only.
+    ``log`` makes the axis logarithmic; ``whole`` limits its ticks to whole numbers.
     """
 
     def draw(axes: Axes) -> None:
@@ -118,16 +118,16 @@ def bars(
 
 
 def bars_height(count: int, series: int = 1) -> float:
-    """Inches that ``count`` horizontal bars need."""
+    """The height in inches of ``count`` horizontal bars."""
     return 0.9 + count * max(0.2, 0.13 * series)
 
 
 def bar_figure(
     name: str, title: str, values: Sequence[tuple[str, float]], form: str, *, xlabel: str, **options: Any
 ) -> Figure:
-    """One bar for each ``(row, value)``; in words, each value is written by ``form``, as ``str.format`` does.
+    """One bar for each ``(row, value)``. The alternative text formats each value with ``form`` (see ``str.format``).
 
-    ``options`` are those of :func:`bars`.
+    ``options`` are passed to :func:`bars`.
     """
     rows, lengths = [row for row, _ in values], [value for _, value in values]
     words = "Bars: " + "; ".join(f"{row} {form.format(value)}" for row, value in values)
@@ -145,7 +145,7 @@ def line_figure(
     diagonal: bool = False,
     markers: bool = False,
 ) -> Figure:
-    """One line per series of points ``(x, y)``, and the ``labels`` of both axes; ``log`` names axes ("x", "xy")."""
+    """One line per series of points ``(x, y)``; ``labels`` are those of both axes, ``log`` names axes ("x", "xy")."""
     style: Any = {"marker": "o", "markersize": 3.5} if markers else {}
 
     def draw(axes: Axes) -> None:
@@ -164,7 +164,7 @@ def line_figure(
 def heatmap(
     matrix: Any, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str
 ) -> Callable[[Axes], None]:
-    """Counts as shades from nothing to the colour; numbers are written where there is room."""
+    """Counts as shades of one colour, with numbers in the cells if there is room."""
     shades = LinearSegmentedColormap.from_list("shade", [(*to_rgba(COLOURS[0])[:3], a) for a in (0.0, 1.0)])
 
     def draw(axes: Axes) -> None:
@@ -183,7 +183,7 @@ def heatmap(
 
 
 def shorten(name: str, limit: int = 26) -> str:
-    """``name``, cut in its middle where it is longer than ``limit``; dollar signs are not formulas."""
+    """``name``, with its middle cut out if it is longer than ``limit``; dollar signs are escaped."""
     if len(name) > limit:
         name = f"{name[: limit - 9]}…{name[-8:]}"
     return name.replace("$", r"\$")

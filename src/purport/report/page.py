@@ -1,4 +1,4 @@
-"""A page: sections of text, tables and figures, written as one HTML file that needs no network."""
+"""Pages: sections of text, tables and figures, written as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Notice:
-    """A paragraph that stands out: ``level`` is ``error``, ``warning``, ``info`` or ``good``."""
+    """A highlighted paragraph: ``level`` is ``error``, ``warning``, ``info`` or ``good``."""
 
     level: str
     text: str
@@ -40,7 +40,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. Numbers stand to the right; ``folded`` hides the table behind its title."""
+    """Rows of cells. Numbers are right-aligned; ``folded`` collapses the table under its title."""
 
     title: str
     columns: Sequence[str]
@@ -50,11 +50,11 @@ class Table:
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers, shares or nothing."""
+        """Which columns contain only numbers, percentages or empty cells."""
         return [all(_is_number(row[at]) for row in self.rows) for at in range(len(self.columns))]
 
     def cells(self) -> Iterator[list[tuple[str, bool]]]:
-        """Text of each cell, and whether it stands to the right."""
+        """The text of each cell, and whether it is right-aligned."""
         for row in self.rows:
             yield [(cell(value), number) for value, number in zip(row, self.numeric, strict=True)]
 
@@ -68,20 +68,20 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks under it."""
 
     title: str
     blocks: Sequence[Block]
 
     @property
     def anchor(self) -> str:
-        """Where links point."""
+        """The fragment that links to this section."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a command found: ``headline`` pairs of (name, value) stand on top, ``facts`` become the JSON."""
+    """The result of a command. ``headline`` has (name, value) pairs for the top; ``facts`` become the JSON file."""
 
     title: str
     subtitle: str
@@ -92,9 +92,9 @@ class Page:
     notices: Sequence[Notice] = field(default_factory=tuple)
 
     def write(self, directory: Path) -> Path:
-        """Write ``index.html``, ``facts.json`` and ``figures/``; returns the HTML file.
+        """Write ``index.html``, ``facts.json`` and ``figures/``; return the path of the HTML file.
 
-        The HTML is written last, so that it never shows figures that are not there.
+        The HTML is written last, so that it never refers to missing figures.
         """
         (directory / FIGURES).mkdir(parents=True, exist_ok=True)
         drawn: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Page:
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table: four digits of a fraction, thousands apart, a dash for nothing."""
+    """A value as table text: four decimals, thousands separators, a dash for ``None``."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""What answering needs, without any training library."""
+"""Everything that predicting needs, without any training library."""

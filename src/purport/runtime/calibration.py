@@ -1,4 +1,4 @@
-"""From logits to answers whose probabilities mean what they say: the adapter for models that only have logits."""
+"""Turns logits into calibrated answers: the adapter for models that only have logits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scope import in_scope
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """``logits (n_texts, n_labels) float32`` and ``truncated (n_texts,) bool``: text longer than the model reads."""
+    """``logits (n_texts, n_labels) float32``, and ``truncated (n_texts,) bool``: texts longer than the model reads."""
 
     logits: FloatArray
     truncated: BoolArray
@@ -51,7 +51,7 @@ class Calibrated:
 
     @property
     def traits(self) -> Traits:
-        """Those of the scorer."""
+        """The traits of the scorer."""
         return self._scorer.traits
 
     def answer(self, texts: Sequence[str]) -> Answers:

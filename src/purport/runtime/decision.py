@@ -1,4 +1,4 @@
-"""From probabilities to decided labels. Answering is one step, deciding another."""
+"""Turns probabilities into decided labels. The model's answer and the decision are separate steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decided ``labels (n, n_labels) bool``; ``out_of_scope (n,) bool`` where there are none."""
+    """The decided ``labels (n, n_labels) bool``, and ``out_of_scope (n,) bool``: rows without a label."""
 
     labels: BoolArray
     out_of_scope: BoolArray
@@ -26,7 +26,7 @@ class Decided:
         return cls(labels, np.logical_not(labels.any(axis=1)))
 
     def same(self, other: Decided) -> BoolArray:
-        """``(n,) bool``: both decide just the same labels."""
+        """``(n,) bool``: whether both decide exactly the same labels."""
         equal: BoolArray = (self.labels == other.labels).all(axis=1)
         return equal
 

@@ -1,4 +1,4 @@
-"""The encoder as ONNX, run by ONNX Runtime."""
+"""Runs an encoder exported to ONNX with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .calibration import Calibrated, Scores
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 
-# Tokens that one forward pass reads at most, padding included: bounds memory whatever the texts' lengths.
+# Largest number of tokens in a forward pass, padding included: limits memory for texts of any length.
 _BATCH_TOKENS = 4096
-# What a forward pass costs beside its tokens, in tokens (measured: docs/decisions/0007).
+# Fixed cost of a forward pass, in tokens (measured in docs/decisions/0007).
 _PASS_TOKENS = 9
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -31,7 +31,7 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     """The model of ``bundle``; ``threads`` defaults to one per CPU that this process may use.
 
     Raises:
-        DeviceUnavailable: ``device`` is not on this machine.
+        DeviceUnavailable: ``device`` is not available on this machine.
         BundleCorrupt: a file cannot be loaded.
     """
     manifest = bundle.manifest
@@ -75,10 +75,10 @@ class OnnxScorer:
         return Scores(logits, truncated)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
-        """See :class:`~purport.runtime.calibration.Scorer`; special tokens are counted too."""
-        whole = Tokenizer.from_str(self._tokenizer.to_str())
-        whole.no_truncation()
-        counts = [len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))]
+        """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.no_truncation()
+        counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
         return Lengths("tokens", self._max_length, np.array(counts, dtype=np.int64))
 
     def _forward(self, ids: list[list[int]]) -> FloatArray:
@@ -98,10 +98,10 @@ class OnnxScorer:
 
 
 def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[list[int]]:
-    """Positions grouped by similar length, so that padding and passes together cost least.
+    """Positions grouped by similar length, so that the total cost of padding and forward passes is lowest.
 
-    A pass costs as much as ``_PASS_TOKENS`` tokens by itself, and each of its texts as many as the longest has
-    (dynamic programming over the distinct lengths). A group holds at most ``budget`` tokens with its padding.
+    A pass costs ``_PASS_TOKENS`` tokens, plus the length of its longest text for each of its texts (dynamic programming
+    over the distinct lengths). A group has at most ``budget`` tokens, including padding.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for start, end in _cuts([lengths[position] for position in order]):
@@ -111,8 +111,8 @@ def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[lis
 
 
 def _cuts(lengths: list[int]) -> list[tuple[int, int]]:
-    """Where to cut texts that are sorted by length. In plain Python: for the few lengths of a batch the fastest."""
-    # Before the text at ends[k + 1] a longer one begins; what stands before it has at most the length distinct[k].
+    """Where to cut texts that are sorted by length. Plain Python is fastest for the few lengths of a batch."""
+    # Texts before position ends[k + 1] have at most the length distinct[k].
     if not lengths:
         return []
     ends = [0, *(at for at in range(1, len(lengths)) if lengths[at - 1] < lengths[at]), len(lengths)]
@@ -130,7 +130,7 @@ def _cuts(lengths: list[int]) -> list[tuple[int, int]]:
 
 
 def _saturates() -> bool:
-    """Whether uint8 x int8 products overflow on this processor: x86 without VNNI. Exact kernels are slower."""
+    """Whether uint8 x int8 products saturate on this processor: x86 without VNNI, where slower exact kernels exist."""
     try:
         flags = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
@@ -147,13 +147,13 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     if provider not in ort.get_available_providers():
         have = [name for name, known in _PROVIDERS.items() if known in ort.get_available_providers()]
         remedy = " (CUDA needs the onnxruntime-gpu package)" if device == "cuda" else ""
-        raise DeviceUnavailable(f'no device "{device}" here{remedy}; available: {", ".join(have)}')
+        raise DeviceUnavailable(f'device "{device}" is not available{remedy}; choose one of: {", ".join(have)}')
     if device == "cuda":
-        ort.preload_dlls()  # CUDA and cuDNN where pip has put them
+        ort.preload_dlls()  # CUDA and cuDNN libraries that pip installed
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or cpus()
     options.log_severity_level = 3
-    # Spinning pools slow down everything beside them (measured: docs/decisions/0004).
+    # Spinning thread pools slow down everything else on the machine (measured in docs/decisions/0004).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if _saturates():
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -161,6 +161,6 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
         session = ort.InferenceSession(str(file), options, providers=[provider])
     except Exception as error:  # the library raises its own pybind exceptions
         raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
-    if provider not in session.get_providers():  # the library falls back to the CPU without a word
-        raise DeviceUnavailable(f'the libraries that device "{device}" needs cannot be loaded; check the driver')
+    if provider not in session.get_providers():  # the library silently falls back to the CPU
+        raise DeviceUnavailable(f'the libraries for device "{device}" cannot be loaded; check the driver')
     return session

@@ -1,1 +1,1 @@
-"""The HTTP service. Its contract is fixed: other people's clients depend on it."""
+"""The HTTP service. Its contract is fixed, because clients depend on it."""

@@ -1,4 +1,4 @@
-"""Who may ask, for what, and how often."""
+"""Authentication, permissions and rate limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERYTHING = "*"
 
 
 class Permission(StrEnum):
-    """What the routes of this package ask for; other routes may ask for permissions of their own."""
+    """The permissions that the built-in routes require; third-party routes may require others."""
 
     INTENT = "intent"
     CLASSIFY = "classify"
@@ -32,9 +32,10 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the name under which requests are counted, what it may do, and how often.
+    """The client that makes a request: an id for rate limits, its permissions and its rate.
 
-    ``rate`` is like ``100/minute``; ``None`` stands for that of the server. Nobody knows who an ``anonymous`` one is.
+    ``rate`` is, for example, ``100/minute``; ``None`` means the server's default. ``anonymous`` clients did not
+    authenticate.
     """
 
     id: str
@@ -44,26 +45,29 @@ class Principal:
 
 
 class Authenticator(Protocol):
-    """Tells who asks. Made from the settings; group ``purport.authenticators``, chosen by ``PURPORT_AUTHENTICATOR``."""
+    """Identifies clients. Created from the settings.
+
+    Registered in the entry-point group ``purport.authenticators`` and selected by ``PURPORT_AUTHENTICATOR``.
+    """
 
     async def authenticate(self, credential: str | None, client: str) -> Principal:
-        """The principal with ``credential`` (a bearer token or API key), who asks from the address ``client``.
+        """The principal with ``credential`` (a bearer token or API key), at the network address ``client``.
 
         Raises:
-            Unauthenticated: the credential is missing or wrong.
+            Unauthenticated: the credential is missing or invalid.
         """
         ...
 
 
 _OPEN = frozenset({Permission.INTENT, Permission.CLASSIFY})
-"""What everybody may do where there are no keys."""
+"""The permissions of every client if no keys are set."""
 
 
 class Keys:
     """API keys, sent as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
 
-    The setting ``api_keys`` is comma-separated: ``key`` may do everything, ``key@a@b`` has the permissions ``a`` and
-    ``b``. Without any key everybody may ask, and nobody may change the server.
+    The setting ``api_keys`` is comma-separated: ``key`` has every permission, ``key@a@b`` has the permissions ``a`` and
+    ``b``. If no keys are set, every client may classify texts, but none may change the models.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -73,8 +77,8 @@ class Keys:
             if not key or not all(permissions):
                 raise SettingsError('api_keys: write "key" or "key@permission", separated by commas')
             if key.encode() in self._known:
-                raise SettingsError("api_keys: a key stands twice; give it all its permissions at once: key@a@b")
-            # Not the key itself: what is counted and logged must not open the door.
+                raise SettingsError("api_keys: a key occurs twice; list all its permissions in one entry: key@a@b")
+            # A hash, so that the id can be stored and logged without revealing the key.
             name = f"key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
             self._known[key.encode()] = Principal(name, frozenset(permissions or [EVERYTHING]))
 
@@ -84,16 +88,16 @@ class Keys:
             return Principal(client, _OPEN, anonymous=True)
         if credential is None:
             raise Unauthenticated('Send a key as "Authorization: Bearer KEY" or "X-API-Key: KEY".')
-        # Compare with every key, so that the time taken says nothing about them.
+        # Compare with every key, so that the time taken reveals nothing about them.
         sent = credential.encode()
         found = [principal for key, principal in self._known.items() if hmac.compare_digest(key, sent)]
         if not found:
-            raise Unauthenticated("The key is not known.")
+            raise Unauthenticated("The key is not valid.")
         return found[0]
 
 
 class Access:
-    """What every request passes first: authentication, permission, rate limit."""
+    """Authentication, permission and rate limit, which every request must pass first."""
 
     def __init__(self, settings: ServerSettings, clock: Callable[[], float] = time.time) -> None:
         self._authenticator: Authenticator = registry.load(
@@ -106,10 +110,10 @@ class Access:
         self._limit(self._rate)
 
     async def permit(self, request: Scope, permission: str) -> Principal:
-        """Let the request pass, and count it.
+        """Check that the request is allowed, and count it.
 
         Raises:
-            Unauthenticated, Forbidden, RateLimited: it may not pass.
+            Unauthenticated, Forbidden, RateLimited: it is not allowed.
         """
         client = request["client"][0] if request.get("client") else "unknown"
         principal = await self._authenticator.authenticate(_credential(request), client)
@@ -118,7 +122,7 @@ class Access:
         limit = self._limit(self._rate if principal.rate is None else principal.rate)
         if limit is not None and not self._limiter.hit(limit, principal.id):
             reset = self._limiter.get_window_stats(limit, principal.id).reset_time
-            raise RateLimited(f"More than {limit}; wait and try again.", max(0.0, reset - self._clock()))
+            raise RateLimited(f"Rate limit exceeded ({limit}); wait and try again.", max(0.0, reset - self._clock()))
         return principal
 
     def _limit(self, rate: str) -> RateLimitItem | None:
@@ -126,21 +130,21 @@ class Access:
             try:
                 self._rates[rate] = parse(rate)
             except ValueError:
-                raise SettingsError(f'rate_limit: write for example "100/minute", not "{rate}"') from None
+                raise SettingsError(f'rate_limit: write, for example, "100/minute", not "{rate}"') from None
         return self._rates[rate]
 
 
 def _refusal(principal: Principal, permission: str) -> str:
     if principal.anonymous:
         return (
-            f"This needs the permission {permission}, and the server has no keys to tell who may; "
+            f"This needs the permission {permission}, which nobody has because the server has no API keys; "
             f"start it with PURPORT_API_KEYS=key@{permission} (SIGHUP reloads models without a key)."
         )
     return f"The key lacks the permission {permission}."
 
 
 def _credential(request: Scope) -> str | None:
-    """The first bearer token, or else the first API key: what a proxy in front has looked at."""
+    """The first bearer token or else the first API key, which is also what a proxy would check."""
     found = dict(reversed(request["headers"]))
     scheme, _, token = _decoded(found.get(b"authorization", b"")).partition(" ")
     if scheme.lower() == "bearer" and token.strip():
@@ -149,7 +153,7 @@ def _credential(request: Scope) -> str | None:
 
 
 def _decoded(value: bytes) -> str:
-    """A header in UTF-8, as most clients send it, or else in Latin-1 (RFC 9110 §5.5)."""
+    """A header decoded as UTF-8, which most clients send, or else as Latin-1 (RFC 9110 §5.5)."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Whether there is room for more texts: one rule for every route."""
+"""Decides whether more texts can be accepted, by one rule for every route."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Any, Protocol
 
 from ..errors import DeadlineExceeded, Overloaded
 
-# Texts of bulk requests that may wait.
+# Largest number of waiting texts from bulk requests.
 _BULK_LIMIT = 8 * 1024
-# Who would wait for more than this share of the deadline is refused: what waits until its deadline is work for nothing.
+# Requests that would wait longer than this share of the deadline are rejected, as they would probably miss it.
 _LONGEST_WAIT = 0.5
 _LOOK_AGAIN_S = 0.05
 
 
 class Backlog(Protocol):
-    """What waits to be answered."""
+    """The texts that are waiting for a worker."""
 
     def waiting(self, *, bulk: bool) -> int:
-        """Texts of single requests, or of bulk requests, that no worker has taken yet."""
+        """The number of waiting texts of single requests, or of bulk requests."""
         ...
 
     def seconds(self, *, bulk: bool) -> float:
-        """How long a text that came now would wait, as far as can be told."""
+        """Estimated wait of a text that arrives now, in seconds."""
         ...
 
     def seconds_behind(self, requests: int) -> float:
-        """How long a text would wait that came after so many requests, whose texts are not known yet."""
+        """Estimated wait of a text behind ``requests`` requests whose texts are not known yet, in seconds."""
         ...
 
     def drop_gone(self) -> None:
-        """Forget texts that nobody waits for any more; until then they count."""
+        """Remove texts that nobody waits for any more; until then they count as waiting."""
         ...
 
 
 class Admission:
-    """Refuses what could not be answered in time: by count, and by the wait that is to be expected.
+    """Rejects requests that could not be answered in time, by the number of waiting texts and the expected wait.
 
-    ``queue`` single texts may wait, each at most ``deadline_s`` seconds.
+    At most ``queue`` texts of single requests may wait, each at most ``deadline_s`` seconds.
     """
 
     def __init__(self, backlog: Backlog, *, queue: int, deadline_s: float) -> None:
@@ -49,7 +49,7 @@ class Admission:
         """Check that there is room for ``texts``.
 
         Raises:
-            Overloaded: there is not; carries the seconds after which it may be worth another try.
+            Overloaded: there is not; the error has the seconds after which the client may try again.
         """
         if self._refusal(texts, bulk):
             self._backlog.drop_gone()
@@ -58,10 +58,10 @@ class Admission:
                 raise refusal
 
     def admit_behind(self, requests: int) -> None:
-        """Check that a single text has a chance that comes while ``requests`` are under way; costs next to nothing.
+        """Check cheaply that a single text that arrives behind ``requests`` open requests can be answered in time.
 
         Raises:
-            Overloaded: it has none.
+            Overloaded: it cannot.
         """
         refusal = self._too_late(self._backlog.seconds_behind(requests))
         if refusal:
@@ -70,7 +70,7 @@ class Admission:
     def _refusal(self, texts: int, bulk: bool) -> Overloaded | None:
         waiting, wait = self._backlog.waiting(bulk=bulk), self._backlog.seconds(bulk=bulk)
         if waiting + texts > self._limits[bulk]:
-            return Overloaded(f"{waiting} texts are waiting already; try again later.", max(wait, 1.0))
+            return Overloaded(f"{waiting} texts are already waiting; try again later.", max(wait, 1.0))
         return self._too_late(wait)
 
     def _too_late(self, wait: float) -> Overloaded | None:
@@ -79,21 +79,21 @@ class Admission:
         return None
 
     async def room(self) -> None:
-        """Return when another text of a stream may wait."""
+        """Wait until there is room for another text of a stream."""
         while self._backlog.waiting(bulk=True) >= _BULK_LIMIT:
             self._backlog.drop_gone()
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def deadline(self) -> Deadline:
-        """A block that a request has to get through in time; texts not yet taken by a worker are dropped."""
+        """A block with the time limit of a request; when it expires, texts that no worker has taken are dropped."""
         return Deadline(self._deadline_s)
 
 
 class Deadline:
-    """``async with Deadline(seconds):``; as a generator it would cost every request 2 µs more.
+    """``async with Deadline(seconds):``. A class, because a generator would cost every request 2 µs more.
 
     Raises:
-        DeadlineExceeded: the block was not through in time.
+        DeadlineExceeded: the block did not finish in time.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -107,4 +107,4 @@ class Deadline:
         try:
             await self._timeout.__aexit__(*error)
         except TimeoutError:
-            raise DeadlineExceeded(f"No answer within {self._seconds:g} seconds.") from None
+            raise DeadlineExceeded(f"No answer within {self._seconds:g} seconds; try again later.") from None

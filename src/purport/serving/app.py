@@ -1,4 +1,4 @@
-"""The ASGI application: the routes put together, and errors turned into answers."""
+"""The ASGI application: combines the routes and turns errors into responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .schema import IntentAnswer, IntentRequest, error_responses, request_body
 
 
 def create_app(context: AppContext) -> ASGIApp:
-    """The application around ``context``, which is started and stopped with it."""
+    """The application for ``context``, which is started and stopped with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -34,11 +34,11 @@ def create_app(context: AppContext) -> ASGIApp:
         loading.cancel()
         await context.stop()
 
-    # What is not the client's doing leaves the framework and is answered by RequestLog.
+    # Internal errors leave the framework and are answered by RequestLog.
     app = FastAPI(
         title="Purport",
         version=__version__,
-        summary="Answers utterances with intents.",
+        summary="Classifies utterances by intent.",
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_url=None,
@@ -65,13 +65,13 @@ def create_app(context: AppContext) -> ASGIApp:
         return JSONResponse(app.openapi())
 
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
-        # The framework's own answer to parameters, which is never given here.
+        # The framework's own validation error, which is never sent.
         operation["responses"].pop("422", None)
     return RequestLog(intent.IntentRoute(app, route, context), context.settings)
 
 
 def _document_intent(app: FastAPI) -> object:
-    """Have the route that is answered before the framework in the framework's tables, for all but its POST."""
+    """Register the route of ``POST /intent``, which IntentRoute answers, for OpenAPI and for other methods."""
 
     @app.post(
         intent.PATH,
@@ -82,10 +82,10 @@ def _document_intent(app: FastAPI) -> object:
         response_class=Response,
     )
     async def documented() -> Response:
-        """The three likeliest intents of one text, by falling confidence.
+        """The three most likely intents of one text, most confident first.
 
-        Confidences are calibrated probabilities. A text longer than the model reads is answered from its
-        beginning, and the answer carries the header ``Purport-Truncated: true``.
+        Confidences are calibrated probabilities. If the text is longer than the model reads, only its beginning is
+        used and the response has the header ``Purport-Truncated: true``.
         """
         raise AssertionError("answered by IntentRoute")
 
@@ -95,7 +95,7 @@ def _document_intent(app: FastAPI) -> object:
 async def _purport_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PurportError)
     if not isinstance(error, RequestError):
-        raise error  # not the client's doing: logged and answered as an internal error
+        raise error  # not the client's fault: logged, and answered as an internal error
     return answer(error)
 
 
@@ -106,15 +106,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
         response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
         return response
     if error.status_code == 404:
-        return answer(PathUnknown(f"There is no {request.url.path}."))
-    # What a route of a third party says.
+        return answer(PathUnknown(f"There is no path {request.url.path}; /openapi.json lists the paths."))
+    # Raised by a third-party route.
     label = next((label for status, label in HTTP.values() if status == error.status_code), None)
     label = label or HTTPStatus(error.status_code).name
     return JSONResponse({"label": label, "message": str(error.detail)}, error.status_code, error.headers)
 
 
 def _allowed(request: Request) -> str:
-    """The methods of a path. It may have several routes, and the framework names those of the first only."""
+    """The methods of a path. It may have several routes, but the framework only names those of the first."""
     paths = request.app.openapi()["paths"].items()
     methods = [list(operations) for path, operations in paths if compile_path(path)[0].match(request.url.path)]
     return ", ".join(sorted(method.upper() for each in methods for method in each))
@@ -127,5 +127,5 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """The client left before its body was here: nobody reads this, the log shows it."""
+    """The client disconnected before its body was complete: nobody reads this response, but it is logged."""
     return Response(status_code=499)

@@ -1,4 +1,4 @@
-"""From the bytes of a request to a JSON object, and whether a value of it is a text."""
+"""Reads the body of a request as a JSON object, and checks that a value is a text."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, TextEmpty,
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a content type is JSON by any name."""
+    """Whether a content type is JSON (``application/json`` or ``application/…+json``)."""
     essence = media_type.partition(";")[0].strip().lower()
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes; reading stops where it is longer.
+    """The body, of at most ``limit`` bytes; reading stops if it is longer.
 
     Raises:
-        MediaTypeUnsupported: it is declared as something other than JSON.
+        MediaTypeUnsupported: its content type is not JSON.
         BodyTooLarge: it is longer.
-        ClientDisconnect: the client left before it was here.
+        ClientDisconnect: the client disconnected before the body was complete.
     """
     for name, value in scope["headers"]:
         if name == b"content-type" and not is_json(value.decode("latin-1")):
             raise MediaTypeUnsupported(f'Send "Content-Type: application/json", not "{value.decode("latin-1")}".')
         if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise BodyTooLarge(f"The body has {int(value)} bytes; at most {limit} are read.")
+            raise BodyTooLarge(f"The body has {int(value)} bytes; at most {limit} are allowed.")
     body = bytearray()
     while True:
         message = await receive()
@@ -37,7 +37,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
+            raise BodyTooLarge(f"The body has more than {limit} bytes, which is the limit.")
         if not message.get("more_body", False):
             return bytes(body)
 
@@ -50,10 +50,10 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def parse_object(body: bytes, example: str) -> dict[str, Any]:
-    """The JSON object in ``body``; ``example`` is shown where it is none.
+    """The JSON object in ``body``; error messages show ``example``.
 
     Raises:
-        BodyInvalid: the body is not that.
+        BodyInvalid: the body is not a JSON object.
     """
     if not body.strip():
         raise BodyInvalid(f"The body is empty; send {example}.")
@@ -67,7 +67,7 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
 
 
 def check_text(text: object) -> str:
-    """``text``, if it is one that can be answered.
+    """``text``, if it is a text that can be classified.
 
     Raises:
         TextInvalid, TextEmpty: it is not.
@@ -77,7 +77,7 @@ def check_text(text: object) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise TextInvalid('"text" holds half of a surrogate pair, which is no character.') from None
+        raise TextInvalid('"text" contains half of a surrogate pair, which is not a valid character.') from None
     if not text.strip():
         raise TextEmpty
     return text

@@ -1,4 +1,4 @@
-"""What routes are given: everything of a server that they may need."""
+"""The application context: the parts of a server that routes need."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class AppContext:
 
     @classmethod
     def of(cls, settings: ServerSettings, bundles: dict[str, str], workers: int) -> AppContext:
-        """The parts put together; nothing is started.
+        """Create the parts of a server; nothing is started.
 
         Raises:
-            SettingsError: keys or rate limit cannot be read.
+            SettingsError: the API keys or the rate limit cannot be parsed.
         """
         pool = Pool(workers, settings.device, settings.threads)
         dispatch = Dispatch(pool)
@@ -46,14 +46,14 @@ class AppContext:
         await self.store.start()
 
     async def stop(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         await self.pool.stop()
 
     async def answer(self, operation: str, text: str, options: Any = None, *, model: str | None = None) -> Result:
-        """What ``operation`` says of one text, in time.
+        """The result of ``operation`` for one text, within the time limit.
 
         Raises:
-            NotReady, ModelUnknown, Overloaded, DeadlineExceeded: there is no answer.
+            NotReady, ModelUnknown, Overloaded, DeadlineExceeded: the text cannot be answered.
         """
         self.admission.admit()
         with self.store.get(model).current as generation:

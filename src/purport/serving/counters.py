@@ -1,4 +1,4 @@
-"""What is counted, for ``GET /metrics`` (Prometheus text format)."""
+"""The metrics of ``GET /metrics`` (Prometheus text format)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ REGISTRY = CollectorRegistry()
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REQUESTS = Counter("purport_requests", "Requests by path and status", ["path", "status"], registry=REGISTRY)
-SECONDS = Histogram("purport_request_seconds", "Time to the answer", ["path"], buckets=_SECONDS, registry=REGISTRY)
+SECONDS = Histogram(
+    "purport_request_seconds", "Time from request to response", ["path"], buckets=_SECONDS, registry=REGISTRY
+)
 WAIT = Histogram("purport_wait_seconds", "Time that a text waited for a worker", buckets=_SECONDS, registry=REGISTRY)
-WORK = Histogram("purport_work_seconds", "Time that a worker had a text", buckets=_SECONDS, registry=REGISTRY)
+WORK = Histogram(
+    "purport_work_seconds", "Time that a worker spent on a text's batch", buckets=_SECONDS, registry=REGISTRY
+)
 BATCH = Histogram("purport_batch_texts", "Texts per batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=REGISTRY)
 CACHE_HITS = Counter("purport_cache_hits", "Texts answered from the cache", registry=REGISTRY)
 CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", registry=REGISTRY)
-QUEUE = Gauge("purport_queue_texts", "Texts that wait for a worker", registry=REGISTRY)
-WORKERS = Gauge("purport_workers", "Worker processes that have the default model", registry=REGISTRY)
-RESTARTS = Gauge("purport_worker_restarts", "Workers started again after they died", registry=REGISTRY)
+QUEUE = Gauge("purport_queue_texts", "Texts waiting for a worker", registry=REGISTRY)
+WORKERS = Gauge("purport_workers", "Worker processes that have loaded the default model", registry=REGISTRY)
+RESTARTS = Gauge("purport_worker_restarts", "Restarts of workers after they died", registry=REGISTRY)
 
 
 @cache
 def counted(path: str, status: int) -> Counter:
-    """The counter of requests to ``path`` with that status."""
+    """The counter of requests to ``path`` with ``status``."""
     return REQUESTS.labels(path, str(status))
 
 
 @cache
 def timed(path: str) -> Histogram:
-    """The times of requests to ``path``."""
+    """The histogram of request times for ``path``."""
     return SECONDS.labels(path)
 
 
 def exposition() -> bytes:
-    """All of it as text."""
+    """All metrics as text."""
     return generate_latest(REGISTRY)

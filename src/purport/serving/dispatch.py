@@ -1,4 +1,4 @@
-"""Texts to workers and answers back, in batches: a free worker takes what waits, and without load nothing waits."""
+"""Sends batches of texts to workers and returns the answers. An idle worker takes whatever is in the queue."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .queue import Item, Queue
 from .wire import Done
 
 PENDING: ContextVar[set[asyncio.Future[Result]] | None] = ContextVar("pending", default=None)
-"""The texts that the present HTTP request waits for; they are dropped when its client leaves."""
+"""The texts that the current HTTP request waits for; they are dropped when its client disconnects."""
 
-# A batch holds at most so many units (tokens, estimated), and takes at most so long: larger ones are hardly faster
-# per text, and everybody behind them waits longer (docs/decisions/0010).
+# Limits of a batch, in units (estimated tokens) and seconds. Larger batches are hardly faster per text, and all later
+# texts would wait longer (docs/decisions/0010).
 _BATCH_UNITS = 1024
 _BATCH_S = 0.06
 _CACHED_CHARACTERS = 1024
@@ -27,7 +27,7 @@ _ATTEMPTS = 2
 
 
 class Dispatch:
-    """Has the workers of ``pool`` answer texts."""
+    """Distributes texts to the workers of ``pool``."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -46,7 +46,7 @@ class Dispatch:
         return self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
 
     def seconds_behind(self, requests: int) -> float:
-        """See :class:`~purport.serving.admission.Backlog`; by what a text has taken lately."""
+        """See :class:`~purport.serving.admission.Backlog`; estimated from the recent time per text."""
         return requests * self._text_s / max(1, self._pool.size)
 
     def drop_gone(self) -> None:
@@ -56,7 +56,7 @@ class Dispatch:
     def ask(
         self, operation: str, request: Request, generation: Generation, *, bulk: bool = False
     ) -> asyncio.Future[Result]:
-        """What ``operation`` says of one text; cancelling the future drops the text."""
+        """The future result of ``operation`` for one text; cancelling it drops the text."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         if generation.cache is not None:
@@ -72,33 +72,33 @@ class Dispatch:
             future.add_done_callback(pending.discard)
         self._queue.add(Item(operation, request, generation, future, units, bulk))
         if not self._scheduled:
-            # Once per turn of the loop: requests that arrived together go together.
+            # Once per iteration of the event loop, so that requests that arrive together form a batch.
             self._scheduled = True
             loop.call_soon(self.run)
         return future
 
     def run(self) -> None:
-        """Give what waits to workers that have nothing to do."""
+        """Give waiting texts to idle workers."""
         self._scheduled = False
         idle = self._pool.idle()
         for position, worker in enumerate(idle):
             if not len(self._queue):
                 return
-            # What waits is shared among those who have nothing to do.
+            # Share the waiting work between the idle workers.
             share = self._queue.seconds() / (len(idle) - position)
             batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)
             if batch:
                 try:
                     self._pool.give(worker, batch)
-                except Exception as error:  # options that cannot be sent
-                    _fail(batch, f"it cannot be sent to a worker: {error!r}")
+                except Exception as error:  # options that cannot be pickled
+                    _fail(batch, f"it could not be sent to a worker: {error!r}")
                     continue
                 counters.BATCH.observe(len(batch))
                 for item in batch:
                     counters.WAIT.observe(worker.since - item.asked)
 
     def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
-        """A worker has answered ``items`` in so many seconds."""
+        """Handle the answer of a worker to ``items``, which took ``seconds``."""
         generation = items[0].generation
         units = sum(item.units for item in items)
         generation.observe(units, seconds)
@@ -115,7 +115,7 @@ class Dispatch:
             item.future.set_result(result)
 
     def lost(self, items: Sequence[Item]) -> None:
-        """A worker died with these: another one tries, once, for a text that kills workers must not kill them all."""
+        """Handle the death of a worker that had ``items``: retry them once, as a bad text may kill every worker."""
         for item in reversed(items):
             item.attempts += 1
             if item.future.done():
@@ -123,7 +123,7 @@ class Dispatch:
             if item.attempts < _ATTEMPTS:
                 self._queue.add(item, first=True)
             else:
-                item.future.set_exception(WorkerLost("the workers that were to answer this text died"))
+                item.future.set_exception(WorkerLost("the worker processes that had this text died"))
         self.run()
 
     def _operation(self, name: str) -> Operation:

@@ -1,4 +1,4 @@
-"""One bundle as a server loaded it once, and what it costs to ask it."""
+"""A generation: one bundle as loaded at one time, with its measured cost and its cache."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from ..bundle import Bundle
 _NUMBERS = itertools.count(1)
 _FIRST_COST_S = 2e-4
 SMOOTHING = 0.1
-"""How much of what is known gives way to what was just measured."""
+"""Weight of a new measurement in an exponential moving average."""
 
 
 class Generation:
-    """A swap makes a new generation; a request keeps the one it came in with, by ``with generation:``.
+    """A bundle that was loaded once. Swapping bundles makes a new generation.
+
+    A request uses the generation that was current when it arrived, inside ``with generation:``.
 
     Attributes:
-        cost: measured seconds of a worker for each unit of work (see ``Operation.cost``).
-        cache: answers that are kept; ``None`` where none are.
+        cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
+        cache: cached answers; ``None`` without a cache.
     """
 
     def __init__(self, bundle: Bundle, cache: int = 0) -> None:
@@ -34,7 +36,7 @@ class Generation:
         self._when_unused: Callable[[], None] | None = None
 
     def observe(self, units: int, seconds: float) -> None:
-        """Learn from a batch; moves slowly, and never far at once: one stall is not a slower model."""
+        """Update the cost from a batch, with a limit on each step, so that one stall has little effect."""
         self.cost += SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
 
     def __enter__(self) -> Self:
@@ -47,7 +49,7 @@ class Generation:
             self._when_unused()
 
     def when_unused(self, call: Callable[[], None]) -> None:
-        """Call once no request uses it any more."""
+        """Run ``call`` as soon as no request uses this generation."""
         if self._users:
             self._when_unused = call
         else:

@@ -1,4 +1,4 @@
-"""The one place where errors become HTTP answers."""
+"""The one place where errors become HTTP responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.RateLimited: (429, "RATE_LIMITED"),
     errors.Overloaded: (503, "OVERLOADED"),
     errors.DeadlineExceeded: (504, "DEADLINE_EXCEEDED"),
-    # Whatever else goes wrong inside is not the client's doing.
+    # Every other error is not the client's fault.
     errors.PurportError: (500, "INTERNAL_ERROR"),
 }
 
@@ -40,7 +40,7 @@ def status_and_label(error: errors.PurportError) -> tuple[int, str]:
 
 
 def answer(error: errors.PurportError) -> JSONResponse:
-    """``{"label": …, "message": …}`` with the headers that belong to the status."""
+    """The response ``{"label": …, "message": …}``, with the headers that belong to its status."""
     status, label = status_and_label(error)
     headers = {}
     if isinstance(error, errors.RequestError) and error.retry_after is not None:
@@ -58,16 +58,16 @@ def raw(response: Response) -> bytes:
 
 
 def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:
-    """The same ``{"label": …, "message": …}`` for one item of many; what went wrong inside is not told."""
+    """``{"label": …, "message": …}`` for one of many texts; details of internal errors are hidden."""
     told = str(error) if isinstance(error, errors.RequestError) else _went_wrong(request_id)
     return {"label": status_and_label(error)[1], "message": told}
 
 
 def _went_wrong(request_id: str) -> str:
-    return f"Something went wrong; request {request_id}."
+    return f"Internal error; the server's log has details under request id {request_id}."
 
 
 def internal_error(request_id: str, debug: str | None) -> JSONResponse:
-    """The answer to an unexpected exception; ``debug`` is its text, where that may be shown."""
+    """The response to an unexpected exception; ``debug`` is the exception's text, if it may be shown."""
     message = _went_wrong(request_id) + (f" {debug}" if debug else "")
     return JSONResponse({"label": "INTERNAL_ERROR", "message": message}, 500)

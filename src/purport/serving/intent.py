@@ -1,4 +1,4 @@
-"""``POST /intent``: the contract, without a framework in its way."""
+"""``POST /intent``, answered without the web framework."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _JSON = (b"content-type", b"application/json")
 class IntentRoute:
     """Answers ``POST /intent`` itself and passes everything else on to ``app``.
 
-    Routing, dependency injection and response models of the framework cost as much as parsing HTTP; this
-    path has one body, one answer, and the traffic. ``route`` is what the framework knows of it.
+    Routing, dependency injection and response models of the framework cost as much as parsing HTTP, and this path gets
+    most of the traffic. ``route`` is the framework's entry for the path.
     """
 
     def __init__(self, app: ASGIApp, route: object, context: AppContext) -> None:
@@ -48,9 +48,9 @@ class IntentRoute:
         context, admission = self._context, self._context.admission
         async with admission.deadline():
             await context.access.permit(scope, Permission.INTENT)
-            admission.admit()  # before the body: a refusal should cost little
+            admission.admit()  # before reading the body, so that a rejection is cheap
             with context.store.get().current as generation:
                 text = parse_text(await read_body(scope, receive, context.settings.max_body_bytes))
-                admission.admit()  # others may have come while the body did
+                admission.admit()  # again, because other requests may have arrived while the body was read
                 result = await context.dispatch.ask(CLASSIFY, Request(text, INTENT), generation)
         return generation.bundle.manifest.id.encode(), result

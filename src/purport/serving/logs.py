@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line, never the text of a request."""
+"""Structured logs: one JSON object per line, never with the text of a request."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .http_errors import internal_error
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
 PENDING_KEY = "purport.pending"
-"""The key in the scope of a request under which the futures lie that it waits for."""
+"""The key in a request's scope for the set of futures that it waits for."""
 _ENCODER = json.JSONEncoder()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def configure(level: str) -> None:
-    """Set up logging for a serving process: everything, the libraries' records too, as JSON on stderr."""
+    """Set up logging for a serving process: all records, including those of libraries, as JSON on stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -61,21 +61,21 @@ def configure(level: str) -> None:
 
 
 class BatchedWriter:
-    """Writes what came in one turn of the event loop at once: requests are answered in batches, and writes are slow."""
+    """Collects the lines of one event-loop iteration and writes them together, because single writes are slow."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[str] = []
 
     def write(self, line: str) -> None:
-        """Write ``line``, soon."""
+        """Write ``line`` at the end of this event-loop iteration."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
         self._lines.append(line + "\n")
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
-        with suppress(OSError):  # nobody reads standard error any more: that is no reason not to answer
+        with suppress(OSError):  # standard error was closed; keep serving
             self._stream.write("".join(lines))
             self._stream.flush()
 
@@ -85,9 +85,9 @@ def _severity(level: str) -> int:
 
 
 class RequestLog:
-    """Gives each request an id (or takes the client's), returns it as ``X-Request-Id``, counts and logs the outcome.
+    """Gives each request an id (or uses the client's), returns it as ``X-Request-Id``, counts and logs the outcome.
 
-    Its log lines do not pass through a logging library: at thousands a second that would cost more than the rest of
+    Its log lines bypass the logging library, which at thousands of lines per second would cost more than the rest of
     the request.
     """
 
@@ -121,12 +121,12 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status = 499  # nobody is there to be answered
+            status = 499  # the client has disconnected
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
-                raise  # the end of the server
-            status = 499  # the futures of a client that left are cancelled
+                raise  # the server is stopping
+            status = 499  # the client disconnected, so its futures were cancelled
         except Exception as error:
             self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
             if not begun:
@@ -136,7 +136,7 @@ class RequestLog:
             self._observe(scope, status, time.perf_counter() - started, request_id)
 
     def _observe(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        # Paths that clients make up would be a series each.
+        # Unknown paths share one label, because every label value makes a new time series.
         route = getattr(scope.get("route"), "path", "other")
         counters.counted(route, status).inc()
         counters.timed(route).observe(seconds)

@@ -1,6 +1,6 @@
-"""What a worker does with texts: classify them, and whatever else is registered in ``purport.operations``.
+"""Operations on texts: ``classify``, and others registered in ``purport.operations``.
 
-An operation runs in the workers, so that the event loop only passes bytes on.
+Operations run in the workers, so that the event loop only forwards bytes.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from ..prediction import AnswerOptions, encode
 
 CLASSIFY = "classify"
 INTENT = AnswerOptions(decided=False)
-"""What ``POST /intent`` answers."""
+"""The options of ``POST /intent``."""
 TRUNCATED_HEADER = "Purport-Truncated"
 
-# Characters that a token stands for, roughly; what the estimate gets wrong, the measured cost evens out.
+# Rough number of characters per token. The measured cost compensates for errors of this estimate.
 _CHARACTERS = 4
 _OVERHEAD_TOKENS = 3
 _TRUNCATED = ((TRUNCATED_HEADER.lower().encode(), b"true"),)
 
 
 class Request(NamedTuple):
-    """One text, and what is asked about it; ``options`` are of a type that the operation knows, and hashable."""
+    """One text with the options of its operation, which must be hashable."""
 
     text: str
     options: Any
 
 
 class Result(NamedTuple):
-    """An answer as JSON, and the headers that belong to it where it is an answer by itself."""
+    """A result as JSON, and headers for a response that consists of this result alone."""
 
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Operation(Protocol):
-    """One thing that workers do. Made without arguments, once in every process."""
+    """A task for workers. Created without arguments, once per process."""
 
     def cost(self, text: str, facts: ModelFacts) -> int:
-        """An estimate of the work, in tokens that a model reads: at least 1."""
+        """An estimate of the work, in tokens that the model reads; at least 1."""
         ...
 
     def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:

@@ -1,4 +1,4 @@
-"""Worker processes: started, given batches, watched, and started again when they die."""
+"""The pool of worker processes: it starts them, sends them batches, watches them and restarts them if they die."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .generation import Generation
 from .queue import Item
 from .wire import Do, Done, Drop, Load, Loaded, pack, read
 
-# A worker that has been busy with one batch for so long will not come back.
+# A worker that has been busy with one batch for longer than this is considered stuck.
 _STUCK_S = 30.0
 _WATCH_S = 1.0
-# A worker that dies sooner than this after its start is started again later and later.
+# If a worker dies sooner than this after its start, the pause before the next restart doubles.
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
-# Of workers, unless the server's own environment says otherwise; measured: docs/decisions/0010 and 0011.
+# Environment of workers, unless the server's environment overrides it; measured in docs/decisions/0010 and 0011.
 _ENVIRONMENT = {
-    # Memory of a model that is dropped goes back to the system (glibc's malloc; others ignore this).
+    # Return the memory of a dropped model to the system (glibc's malloc; others ignore this).
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TRIM_THRESHOLD_": "131072",
     "MALLOC_MMAP_THRESHOLD_": "131072",
-    # tokenizers hands even a single text to threads of its own, one per core, and waits until they got a core.
+    # tokenizers would process even a single text in its own threads, one per core, and wait for them.
     "TOKENIZERS_PARALLELISM": "false",
 }
 _BATCHES = itertools.count()
@@ -40,7 +40,7 @@ _BATCHES = itertools.count()
 
 @dataclass(eq=False)
 class Handle:
-    """One worker as the server sees it."""
+    """The server's view of one worker."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -55,17 +55,17 @@ class Handle:
         self.write(pack(message))
 
     def write(self, frame: bytes) -> None:
-        """Queue a packed message; a worker that is gone is noticed by its reader."""
-        with contextlib.suppress(RuntimeError):  # uvloop's, for a pipe that is broken already
+        """Queue a packed message; the reader notices if the worker has died."""
+        with contextlib.suppress(RuntimeError):  # raised by uvloop for a broken pipe
             self.writer.write(frame)
 
 
 @dataclass(frozen=True)
 class Events:
-    """What the owner of a pool is told.
+    """Callbacks of a pool.
 
-    ``done`` gets the items of a batch, the results and the seconds that passed; ``lost`` the items of the batch
-    that a worker died with.
+    ``done`` gets the items of a batch, the results and the seconds it took; ``lost`` gets the items of the batch that
+    a worker had when it died.
     """
 
     idle: Callable[[], None]
@@ -75,7 +75,7 @@ class Events:
 
 
 class Pool:
-    """``size`` workers, each with every generation that was asked for."""
+    """``size`` workers, each of which loads every requested generation."""
 
     def __init__(self, size: int, device: str, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.restarts = 0
@@ -88,7 +88,7 @@ class Pool:
         self._log = structlog.get_logger("purport.workers")
 
     def start(self, events: Events) -> None:
-        """Start the workers, and keep them running; ``events`` are told what becomes of them."""
+        """Start the workers and keep them running; ``events`` are called as things happen."""
         self._events = events
         counters.RESTARTS.set_function(lambda: self.restarts)
         for _ in range(self.size):
@@ -96,17 +96,17 @@ class Pool:
         self._spawn(self._watch())
 
     async def stop(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def pids(self) -> list[int]:
-        """The processes that are running."""
+        """The process ids of the running workers."""
         return [worker.process.pid for worker in self._workers]
 
     def able(self, number: int) -> int:
-        """How many workers have the generation of that number."""
+        """The number of workers that have loaded generation ``number``."""
         return sum(number in worker.loaded for worker in self._workers)
 
     def idle(self) -> list[Handle]:
@@ -114,20 +114,20 @@ class Pool:
         return [worker for worker in self._workers if not worker.items and worker.loaded]
 
     def load(self, generation: Generation) -> None:
-        """Have every worker load ``generation``, those too that start later."""
+        """Make every worker load ``generation``, including workers that start later."""
         self._generations[generation.number] = generation
         for worker in self._workers:
             worker.send(_load(generation))
 
     def drop(self, generation: Generation) -> None:
-        """Have every worker forget ``generation``."""
+        """Make every worker unload ``generation``."""
         self._generations.pop(generation.number, None)
         for worker in self._workers:
             worker.loaded.discard(generation.number)
             worker.send(Drop(generation.number))
 
     def give(self, worker: Handle, items: list[Item]) -> None:
-        """Have ``worker`` answer ``items``, which are of one generation that it has."""
+        """Make ``worker`` answer ``items``, which all belong to one generation that it has loaded."""
         batch, first = next(_BATCHES), items[0]
         frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
         worker.batch, worker.items, worker.since = batch, items, self._clock()
@@ -146,7 +146,7 @@ class Pool:
             try:
                 await self._run_one()
             except Exception:
-                # Whatever it is, there has to be a worker again.
+                # Whatever happened, the worker must be restarted.
                 self._log.exception("worker lost")
             lived = self._clock() - started
             self.restarts += 1
@@ -154,7 +154,7 @@ class Pool:
             self._log.error("worker died", lived_s=round(lived, 1), restart_in_s=pause)
 
     async def _run_one(self) -> None:
-        """Start a worker and stay with it until it dies."""
+        """Start a worker and handle its messages until it dies."""
         worker = await self._start()
         try:
             for message in [_load(generation) for generation in self._generations.values()]:
@@ -169,9 +169,11 @@ class Pool:
             worker.writer.close()
             items, worker.items = worker.items, []
             _kill(worker)
-            # A bundle that kills who loads it must not do so again and again.
+            # A bundle that kills workers while they load it must not be loaded again and again.
             for number in self._generations.keys() - worker.loaded:
-                self._events.loaded(number, BundleUnsupported("a worker died while it loaded the model"))
+                self._events.loaded(
+                    number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
+                )
             if items:
                 self._events.lost(items)
             await worker.process.wait()
@@ -192,15 +194,15 @@ class Pool:
         match message:
             case Done() as done if done.batch == worker.batch:
                 items, worker.items, seconds = worker.items, [], self._clock() - worker.since
-                # The next batch first: the worker need not wait until this one's clients are served.
+                # Send the next batch first, so that the worker does not wait while these clients are answered.
                 self._events.idle()
                 self._events.done(items, done, seconds)
             case Loaded(number, failure):
                 if failure:
-                    self._log.error("model not loaded by a worker", reason=str(failure))
+                    self._log.error("a worker could not load the model", reason=str(failure))
                 elif number in self._generations:
                     worker.loaded.add(number)
-                else:  # it was dropped meanwhile
+                else:  # it was dropped in the meantime
                     worker.send(Drop(number))
                 self._events.loaded(number, failure)
                 self._events.idle()

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it: a client that leaves is noticed at once, and what is not HTTP gets an error of ours."""
+"""uvicorn's HTTP protocol, which also reacts to disconnects at once and answers malformed HTTP with a JSON error."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .logs import PENDING_KEY
 from .operations import Result
 
 Early = Callable[[bytes, bytes, int], bytes | None]
-"""From a method, a target, and the number of requests under way to an answer that needs no application."""
+"""From a method, a target and the number of open requests to a response that bypasses the application, or ``None``."""
 
 
 class _Answered:
-    """Stands for a request that was answered already: what still comes of it is ignored, and nobody waits for it."""
+    """Placeholder for a request that was already answered: the rest of its data is ignored."""
 
     response_complete = True
     message_event = asyncio.Event()
 
 
 class Protocol(HttpToolsProtocol):
-    """The protocol of one connection; ``early`` may answer a request as soon as its head is there."""
+    """The protocol of one connection; ``early`` may answer a request as soon as its headers have arrived."""
 
     def __init__(self, *args: Any, early: Early, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -33,12 +33,12 @@ class Protocol(HttpToolsProtocol):
         self._pending: set[asyncio.Future[Result]] = set()
 
     def on_message_begin(self) -> None:
-        """A request begins: the connection knows what it will wait for."""
+        """A request begins: attach the set of futures that it will wait for."""
         super().on_message_begin()
         self.scope[PENDING_KEY] = self._pending  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
-        """The head of a request is there."""
+        """The headers of a request have arrived."""
         found = self._early(self.parser.get_method(), self.url, len(self.tasks)) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
@@ -48,7 +48,7 @@ class Protocol(HttpToolsProtocol):
             self.on_response_complete()
 
     def _is_simple(self) -> bool:
-        """No other request of the connection is under way, and the connection goes on whatever the answer."""
+        """Whether no other request is open on this connection, and the connection stays open after the response."""
         parser = self.parser
         return (
             (self.cycle is None or self.cycle.response_complete)
@@ -58,13 +58,13 @@ class Protocol(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client left: nobody needs the answers that its requests wait for."""
+        """The client disconnected: cancel the answers that its requests wait for."""
         for future in tuple(self._pending):
             future.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What is not even HTTP is answered in the form of every other error."""
+        """Answer malformed HTTP with a JSON error like every other error."""
         response = answer(BodyInvalid(msg))
         response.headers["Connection"] = "close"
         self.transport.write(raw(response))

@@ -1,4 +1,4 @@
-"""Texts that wait for a worker."""
+"""The queue of texts that wait for a worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from .generation import Generation
 from .operations import Request, Result
 
-# After so many batches of single texts a waiting batch of a bulk request gets its turn.
+# Every fourth batch goes to bulk requests, if any wait.
 _BULK_EVERY = 4
 _ORDER = itertools.count()
 
@@ -22,9 +22,9 @@ Line = tuple[Generation, str, bool]
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One text for an operation, the future that its client waits for, and since when (``time.monotonic()``).
+    """One text for an operation, and the future that its client waits for.
 
-    ``units`` estimates the work in tokens.
+    ``units`` is the estimated work in tokens; ``asked`` is the time of arrival (``time.monotonic()``).
     """
 
     operation: str
@@ -39,14 +39,14 @@ class Item:
 
     @property
     def line(self) -> Line:
-        """With whom it may be answered in one batch."""
+        """The line it waits in; items of one line can share a batch."""
         return self.generation, self.operation, self.bulk
 
 
 class Queue:
-    """First come, first served, per model and operation; single texts before bulk ones, which never starve.
+    """First come, first served, per model and operation. Single texts go before bulk texts, which never starve.
 
-    Nobody waits for an item whose future is done (answered, cancelled, too late): it is dropped when met.
+    Items whose future is done (answered, cancelled or expired) are dropped when they reach the front.
     """
 
     def __init__(self) -> None:
@@ -59,21 +59,21 @@ class Queue:
         return self._lengths[False] + self._lengths[True]
 
     def length(self, *, bulk: bool) -> int:
-        """Items of single requests, or of bulk requests."""
+        """The number of items of single requests, or of bulk requests."""
         return self._lengths[bulk]
 
     def seconds(self, *, bulk: bool = True) -> float:
-        """What one worker needs for all that waits, as far as can be told; ``bulk=False``: for single texts only."""
+        """Estimated seconds that one worker needs for all waiting items; ``bulk=False``: for single texts only."""
         waiting = self._units.items()
         return sum(units * generation.cost for (generation, _, of_bulk), units in waiting if bulk or not of_bulk)
 
     def drop_gone(self) -> None:
-        """Forget the first ones that nobody waits for any more, of whatever model."""
+        """Remove items at the front of every line that nobody waits for any more."""
         for key in list(self._waiting):
             self._pop(key, 0, 0.0, only_gone=True)
 
     def add(self, item: Item, *, first: bool = False) -> None:
-        """Put ``item`` at the end; ``first`` puts one back that was taken already."""
+        """Add ``item`` at the end; ``first`` puts an item that was already taken back at the front."""
         line = item.line
         items = self._waiting.setdefault(line, deque())
         (items.appendleft if first else items.append)(item)
@@ -83,7 +83,7 @@ class Queue:
     def take(self, units: int, seconds: float, generations: Container[int]) -> list[Item]:
         """The next batch: items of one of ``generations``, as many as fit into ``units`` and ``seconds``.
 
-        It holds at least one item, if one waits for any of the generations.
+        It has at least one item if any item waits for one of the generations.
         """
         while key := self._next(generations):
             batch = self._pop(key, units, seconds)
@@ -106,7 +106,7 @@ class Queue:
             item = items[0]
             alive = not item.future.done()
             room = taken + item.units <= units and (taken + item.units) * generation.cost <= seconds
-            # What a worker died with goes alone: it may have been the reason.
+            # An item that was in a batch when a worker died is sent alone, as it may have been the cause.
             suspect = item.attempts > 0 or (batch and batch[0].attempts > 0)
             if alive and (only_gone or (batch and (suspect or not room))):
                 break

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers: the models that validate them are the ones that the OpenAPI document shows."""
+"""Bodies of requests and responses: the same models validate them and describe them in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ class IntentRequest(_Body):
 
 
 class Options(_Body):
-    """What clients may ask for beside the texts."""
+    """Options of a request, in addition to the texts."""
 
-    model: str | None = Field(None, description="One of /v1/models; the default without it")
+    model: str | None = Field(None, description="Name of a model (see /v1/models); if absent, the default model")
     top_k: int = Field(3, ge=0, le=10_000, description="Number of most likely labels")
     threshold: Share | None = Field(
         None, description="Minimum probability for a label; overrides the bundle's thresholds"
     )
-    probabilities: bool = Field(False, description="The probability of every label")
+    probabilities: bool = Field(False, description="Include the probability of every label")
 
     def answer_options(self) -> AnswerOptions:
-        """The same as workers are told."""
+        """The same options in the form that workers use."""
         return AnswerOptions(self.top_k, True, self.probabilities, self.threshold)
 
 
 class ClassifyRequest(Options):
-    """Many texts. What is no text fails alone, in its place."""
+    """Many texts. Errors are per text: an invalid item gets an error in its place."""
 
     texts: list[Any] = Field(min_length=1, max_length=MOST_TEXTS)
 
 
 class PutModelRequest(_Body):
-    """Which bundle a name is to stand for; without one the server looks again at the directory in use."""
+    """The bundle to serve under a name; without ``bundle``, the server reloads the model's current directory."""
 
     bundle: str | None = Field(
-        None, min_length=1, pattern=r"^[^\x00]+$", description="A directory on the server, or a shipped bundle's name"
+        None, min_length=1, pattern=r"^[^\x00]+$", description="Directory of a bundle on the server, or a shipped name"
     )
 
 
@@ -69,13 +69,13 @@ class Intent(BaseModel):
 
 
 class IntentAnswer(BaseModel):
-    """The most likely intents, by falling confidence."""
+    """The most likely intents, most confident first."""
 
     intents: list[Intent] = Field(min_length=1, max_length=3)
 
 
 class ErrorAnswer(BaseModel):
-    """Every error on every path."""
+    """An error, in the same form on every path."""
 
     label: str = Field(description="What went wrong; stable")
     message: str = Field(description="The same for people; may change")
@@ -92,7 +92,7 @@ class TextAnswer(BaseModel):
 
 
 class TextFailure(BaseModel):
-    """What went wrong with one of many texts."""
+    """The error of one of many texts."""
 
     error: ErrorAnswer
 
@@ -106,7 +106,7 @@ class ClassifyAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """A model as clients see it."""
+    """A model on the server."""
 
     name: str
     bundle: str = Field(description="Id of the bundle in use")
@@ -116,7 +116,7 @@ class ModelAnswer(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """Every model; requests that name none are answered by ``default``."""
+    """All models; ``default`` answers requests that do not name a model."""
 
     default: str
     models: list[ModelAnswer]
@@ -126,7 +126,7 @@ def parse_text(body: bytes) -> str:
     """``text`` of the JSON object in ``body``.
 
     Raises:
-        BodyInvalid, TextMissing, TextInvalid, TextEmpty: the body is not that.
+        BodyInvalid, TextMissing, TextInvalid, TextEmpty: the body is not an object with a text.
     """
     try:
         return IntentRequest.model_validate(parse_object(body, '{"text": "..."}')).text
@@ -137,10 +137,10 @@ def parse_text(body: bytes) -> str:
 def validated(
     model: type[ModelT], fields: Mapping[str, object], special: Mapping[str, RequestError] | None = None
 ) -> ModelT:
-    """``fields`` as ``model``.
+    """``fields`` as an instance of ``model``.
 
     Raises:
-        OptionInvalid: a field has a value that it cannot have, or the error that ``special`` gives for that field.
+        OptionInvalid: a field has an invalid value; ``special`` can replace the error for some fields.
     """
     try:
         return model.model_validate(fields)
@@ -152,13 +152,13 @@ def validated(
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI description of a body that a route reads itself, so that every error has our form."""
+    """The OpenAPI description of a body that a route parses itself, so that all errors have the same form."""
     schema = model.model_json_schema()
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors with these statuses, and the internal one, for an operation's ``responses``."""
+    """The OpenAPI ``responses`` for errors with these statuses, and for internal errors."""
     labels: dict[int, list[str]] = {}
     for status, label in HTTP.values():
         labels.setdefault(status, []).append(label)

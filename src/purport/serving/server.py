@@ -1,4 +1,4 @@
-"""The serving process: uvicorn with a drain."""
+"""The serving process: uvicorn, with draining before shutdown."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _BACKLOG = 2048
 
 
 def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url: None) -> None:
-    """Serve until SIGTERM or SIGINT. ``announce`` is given the address once the socket listens.
+    """Serve until SIGTERM or SIGINT. ``announce`` is called with the address once the socket is listening.
 
     Raises:
         BundleError, DeviceUnavailable: the model cannot be loaded.
-        SettingsError: a setting cannot be used.
+        SettingsError: a setting is invalid.
     """
     bundles = named(settings.bundle)
     folders = [locate(ref) for ref in bundles.values()]
@@ -64,10 +64,10 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
 
 
 def named(bundles: str) -> dict[str, str]:
-    """Name and directory of each bundle in ``NAME=DIR,DIR,…``; without a name it is that of the directory.
+    """Name and directory of each bundle in ``NAME=DIR,DIR,…``; the default name is that of the directory.
 
     Raises:
-        SettingsError: two have the same name, or one cannot be a name.
+        SettingsError: two bundles have the same name, or a name is invalid.
     """
     found: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in bundles.split(","))):
@@ -75,12 +75,14 @@ def named(bundles: str) -> dict[str, str]:
         if not equals:
             name, ref = Path(entry).resolve().name, entry
         if not re.fullmatch(NAME, name):
-            raise SettingsError(f'bundle: "{name}" cannot be the name of a model; write NAME={ref} with a simple NAME')
+            raise SettingsError(
+                f'bundle: "{name}" is not a valid model name; write NAME={ref}, with letters, digits, ".", "_" and "-"'
+            )
         if name in found:
-            raise SettingsError(f'bundle: two bundles are called "{name}"; write NAME=DIR')
+            raise SettingsError(f'bundle: two bundles are called "{name}"; choose their names with NAME=DIR')
         found[name] = ref
     if not found:
-        raise SettingsError("bundle: name at least one")
+        raise SettingsError("bundle: name at least one bundle, for example atis")
     return found
 
 
@@ -96,7 +98,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that answers on for a while after SIGTERM, so that balancers see ``/ready`` turn to 423."""
+    """Uvicorn that keeps answering for a while after SIGTERM, so that load balancers see ``/ready`` turn to 423."""
 
     def __init__(
         self, config: uvicorn.Config, store: ModelStore, drain_seconds: float, announce: Callable[[str], None]
@@ -108,7 +110,7 @@ class _Server(uvicorn.Server):
         self._log = structlog.get_logger("purport.server")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, say where, and watch the model load."""
+        """Listen, announce the address, and wait for the models in the background."""
         await super().startup(sockets)
         freeze_gc()
         if self.started and sockets:
@@ -128,7 +130,7 @@ class _Server(uvicorn.Server):
         self._reloading = asyncio.create_task(self._store.reload())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM drains first; SIGINT, or a second signal, does not."""
+        """Drain on the first SIGTERM; stop at once on SIGINT or a second signal."""
         if sig != signal.SIGTERM or self._store.state is State.DRAINING or not self._drain_seconds:
             super().handle_exit(sig, frame)
             return

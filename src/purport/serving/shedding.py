@@ -1,7 +1,7 @@
-"""Refusals that cost next to nothing, for when many more requests come than can be answered.
+"""Cheap rejections for times of heavy overload: sheds load (503) before uvicorn creates a task.
 
-At several times the load, refusing the usual way (a task, a log line, an answer in parts) would take all the time that
-the event loop has, and the workers would wait for texts (docs/decisions/0009).
+At several times the possible load, normal rejections (a task, a log line, a response in parts) would use up all of the
+event loop's time, and the workers would run out of texts (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LOG_EVERY_S = 1.0
 
 
 class Shedding:
-    """Refuses ``method path``, a route for one text, before the request is more than its head.
+    """Rejects requests for ``method path``, a route for one text, as soon as their headers have arrived.
 
-    What it refuses is counted in the metrics; the log says once a second how many there were.
+    Rejections are counted in the metrics; the log has their number at most once per second.
     """
 
     def __init__(self, admission: Admission, method: str, path: str) -> None:
@@ -34,7 +34,7 @@ class Shedding:
         self._logged = 0.0
 
     def __call__(self, method: bytes, target: bytes, under_way: int) -> bytes | None:
-        """The answer to a request that comes while ``under_way`` others are there, if it is refused."""
+        """The response if a request is rejected while ``under_way`` others are open, otherwise ``None``."""
         if (method, target) != self._request:
             return None
         try:
@@ -54,4 +54,4 @@ class Shedding:
 
 @lru_cache
 def _answer(retry_after: int) -> bytes:
-    return raw(answer(Overloaded("Too many texts are waiting already; try again later.", retry_after)))
+    return raw(answer(Overloaded("Too many texts are already waiting; try again later.", retry_after)))

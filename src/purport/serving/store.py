@@ -1,4 +1,4 @@
-"""The models of a server by name: loaded into every worker, swapped, rolled back, and let go."""
+"""The models of a server, by name: loads them into every worker, swaps them, rolls them back and unloads them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .pool import Pool
 
 _LOAD_S = 120.0
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""What models may be called."""
+"""Pattern of model names."""
 
 
 class State(StrEnum):
-    """Where a server is in its life."""
+    """The state of a server."""
 
     LOADING = "loading"
     READY = "ready"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 @dataclass
 class Model:
-    """What a name stands for now, and what it stood for before the last change."""
+    """A named model: its current generation, and the one before the last change."""
 
     name: str
     current: Generation
@@ -39,7 +39,7 @@ class Model:
 
     @property
     def path(self) -> Path:
-        """Where the current bundle lies."""
+        """The directory of the current bundle."""
         return self.current.bundle.path
 
 
@@ -69,10 +69,10 @@ class ModelStore:
 
         Raises:
             NotReady: the models are not loaded yet.
-            ModelUnknown: there is none of that name.
+            ModelUnknown: there is no model of that name.
         """
         if len(self._models) < len(self._bundles):
-            raise NotReady("The model is not loaded yet; ask /ready and try again.")
+            raise NotReady("The model is not loaded yet; poll /ready and try again.")
         if name is None:
             return next(iter(self._models.values()))
         try:
@@ -82,16 +82,16 @@ class ModelStore:
 
     @property
     def able(self) -> int:
-        """How many workers have the default model."""
+        """The number of workers that have loaded the default model."""
         return self._pool.able(self.get().current.number) if len(self) and len(self) >= len(self._bundles) else 0
 
     @property
     def ready(self) -> bool:
-        """Whether new work is welcome and a worker can do it."""
+        """Whether the server accepts requests and a worker can answer them."""
         return self.state is State.READY and self.able > 0
 
     async def start(self) -> None:
-        """Load the models. A failure is kept in ``failure``; ``state`` says how it ended."""
+        """Load the models. Afterwards ``state`` is the outcome; an error is kept in ``failure``."""
         try:
             for name, ref in self._bundles.items():
                 generation = await self._load(await asyncio.to_thread(Bundle.open, ref))
@@ -104,17 +104,17 @@ class ModelStore:
             self.state = State.READY
 
     def drain(self) -> None:
-        """Say that the end is near; what still comes is answered."""
+        """Start draining: ``/ready`` turns to 423, but requests are still answered."""
         self.state = State.DRAINING
 
     async def put(self, name: str, ref: str | Path) -> Model:
-        """Let ``name`` stand for the bundle ``ref``, from the moment that every worker has it.
+        """Serve the bundle ``ref`` as ``name`` as soon as every worker has loaded it.
 
-        Requests under way are answered by what ``name`` stood for when they came. Nothing is loaded that is
-        there already: the bundle in use, or the one before it.
+        Requests that have already arrived are answered by the bundle in use at that time. A bundle that is already
+        loaded, as the current or the previous one, is not loaded again.
 
         Raises:
-            BundleError: it cannot be opened; nothing has changed.
+            BundleError: it cannot be opened; the model is unchanged.
         """
         async with self._changing:
             bundle = await asyncio.to_thread(Bundle.open, ref)
@@ -133,7 +133,7 @@ class ModelStore:
             return model
 
     async def reload(self) -> None:
-        """Look again at the directory of each model, and take what is new there; what fails is logged and stays."""
+        """Reload the directory of each model, if it has a new bundle. A model that fails to load stays unchanged."""
         for model in self.all():
             try:
                 changed = (await self.put(model.name, model.path)).current.bundle.manifest.id
@@ -142,28 +142,29 @@ class ModelStore:
                 self._log.error("not reloaded", model=model.name, reason=str(error) or repr(error))
 
     async def roll_back(self, name: str) -> Model:
-        """Let ``name`` stand for what it stood for before.
+        """Switch ``name`` back to its previous bundle.
 
         Raises:
-            ModelUnknown, NothingBefore: there is nothing to go back to.
+            ModelUnknown: there is no model of that name.
+            NothingBefore: there is no previous bundle, or not every worker has it.
         """
         async with self._changing:
             model = self.get(name)
             if model.previous is None:
-                raise NothingBefore(f'Model "{name}" has had no other bundle since the server started.')
+                raise NothingBefore(f'Model "{name}" has had no other bundle since the server started; put a bundle.')
             if not self._everywhere(model.previous):
                 raise NothingBefore(
-                    f'Not every worker has the bundle before that of "{name}": one is starting, or the bundle is gone '
-                    "from the server's disk. Try again, or put a bundle."
+                    f'Not every worker has loaded the previous bundle of "{name}": a worker is starting, or the bundle '
+                    "was deleted from the server's disk. Try again later, or put a bundle."
                 )
             return _exchanged(model)
 
     def loaded(self, number: int, failure: PurportError | None) -> None:
-        """A worker has loaded the generation of that number, or could not."""
+        """Handle the news that a worker has loaded generation ``number``, or failed to."""
         waiting = self._loading.get(number)
         if waiting is None or waiting.done():
             return
-        # A server may begin with its first worker; a swap waits for all, for none of them may fall behind.
+        # At the start one worker is enough; a swap waits for all workers, so that all switch together.
         enough = 1 if self.state is State.LOADING else len(self._pool.pids())
         if failure is not None:
             waiting.set_exception(failure)
@@ -171,12 +172,12 @@ class ModelStore:
             waiting.set_result(None)
 
     def _is_there(self, generation: Generation, bundle: Bundle) -> bool:
-        """Whether ``generation`` is of ``bundle``, and every worker has it or can load it when it starts."""
+        """Whether ``generation`` has ``bundle``, and every worker has loaded it or can load it when it starts."""
         same = generation.bundle.manifest.id == bundle.manifest.id
         return same and (generation.bundle.path == bundle.path or self._everywhere(generation))
 
     def _everywhere(self, generation: Generation) -> bool:
-        """Whether every worker has ``generation``."""
+        """Whether every worker has loaded ``generation``."""
         return self._pool.able(generation.number) >= max(1, len(self._pool.pids()))
 
     async def _load(self, bundle: Bundle) -> Generation:

@@ -1,4 +1,4 @@
-"""Messages between the server and its workers: a length, then a pickle. Both ends are our own processes."""
+"""Messages between the server and its workers: a length, then a pickle. Both ends are processes of this server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LENGTH = struct.Struct("!I")
 
 
 class Load(NamedTuple):
-    """Open the bundle at ``path``, which has to be ``bundle`` still; answered with ``Loaded``."""
+    """Open the bundle at ``path``, whose id must still be ``bundle``; the reply is ``Loaded``."""
 
     generation: int
     path: str
@@ -26,13 +26,13 @@ class Load(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Forget a model; not answered."""
+    """Unload a model; there is no reply."""
 
     generation: int
 
 
 class Do(NamedTuple):
-    """Answer ``requests`` with an operation; answered with ``Done``."""
+    """Run an operation on ``requests``; the reply is ``Done``."""
 
     batch: int
     generation: int
@@ -41,21 +41,21 @@ class Do(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """How loading ended; ``failure`` is ``None`` when the model is there."""
+    """The outcome of loading; ``failure`` is ``None`` if the model was loaded."""
 
     generation: int
     failure: PurportError | None
 
 
 class Done(NamedTuple):
-    """One result per text, an error's text where it failed."""
+    """One result per text; the text of the error if it failed."""
 
     batch: int
     results: list[Result | str]
 
 
 def pack(message: object) -> bytes:
-    """One frame."""
+    """``message`` as bytes: its length and its pickle."""
     payload = pickle.dumps(message, protocol=5)
     return _LENGTH.pack(len(payload)) + payload
 
@@ -64,19 +64,17 @@ async def read(reader: asyncio.StreamReader) -> Any:
     """The next message.
 
     Raises:
-        asyncio.IncompleteReadError: the other end is gone.
+        asyncio.IncompleteReadError: the other end was closed.
     """
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     return pickle.loads(await reader.readexactly(length))
 
 
 def receive(connection: socket.socket, spin_s: float = 0.0) -> Any:
-    """The next message, blocking; for the first ``spin_s`` seconds by asking again and again.
-
-    Whoever else wants the core gets it in between.
+    """The next message, blocking. For the first ``spin_s`` seconds it polls, and yields the core to other processes.
 
     Raises:
-        EOFError: the other end is gone.
+        EOFError: the other end was closed.
     """
     end = time.perf_counter() + spin_s
     while time.perf_counter() < end:

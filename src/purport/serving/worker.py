@@ -1,6 +1,6 @@
-"""A worker: one process that owns models and answers batches. Started by :mod:`.pool`, never by hand.
+"""A worker: a process that holds models and answers batches. It is started by :mod:`.pool`, never by hand.
 
-It lives as long as the socket it was given: when the server goes, however it goes, so does the worker.
+It exits when the other end of its socket is closed, so it never outlives the server, even if the server is killed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .memory import freeze_gc
 from .operations import Operation, Request, Result
 from .wire import Do, Done, Drop, Load, Loaded, pack, receive
 
-# A worker that has just answered looks out for the next batch for so long before it sleeps: waking up costs more, and
-# a core that slept is slow.
+# After an answer, a worker polls this long for the next batch before it sleeps: waking up takes longer, and a core is
+# slow after a sleep.
 _SPIN_S = 0.002
-# One text of each length that traffic brings, so that no client pays for the first use of a shape.
+# Texts of different lengths, so that no client pays for the first use of a tensor shape.
 _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
 
 
@@ -38,14 +38,14 @@ class Worker:
         self._sending = threading.Lock()
 
     def run(self) -> None:
-        """Answer until the end."""
+        """Answer batches until the connection is closed."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 match receive(self._connection, _SPIN_S):
                     case Do() as work:
                         self._write(self._frame(work))
                     case Load() as load:
-                        # Beside the answers: a model is swapped without a pause.
+                        # In a thread, so that answers are not interrupted while a model loads.
                         threading.Thread(target=self._load, args=load, daemon=True).start()
                     case Drop(generation):
                         self._models.pop(generation, None)
@@ -55,7 +55,7 @@ class Worker:
         try:
             classifier = Classifier.open(path, device=self._device, threads=self._threads)
             if classifier.bundle.manifest.id != bundle:
-                raise BundleCorrupt(path, "manifest.json", "was replaced by that of another bundle since it was loaded")
+                raise BundleCorrupt(path, "manifest.json", "was replaced by the manifest of another bundle")
             for text in _WARM_UP:
                 classifier.predict([text])
             if not self._models:
@@ -72,7 +72,7 @@ class Worker:
         done = self._do(work)
         try:
             return pack(done)
-        except Exception as error:  # a result that cannot be sent
+        except Exception as error:  # results that cannot be pickled
             return pack(Done(work.batch, [repr(error)] * len(work.requests)))
 
     def _do(self, work: Do) -> Done:
@@ -83,7 +83,7 @@ class Worker:
             if len(results) != len(work.requests):
                 raise ValueError(f"{len(results)} results for {len(work.requests)} requests")
         except Exception:
-            # One of them is at fault: each alone, so that the others get their answer.
+            # One request is at fault; answer each alone, so that the others get their results.
             results = [_alone(operation, classifier, request) for request in work.requests]
         return Done(work.batch, results)
 
@@ -108,12 +108,12 @@ def _alone(operation: Operation, classifier: Classifier, request: Request) -> Re
 
 def main() -> None:
     """``python -m purport.serving.worker FD DEVICE THREADS``."""
-    # The server decides when it ends; Ctrl-C reaches the whole process group.
+    # The server decides when workers stop; Ctrl-C would reach the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     descriptor, device, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     Worker(socket.socket(fileno=descriptor), device, threads).run()
-    # Without waiting for a model that is being loaded.
+    # Do not wait for a model that is being loaded.
     os._exit(0)
 
 

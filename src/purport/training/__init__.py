@@ -1,1 +1,1 @@
-"""From a dataset and a recipe to a bundle, in named steps."""
+"""Trains a bundle from a dataset and a recipe, in named steps."""

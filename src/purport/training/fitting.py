@@ -1,4 +1,4 @@
-"""What is fitted on validation rows once a model is trained: the temperature and the thresholds."""
+"""Fits the temperature and the thresholds on validation rows, after a model is trained."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TEMPERATURES = (0.05, 20.0)
 def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperature:
     """The temperature with the least negative log-likelihood of ``gold`` (Guo et al. 2017, §4.2).
 
-    One number for all labels: rare labels have too few validation rows for numbers of their own. For
-    multilabel the likelihood is that of independent labels. A temperature never changes which label is
-    likeliest. On separable data the optimum is unbounded; the search stops at its bounds.
+    All labels share one temperature, because rare labels have too few validation rows for their own. For multilabel,
+    the likelihood assumes independent labels. A temperature never changes which label is most likely. On separable
+    data there is no finite optimum; the search then stops at its bounds.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_expit, log_softmax
@@ -30,31 +30,31 @@ def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperat
             return float(-log_expit(np.where(gold, scaled, -scaled)).sum())
         return float(-log_softmax(scaled, axis=1)[gold].sum())
 
-    # Convex in 1 / temperature, so that there is one minimum at most between the bounds.
+    # The loss is convex in 1 / temperature, so that there is at most one minimum between the bounds.
     found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-7})
     return Temperature(temperature=round(float(np.exp(found.x)), 5))
 
 
 def fit_thresholds(probabilities: FloatArray, gold: BoolArray, *, min_gain: int) -> tuple[float, ...]:
-    """One threshold per label, from these rows: 0.5, unless another one decides clearly more rows right.
+    """One threshold per label: 0.5, unless another threshold makes clearly fewer errors on these rows.
 
-    For calibrated probabilities 0.5 makes the fewest errors. A label's threshold moves to where it makes
-    the fewest here (midway between two probabilities, the nearest to 0.5 of equally good ones) only if that
-    is at least ``min_gain`` rows fewer: a handful of validation rows would otherwise move it by chance.
+    With calibrated probabilities, 0.5 is expected to make the fewest errors. A label's threshold moves to the value
+    with the fewest errors here (midway between two probabilities; of equally good ones, the nearest to 0.5) only if
+    that avoids at least ``min_gain`` errors. Otherwise a handful of validation rows could move it by chance.
     """
     return tuple(_threshold(probabilities[:, label], gold[:, label], min_gain) for label in range(gold.shape[1]))
 
 
 def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float:
     distinct, at = np.unique(probability, return_inverse=True)
-    # A cut below all of them makes an error of each negative; each value it passes adds its positives
-    # to the errors and takes its negatives away. errors[k]: of a cut between distinct[k] and the next.
+    # A cut below all values makes every negative an error. Moving it past a value adds that value's positives to the
+    # errors and removes its negatives. errors[k] belongs to a cut between distinct[k] and distinct[k + 1].
     errors = (~gold).sum() + np.cumsum(np.bincount(at, weights=np.where(gold, 1, -1)))[:-1]
     now = int(((probability >= DEFAULT_THRESHOLD) != gold).sum())
     if not len(errors) or now - errors.min() < min_gain:
         return DEFAULT_THRESHOLD
     low, high = distinct[:-1], distinct[1:]
     middle = (low + high) / 2
-    # Between two neighbouring float32 there is no third: then the upper one is the cut.
+    # Between two adjacent float32 values there is no third, so the upper one is the cut.
     cuts = np.where(middle > low, middle, high)[errors == errors.min()]
     return float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()])

@@ -29,17 +29,17 @@ def train(
     keep_run: bool = False,
     reporter: Reporter = SILENT,
 ) -> Bundle | None:
-    """Train the bundle that ``recipe`` describes and write it to the directory ``out``, whole or not at all.
+    """Train the bundle that ``recipe`` describes, and write it to the directory ``out``, completely or not at all.
 
-    An interrupted run leaves its checkpoints in ``<out>.run``; ``resume`` goes on from there, otherwise they
-    are an error unless ``overwrite`` throws them away. Returns ``None`` in helper processes of ``torchrun``.
+    An interrupted run leaves its checkpoints in ``<out>.run``. ``resume`` continues from them, ``overwrite`` deletes
+    them; without either they are an error. Returns ``None`` in helper processes of ``torchrun``.
 
     Raises:
-        DataError, RecipeError: the data or the recipe does not fit.
+        DataError, RecipeError: the data or the recipe is invalid.
         DependencyMissing: the kind needs an extra that is not installed.
-        OutputExists: ``out`` or an unfinished run is there already.
-        RunMismatch: ``resume``, but the unfinished run is of another recipe or other data.
-        CheckFailed: the trained model may not become a bundle.
+        OutputExists: ``out`` or an unfinished run already exists.
+        RunMismatch: ``resume``, but the unfinished run has a different recipe or different data.
+        CheckFailed: the trained model did not pass a check.
     """
     target, kind = Path(out), load_kind(recipe.kind)
     leader = int(os.environ.get("RANK", "0")) == 0
@@ -51,7 +51,7 @@ def train(
     work = work_directory(target)
     if leader:
         prepare(work, recipe, dataset, overwrite=overwrite, resume=resume)
-    # Helper processes never commit: what they write goes to the system's temporary directory.
+    # Helper processes never commit a bundle, so their files go to the system's temporary directory.
     with tidy(work), staging(work if leader else Path(tempfile.gettempdir())) as stage:
         run = Run(
             recipe=recipe,
@@ -71,7 +71,7 @@ def train(
 
 
 def _finish(run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target: Path, overwrite: bool) -> Bundle:
-    """All steps after ``fit``."""
+    """Run all steps after ``fit``."""
     trained = steps.calibrate(run, fitted)
     checks = steps.check(fitted, trained)
     measured = steps.measure_splits(trained, dataset)

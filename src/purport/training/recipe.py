@@ -1,4 +1,4 @@
-"""Reading recipes: TOML files with one table a section."""
+"""Reads recipes: TOML files with one table per section."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def load_recipe(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
     """Read a recipe file; ``overrides`` are ``section.key=value`` with TOML values (bare words are strings).
 
     Raises:
-        RecipeError: no such file, not TOML, an unknown kind or key, or a value that does not fit.
+        RecipeError: the file cannot be read, is not TOML, or has an unknown kind, an unknown key or an invalid value.
     """
     try:
         raw = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from None
+        raise RecipeError(f"cannot read recipe {path}: {error.strerror}; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from None
+        raise RecipeError(f"{path} is not valid TOML: {error}") from None
     for override in overrides:
         _apply(raw, override)
     return parse_recipe(raw, str(path))
@@ -41,7 +41,7 @@ def parse_recipe(raw: dict[str, Any], source: str = "recipe") -> Recipe:
     """
     kind = raw.get("kind")
     if not isinstance(kind, str):
-        raise RecipeError(f'{source}: no kind; write kind = "{registry.names("kinds")[0]}" at the top')
+        raise RecipeError(f'{source}: "kind" is missing; add, for example, kind = "{registry.names("kinds")[0]}"')
     recipe_type = load_kind(kind).recipe
     try:
         return recipe_type.model_validate(raw)
@@ -63,7 +63,7 @@ def load_kind(name: str) -> Kind:
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f'--set wants key=value, for example --set fit.epochs=3, not "{override}"')
+        raise RecipeError(f'--set needs key=value, for example --set fit.epochs=3, not "{override}"')
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -73,7 +73,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise RecipeError(f'--set {override}: "{section}" is a value, not a section')
+            raise RecipeError(f'--set {override}: "{section}" is a value, not a table; set it directly')
     table[last] = value
 
 
@@ -84,6 +84,9 @@ def _problem(recipe_type: type[BaseModel], item: Any) -> str:
         return f'unknown key "{name}".{did_you_mean(str(where[-1]), _keys(recipe_type, where[:-1]))}'
     if item["type"] == "missing":
         return f'"{name}" is missing'
+    if item["type"] == "value_error":  # from our own validators, whose messages name keys and values
+        message: str = item["msg"].removeprefix("Value error, ")
+        return f'"{name}": {message}' if where else message
     return f'"{name}": {item["msg"]} (got {item["input"]!r})'
 
 

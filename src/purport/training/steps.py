@@ -1,4 +1,4 @@
-"""The steps of a training run between fitting and the finished bundle; each takes what the ones before it made.
+"""The steps of a training run except fitting; each uses the results of the steps before it.
 
 ``load → fit → calibrate → check → measure → seal``; :mod:`.pipeline` runs them.
 """
@@ -44,7 +44,7 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     """Step ``load``: the splits of ``recipe``, each read once.
 
     Raises:
-        DataError: the data cannot be read, or does not fit.
+        DataError: the data cannot be read or does not fit the recipe.
     """
     dataset = recipe.data.load(recipe.task, recipe.seed, reporter)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
@@ -52,22 +52,22 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     for name in dataset.splits:
         for label, count in dataset.unseen(name).items():
             reporter.emit(
-                Line(f'  label "{label}" ({count} rows of {name}) is never in train: these rows count as errors')
+                Line(f'  label "{label}" ({count} rows of {name}) is not in train; these rows count as errors')
             )
     return dataset
 
 
 def rows(dataset: Dataset, name: str) -> Rows:
-    """A split as kinds are given it."""
+    """A split in the form that kinds use."""
     split = dataset[name]
     return Rows(list(split.texts), dataset.labels.encode(split.gold))
 
 
 def calibrate(run: Run[Any], fitted: Fitted) -> Subject:
-    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision on those answers."""
+    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision to these answers."""
     recipe, texts = run.recipe, run.valid.texts
     calibration: Calibration = Uncalibrated()
-    # In random batches: what a text's neighbours change shows in the checks.
+    # In random batches, so that the checks can detect an influence of the other texts in a batch.
     ask = partial(_ask, texts, _BATCH, np.random.default_rng(recipe.seed).permutation(len(texts)), run.reporter)
     if isinstance(fitted.model, Scorer):
         logits, truncated = ask(fitted.model.score, ("logits", "truncated"))
@@ -83,7 +83,7 @@ def calibrate(run: Run[Any], fitted: Fitted) -> Subject:
     decision = _fit_decision(recipe.decide, recipe.task, valid.probabilities, run.valid.gold)
     if decide(valid.probabilities, decision).out_of_scope.all():
         run.say(
-            "warning: the model decides no label on any validation row, it has learnt nothing; "
+            "warning: the model decides no label for any validation row, so it has learnt nothing; "
             "lower the learning rate or train longer"
         )
     return Subject(model, recipe.task, calibration, decision, texts, valid, recipe.seed, run.reporter)
@@ -97,24 +97,25 @@ def _ask(
     call: Callable[[Sequence[str]], Any],
     fields: Sequence[str],
 ) -> list[Any]:
-    """``fields`` of what ``call`` gives for all ``texts``, asked in batches of ``size`` in this ``order``."""
+    """``fields`` of the results of ``call`` for all ``texts``, in batches of ``size`` and in this ``order``."""
     parts = []
     for start in range(0, len(order), size):
         parts.append(call([texts[int(row)] for row in order[start : start + size]]))
-        reporter.emit(Progress("answering", min(start + size, len(order)), len(order), "texts"))
-    whole = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
-    if any(len(values) != len(order) for values in whole):
-        raise TrainingError(f"the model gives {', '.join(str(len(values)) for values in whole)} rows for {len(order)}")
-    return [values[np.argsort(order)] for values in whole]
+        reporter.emit(Progress("classifying", min(start + size, len(order)), len(order), "texts"))
+    joined = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
+    if any(len(values) != len(order) for values in joined):
+        counts = ", ".join(str(len(values)) for values in joined)
+        raise TrainingError(f"the model returned {counts} rows for {len(order)} texts; correct the kind's model")
+    return [values[np.argsort(order)] for values in joined]
 
 
 def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> None:
-    """Check what a kind gives for the validation rows: ``(n_valid, n_labels) float32`` between ``low`` and ``high``."""
+    """Check a kind's output for the validation rows: ``(n_valid, n_labels) float32`` between ``low`` and ``high``."""
     found, shape = np.asarray(values), run.valid.gold.shape
     if found.shape != shape or found.dtype != np.float32 or not ((found >= low) & (found <= high)).all():
         raise TrainingError(
-            f"the model of kind {run.recipe.kind} answers {found.dtype} of shape {found.shape}; "
-            f"float32 of shape {shape} between {low:g} and {high:g} is needed"
+            f"the model of kind {run.recipe.kind} returned {found.dtype} values of shape {found.shape}; "
+            f"float32 values of shape {shape} between {low:g} and {high:g} are required"
         )
 
 
@@ -127,10 +128,10 @@ def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: B
 
 
 def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
-    """Step ``check``: what the kind asks of a model before it may become a bundle.
+    """Step ``check``: run the kind's checks, which the model must pass to become a bundle.
 
     Raises:
-        CheckFailed: it may not.
+        CheckFailed: the model did not pass.
     """
     found: dict[str, float] = {}
     for each in fitted.checks:
@@ -139,12 +140,12 @@ def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
 
 
 def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
-    """Step ``measure``: what the validation answers are worth, and those to the test split, asked once."""
+    """Step ``measure``: evaluate the validation answers, and those to the test split, which is answered once."""
     found = {}
     for name in ("valid", "test"):
         if name not in dataset.splits:
             continue
-        trained.reporter.emit(Progress(f"measuring on {name}"))
+        trained.reporter.emit(Progress(f"evaluating on {name}"))
         split = dataset[name]
         given = trained.answers
         if name == "test":
@@ -160,7 +161,7 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
 def describe(
     run: Run[Any], kind: Kind, fitted: Fitted, trained: Subject, checks: Mapping[str, float], dataset: Dataset
 ) -> Manifest:
-    """What the bundle says of itself."""
+    """The manifest of the bundle."""
     recipe = run.recipe
     return Manifest(
         kind=recipe.kind,
@@ -191,8 +192,8 @@ def seal(
     target: Path,
     overwrite: bool,
 ) -> Bundle:
-    """Step ``seal``: write what is known beside the model and turn the stage into the bundle ``target``."""
-    # The bundle's id is a checksum over this file too, so it cannot stand in it.
+    """Step ``seal``: write evaluation, data facts and model card, and turn the stage into the bundle ``target``."""
+    # The file cannot contain the bundle's id, which is a checksum that covers this file.
     document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
     (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")

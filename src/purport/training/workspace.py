@@ -1,4 +1,4 @@
-"""Where an unfinished run lives: checkpoints and logs beside the bundle to be, and what they belong to."""
+"""The directory of an unfinished run: checkpoints and logs next to the bundle, and what they belong to."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MARKER = "run.json"
 
 
 def work_directory(out: Path) -> Path:
-    """Where the checkpoints and logs of the run that makes ``out`` are kept."""
+    """The directory for checkpoints and logs of the run that makes ``out``."""
     return out.with_name(out.name + ".run")
 
 
 def identity(recipe: Recipe, dataset: Dataset) -> str:
-    """A checksum of all that a checkpoint rests on: recipe, training and validation data, parent bundles.
+    """A checksum of everything a checkpoint depends on: recipe, training and validation data, parent bundles.
 
-    Thresholds, export and test split do not matter to a checkpoint: they may change between attempts.
+    Thresholds, export and test split do not affect a checkpoint, so they may change between attempts.
     """
     described = recipe.model_dump_json(exclude={"decide": True, "export": True, "data": {"test"}})
     prints = [dataset[name].fingerprint for name in ("train", "valid")]
@@ -34,26 +34,28 @@ def identity(recipe: Recipe, dataset: Dataset) -> str:
 
 
 def prepare(work: Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool, resume: bool) -> None:
-    """Make or reopen the directory ``work``.
+    """Create or reopen the directory ``work``.
 
     Raises:
-        OutputExists: it holds an unfinished run, or something else.
-        RunMismatch: ``resume``, but the run in it is of another recipe, other data or another teacher.
+        OutputExists: it contains an unfinished run, or something else.
+        RunMismatch: ``resume``, but the run in it has a different recipe, different data or a different teacher.
     """
     marker = work / _MARKER
     if work.exists() and not marker.is_file() and any(work.iterdir()):
-        raise OutputExists(f"{work} exists and holds no training run; move it away, checkpoints would go there")
+        raise OutputExists(f"{work} is needed for checkpoints, but contains something else; move it away")
     if marker.is_file() and resume:
         if json.loads(marker.read_text("utf-8"))["identity"] != identity(recipe, dataset):
             raise RunMismatch(
-                f"the unfinished run in {work} has another recipe, other data or another teacher; "
-                "resume it with its own recipe, or pass --overwrite without --resume to start afresh"
+                f"the unfinished run in {work} has a different recipe, different data or a different teacher; "
+                "resume it with its own recipe, or pass --overwrite without --resume to start again"
             )
         for stage in work.glob(f"{STAGE}*"):
             shutil.rmtree(stage, ignore_errors=True)
         return
     if marker.is_file() and not overwrite:
-        raise OutputExists(f"an unfinished run is in {work}: pass --resume to go on, or --overwrite to start afresh")
+        raise OutputExists(
+            f"{work} contains an unfinished run; pass --resume to continue it, or --overwrite to restart"
+        )
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     content = {"identity": identity(recipe, dataset), "recipe": recipe.model_dump(mode="json")}
@@ -62,7 +64,7 @@ def prepare(work: Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool, re
 
 @contextmanager
 def tidy(work: Path) -> Iterator[None]:
-    """A run that failed before its first checkpoint has nothing to go on with: leave nothing of it."""
+    """Delete ``work`` if the run fails before its first checkpoint, as nothing could be resumed."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""One file per format. Each yields the rows of a file one at a time, so that no file needs its size in memory.
+"""File formats, one per module. Rows are read one at a time, so that a file does not have to fit into memory.
 
 A format is an object with ``suffixes``, ``read`` and ``write`` (see :class:`Format`), registered in the
 entry-point group ``purport.formats``.
@@ -25,10 +25,10 @@ class Layout:
 
     Attributes:
         text_column: name of the column with the utterance.
-        label_column: name of the column with the labels; ``None`` where only texts are read.
-        header: whether the first row of a TSV or CSV names the columns. ``None``: it does if it holds
-            ``text_column``. Without a header the columns are text, label.
-        label_delimiter: stands between the labels of one utterance. JSONL and Parquet may hold lists.
+        label_column: name of the column with the labels; ``None`` if only texts are read.
+        header: whether the first row of a TSV or CSV file is a header. ``None``: it is if it contains
+            ``text_column``. Without a header, the columns are text and label.
+        label_delimiter: separator between the labels of one utterance. JSONL and Parquet may have lists instead.
     """
 
     text_column: str = DEFAULT_TEXT_COLUMN
@@ -38,18 +38,18 @@ class Layout:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read: texts and, where there are any, labels."""
+        """The columns to read: the text column and, unless it is ``None``, the label column."""
         return (self.text_column,) if self.label_column is None else (self.text_column, self.label_column)
 
     def missing(self, present: Sequence[str]) -> str | None:
-        """The problem text for the first column that is not ``present``."""
+        """A message about the first column that is not ``present``, or ``None``."""
         absent = next((name for name in self.columns if name not in present), None)
         return None if absent is None else f'no column "{absent}"; the columns are {", ".join(map(str, present))}'
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number in the file (from 1; the line, where there are lines), and its values."""
+    """One row: its number in the file (from 1; the line number in text formats), and its values."""
 
     number: int
     text: Any
@@ -64,7 +64,7 @@ class BadRow:
     problem: str
 
 
-RowWriter = Callable[[Mapping[str, Any]], None]  # of a row: column name to value
+RowWriter = Callable[[Mapping[str, Any]], None]  # takes a row: column name to value
 
 
 class Format(Protocol):
@@ -73,18 +73,18 @@ class Format(Protocol):
     suffixes: tuple[str, ...]
 
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
-        """The rows of ``path`` in order. A bad row is yielded as such, and reading goes on where it can."""
+        """The rows of ``path``, in order. A bad row is yielded as ``BadRow``, and reading continues if possible."""
         ...
 
     def write(
         self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+"
     ) -> AbstractContextManager[RowWriter]:
-        """Open ``path`` for writing rows with these columns; lists are joined by ``label_delimiter`` where need be."""
+        """Open ``path`` for rows with these columns; formats without lists join them with ``label_delimiter``."""
         ...
 
 
 def format_of(path: Path) -> Format:
-    """The format that the suffix of ``path`` names; ``.gz`` may follow it.
+    """The format for the suffix of ``path``, which may be followed by ``.gz``.
 
     Raises:
         FormatUnknown: no registered format has that suffix.
@@ -96,18 +96,22 @@ def format_of(path: Path) -> Format:
         if plain.suffix.lower() in candidate.suffixes:
             return candidate
         known += candidate.suffixes
-    raise FormatUnknown(f"{path}: cannot tell the format from the name; end it in one of {', '.join(known)} (or .gz)")
+    raise FormatUnknown(
+        f"{path}: unknown file format; the name must end in one of {', '.join(known)}, optionally followed by .gz"
+    )
 
 
 def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
-    """The rows of ``path`` by the format that its name says.
+    """The rows of ``path``, in the format given by its suffix.
 
     Raises:
         FormatUnknown: no registered format has that suffix.
-        DataError: the file as a whole cannot be read: cut off, not what its name says, no permission.
+        DataError: the file cannot be read: it is truncated, has another format, or permission is denied.
     """
     rows = format_of(path).read(path, layout)
     try:
         yield from rows
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error or type(error).__name__}); make a good copy of it") from None
+        raise DataError(
+            f"cannot read {path} ({error or type(error).__name__}); check the file or copy it again"
+        ) from None

@@ -12,15 +12,16 @@ from typing import IO, Any
 from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
-# A row number, and its cells or why there are none.
+_SEPARATORS = {"\t": "tabs", ",": "commas"}
+# A row number with its cells, or with the reason why they cannot be read.
 _Cells = Iterator[tuple[int, list[str] | str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Delimited:
-    """Rows of cells between ``delimiter``; ``quoting`` decides whether quotes mean anything.
+    """Rows of cells separated by ``delimiter``; ``quoting`` says whether quotes have a meaning.
 
-    Blank lines are passed over where labels are read.
+    Blank lines are skipped, except when only texts are read.
     """
 
     suffixes: tuple[str, ...]
@@ -46,14 +47,17 @@ class Delimited:
                 return
             unlikely = layout.text_column != DEFAULT_TEXT_COLUMN or len(header) > wanted
             if layout.header is None and not named and unlikely:
-                yield BadRow(number, f"{problem}; or say that none are named")
+                yield BadRow(
+                    number,
+                    f"{problem}; set text_column (--text-column) or, without a header, header = false (--no-header)",
+                )
                 return
             places = [header.index(name) for name in layout.columns] if named else list(range(wanted))
             width = len(header) if named or wanted == 1 else wanted
             if not named:
                 yield self._row(number, header, places, width)
             for number, row in cells:
-                if row != [""] or wanted == 1:  # where only texts are read, a blank line keeps its place
+                if row != [""] or wanted == 1:  # when only texts are read, a blank line is a (bad) row
                     yield self._row(number, row, places, width)
 
     def _row(self, number: int, row: list[str] | str, places: list[int], width: int) -> Row | BadRow:
@@ -62,10 +66,18 @@ class Delimited:
         if row == [""] and len(places) == 1:
             return BadRow(number, "has no text")
         if len(row) != width:
-            return BadRow(number, f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}")
+            return BadRow(number, self._wrong_width(row, width))
         if not is_utf8("".join(row)):
             return BadRow(number, NOT_UTF8)
         return Row(number, *(row[place] for place in places))
+
+    def _wrong_width(self, row: list[str], width: int) -> str:
+        separator = _SEPARATORS.get(self.delimiter, repr(self.delimiter))
+        wrong = ", not by semicolons" if len(row) == 1 and ";" in row[0] else ""
+        return (
+            f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}; "
+            f"columns must be separated by {separator}{wrong}"
+        )
 
     def _quoted(self, stream: IO[str]) -> _Cells:
         reader, number = csv.reader(stream, delimiter=self.delimiter, strict=True), 1
@@ -74,11 +86,11 @@ class Delimited:
                 yield number, row or [""]  # the csv module gives [] for a blank line
                 number = reader.line_num + 1
         except csv.Error as error:  # a stray quote, or a field over the module's limit of 128 KiB
-            yield number, f"cannot be read ({error}), nor can what follows; quote it as RFC 4180 says"
+            yield number, f"cannot be read ({error}), nor can the rows after it; quote the cell as in RFC 4180"
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; a header comes first."""
+        """Open ``path`` for rows with these columns; the first row is a header."""
         with open_write(path) as stream:
             quoted = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
 
@@ -87,7 +99,7 @@ class Delimited:
                 cells = [label_delimiter.join(value) if isinstance(value, list) else value for value in values]
                 if self.quoting:
                     quoted.writerow(cells)
-                else:  # a tab or line break inside a value would make another column or row
+                else:  # a tab or line break in a value would start another column or row
                     stream.write(self.delimiter.join(" ".join(str(cell).split()) for cell in cells) + "\n")
 
             write({name: name for name in columns})

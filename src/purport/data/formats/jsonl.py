@@ -15,7 +15,7 @@ from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """One JSON object per line; blank lines are passed over where labels are read."""
+    """One JSON object per line. Blank lines are skipped, except when only texts are read."""
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
 
@@ -25,7 +25,7 @@ class JsonLines:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     yield self._row(number, line, layout)
-                elif layout.label_column is None:  # where only texts are read, a blank line keeps its place
+                elif layout.label_column is None:  # when only texts are read, a blank line is a (bad) row
                     yield BadRow(number, "has no text")
 
     def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
@@ -34,16 +34,16 @@ class JsonLines:
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            return BadRow(number, f"is not JSON ({error})")
+            return BadRow(number, f"is not valid JSON ({error})")
         if not isinstance(values, dict):
-            return BadRow(number, "is not a JSON object")
+            return BadRow(number, 'is not a JSON object; write {"text": ..., "label": ...}')
         if problem := layout.missing(list(values)):
             return BadRow(number, problem)
         return Row(number, *(values[name] for name in layout.columns))
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; values that are ``None`` are left out."""
+        """Open ``path`` for rows with these columns; values that are ``None`` are omitted."""
         with open_write(path) as stream:
 
             def write(row: Mapping[str, Any]) -> None:

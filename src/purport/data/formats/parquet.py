@@ -1,4 +1,4 @@
-"""Parquet through pyarrow (``purport[parquet]``), one row group at a time."""
+"""Parquet with pyarrow (``purport[parquet]``), read and written in batches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _pyarrow() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Parquet:
-    """Columns of strings; the label column may hold lists."""
+    """Columns of strings; the label column may have lists."""
 
     suffixes: tuple[str, ...] = (".parquet", ".pq")
 
@@ -33,11 +33,11 @@ class Parquet:
         """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
         pyarrow = _pyarrow()
         if path.suffix.lower() == ".gz":
-            raise DataError(f"{path}: Parquet is compressed inside; gunzip it first")
+            raise DataError(f"{path}: gzipped Parquet files cannot be read; run gunzip on it first")
         try:
             file = pyarrow.parquet.ParquetFile(path)
         except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{path} is not a Parquet file ({error}); write it again") from None
+            raise DataError(f"{path} is not a Parquet file ({error}); check the file or write it again") from None
         if problem := layout.missing(file.schema_arrow.names):
             yield BadRow(1, problem)
             return
@@ -50,7 +50,7 @@ class Parquet:
 
     @contextmanager
     def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; the types are those of the first rows."""
+        """Open ``path`` for rows with these columns; the first batch of rows determines the types."""
         pyarrow = _pyarrow()
         pending: list[dict[str, Any]] = []
         writer: Any = None
@@ -59,7 +59,7 @@ class Parquet:
             nonlocal writer
             table = pyarrow.Table.from_pylist(pending, schema=None if writer is None else writer.schema)
             if writer is None:
-                # A column that is empty so far is text: only error messages come that late.
+                # A column without values in the first batch is text: only error messages first appear later.
                 text, is_null = pyarrow.string(), pyarrow.types.is_null
                 fields = [field.with_type(text) if is_null(field.type) else field for field in table.schema]
                 table = table.cast(pyarrow.schema(fields))

@@ -1,4 +1,4 @@
-"""Opening text files, gzipped or not, for the line formats."""
+"""Opens text files, gzipped or not, for the line-based formats."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import io
 from pathlib import Path
 from typing import IO, Any
 
-# Bytes that are not UTF-8 become lone surrogates, so that one broken row does not end the file.
+# Bytes that are not UTF-8 become lone surrogates, so that one bad row does not stop the reading of a file.
 _ERRORS = "surrogateescape"
 NOT_UTF8 = "is not valid UTF-8; save the file as UTF-8"
 
 
 def open_read(path: Path) -> IO[str]:
-    """``path`` as text; a byte order mark is passed over. Line ends are kept as they are."""
+    """Open ``path`` as text; a byte order mark is skipped, and line ends are not converted."""
     binary: Any = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # noqa: SIM115
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors=_ERRORS, newline="")
 
 
 def open_write(path: Path) -> IO[str]:
-    """``path`` for writing text; gzip members carry no time stamp, so that equal content is equal bytes."""
+    """Open ``path`` for writing text; gzip files have no time stamp, so that equal content gives equal bytes."""
     if path.suffix.lower() == ".gz":
         binary = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
         return io.TextIOWrapper(binary, encoding="utf-8", newline="")
@@ -27,7 +27,7 @@ def open_write(path: Path) -> IO[str]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether ``text`` holds Unicode characters only, no lone surrogates."""
+    """Whether ``text`` can be encoded as UTF-8, that is, has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,1 +1,1 @@
-"""One check per file; each is a function from an :class:`~purport.doctor.examination.Examination` to findings."""
+"""One check per file: a function that takes an :class:`~purport.doctor.examination.Examination`, yields findings."""

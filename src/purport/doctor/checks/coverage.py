@@ -1,4 +1,4 @@
-"""Labels that the training rows do not teach, or that rest on too little."""
+"""Labels without training rows, with too few, or with too little variety."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
 
 NAME = "coverage"
-_RUN = 7  # words: a run this long in many rows is a sentence, not a way to begin one
+_RUN = 7  # words: a shared run this long is a sentence, not just a common opening
 _SHARE = 0.25
 _LEAST = 8
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Unseen labels, labels that are never measured, rare labels, labels that rest on one sentence."""
+    """Labels missing from train, labels missing from every evaluation split, rare labels, labels with one wording."""
     yield from _unseen(examination)
     yield from _unmeasured(examination)
     yield from _rare(examination)
@@ -39,9 +39,10 @@ def _unseen(examination: Examination) -> Iterator[Finding]:
                 NAME,
                 Severity.ERROR,
                 rows,
-                title=f'Never in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
-                why=f"No model trained on this data can decide it: exact match on {split} cannot pass {1 - share:.2%}.",
-                remedy="Add training rows for it, or take it out of scope.",
+                title=f'Not in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
+                why=f"No model trained on this data can predict it: exact match on {split} cannot exceed "
+                f"{1 - share:.2%}.",
+                remedy="Add training rows with this label, or remove it from the evaluation rows.",
                 labels=(label,),
                 worth=Worth(kind="limit", value=share, how=f"rows of {split} with this label"),
             )
@@ -56,9 +57,9 @@ def _unmeasured(examination: Examination) -> Iterator[Finding]:
             NAME,
             Severity.INFO,
             (),
-            title=f"Never measured: {', '.join(names[:8])}{'…' if len(names) > 8 else ''}",
-            why="No split to measure on has a row of them; nobody knows how well they work.",
-            remedy="Add rows of them to the test split.",
+            title=f"Not evaluated: {', '.join(names[:8])}{'…' if len(names) > 8 else ''}",
+            why="No evaluation split has a row with these labels, so their quality is unknown.",
+            remedy="Add rows with these labels to the test split.",
             labels=names,
         )
 
@@ -77,8 +78,8 @@ def _rare(examination: Examination) -> Iterator[Finding]:
         Severity.WARNING,
         rows,
         title=f"Fewer than {RARE} training rows: {listed}{'…' if len(names) > 8 else ''}",
-        why="What they have in common is learnt from a handful of wordings.",
-        remedy="Collect more rows of them, or merge them with the intent they belong to.",
+        why="The model sees only a handful of wordings of each of these labels.",
+        remedy="Collect more rows for these labels, or merge each with a related label.",
         labels=tuple(names),
         worth=examination.excess_error(rows),
     )
@@ -113,14 +114,14 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
                 NAME,
                 Severity.WARNING,
                 rows,
-                title=f'One source: {count(len(rows), "row")} of {split} with "{label}" share one wording',
-                why=f"{share:.0%} of the distinct rows of this label rest on one source. "
+                title=f'One wording: {count(len(rows), "row")} of {split} with "{label}" share most of their text',
+                why=f"{share:.0%} of the distinct rows with this label are variants of one sentence. "
                 + (
                     "The model learns that sentence, not the intent."
                     if table.is_training[rows[0]]
-                    else "What is measured for this label is one sentence, many times over."
+                    else "The metrics of this label mostly measure that sentence."
                 ),
-                remedy="Collect other wordings of the intent; keep a few of these.",
+                remedy="Collect other wordings of the intent, and keep only a few of these.",
                 quote=phrase,
                 labels=(label,),
                 worth=examination.excess_error(rows),
@@ -132,7 +133,7 @@ def _most_common(counts: Counter[str]) -> tuple[str, int]:
 
 
 def _longest_shared(rows: list[list[str]], run: str) -> str:
-    """``run`` made longer word by word, as long as four of five rows still hold it."""
+    """``run`` extended word by word for as long as at least four rows in five contain it."""
     texts = [f" {' '.join(row)} " for row in rows]
     need = 0.8 * len(texts)
     grown = run.split()

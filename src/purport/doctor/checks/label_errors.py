@@ -1,4 +1,4 @@
-"""Suspected label errors by confident learning, likely missing labels, and intents that are hard to tell apart."""
+"""Suspected label errors (confident learning), likely missing labels, and intents that are hard to tell apart."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
 
 NAME = "labels"
-_LEAST_ROWS = 20  # of a pool: fewer say nothing about its labels
+_LEAST_ROWS = 20  # with fewer training or evaluation rows, nothing can be said about their labels
 _LEAST_CLASS = 5
-_KNOWN = 0.6  # F1 of the model on a label from which its doubts about it count
-_SURE = 0.8  # probability of another label from which the plan proposes it
+_KNOWN = 0.6  # F1 on a label above which the model may question it
+_SURE = 0.8  # probability of another label above which the plan proposes it
 _OVERLAP = 0.15
 _LEAST_CONFUSED = 5
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Confident learning (Northcutt et al. 2021) on probabilities of a model that did not see the row."""
+    """Confident learning (Northcutt et al. 2021) on probabilities of a model that was not trained on the row."""
     for positions, role in ((examination.training, "training"), (examination.evaluation, "evaluation")):
         labelled = positions[examination.table.matrix[positions].any(axis=1)]
         if len(labelled) >= _LEAST_ROWS:
@@ -33,16 +33,16 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _known(proba: FloatArray, gold: BoolArray, *, exclusive: bool) -> BoolArray:
-    """Labels that the model knows well enough for its doubts to mean something: ``(n_labels,) bool``."""
+    """Labels that the model predicts well enough to question: ``(n_labels,) bool``."""
     decided = quick.decide(proba, exclusive=exclusive)
     f1 = 2 * (decided & gold).sum(axis=0) / np.maximum(decided.sum(axis=0) + gold.sum(axis=0), 1)
     return np.asarray(f1 >= _KNOWN)
 
 
 def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArray:
-    """What ``gold``, one label a row, should rather be: ``(n, n_labels) bool``.
+    """Suggested labels in place of ``gold``, one label per row: ``(n, n_labels) bool``.
 
-    Rows are ranked by the probability of their own label; as many are taken as the confident joint counts.
+    Rows are ranked by the probability of their own label; the confident joint gives the number of rows to change.
     """
     present = np.flatnonzero(gold.any(axis=0))
     if len(present) < 2:
@@ -60,7 +60,7 @@ def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArra
 
 
 def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArray:
-    """The same, each label against the rest."""
+    """The same for several labels per row; each label is judged against the rest."""
     corrected, counts = gold.copy(), gold.sum(axis=0)
     usable = np.flatnonzero((counts >= _LEAST_CLASS) & (counts < len(gold)) & known)
     if len(usable):
@@ -79,7 +79,7 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
     corrected = (_exclusive if exclusive else _multilabel)(proba, gold, known)
     wrong, missing = gold & ~corrected, corrected & ~gold
     unknown = int((gold.any(axis=0) & ~known).sum())
-    unjudged = f" {count(unknown, 'label')} that it does not know well enough (F1 under {_KNOWN}) were not judged."
+    unjudged = f" Labels that it predicts too poorly to judge (F1 under {_KNOWN}): {unknown}."
     unjudged *= unknown > 0
     doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
     suspected = wrong.any(axis=1)
@@ -92,9 +92,9 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
             suggested = [names[column] for column in np.flatnonzero(corrected[row])]
             least = min((float(proba[row, column]) for column in np.flatnonzero(missing[row])), default=0.0)
             said = "+".join(suggested) or "another label"
-            notes.append(f"rather {said}" + (f" ({least:.2f})" if least else ""))
+            notes.append(f"suggested: {said}" + (f" ({least:.2f})" if least else ""))
             if suggested:
-                why = f"suspected label error: {notes[-1]}"
+                why = f"suspected label error; {notes[-1]}"
                 sure = least >= _SURE and not is_missing
                 fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested))
         share, rows = len(order) / len(positions), positions[order]
@@ -107,9 +107,9 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
             dict(zip(rows, notes, strict=True)),
             title=f"{'Likely missing second label' if is_missing else 'Suspected label error'}: "
             f"{count(len(rows), f'{role} row')}",
-            why=f"{share:.2%} of them, by confident learning: a model that did not see these rows disagrees with "
-            f"their label more than its own mistakes explain.{unjudged}",
-            remedy="Review them in this order; the likeliest errors come first.",
+            why=f"That is {share:.2%} of these rows. By confident learning, a model that was not trained on a row "
+            f"disagrees with its label more than the model's own errors explain.{unjudged}",
+            remedy="Review the rows in this order: the most likely errors come first.",
             labels=tuple(names[column] for column in np.flatnonzero((wrong | missing)[order].any(axis=0))),
             worth=worth,
             fixes=tuple(fixes),
@@ -122,7 +122,7 @@ def _gain(examination: Examination, rows: Positions, corrected: BoolArray) -> Wo
     learnt[at] = corrected
     trusted = ~np.isin(examination.training, rows)
     gain = examination.change(learnt, np.ones_like(trusted), trusted)
-    how = "cross-validated exact match on the other rows, with these relabelled as suggested"
+    how = "cross-validated exact match on the other rows after relabelling these as suggested"
     return Worth(kind="gain", value=gain, how=how)
 
 
@@ -132,7 +132,7 @@ def _overlaps(examination: Examination) -> Iterator[Finding]:
     gold = table.matrix[positions]
     decided = quick.decide(examination.probabilities[positions], exclusive=table.exclusive)
     missed, added = (gold & ~decided).astype(np.float32), (decided & ~gold).astype(np.float32)
-    confused = missed.T @ added  # [a, b]: rows of a that were taken for b
+    confused = missed.T @ added  # [a, b]: rows of a that were classified as b
     both = confused + confused.T
     counts = gold.sum(axis=0)
     taught = table.matrix[examination.training].sum(axis=0) >= _LEAST_CLASS
@@ -148,10 +148,10 @@ def _overlaps(examination: Examination) -> Iterator[Finding]:
             NAME,
             Severity.WARNING,
             rows,
-            title=f'Overlapping intents "{a}" and "{b}": {count(total, "row")} taken for the other',
-            why=f'"{a}" has {counts[first]:,} rows, "{b}" {counts[second]:,}; a linear model on words mixes them up '
-            f"{confused[first, second]:.0f} and {confused[second, first]:.0f} times.",
-            remedy="Write down what tells them apart and relabel by it, or merge them.",
+            title=f'Overlapping labels "{a}" and "{b}": {count(total, "row")} confused',
+            why=f'"{a}" has {counts[first]:,} rows, "{b}" has {counts[second]:,}. A linear model classified '
+            f'{confused[first, second]:.0f} rows of "{a}" as "{b}" and {confused[second, first]:.0f} the other way.',
+            remedy="Write down how the two labels differ and relabel these rows accordingly, or merge the labels.",
             labels=(a, b),
-            worth=Worth(kind="limit", value=len(rows) / len(positions), how="rows that were taken for the other"),
+            worth=Worth(kind="limit", value=len(rows) / len(positions), how="rows that were confused"),
         )

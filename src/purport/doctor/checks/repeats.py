@@ -1,4 +1,4 @@
-"""The same text twice: across splits (leakage), inside one, and with labels that contradict each other."""
+"""Repeated texts: across splits (leakage), within a split (duplicates), and with different labels (conflicts)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..examination import Examination
 from ..finding import Finding, Fix, Severity, Worth, count
 
 NAME = "repeats"
-_GRAVE = 0.01  # share of training rows in contradiction from which it is an error
+_MANY = 0.01  # share of rows above which conflicts are an error
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Leaks, duplicates, conflicts; exact and near."""
+    """Leaks, duplicates and conflicts, both exact and near."""
     table = examination.table
     for split in table.split_names:
         if is_evaluation(split) and len(table.positions(split)):
@@ -30,11 +30,11 @@ def check(examination: Examination) -> Iterator[Finding]:
 def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
     table = examination.table
     measured = table.positions(split).tolist()
-    notes: dict[int, str] = {}  # of each leaked row
+    notes: dict[int, str] = {}  # for each leaked row
     fixes: list[Fix] = []
     exact = 0
     for group in groups:
-        # Splits stand in order: training first, then evaluation by name.
+        # Splits are in order: training first, then evaluation by name.
         origin = [position for position in group if position < measured[0]]
         here = [position for position in group if measured[0] <= position <= measured[-1]]
         if near:
@@ -47,16 +47,16 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
         places += f" and {len(origin) - 3} more" * (len(origin) > 3)
         for position in here:
             exact += table.texts[position] in same
-            likeness = "" if table.texts[position] in same else ", but for case or punctuation"
+            likeness = "" if table.texts[position] in same else ", except for case or punctuation"
             notes[position] = f"{places}: {table.texts[origin[0]]}" if near else places + likeness
-        why = f"stands in {table.split(here[0])} row {table.examples[here[0]].row} too"
+        why = f"also in {table.split(here[0])}, row {table.examples[here[0]].row}"
         training = [position for position in origin if table.is_training[position]]
         fixes += [examination.fix(position, "drop", NAME, why, apply=not near) for position in training]
     if not notes:
         return
     rows = sorted(notes)
     share = len(rows) / len(measured)
-    detail = "" if near else f" ({exact} letter for letter)"
+    detail = "" if near else f" ({exact} exact)"
     clean = np.setdiff1d(measured, rows)
     gain = float(examination.right[measured].mean() - examination.right[clean].mean()) if len(clean) else 0.0
     how = f"exact match on {split} with and without these rows"
@@ -65,10 +65,10 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
         Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
         {row: notes[row] for row in rows},
         title=f"{'Near leak' if near else 'Leak'}: {count(len(rows), 'text')} of {split} also in another split{detail}",
-        why=f"They are {share:.2%} of {split}: what is measured there includes what was learnt by heart.",
-        remedy="Drop the training copies and train again; leave the rows that are measured."
+        why=f"They are {share:.2%} of {split}. The model may have memorised them, so metrics on {split} look too good.",
+        remedy="Drop the copies in train and train again; keep the evaluation rows."
         if not near
-        else "Look at them: templates with other names are harmless, rewordings of one message are not.",
+        else "Review them: templates filled with other names are harmless, rewordings of one message are not.",
         worth=Worth(kind="inflation", value=max(0.0, gain), how=how),
         fixes=tuple(fixes),
     )
@@ -78,13 +78,13 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     for split in table.split_names:
         inside = set(table.positions(split).tolist())
-        notes: dict[int, str] = {}  # of each copy
+        notes: dict[int, str] = {}  # for each copy
         for group in table.same_text:
             firsts: dict[tuple[str, ...], int] = {}
             for position in filter(inside.__contains__, group):
                 original = firsts.setdefault(table.gold[position], position)
                 if original != position:
-                    notes[position] = f"as row {table.examples[original].row}"
+                    notes[position] = f"same as row {table.examples[original].row}"
         if not notes:
             continue
         share = len(notes) / len(inside)
@@ -95,13 +95,13 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
             title=f"Duplicates: {count(len(notes), 'row')} of {split}",
             why=f"{share:.2%} of {split} "
             + (
-                "are counted twice: intervals are narrower than they should be."
+                "are repeats, so confidence intervals are narrower than they should be."
                 if is_evaluation(split)
-                else "weigh double in training, and count on both sides of a split that is drawn at random."
+                else "are repeats. They weigh more in training, and a random split can put copies on both sides."
             ),
-            remedy="Keep one of each, unless the repetition shows how often people say it.",
+            remedy="Keep one of each, unless the repetition reflects how often people say it.",
             fixes=tuple(
-                examination.fix(position, "drop", NAME, f"repeats an earlier row ({note})", apply=False)
+                examination.fix(position, "drop", NAME, f"duplicate: {note}", apply=False)
                 for position, note in notes.items()
             ),
         )
@@ -109,7 +109,7 @@ def _duplicates(examination: Examination) -> Iterator[Finding]:
 
 def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: bool) -> Iterator[Finding]:
     table = examination.table
-    notes: dict[int, str] = {}  # of each row
+    notes: dict[int, str] = {}  # for each row
     fixes: list[Fix] = []
     minority = 0
     for group in groups:
@@ -121,26 +121,30 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
         clear = most >= 2 * second and most > 2 and not near
         for position in group:
             others = ", ".join("+".join(labels) or "none" for labels in votes if labels != table.gold[position])
-            notes[position] = f"elsewhere: {others}"
+            notes[position] = f"labelled elsewhere: {others}"
             if table.gold[position] != winner:
-                why = f"{most} of {len(group)} {'near-' if near else ''}duplicates say {'+'.join(winner) or 'none'}"
+                why = (
+                    f"{most} of {len(group)} {'near-' if near else ''}duplicates have {'+'.join(winner) or 'no label'}"
+                )
                 fixes.append(examination.fix(position, "relabel", NAME, why, apply=clear, labels=winner))
     if not notes:
         return
     rows = list(notes)
     share = len(rows) / len(table)
-    grave = Severity.ERROR if share >= _GRAVE else Severity.WARNING
+    severity = Severity.ERROR if share >= _MANY and not near else Severity.WARNING
     yield examination.finding(
         NAME,
-        Severity.WARNING if near else grave,
+        severity,
         notes,
         title=f"{'Near-conflict' if near else 'Conflict'}: {count(len(rows), 'row')} with "
-        f"{'nearly ' if near else ''}the same text and other labels",
-        why="No model can be right on both; which of them it learns is chance."
+        f"{'nearly ' if near else ''}the same text and different labels",
+        why="No model can get all of them right, and which label it learns is left to chance."
         if not near
-        else "A word may make the difference, or the people who labelled them did not agree.",
-        remedy="Decide what the text means and label all of them so.",
-        worth=Worth(kind="limit", value=minority / len(table), how="rows that contradict the majority of their text")
+        else "One word may make the difference, or the annotators may have disagreed.",
+        remedy="Decide what the text means and give all of these rows the same label.",
+        worth=Worth(
+            kind="limit", value=minority / len(table), how="rows that contradict the majority label of their text"
+        )
         if not near
         else examination.excess_error(rows),
         fixes=tuple(fixes),

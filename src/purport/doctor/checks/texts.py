@@ -20,19 +20,19 @@ _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});")
 _PLAIN = re.compile(r"[\x20-\x7e]*")
 _LIKELY, _UNLIKELY = 0.5, 0.01  # probability of the other language, and of the main one
 _LEAST_WORDS = 5
-_SAMPLE, _MOST_TEXTS = 5_000, 30_000  # texts that tell the main language, and that are compared with it
-_GRAVE = 0.01
+_SAMPLE, _MOST_TEXTS = 5_000, 30_000  # texts to find the main language from, and texts to check against it
+_MANY = 0.01
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Encoding junk, language outliers, overlong texts."""
+    """Encoding damage, texts in another language, overlong texts."""
     yield from _junk(examination)
     yield from _languages(examination)
     yield from _overlong(examination)
 
 
 def repaired(text: str) -> str:
-    """``text`` without encoding damage: mojibake undone, entities and control characters resolved."""
+    """``text`` without encoding damage: mojibake and HTML entities are decoded, control characters removed."""
     if _PLAIN.fullmatch(text) and "&" not in text:
         return text
     fixed = html.unescape(text) if _ENTITY.search(text) else text
@@ -41,7 +41,7 @@ def repaired(text: str) -> str:
 
 
 def _is_junk(letter: str) -> bool:
-    # Cf holds zero-width marks, but joiners and direction marks are part of writing.
+    # Category Cf has zero-width marks, but joiners and direction marks belong to some scripts.
     category = unicodedata.category(letter)
     return (category in ("Cc", "Co", "Cn", "Cs") and letter not in "\t\n\r") or letter in "\ufeff\ufffd\u200b\u00ad"
 
@@ -53,17 +53,18 @@ def _junk(examination: Examination) -> Iterator[Finding]:
         if clean == text.strip():
             continue
         lost = "\ufffd" in text
-        notes[position] = "letters are lost" if lost else "damaged in a conversion"
+        notes[position] = "characters are lost" if lost else "can be repaired"
         if clean:
-            fixes.append(examination.fix(position, "rewrite", NAME, "encoding junk", apply=not lost, text=clean))
+            fixes.append(examination.fix(position, "rewrite", NAME, "encoding damage", apply=not lost, text=clean))
     if notes:
         yield examination.finding(
             NAME,
             Severity.WARNING,
             notes,
-            title=f"Encoding junk in {count(len(notes), 'text')}",
-            why="Bytes were read in the wrong encoding, or mark-up was left in: the model sees letters nobody typed.",
-            remedy="Rewrite them as proposed; better, read the source in its own encoding.",
+            title=f"Encoding damage in {count(len(notes), 'text')}",
+            why="The text was decoded with the wrong encoding, or markup was left in, so the model sees characters "
+            "that nobody typed.",
+            remedy="Apply the proposed rewrites or, better, export the source again with the right encoding.",
             worth=examination.excess_error(notes),
             fixes=tuple(fixes),
         )
@@ -78,7 +79,7 @@ def _languages(examination: Examination) -> Iterator[Finding]:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     drawn = np.random.default_rng(examination.seed).choice(long, size=min(len(long), _SAMPLE), replace=False)
     main, _ = Counter(identifier.classify(table.texts[position])[0] for position in drawn).most_common(1)[0]
-    if len(long) > _MOST_TEXTS:  # another language has other words: look at the texts with the rarest ones
+    if len(long) > _MOST_TEXTS:  # another language has rare words: check the texts with the rarest ones
         in_rows = Counter(word for position in long for word in set(table.words[position]))
         usual = [np.mean([in_rows[word] for word in table.words[position]]) for position in long]
         long = np.sort(long[np.argsort(usual, kind="stable")[:_MOST_TEXTS]])
@@ -95,10 +96,10 @@ def _languages(examination: Examination) -> Iterator[Finding]:
         NAME,
         Severity.INFO,
         outliers,
-        title=f'Another language than the rest ("{main}") in {count(len(outliers), "text")}: {top}',
-        why="A model of one language answers others with confidence it has not earned. "
-        "Names and titles fool the identifier: look before you drop.",
-        remedy="Drop them, translate them, or train on enough of that language.",
+        title=f'Different language from the rest ("{main}") in {count(len(outliers), "text")}: {top}',
+        why="A model trained mostly on one language is overconfident in others. Names and titles can mislead the "
+        "language identifier, so check each row before dropping it.",
+        remedy="Drop these rows, translate them, or add enough training rows in that language.",
         worth=examination.excess_error(outliers),
         fixes=tuple(
             examination.fix(position, "drop", NAME, f"language {language}", apply=False)
@@ -115,10 +116,10 @@ def _overlong(examination: Examination) -> Iterator[Finding]:
         rows = rows[np.argsort(-measured.counts[rows], kind="stable")]
         yield examination.finding(
             NAME,
-            Severity.WARNING if share >= _GRAVE else Severity.INFO,
+            Severity.WARNING if share >= _MANY else Severity.INFO,
             {row: f"{measured.counts[row]} {measured.unit}" for row in rows.tolist()},
-            title=f"Over the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
-            why=f"{share:.2%} of all rows; what is said after the limit does not count.",
-            remedy="Raise model.max_length, or cut what people do not say (signatures, quotes).",
+            title=f"Longer than the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
+            why=f"{share:.2%} of all rows; the model ignores everything after the limit.",
+            remedy="Raise model.max_length, or remove text that is not part of the message (signatures, quotes).",
             worth=examination.excess_error(rows),
         )

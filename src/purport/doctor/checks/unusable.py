@@ -14,15 +14,15 @@ NAME = "unusable"
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Bad rows, unlabelled rows, twin label names."""
+    """Unusable rows, unlabelled rows, label names that differ only in spelling."""
     table = examination.table
     for split, bad in table.bad_rows.items():
         yield Finding(
             check=NAME,
             severity=Severity.ERROR,
             title=f"Unusable: {count(len(bad), 'row')} of {split}",
-            why="Training stops at them, for a row that is passed over in silence is a row lost.",
-            remedy="Correct or delete the rows in the file.",
+            why="Training stops at such rows instead of skipping them silently.",
+            remedy="Correct these rows in the file, or delete them.",
             n_rows=len(bad),
             rows=tuple(RowRef(split=split, row=row.number, text="", labels=(), note=row.problem) for row in bad[:200]),
         )
@@ -33,8 +33,8 @@ def check(examination: Examination) -> Iterator[Finding]:
             Severity.INFO,
             unlabelled,
             title=f"No label: {count(len(unlabelled), 'row')}",
-            why="They teach the model what is out of scope, if that is what they are; otherwise a label is missing.",
-            remedy='Label them, or train with unlabelled = "out_of_scope".',
+            why="Rows without a label teach the model what is out of scope. If they are in scope, a label is missing.",
+            remedy='Label them, or train with unlabelled = "out_of_scope" if no label applies.',
             worth=examination.excess_error(unlabelled),
         )
     by_form: dict[str, list[str]] = {}
@@ -51,9 +51,9 @@ def check(examination: Examination) -> Iterator[Finding]:
             NAME,
             Severity.ERROR,
             rows,
-            title=f"Label names that differ only in how they are written: {', '.join(names)}",
-            why="The model takes them for different intents and has to guess the spelling.",
-            remedy="Use one name.",
+            title=f"Label names that differ only in spelling: {', '.join(names)}",
+            why="The model treats them as different intents and has to guess which spelling is expected.",
+            remedy="Use one name for all of them.",
             labels=tuple(names),
             worth=Worth(kind="limit", value=minority / len(table), how="rows with the rarer spelling"),
         )

@@ -1,1 +1,1 @@
-"""Exploratory analysis of a dataset: what is in it, per split and side by side."""
+"""Exploratory analysis of a dataset, per split and side by side."""

@@ -1,4 +1,4 @@
-"""How a split differs from the training split: labels, words, and whether a model can tell them apart."""
+"""How a split differs from the training split in labels and words, and whether a model can tell them apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .exploration import Drift
 
 _PERMUTATIONS = 999
 _DEALS = 5
-_MOST_ROWS = 5_000  # of each split, that the classifier is shown
+_MOST_ROWS = 5_000  # of each split, for the classifier
 _RESAMPLES = 1_000
 
 
@@ -51,14 +51,15 @@ def drift_between(table: RowTable, base: str, other: str, *, seed: int) -> Drift
 
 
 def total_variation(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
-    """Half the sum of differences of shares: 0 for the same shares, 1 for nothing in common."""
+    """Half the sum of the absolute differences of shares: 0 for equal shares, 1 for nothing in common."""
     return float(np.abs(left / left.sum() - right / right.sum()).sum() / 2)
 
 
 def label_shift(counts: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
     """Permutation p-value of Pearson's chi-squared for ``counts (2, n_kinds)``, and the distance by chance.
 
-    Rows are dealt to the splits anew (multivariate hypergeometric): rare kinds need no approximation (Fisher 1935).
+    Rows are reassigned to the splits at random (multivariate hypergeometric), which is exact for rare kinds too
+    (Fisher 1935).
     """
     totals, sizes = counts.sum(axis=0), counts.sum(axis=1)
     expected = np.outer(sizes, totals) / totals.sum()
@@ -82,7 +83,7 @@ def jensen_shannon(left: NDArray[np.float64], right: NDArray[np.float64]) -> flo
 def _divergences(
     table: RowTable, left: Positions, right: Positions, size: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Divergence of n-grams, and its mean where the same rows are dealt at random."""
+    """Divergence of n-grams, and its mean when the same rows are assigned to the splits at random."""
     both = np.concatenate([left, right])
     if not any(len(table.words[position]) >= size for position in both):
         return 0.0, 0.0
@@ -104,7 +105,7 @@ def _total(counts: Any) -> NDArray[np.float64]:
 
 
 def two_sample_auc(table: RowTable, left: Positions, right: Positions, rng: np.random.Generator) -> Estimate:
-    """Area under the ROC curve of telling the two sets of texts apart, by as many rows of each; none under ten."""
+    """AUC of a model that tells two sets of texts apart, with equally many rows of each; ``None`` under ten rows."""
     size = min(len(left), len(right), _MOST_ROWS)
     if size < 10:
         return Estimate(value=None, low=None, high=None)

@@ -1,4 +1,4 @@
-"""What an exploration finds out."""
+"""The results of an exploration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Spread(Frozen):
 
 
 class Counted(Frozen):
-    """Something and how often it occurs."""
+    """An item, and how often it occurs."""
 
     item: str
     count: int
 
 
 class LabelFacts(Frozen):
-    """One label in one split. ``alone``: rows where it is the only one; ``words``: median length."""
+    """One label in one split. ``alone``: rows where it is the only label; ``words``, ``tokens``: median length."""
 
     rows: int
     share: float
@@ -35,9 +35,9 @@ class LabelFacts(Frozen):
 
 
 class WordFacts(Frozen):
-    """The vocabulary of one split. ``unknown_*`` are against the first training split, ``None`` for itself.
+    """The vocabulary of one split. ``unknown_*`` compare it with the first training split (``None`` for that split).
 
-    ``zipf_slope`` is that of log frequency over log rank, by least squares (Zipf 1949: about -1).
+    ``zipf_slope`` is the slope of log frequency over log rank, by least squares (Zipf 1949: about -1).
     """
 
     running_words: int
@@ -56,9 +56,10 @@ class WordFacts(Frozen):
 
 
 class SplitFacts(Frozen):
-    """One split. Duplicates are rows that repeat an earlier one of the split, case and punctuation aside.
+    """One split. Duplicates are rows that repeat an earlier row of the split, ignoring case and punctuation.
 
-    ``imbalance`` is the largest over the smallest label count; ``evenness`` their entropy over its maximum.
+    ``imbalance`` is the largest label count divided by the smallest; ``evenness`` is the entropy of the label counts
+    divided by its maximum.
     """
 
     name: str
@@ -90,10 +91,10 @@ class Drift(Frozen):
 
     Attributes:
         label_distance: total variation between the shares of label combinations, in [0, 1].
-        label_distance_by_chance: its mean where rows are dealt to the two splits at random.
-        label_p_value: of a permutation chi-squared test that both have the same shares.
-        unigram_divergence: Jensen-Shannon, in bits; ``_by_chance`` again for random deals of the rows.
-        classifier_auc: out of fold, of a model that tells the splits apart (Lopez-Paz & Oquab 2017); 0.5 is no drift.
+        label_distance_by_chance: its mean when rows are assigned to the two splits at random.
+        label_p_value: p-value of a permutation chi-squared test that both splits have the same shares.
+        unigram_divergence: Jensen-Shannon divergence in bits; ``_by_chance``: its mean for random assignments.
+        classifier_auc: out-of-fold AUC of a model that tells the splits apart (Lopez-Paz & Oquab 2017); 0.5: no drift.
     """
 
     split: str
@@ -112,7 +113,7 @@ class Drift(Frozen):
 
 
 class Cluster(Frozen):
-    """Texts that are near-duplicates of the first."""
+    """A group of texts that are near-duplicates of the first one."""
 
     size: int
     splits: dict[str, int]
@@ -121,7 +122,7 @@ class Cluster(Frozen):
 
 
 class Exploration(Frozen):
-    """Everything about a dataset."""
+    """The full exploration of a dataset."""
 
     dataset: str
     fingerprint: str
@@ -139,6 +140,6 @@ class Exploration(Frozen):
     drift: list[Drift]
 
     def without_texts(self) -> Exploration:
-        """The same without a whole utterance; words and n-grams stay."""
+        """A copy without complete utterances; words and n-grams stay."""
         bare = [cluster.model_copy(update={"text": ""}) for cluster in self.largest_clusters]
         return self.model_copy(update={"largest_clusters": bare})

@@ -1,4 +1,4 @@
-"""An exploration as a page."""
+"""Turns an exploration into a page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .exploration import Drift, Exploration, LabelFacts, SplitFacts
 
 _MOST_SPLITS = 4  # side by side in a figure or a list
 _MOST_LABELS = 40
-# Attribute of the vocabulary, and its title.
+# Attributes of the vocabulary, and their titles.
 _NGRAMS = {
     "bigrams": "Word pairs",
     "bigrams_without_stop_words": "Word pairs without stop words",
@@ -38,7 +38,7 @@ def page(found: Exploration) -> Page:
     if found.drift:
         sections.append(_drift(found.drift))
     return Page(
-        title=f"What is in {found.dataset}",
+        title=f"Dataset {found.dataset}",
         subtitle=f"{rows:,} rows in {len(found.splits)} splits; fingerprint {found.fingerprint[:16]}",
         headline=[
             ("rows", f"{rows:,}"),
@@ -68,14 +68,14 @@ def _splits(found: Exploration) -> Section:
         ("imbalance ratio", *(split.imbalance for split in splits)),
         ("evenness of labels", *(split.evenness for split in splits)),
         ("words, median", *(split.words.median for split in splits)),
-        (f"over {found.token_limit} {found.token_unit}", *(percent(split.over_limit, 2) for split in splits)),
+        (f"longer than {found.token_limit} {found.token_unit}", *(percent(split.over_limit, 2) for split in splits)),
         ("vocabulary", *(split.vocabulary.vocabulary for split in splits)),
         ("words not in the first split", *(percent(split.vocabulary.unknown_words, 2) for split in splits)),
     ]
     blocks: list[Block] = [Table("Splits side by side", ("", *(split.name for split in splits)), rows)]
     for split in splits:
         for label, count in split.labels_not_in_training.items():
-            text = f'"{label}" stands in {count:,} rows of {split.name} and in no training row.'
+            text = f'"{label}" is in {count:,} rows of {split.name} but in no training row.'
             blocks.append(Notice("error", text))
     return Section("Splits", blocks)
 
@@ -83,7 +83,7 @@ def _splits(found: Exploration) -> Section:
 def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
     names = list(dict.fromkeys(label for split in shown for label in split.labels))
     if not names:
-        return Section("Labels", [Notice("error", "No row has a label: there is nothing to learn.")])
+        return Section("Labels", [Notice("error", "No row has a label, so a model has nothing to learn from.")])
     top = names[:_MOST_LABELS]
     share: dict[str, Sequence[float]] = {
         split.name: [split.labels[name].share if name in split.labels else 0.0 for name in top] for split in shown
@@ -103,11 +103,11 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
         f"{name} " + ", ".join(f"{split} {percent(share[split][at])}" for split in share)
         for at, name in enumerate(top[:10])
     ]
-    title, alt = f"Share of rows with each label, log scale{more}", f"Bars of label shares: {'; '.join(words)}"
+    title, alt = f"Share of rows with each label (log scale{more})", f"Bars of label shares: {'; '.join(words)}"
     return Section(
         "Labels",
         [
-            Text(f"{ratio}Evenness is 1 where every label is as frequent as any other."),
+            Text(f"{ratio}Evenness is 1 if all labels are equally frequent."),
             bars("label-shares", title, alt, top, share, xlabel="share of rows", log=True),
             Table("Labels", columns, rows, folded=len(rows) > 30),
         ],
@@ -119,22 +119,22 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
     for split in found.splits:
         if split.combinations_not_in_training:
             new, rows = split.combinations_not_in_training, split.rows_with_new_combination
-            text = f"{split.name}: {new} label combinations ({rows} rows) are in no training row."
+            text = f"{split.name}: {new} label combinations ({rows} rows) do not occur in the training rows."
             blocks.append(Notice("warning", text))
     for split in shown:
         pairs = [(entry.item or "none", entry.count) for entry in split.combinations]
-        blocks.append(Table(f"Combinations of {split.name}", ("labels", "rows"), pairs, folded=True))
+        blocks.append(Table(f"Label combinations in {split.name}", ("labels", "rows"), pairs, folded=True))
     if any(split.several_labels for split in found.splits):
         names = found.cooccurrence_labels
         matrix = np.array(found.cooccurrence)
         np.fill_diagonal(matrix, 0)
         counted = [(matrix[a, b], names[a], names[b]) for a, b in zip(*np.tril(matrix).nonzero(), strict=True)]
         together = "; ".join(f"{a} with {b} {count}" for count, a, b in sorted(counted, reverse=True)[:8])
-        title, alt = "Labels that stand together in one row, all splits", f"Most frequent pairs: {together}"
+        title, alt = "Labels that occur together in a row, all splits", f"Most frequent pairs: {together}"
         size = max(3.4, 0.9 + 0.2 * len(names))
         draw = heatmap(matrix, names, names, xlabel="", ylabel="")
         blocks.append(Figure("co-occurrence", title, alt, draw, size, max(4.6, size)))
-    return Section("Combinations of labels", blocks)
+    return Section("Label combinations", blocks)
 
 
 def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
@@ -143,15 +143,18 @@ def _lengths(found: Exploration, shown: list[SplitFacts]) -> Section:
     for split in found.splits:
         for measure, spread in (("characters", split.characters), ("words", split.words), (unit, split.tokens)):
             rows.append((split.name, measure, *spread.model_dump().values()))
-    columns = ("split", "unit", "smallest", "median", "mean", "95 %", "99 %", "largest")
+    columns = ("split", "unit", "shortest", "median", "mean", "95th percentile", "99th percentile", "longest")
     medians = [(name, facts.words) for name, facts in first.labels.items()] or [("(no label)", first.words.median)]
-    title = f"Median words of texts with each label, {first.name}"
+    title = f"Median length in words per label, {first.name}"
     per_label = [
         (name, facts.rows, facts.words, facts.tokens, percent(facts.over_limit, 2))
         for name, facts in first.labels.items()
     ]
     heads = ("label", "rows", "words, median", f"{unit}, median", "over the limit")
-    reads = f"Tokens are those of {found.tokenizer}, special ones included; the model reads {found.token_limit} {unit}."
+    reads = (
+        f"Lengths in {unit} are those of the bundle {found.tokenizer}, special tokens included. Its model reads at "
+        f"most {found.token_limit} {unit}."
+    )
     return Section(
         "Lengths",
         [
@@ -169,12 +172,12 @@ def _words(shown: list[SplitFacts]) -> Section:
         facts = split.vocabulary
         unknown = percent(facts.unknown_words, 2), percent(facts.unknown_vocabulary, 2)
         rows.append((split.name, facts.running_words, facts.vocabulary, facts.once_only, *unknown, facts.zipf_slope))
-    kinds = ("words", "vocabulary", "seen once", "words unknown to first", "vocabulary unknown")
+    kinds = ("words", "vocabulary", "seen once", "words not in first split", "vocabulary not in first split")
     blocks: list[Block] = [Table("Vocabulary", ("split", *kinds, "Zipf slope"), rows)]
     series = {split.name: split.vocabulary.zipf for split in shown if split.vocabulary.zipf}
     if series:
         slopes = "; ".join(f"{split.name} {cell(split.vocabulary.zipf_slope)}" for split in shown)
-        title, alt = "Frequency of words by rank", f"Lines on logarithmic axes; slopes: {slopes}"
+        title, alt = "Word frequency by rank", f"Lines on logarithmic axes; slopes: {slopes}"
         blocks.append(line_figure("zipf", title, alt, series, ("rank", "frequency"), log="xy"))
     blocks.append(_side_by_side("Most common words", shown, "most_common", folded=False))
     blocks.append(_side_by_side("Least common words", shown, "least_common"))
@@ -182,7 +185,7 @@ def _words(shown: list[SplitFacts]) -> Section:
 
 
 def _side_by_side(title: str, shown: list[SplitFacts], attribute: str, *, folded: bool = True) -> Table:
-    """A list of the vocabulary of every split, each in two columns."""
+    """A list from the vocabulary of every split, each in two columns."""
     columns = list(chain.from_iterable((split.name, "count") for split in shown))
     rows = []
     for entries in zip_longest(*(getattr(split.vocabulary, attribute) for split in shown)):
@@ -192,18 +195,18 @@ def _side_by_side(title: str, shown: list[SplitFacts], attribute: str, *, folded
 
 def _ngrams(shown: list[SplitFacts]) -> Section:
     first = shown[0]
-    blocks: list[Block] = [Text("Stop words are those of English (scikit-learn's list).")]
+    blocks: list[Block] = [Text("The stop words are scikit-learn's list for English.")]
     for attribute, title in _NGRAMS.items():
         values = [(entry.item, entry.count) for entry in getattr(first.vocabulary, attribute)]
         if values:
             name = attribute.replace("_", "-")
             blocks.append(bar_figure(name, f"{title}, {first.name}", values, "{}", xlabel="occurrences"))
-    blocks += [_side_by_side(f"{title}, every split", shown, attribute) for attribute, title in _NGRAMS.items()]
+    blocks += [_side_by_side(f"{title}, by split", shown, attribute) for attribute, title in _NGRAMS.items()]
     return Section("Word pairs and triples", blocks)
 
 
 def _clusters(found: Exploration) -> Section:
-    text = f"{found.clustered_rows:,} rows are in {found.clusters:,} clusters of texts that differ in about a word."
+    text = f"{found.clustered_rows:,} rows are in {found.clusters:,} clusters of texts that differ by about one word."
     rows = []
     for cluster in found.largest_clusters:
         splits = ", ".join(f"{split} {count}" for split, count in cluster.splits.items())
@@ -223,18 +226,18 @@ def _drift(drifts: list[Drift]) -> Section:
         if d.classifier_auc is not None:
             auc = f"{d.classifier_auc:.3f} ({d.classifier_auc_low:.3f} to {d.classifier_auc_high:.3f})"
         told, shifted = (d.classifier_auc_low or 0) > 0.6, d.label_p_value < 0.01
-        words = f"Words {'' if told else 'hardly '}tell the splits apart"
-        label = "labels are distributed otherwise" if shifted else "no shift of labels is shown"
-        text = f"{d.against} to {d.split}: {words} (AUC {auc}); {label} (p = {d.label_p_value:.3g})."
+        words = "their words differ" if told else "their words hardly differ"
+        label = "their label distributions differ" if shifted else "no significant difference in labels"
+        text = f"{d.against} and {d.split}: {words} (AUC {auc}); {label} (p = {d.label_p_value:.3g})."
         blocks.append(Notice("warning" if told or shifted else "good", text))
         measures = [
-            ("label distance", d.label_distance, d.label_distance_by_chance, "0 same shares, 1 none in common"),
-            ("label shift, p", d.label_p_value, None, "chance of so much shift without a cause"),
-            ("divergence of words", d.unigram_divergence, d.unigram_divergence_by_chance, "bits"),
-            ("divergence of pairs", d.bigram_divergence, d.bigram_divergence_by_chance, "bits"),
-            ("two-sample AUC", d.classifier_auc, 0.5, f"{d.classifier_rows:,} rows, out of fold"),
+            ("label distance", d.label_distance, d.label_distance_by_chance, "0: equal shares, 1: nothing in common"),
+            ("label shift, p", d.label_p_value, None, "probability of a shift this large by chance"),
+            ("divergence of words", d.unigram_divergence, d.unigram_divergence_by_chance, "Jensen-Shannon, bits"),
+            ("divergence of word pairs", d.bigram_divergence, d.bigram_divergence_by_chance, "Jensen-Shannon, bits"),
+            ("AUC of telling splits apart", d.classifier_auc, 0.5, f"{d.classifier_rows:,} rows, out of fold"),
         ]
         rows += [(d.split, *measure) for measure in measures]
-    columns = ("split", "measure", "value", "by chance", "what it says")
+    columns = ("split", "measure", "value", "by chance", "meaning")
     blocks.append(Table("Drift", columns, rows))
     return Section("Drift", blocks)

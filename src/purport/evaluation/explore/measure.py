@@ -1,4 +1,4 @@
-"""From rows to facts."""
+"""Computes an exploration from the rows of a dataset."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _Counts = NDArray[np.int64]
 def explore(
     table: RowTable, *, classifier: Classifier | None = None, seed: int = 0, reporter: Reporter = SILENT
 ) -> Exploration:
-    """What is in ``table``. ``classifier`` gives tokens and limit; by default that of the shipped bundle."""
+    """Explore ``table``. ``classifier`` provides the tokenizer and the limit; the default is the shipped bundle."""
 
     def report(what: str) -> None:
         reporter.emit(Progress(what))
@@ -82,7 +82,7 @@ def explore(
 
 
 def _split(table: RowTable, name: str, tokens: Lengths, known: set[str] | None) -> SplitFacts:
-    """``known`` are the words of the first split, ``None`` for itself."""
+    """``known`` has the words of the first split, or is ``None`` for the first split itself."""
     positions = table.positions(name)
     gold = [table.gold[position] for position in positions]
     forms = [table.forms[position] for position in positions]
@@ -168,7 +168,7 @@ def _words(rows: Sequence[list[str]], known: set[str] | None) -> WordFacts:
 
 
 def zipf_slope(frequencies: _Counts) -> float | None:
-    """Least-squares slope of log frequency over log rank of falling ``frequencies``; words seen once left out."""
+    """Least-squares slope of log frequency over log rank of descending ``frequencies``, without words seen once."""
     often = frequencies[frequencies > 1]
     if len(often) < 3:
         return None
@@ -183,7 +183,7 @@ def _zipf_points(frequencies: _Counts) -> list[tuple[int, int]]:
 
 
 def ngrams(rows: Iterable[Sequence[str]], size: int, stop_words: frozenset[str]) -> Iterator[str]:
-    """Every run of ``size`` words in each row, after ``stop_words`` are taken out."""
+    """Every run of ``size`` words in each row, after removing ``stop_words``."""
     for row in rows:
         kept = [word for word in row if word not in stop_words] if stop_words else row
         yield from map(" ".join, zip(*(kept[start:] for start in range(size)), strict=False))

@@ -1,4 +1,4 @@
-"""Kind ``distilled``: some layers of a trained encoder, taught to decide as all of them do."""
+"""Kind ``distilled``: an encoder with fewer layers, trained to reproduce the decisions of a larger one."""
 
 from __future__ import annotations
 

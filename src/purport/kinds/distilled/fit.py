@@ -1,8 +1,9 @@
-"""A shallower encoder that decides as a deeper one does: some of its layers, taught to give its logits.
+"""Distils a trained encoder into one with fewer layers.
 
-Layers are dropped (Sanh et al. 2019, DistilBERT, §2) and what is left learns the teacher's probabilities (Hinton et al.
-2015), logits and last hidden states, on the training texts and on many more that need no label: texts crossed over at a
-word they share, and pairs put together. Batches follow from seed and step alone, so a resumed run gives the same.
+Layers are dropped (Sanh et al. 2019, DistilBERT, §2), and the student learns the teacher's probabilities (Hinton et al.
+2015), logits and last hidden states. It learns from the training texts and from many more that need no labels: texts
+crossed over at a word they share, and joined pairs. Batches depend only on the seed and the step, so that a resumed run
+gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ from ..encoder.recipe import EncoderRecipe
 from ..run import Fitted, Rows, Run
 from .recipe import DistilledRecipe, Teaching
 
-# Batches are cut from so many drawn at once and sorted by length: little padding.
+# This many batches are drawn at once and sorted by length, so that there is little padding.
 _WINDOW = 4
 _LONGEST_WORDS = 40
 
 
 class StudentFacts(EncoderFacts):
-    """What a bundle with a distilled encoder says of itself; ``teacher`` is the id of a bundle."""
+    """Manifest facts of a bundle with a distilled encoder; ``teacher`` is the id of a bundle."""
 
     layers: tuple[int, ...]
     teacher: str
@@ -49,7 +50,7 @@ class StudentFacts(EncoderFacts):
 
 
 def fit(run: Run[DistilledRecipe]) -> Fitted:
-    """Teach the student, export it. See :data:`~purport.kinds.kind.Fit`."""
+    """Train the student and export it. See :data:`~purport.kinds.kind.Fit`."""
     with contained(run.recipe.seed):
         return _fit(run)
 
@@ -59,11 +60,13 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     bundle = Bundle.open(recipe.teacher.bundle)
     manifest = bundle.manifest
     if manifest.kind != "encoder" or bundle.labels != run.labels or manifest.task is not recipe.task:
-        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} is no encoder of this task and these labels")
-    try:  # how it decides does not matter to what it teaches
+        raise RecipeError(
+            f"teacher.bundle {recipe.teacher.bundle} must be a bundle of kind encoder with the same task and labels"
+        )
+    try:  # the teacher's decision settings do not matter
         taught = EncoderRecipe.model_validate({**manifest.recipe, "decide": {}})
     except ValidationError as error:
-        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} has a recipe that cannot be read: {error}") from None
+        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} has an invalid recipe: {error}") from None
     teacher = restored(bundle, taught)
     teacher.encoder = merged(teacher.encoder)
     teacher.requires_grad_(False)
@@ -79,7 +82,7 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
         for logits in (reference, expected)
     )
     same = float(own.same(theirs).mean())
-    run.say(f"the student decides as its teacher on {same:.2%} of {len(valid)} validation rows")
+    run.say(f"the student makes the same decisions as its teacher on {same:.2%} of {len(valid)} validation rows")
     facts = StudentFacts.of(
         student,
         taught.model,
@@ -92,14 +95,17 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
 
 
 def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
-    """A copy of ``teacher`` with only ``layers``; its embeddings stay as they are, the rest learns."""
+    """A copy of ``teacher`` with only ``layers``; the embeddings are frozen, all other weights are trained."""
     student = copy.deepcopy(teacher)
     config = student.encoder.config
     depth = int(config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
     modules = student.encoder.named_modules()
     stacks = [(name, each) for name, each in modules if isinstance(each, nn.ModuleList) and len(each) == depth]
     if len(stacks) != 1 or max(layers) >= depth:
-        raise RecipeError(f"teacher.layers {list(layers)}: the teacher has one stack of layers 0 to {depth - 1}")
+        raise RecipeError(
+            f"teacher.layers {list(layers)} does not fit: the teacher must have a single stack of layers, here 0 to "
+            f"{depth - 1}"
+        )
     name, stack = stacks[0]
     student.encoder.set_submodule(name, nn.ModuleList([stack[layer] for layer in layers]))
     config.num_hidden_layers = len(layers)  # type: ignore[union-attr]
@@ -109,7 +115,7 @@ def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
 
 
 class _Texts:
-    """Texts without end, from those of the training split."""
+    """An endless supply of texts, made from those of the training split."""
 
     def __init__(self, texts: Sequence[str], recipe: Teaching, seed: int) -> None:
         self._texts = list(texts)
@@ -121,7 +127,7 @@ class _Texts:
                 self._where[word].append((row, position))
 
     def draw(self, step: int, count: int) -> list[str]:
-        """``count`` texts, which follow from seed and ``step`` alone."""
+        """``count`` texts, which depend only on the seed and ``step``."""
         rng = np.random.default_rng((self._seed, step))
         return [self._one(rng) for _ in range(count)]
 
@@ -137,7 +143,7 @@ class _Texts:
         return text
 
     def _crossed(self, text: str, rng: np.random.Generator) -> str:
-        """The beginning of ``text`` up to some word, and the rest of another text that has the word too."""
+        """The beginning of ``text`` up to some word, continued by the rest of another text from the same word on."""
         words = text.split()
         if not words:
             return text
@@ -149,7 +155,7 @@ class _Texts:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Who learns what from whom; ``temperature`` is the one that the teacher's logits are calibrated with."""
+    """A student, its teacher and the texts; ``temperature`` is the calibration temperature of the teacher."""
 
     student: IntentModel
     teacher: IntentModel
@@ -169,11 +175,14 @@ def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, step / fit.warmup) * max(0.0, 1 - step / fit.steps)
     )
-    # Only fp16 needs its gradients scaled; otherwise this does nothing.
+    # Only fp16 needs gradient scaling; otherwise this does nothing.
     scaler = torch.amp.GradScaler(where, enabled=precision == "fp16")
     parts = {"student": student, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     first = _resume(run, parts)
-    run.say(f"teaching {len(run.recipe.teacher.layers)} layers for {fit.steps:,} steps of {fit.batch_size} texts")
+    run.say(
+        f"training a student with {len(run.recipe.teacher.layers)} layers for {fit.steps:,} steps of {fit.batch_size} "
+        "texts"
+    )
     recent: list[float] = []
     for step, batch in _batches(lesson, fit.batch_size, first, fit.steps):
         loss = _loss(lesson, {name: part.to(where) for name, part in batch.items()}, run.recipe, precision)
@@ -228,7 +237,7 @@ def _save(run: Run[DistilledRecipe], parts: dict[str, Any], step: int) -> None:
     folder = run.work / "checkpoints" / f"checkpoint-{step}"
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({name: part.state_dict() for name, part in parts.items()}, folder / "state.pt")
-    # What makes a checkpoint count is written last.
+    # Written last, because this file marks the checkpoint as complete.
     (folder / "trainer_state.json").write_text(f'{{"global_step": {step}}}', "utf-8")
     for older in (run.work / "checkpoints").glob("checkpoint-*/state.pt"):
         if older.parent != folder:
@@ -241,5 +250,5 @@ def _resume(run: Run[DistilledRecipe], parts: dict[str, Any]) -> int:
         return 0
     for name, state in torch.load(found / "state.pt", weights_only=True, map_location=device()).items():
         parts[name].load_state_dict(state)
-    run.say(f"going on from {found.name}")
+    run.say(f"resuming from {found.name}")
     return int(found.name.rpartition("-")[2])

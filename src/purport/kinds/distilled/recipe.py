@@ -13,16 +13,16 @@ from ..recipe import Recipe
 
 
 class Teacher(Frozen):
-    """Who teaches a distilled model, and what of it the student begins as."""
+    """The teacher of a distilled model, and the layers with which the student starts."""
 
     bundle: str
-    """Directory of a bundle of kind ``encoder`` with the same labels, or the name of a shipped one."""
+    """Directory or shipped name of a bundle of kind ``encoder`` with the same labels."""
     layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 2, 5), min_length=1)
     """The teacher's layers that the student keeps, in order."""
 
 
 class Teaching(Frozen):
-    """The optimisation of a student, and the texts that it learns from."""
+    """Optimisation settings for the student, and the texts that it learns from."""
 
     steps: int = Field(default=4_000, ge=1)
     """Steps of the optimiser."""
@@ -33,31 +33,31 @@ class Teaching(Frozen):
     weight_decay: float = Field(default=0.01, ge=0)
     """Of AdamW."""
     warmup: int = Field(default=100, ge=1)
-    """Steps until the learning rate is reached."""
+    """Number of steps until the full learning rate is reached."""
     save_steps: int = Field(default=250, ge=1)
     """Save a checkpoint every so many steps."""
     precision: Precision = "auto"
     """As for the kind ``encoder``."""
     logits_weight: float = Field(default=0.05, ge=0)
-    """Weight of the squared error of the logits, beside the cross-entropy of the teacher's probabilities."""
+    """Weight of the squared error of the logits, in addition to the cross-entropy with the teacher's probabilities."""
     hidden_weight: float = Field(default=10.0, ge=0)
     """Weight of the squared error of the last hidden states."""
     crossed: float = Field(default=0.55, ge=0, le=1)
-    """Share of texts that begin as one training text and end as another, from a word on that both have."""
+    """Share of texts that start as one training text and continue as another from a word that both contain."""
     composed: float = Field(default=0.10, ge=0, le=1)
-    """Share of texts that are two training texts with a conjunction between them."""
+    """Share of texts that are two training texts joined by a conjunction."""
     conjunctions: tuple[str, ...] = Field(default=(" and ", " ", " also ", " and also "), min_length=1)
     """What may stand between two texts that are put together."""
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.crossed + self.composed > 1:
-            raise ValueError("crossed and composed are shares of the same texts and may not exceed 1 together")
+            raise ValueError("crossed and composed are shares of the same texts, so their sum may not exceed 1")
         return self
 
 
 class DistilledRecipe(Recipe):
-    """Kind ``distilled``: some layers of a trained encoder, taught to decide as all of them do."""
+    """Kind ``distilled``: an encoder with fewer layers, trained to reproduce the decisions of a larger one."""
 
     kind: Literal["distilled"] = "distilled"
     teacher: Teacher

@@ -1,4 +1,4 @@
-"""Kind ``encoder``: a pretrained encoder with LoRA, IA³, full or no adaptation, pooled, with a linear head."""
+"""Kind ``encoder``: a pretrained encoder (adapted with LoRA, IA³, fully or not at all), pooling and a linear head."""
 
 from __future__ import annotations
 

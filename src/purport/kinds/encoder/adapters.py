@@ -1,4 +1,4 @@
-"""Which weights are trained: LoRA (Hu et al. 2021), IA³ (Liu et al. 2022), all, or only the head."""
+"""Selects the weights to train: LoRA (Hu et al. 2021), IA³ (Liu et al. 2022), all, or only the head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .recipe import Adapter
 
 
 def adapt(encoder: nn.Module, adapter: Adapter) -> nn.Module:
-    """``encoder`` with the weights of ``adapter`` added or frozen.
+    """``encoder`` with the adapter's weights added, or frozen.
 
     Raises:
         RecipeError: the encoder has no modules that match ``adapter.targets``.
@@ -27,7 +27,9 @@ def adapt(encoder: nn.Module, adapter: Adapter) -> nn.Module:
         return adapted
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(f"adapter.targets {adapter.targets!r} does not fit the encoder: {reason}") from None
+        raise RecipeError(
+            f"adapter.targets {adapter.targets!r} does not match the encoder: {reason}; try all-linear"
+        ) from None
 
 
 def _config(encoder: nn.Module, adapter: Adapter) -> Any:
@@ -42,7 +44,7 @@ def _config(encoder: nn.Module, adapter: Adapter) -> Any:
 
 
 def merged(encoder: nn.Module) -> nn.Module:
-    """The plain encoder with what was learnt folded into its weights."""
+    """The plain encoder, with the adapter merged into its weights."""
     if isinstance(encoder, PeftModel):
         plain: nn.Module = encoder.merge_and_unload()
         return plain

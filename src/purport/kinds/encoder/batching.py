@@ -1,4 +1,4 @@
-"""Token ids of a split, batched by similar length in an order that only the seed and the epoch decide."""
+"""Token ids of a split, batched by similar length, in an order that depends only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch.utils.data import Dataset, Sampler
 from ...model import BoolArray
 from ..run import Rows
 
-# Batches are cut from sorted runs of so many batches: little padding, and still another mix each epoch.
+# Batches are cut from sorted windows of this many batches: little padding, but different batches in each epoch.
 _WINDOW = 50
 _LARGEST_WEIGHT = 5.0
 
 
 def row_weights(gold: BoolArray) -> NDArray[np.float32]:
-    """Weights ``(n,)`` that make up for rare combinations of labels, from ``gold (n, n_labels) bool``.
+    """Weights ``(n,)`` that compensate for rare label combinations, from ``gold (n, n_labels) bool``.
 
-    √(n / (combinations · rows of this combination)), at least 1 and at most 5: a rare label or a rare
-    combination of frequent ones is heard, and nothing drowns the rest.
+    √(n / (combinations · rows of this combination)), limited to 1 to 5: rare labels and rare combinations count more,
+    and no row dominates.
     """
     _, combination, counts = np.unique(gold, axis=0, return_inverse=True, return_counts=True)
     weights = np.sqrt(len(gold) / (len(counts) * counts))
@@ -32,7 +32,7 @@ def row_weights(gold: BoolArray) -> NDArray[np.float32]:
 
 
 class TokenRows(Dataset[dict[str, Any]]):
-    """Token ids as ``int32`` arrays and gold labels; what a training run keeps of its texts."""
+    """Token ids as ``int32`` arrays, and gold labels: all that training keeps of its texts."""
 
     def __init__(self, rows: Rows, tokenizer: Any, max_length: int, weights: NDArray[np.float32] | None = None) -> None:
         self.ids: list[NDArray[np.int32]] = []
@@ -41,7 +41,7 @@ class TokenRows(Dataset[dict[str, Any]]):
             encoded = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
             self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in encoded)
         self._gold = rows.gold
-        # Rows beyond the weights are composed ones: they weigh 1.
+        # Composed rows come after the rows with weights; their weight is 1.
         self._weights = np.ones(len(rows), dtype=np.float32)
         if weights is not None:
             self._weights[: len(weights)] = weights
@@ -75,10 +75,10 @@ class Collator:
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Every row once, neighbours of similar length, in an order that depends on seed and ``epoch`` only.
+    """Yields every row once, grouped by similar length, in an order that depends only on the seed and ``epoch``.
 
-    The library's own sampler draws from the global random state, so that a run resumed inside an epoch sees
-    another order than one that was never interrupted.
+    The library's own sampler uses the global random state, so that a run resumed within an epoch would see a
+    different order from an uninterrupted run.
     """
 
     def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
@@ -98,7 +98,7 @@ class LengthGroupedSampler(Sampler[int]):
             window = shuffled[start : start + size * _WINDOW]
             window = window[np.argsort(self._lengths[window], kind="stable")]
             batches += [window[cut : cut + size] for cut in range(0, len(window), size)]
-        # Only the last batch may have fewer rows; it stays the last.
-        whole = len(shuffled) // size
-        for index in [*rng.permutation(whole), *range(whole, len(batches))]:
+        # Only the last batch may have fewer rows, so it stays last.
+        full = len(shuffled) // size
+        for index in [*rng.permutation(full), *range(full, len(batches))]:
             yield from batches[index].tolist()

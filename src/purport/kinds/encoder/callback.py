@@ -1,4 +1,4 @@
-"""What ``transformers.Trainer`` says of its progress, as events of ours."""
+"""Forwards the progress of ``transformers.Trainer`` to a reporter."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
         self._reporter = reporter
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """One more step is done."""
+        """Report a finished step."""
         self._reporter.emit(Progress("training", state.global_step, state.max_steps, "steps"))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """The latest loss."""
+        """Report the latest loss."""
         if logs and "loss" in logs:
             self._reporter.emit(Metric("loss", float(logs["loss"]), state.global_step))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        """What the validation split says."""
+        """Report the validation metrics."""
         for name in _SHOWN:
             self._reporter.emit(Metric(f"valid_{name}", metrics[f"eval_{name}"], state.global_step))
         shown = "  ".join(f"{name} {metrics[f'eval_{name}']:.4f}" for name in _SHOWN)

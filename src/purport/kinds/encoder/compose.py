@@ -1,7 +1,7 @@
-"""Utterances with several intents, made from pairs of training utterances.
+"""Makes utterances with several intents by joining pairs of training utterances.
 
-Data with few multi-intent rows teaches that intents exclude each other. Two utterances put together, with
-the labels of both, teach that they add up.
+A model trained on data with few multi-intent rows learns that intents exclude each other. Joined utterances, with the
+labels of both parts, teach it that intents can occur together.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from ..run import Rows
 
 
 def with_composed(rows: Rows, share: float, conjunction: str, seed: int) -> Rows:
-    """``rows`` and ``share`` times as many pairs, each of two rows without a label in common.
+    """``rows``, plus ``share`` times as many pairs, each of two rows without a common label.
 
-    The first utterance is drawn evenly over rows, the second evenly over label combinations, so that rare
-    intents take part.
+    The first utterance is drawn uniformly from the rows, the second uniformly from the label combinations, so that
+    rare intents are included.
     """
     rng = np.random.default_rng(seed)
     combinations, member = np.unique(rows.gold, axis=0, return_inverse=True)

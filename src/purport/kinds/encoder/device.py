@@ -1,4 +1,4 @@
-"""Where and in which precision torch trains, and a process that is afterwards as it was before."""
+"""Device and precision for training, and a context that restores global state afterwards."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .recipe import Precision
 
 
 def device() -> str:
-    """``cuda`` where there is one, otherwise ``cpu``."""
+    """``cuda`` if available, otherwise ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def precision_on(device: str, chosen: Precision) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the hardware has it.
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` means bf16 if the hardware supports it, otherwise fp32.
 
     Raises:
         RecipeError: fp16 without a GPU.
     """
     if chosen == "fp16" and device == "cpu":
-        raise RecipeError("fit.precision fp16 needs a GPU; set bf16, fp32 or auto")
+        raise RecipeError("fit.precision fp16 needs a GPU; set it to bf16, fp32 or auto")
     if chosen != "auto":
         return chosen
     on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
@@ -39,7 +39,7 @@ def precision_on(device: str, chosen: Precision) -> str:
 
 @contextmanager
 def contained(seed: int) -> Iterator[None]:
-    """Inside the block every generator is seeded, ``transformers`` is quiet and torch has no more threads than CPUs."""
+    """Seed all random generators, silence ``transformers`` and limit torch to the CPUs it may use; restore all afterwards."""
     with torch.random.fork_rng(), warnings.catch_warnings(), ExitStack() as after:
         after.callback(np.random.set_state, np.random.get_state())
         after.callback(random.setstate, random.getstate())
@@ -50,7 +50,7 @@ def contained(seed: int) -> Iterator[None]:
         # Torch counts the machine's cores, not what a container may use; torchrun has given each process fewer.
         torch.set_num_threads(min(torch.get_num_threads(), cpus()))
         set_seed(seed)
-        # Its bars and deprecation notes would drown what we report.
+        # The library's progress bars and warnings would hide the progress that is reported here.
         library_logging.set_verbosity_error()
         library_logging.disable_progress_bar()
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -1,4 +1,4 @@
-"""From the trained torch model to ``model.onnx`` and ``tokenizer.json``."""
+"""Exports the trained torch model to ``model.onnx`` and ``tokenizer.json``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .network import IntentModel
 from .quantize import quantize
 from .recipe import EncoderModel, Export
 
-# The first opset with Gelu as one operator.
+# The first opset with a Gelu operator.
 OPSET = 20
 
 
 class EncoderFacts(ModelFacts):
-    """What a bundle with an exported encoder says of itself; ``weights`` counts parameters."""
+    """Manifest facts of a bundle with an exported encoder; ``weights`` counts parameters."""
 
     encoder: str
     pooling: str
@@ -37,36 +37,36 @@ class EncoderFacts(ModelFacts):
 
     @classmethod
     def of(cls, model: IntentModel, spec: EncoderModel, export: Export, **own: Any) -> Self:
-        """The facts of ``model``; ``own`` are those that a kind adds."""
+        """The facts of ``model``; ``own`` are those added by the kind."""
         weights = sum(parameter.numel() for parameter in model.parameters())
         read = {"encoder": spec.name, "pooling": spec.pooling, "limit": spec.max_length}
         return cls.model_validate({**read, "weights": weights, "quantize": export.quantize, **own})
 
 
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
-    """Write the deployed form of ``model``, whose logits are ``reference (n_valid, n_labels)``, into ``run.stage``."""
+    """Write the deployed form of ``model`` to ``run.stage``; its logits are ``reference (n_valid, n_labels)``."""
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.say(f"exporting to ONNX, {facts.quantize.replace('none', 'fp32')}")
+    run.say(f"exporting to ONNX ({facts.quantize.replace('none', 'fp32')})")
     plain = to_onnx(model)
     fuse(plain)
-    remedy = "please report it with the recipe"
+    remedy = "please report this with the recipe"
     if facts.quantize == "int8":
         quantize(plain)
-        remedy = "set export.quantize=none"
+        remedy = "set export.quantize=none to export in fp32"
     onnx.save(plain, run.stage / MODEL_FILE)
     scorer = OnnxScorer.load(run.stage, len(run.labels), facts.limit)
     return Fitted(scorer, facts, (Independence(remedy), Agreement(reference, remedy)))
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:
-    """``model`` with adapters merged, in fp32, batch and length dynamic."""
+    """``model`` with merged adapters, in fp32, with dynamic batch size and length."""
     plain = copy.deepcopy(model).eval()
     plain.encoder = merged(plain.encoder)
     return traced(_Positional(plain))
 
 
 def traced(module: nn.Module) -> onnx.ModelProto:
-    """``module``, from ``(input_ids, attention_mask)`` to logits, in fp32, batch and length dynamic."""
+    """``module``, from ``(input_ids, attention_mask)`` to logits, in fp32, with dynamic batch size and length."""
     ids = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
@@ -88,7 +88,7 @@ def traced(module: nn.Module) -> onnx.ModelProto:
     assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto
     graph = model.graph
-    # Without source paths and stack traces of the exporting machine: equal models are equal bytes.
+    # Remove source paths and stack traces of this machine, so that equal models give equal bytes.
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
         part.doc_string = ""

@@ -1,7 +1,7 @@
-"""Fine-tuning an encoder through ``transformers.Trainer`` and ``peft``.
+"""Fine-tunes an encoder with ``transformers.Trainer`` and ``peft``.
 
-Devices, ``torchrun``, gradient accumulation, mixed precision, checkpoints and TensorBoard are the
-libraries'; the loss, the order of batches, the weights that are kept and the metric are ours.
+The libraries handle devices, ``torchrun``, gradient accumulation, mixed precision, checkpoints and TensorBoard. The
+loss, the order of batches, the saved weights and the metric are defined here.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ WEIGHTS = "trained.safetensors"
 
 
 class TunedFacts(EncoderFacts):
-    """What a bundle with a fine-tuned encoder says of itself; weights are counted in parameters."""
+    """Manifest facts of a bundle with a fine-tuned encoder; ``trained_weights`` counts parameters."""
 
     adapter: str
     trained_weights: int
 
 
 def fit(run: Run[EncoderRecipe]) -> Fitted | None:
-    """Train, keep the best checkpoint, export it. See :data:`~purport.kinds.kind.Fit`."""
+    """Train, select the best checkpoint and export it. See :data:`~purport.kinds.kind.Fit`."""
     with contained(run.recipe.seed):
         return _fit(run)
 
@@ -62,7 +62,7 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     collator = Collator(tokenizer.pad_token_id)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     every = sum(parameter.numel() for parameter in model.parameters())
-    run.say(f"{trainable:,} of {every:,} weights are trained on {len(train):,} texts")
+    run.say(f"training {trainable:,} of {every:,} weights on {len(train):,} texts")
     trainer = IntentTrainer(
         model=model,
         args=_arguments(recipe, run.work),
@@ -76,7 +76,7 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     if not trainer.is_world_process_zero():
         return None
 
-    # Without the mixed precision that training wrapped around forward.
+    # Remove the mixed-precision wrapper that training put around forward.
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float().cpu().eval()
     adapter = run.stage / "adapter"
     adapter.mkdir()
@@ -95,22 +95,22 @@ def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
         trainer.add_callback(EarlyStoppingCallback(run.recipe.fit.patience))
     checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
     if checkpoint:
-        run.say(f"going on from {checkpoint.name}")
+        run.say(f"resuming from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def build(recipe: EncoderRecipe, n_labels: int) -> IntentModel:
-    """The model that ``recipe`` trains, adapters in place."""
+    """The model that ``recipe`` trains, with its adapters."""
     encoder = load_encoder(recipe.model)
     width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
     return IntentModel(adapt(encoder, recipe.adapter), width, n_labels, recipe.task, recipe.model)
 
 
 def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
-    """The trained model of ``bundle``, adapters in place, as it was before export.
+    """The trained model of ``bundle``, with its adapters, as it was before export.
 
     Raises:
-        RecipeError: the encoder that it was made from is not to be had.
+        RecipeError: the encoder that it was trained from cannot be loaded.
     """
     model = build(recipe, len(bundle.labels))
     model.load_state_dict(load_file(bundle.path / "adapter" / WEIGHTS), strict=False)
@@ -118,7 +118,7 @@ def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that training changes, by name; all that a checkpoint or a bundle needs to keep."""
+    """The parameters that training changes, by name; checkpoints and bundles only store these."""
     return {
         name: parameter.detach().cpu().contiguous()
         for name, parameter in model.named_parameters()
@@ -127,7 +127,7 @@ def trained_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def torch_logits(model: IntentModel, rows: TokenRows, collator: Collator) -> FloatArray:
-    """Logits of ``rows`` in fp32, ``(n, n_labels)``: what the export is held against."""
+    """Logits of ``rows`` in fp32, ``(n, n_labels)``: the reference that the export is compared with."""
     logits = np.empty((len(rows), model.head.out_features), dtype=np.float32)
     with torch.inference_mode():
         for positions in batches(rows.lengths.tolist()):
@@ -150,7 +150,7 @@ def _is_complete(state: Path) -> bool:
 
 
 def _metrics(prediction: EvalPrediction, task: Task) -> dict[str, float]:
-    """What training watches: of logits, before calibration and thresholds."""
+    """Validation metrics during training, from logits, before calibration and thresholds."""
     logits: FloatArray = prediction.predictions
     gold: BoolArray = prediction.label_ids.astype(bool)
     decided = logits >= 0 if task is Task.MULTILABEL else logits == logits.max(axis=1, keepdims=True)
@@ -201,7 +201,7 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
 
 
 class _SetEpoch(TrainerCallback):  # type: ignore[misc]
-    """Tells the sampler the epoch; the library does not reach it through every wrapper it adds."""
+    """Tells the sampler the epoch, because the library cannot do so through all of its wrappers."""
 
     def __init__(self, sampler: LengthGroupedSampler) -> None:
         self._sampler = sampler
@@ -211,7 +211,7 @@ class _SetEpoch(TrainerCallback):  # type: ignore[misc]
 
 
 def _optimizer(model: IntentModel, fit: Fit) -> torch.optim.Optimizer:
-    """AdamW with a learning rate for the head of its own, and no decay of biases and norms."""
+    """AdamW with a separate learning rate for the head, and without weight decay of biases and norms."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -224,7 +224,7 @@ def _optimizer(model: IntentModel, fit: Fit) -> torch.optim.Optimizer:
 
 
 class IntentTrainer(Trainer):  # type: ignore[misc]
-    """The library's trainer with our batches, and checkpoints of the trained weights only."""
+    """The library's trainer with batches grouped by length, and checkpoints that only have the trained weights."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         size = self.args.train_batch_size * self.args.world_size

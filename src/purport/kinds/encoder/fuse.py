@@ -1,8 +1,8 @@
-"""Fewer, larger operators for the same numbers.
+"""Fuses operators of an ONNX model without changing its results.
 
-Exporters write attention, its mask and parallel products as many small operators; runtimes are faster with one for
-each. The result uses standard ONNX operators only (opset 23). A place that does not have exactly the expected form
-stays as it is, so a model with another kind of attention keeps it. Measured in docs/decisions/0007.
+Exporters write attention, its mask and parallel matrix products as many small operators; runtimes are faster with one
+operator for each. The result uses only standard ONNX operators (opset 23). A part of the graph that does not have
+exactly the expected form is left unchanged. Measurements are in docs/decisions/0007.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from onnxscript import ir
 from onnxscript.ir.passes import common as passes
 from onnxscript.rewriter import pattern
 
-# The first opset with Attention; the exporter writes an older one whose operators mean the same in it.
+# The first opset with Attention. The exporter uses an older opset; its operators have not changed since.
 ATTENTION_OPSET = 23
 _MASK = "attention_mask"
 _LEAST = np.finfo(np.float32).min
-# A mask is tried on more tokens than a window of attention spans.
+# More tokens than a local attention window has, so that a windowed mask is noticed.
 _TRIED_TOKENS = 1024
 _HEADS_FIRST, _HEADS_FIRST_TRANSPOSED = [0, 2, 1, 3], [0, 2, 3, 1]
 
 
 def fuse(model: onnx.ModelProto) -> None:
-    """Rewrite ``model`` in place: attention as one operator, its mask as few, products of the same input as one."""
+    """Rewrite ``model`` in place: one operator for attention, a simple mask, one product per shared input."""
     rewritten = ir.from_proto(model)
     passes.ShapeInferencePass(strict_mode=False)(rewritten)
     if _fuse_attention(rewritten) + _simplify_masks(rewritten.graph) + _join_products(rewritten):
@@ -39,7 +39,7 @@ def fuse(model: onnx.ModelProto) -> None:
 
 
 def _fuse_attention(model: ir.Model) -> int:
-    """Replace each attention that is written out by an ``Attention`` operator; return their number."""
+    """Replace each attention made of small operators by an ``Attention`` operator; return their number."""
     count: int = pattern.RewriteRule(_attention, _attention_operator).apply_to_model(model)
     if count:
         model.graph.opset_imports[""] = max(model.graph.opset_imports[""], ATTENTION_OPSET)
@@ -47,7 +47,7 @@ def _fuse_attention(model: ir.Model) -> int:
 
 
 def _attention(op: Any, q: Any, k: Any, v: Any, scale: Any, mask: Any) -> Any:
-    """The pattern ``softmax(q kᵀ · scale + mask) v``, with heads split before it and joined after it."""
+    """The pattern ``softmax(q kᵀ · scale + mask) v``, with heads split before and joined after it."""
 
     def split(x: Any, perm: list[int], name: str) -> Any:
         return op.Transpose(op.Reshape(x, pattern.ANY_VALUE, _outputs=[name]), perm=perm)
@@ -60,10 +60,10 @@ def _attention(op: Any, q: Any, k: Any, v: Any, scale: Any, mask: Any) -> Any:
 def _attention_operator(
     op: Any, q: ir.Value, k: ir.Value, v: ir.Value, scale: ir.Value, mask: ir.Value, **inner: ir.Value
 ) -> Any:
-    """The operator that replaces the pattern, or None (no change) where that would not give the same result."""
+    """The operator that replaces the pattern, or ``None`` (no change) if the result would not be the same."""
     heads = [_heads(q, inner["q_split"]), _heads(k, inner["k_split"]), _heads(v, inner["v_split"])]
     factor, joined = scale.const_value, _shape(inner["joined"])
-    rows = _shape(mask)[-2:-1]  # ONNX Runtime does not repeat a single row of the mask for all queries.
+    rows = _shape(mask)[-2:-1]  # ONNX Runtime does not broadcast a mask with a single row over all queries.
     if not 0 < min(heads) == max(heads) or factor is None or factor.size != 1 or len(joined) != 3 or rows in ((), (1,)):
         return None
     return op.Attention(q, k, v, mask, q_num_heads=heads[0], kv_num_heads=heads[0], scale=factor.numpy().item())
@@ -82,9 +82,9 @@ def _shape(value: ir.Value) -> tuple[object, ...]:
 
 
 def _simplify_masks(graph: ir.Graph) -> int:
-    """Derive masks that only hide padding directly from ``attention_mask``; return how many ``Attention`` read them.
+    """Compute masks that only hide padding directly from ``attention_mask``; return the number of users.
 
-    Exporters write index arithmetic with the same result. Trying the arithmetic out shows whether it is the same.
+    Exporters write index arithmetic for such masks. Running it on an example shows whether the result is the same.
     """
     readers: defaultdict[ir.Value, list[ir.Node]] = defaultdict(list)
     for node in graph:
@@ -101,7 +101,7 @@ def _simplify_masks(graph: ir.Graph) -> int:
 
 
 def _hides_padding(graph: ir.Graph, mask: ir.Value) -> bool:
-    """Whether ``mask`` is 0 where ``attention_mask`` is 1 and the least number where it is 0, for every token alike."""
+    """Whether ``mask`` is 0 where ``attention_mask`` is 1, and the lowest float where it is 0, for every query."""
     try:
         part = ir.convenience.extract(graph, [_MASK], [mask])
     except ValueError:  # The mask depends on more than attention_mask.
@@ -113,7 +113,7 @@ def _hides_padding(graph: ir.Graph, mask: ir.Value) -> bool:
 
 
 def _padding_mask(tape: ir.tape.Tape, attention_mask: ir.Value) -> ir.Value:
-    """From ``(texts, tokens)`` to ``(texts, 1, tokens, tokens)``: 0 for tokens, the least number for padding."""
+    """From ``(texts, tokens)`` to ``(texts, 1, tokens, tokens)``: 0 for tokens, the lowest float for padding."""
     texts = tape.op("Shape", [attention_mask], {"start": 0, "end": 1})
     tokens = tape.op("Shape", [attention_mask], {"start": 1, "end": 2})
     shape = tape.op("Concat", [texts, constant(tape, [1]), tokens, tokens], {"axis": 0})
@@ -123,14 +123,14 @@ def _padding_mask(tape: ir.tape.Tape, attention_mask: ir.Value) -> ir.Value:
 
 
 def _join_products(model: ir.Model) -> int:
-    """Turn ``x @ A + a``, ``x @ B + b``, … into ``x @ [A B …] + [a b …]`` and a ``Split``; return how many inputs."""
+    """Turn ``x @ A + a``, ``x @ B + b``, … into ``x @ [A B …] + [a b …]`` and a ``Split``; return the number of x."""
     linear = pattern.Pattern(lambda op, x, weight, bias: op.MatMul(x, weight) + bias, _is_linear)
     by_input: defaultdict[ir.Value, list[pattern.MatchResult]] = defaultdict(list)
     for node in model.graph:
         if match := linear.match(model, model.graph, node):
             by_input[match.bindings["x"]].append(match)
     parallel = [matches for matches in by_input.values() if len(matches) > 1]
-    for matches in reversed(parallel):  # From the end, as the output of one may be the input of a later one.
+    for matches in reversed(parallel):  # From the end, because one may use the output of another.
         _join(model.graph, matches)
     return len(parallel)
 
@@ -152,5 +152,5 @@ def _join(graph: ir.Graph, matches: list[pattern.MatchResult]) -> None:
 
 
 def constant(tape: ir.tape.Tape, values: NDArray[np.generic] | np.generic | list[int] | float) -> ir.Value:
-    """``values`` as a value of the graph that ``tape`` records."""
+    """``values`` as a constant in the graph that ``tape`` records."""
     return tape.op("Constant", [], {"value": ir.tensor(values)})

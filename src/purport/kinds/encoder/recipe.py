@@ -21,15 +21,15 @@ class EncoderModel(Frozen):
     pooling: Literal["mean", "cls", "last"] = "mean"
     """How the vectors of the tokens become one: their mean, the first, or the last."""
     max_length: int = Field(default=64, ge=4)
-    """Tokens that are read, special ones included."""
+    """Largest number of tokens that the model reads, special tokens included."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Inside the encoder; its own if not given."""
+    """Dropout inside the encoder; by default the encoder's own."""
     head_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Before the head."""
 
 
 class Adapter(Frozen):
-    """Which weights are trained besides the head."""
+    """Which weights are trained in addition to the head."""
 
     method: Literal["lora", "ia3", "full", "frozen"] = "lora"
     """``lora`` and ``ia3`` train a few new weights, ``full`` all weights, ``frozen`` none but the head."""
@@ -44,7 +44,7 @@ class Adapter(Frozen):
 
 
 class Fit(Frozen):
-    """The optimisation, handed to ``transformers.Trainer``."""
+    """Optimisation settings, passed to ``transformers.Trainer``."""
 
     epochs: float = Field(default=10, gt=0)
     """How often each training text is seen."""
@@ -59,7 +59,7 @@ class Fit(Frozen):
     weight_decay: float = Field(default=0.01, ge=0)
     """Of AdamW."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
-    """Share of all steps."""
+    """Share of all steps during which the learning rate rises."""
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"] = "linear"
     """How the learning rate falls."""
     max_grad_norm: float = Field(default=1.0, gt=0)
@@ -69,28 +69,28 @@ class Fit(Frozen):
     precision: Precision = "auto"
     """``auto``: bf16 where the device has it, fp32 elsewhere."""
     class_weight: Literal["none", "balanced"] = "none"
-    """``balanced``: texts with rare label combinations weigh up to five times as much."""
+    """``balanced``: texts with rare label combinations get up to five times the weight."""
     compose: float = Field(default=0.0, ge=0, le=1)
-    """multilabel: pairs of training texts put together with the labels of both, as a share of all texts."""
+    """multilabel: number of extra texts made by joining two training texts, as a share of all texts."""
     conjunction: str = " and "
-    """Stands between the two texts of a pair."""
+    """The words between the two texts of such a pair."""
     metric: Literal["f1_micro", "f1_macro", "exact_match", "loss"] = "f1_micro"
-    """Of the validation split: decides which checkpoint is kept and when to stop."""
+    """Validation metric that selects the checkpoint to keep and decides when to stop."""
     patience: int = Field(default=0, ge=0)
-    """Stop after this many evaluations without a better metric; 0 never stops early."""
+    """Stop after this many evaluations without improvement; 0 never stops early."""
     save_steps: int = Field(default=0, ge=0)
-    """Evaluate and save every so many steps; 0: at the end of each epoch."""
+    """Evaluate and save after every this many steps; 0: after each epoch."""
 
 
 class Export(Frozen):
-    """How the trained model becomes ``model.onnx``."""
+    """How the trained model is exported to ``model.onnx``."""
 
     quantize: Literal["int8", "none"] = "int8"
-    """``int8``: a scale per output channel and per token; ``none``: fp32, four times the size."""
+    """``int8``: one scale per output channel and per token; ``none``: fp32, four times the size."""
 
 
 class EncoderRecipe(Recipe):
-    """Kind ``encoder``: a pretrained encoder with adapters and a head of our own."""
+    """Kind ``encoder``: a pretrained encoder with adapters, pooling and a linear head."""
 
     kind: Literal["encoder"] = "encoder"
     model: EncoderModel = EncoderModel()
@@ -101,5 +101,5 @@ class EncoderRecipe(Recipe):
     @model_validator(mode="after")
     def _only_multilabel_composes(self) -> Self:
         if self.fit.compose and self.task is not Task.MULTILABEL:
-            raise ValueError("fit.compose makes texts with several labels, which only multilabel can have")
+            raise ValueError("fit.compose makes texts with several labels and is only for multilabel; remove it")
         return self

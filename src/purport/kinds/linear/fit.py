@@ -1,4 +1,4 @@
-"""Word and character TF-IDF with linear support vector machines."""
+"""Trains linear support vector machines on word and character TF-IDF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..run import Fitted, Run
 from .model import LinearFacts, LinearScorer
 from .recipe import LinearRecipe
 
-_REMEDY = "this is a defect of purport, please report it with the recipe"
+_REMEDY = "this is a bug in purport, please report it with the recipe"
 
 
 def fit(run: Run[LinearRecipe]) -> Fitted:
@@ -27,7 +27,7 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
         dtype=np.float32,
     )
     features = vectorizer.fit_transform(run.train.texts)
-    run.say(f"{features.shape[1]:,} n-grams of {len(run.train):,} texts")
+    run.say(f"training on {features.shape[1]:,} n-grams from {len(run.train):,} texts")
     weights = np.zeros((features.shape[1], len(run.labels)), dtype=np.float32)
     bias = np.zeros(len(run.labels), dtype=np.float32)
     for column in range(len(run.labels)):
@@ -40,11 +40,11 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
 
 
 def _margin(features: object, gold: BoolArray, recipe: LinearRecipe) -> tuple[FloatArray, float]:
-    """Weights and bias of one label; a label that every or no row has is a constant."""
+    """Weights and bias of one label; the logit is constant for a label that every row has or no row has."""
     if gold.all() or not gold.any():
         return np.zeros(features.shape[1], dtype=np.float32), 1.0 if gold.all() else -1.0  # type: ignore[attr-defined]
     weight = "balanced" if recipe.model.class_weight == "balanced" else None
-    # A multiclass model is one-against-rest too: its margins compete in a softmax.
+    # A multiclass model is also one-against-rest; its margins compete in a softmax.
     machine = LinearSVC(C=recipe.model.c, class_weight=weight, random_state=recipe.seed)
     machine.fit(features, gold)
     return machine.coef_[0].astype(np.float32), float(machine.intercept_[0])

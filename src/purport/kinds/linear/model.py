@@ -24,7 +24,7 @@ VOCABULARY_FILE = "vocabulary.json"
 
 
 class LinearFacts(ModelFacts):
-    """What a linear bundle says of itself; ``features`` counts n-grams."""
+    """Manifest facts of a linear bundle; ``features`` counts n-grams."""
 
     unit: str = "characters"
     ngrams: Ngrams
@@ -32,14 +32,14 @@ class LinearFacts(ModelFacts):
 
 
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
-    """The model of ``bundle``; it runs on the CPU only, in one thread.
+    """The model of ``bundle``. It runs on the CPU only, in one thread.
 
     Raises:
-        DeviceUnavailable: another device is asked for.
+        DeviceUnavailable: another device is requested.
         BundleCorrupt: a file cannot be loaded.
     """
     if device != "cpu":
-        raise DeviceUnavailable(f'a linear model runs on the CPU, not on "{device}"; leave --device out')
+        raise DeviceUnavailable(f'a linear model only runs on the CPU, not on "{device}"; omit --device')
     manifest = bundle.manifest
     scorer = LinearScorer.load(bundle.path, bundle.facts(LinearFacts).ngrams)
     return Calibrated(scorer, manifest.task, manifest.calibration)
@@ -50,8 +50,8 @@ class LinearScorer:
     """Features are ``(1 + ln tf) · idf``, scaled to length 1 (Manning et al. 2008, ch. 6); logits are affine.
 
     Attributes:
-        ngrams: how a text becomes n-grams.
-        vocabulary: column of each known n-gram.
+        ngrams: splits a text into n-grams.
+        vocabulary: the column of each known n-gram.
         idf: ``(n_features,) float32``.
         weights: ``(n_features, n_labels) float32``.
         bias: ``(n_labels,) float32``.

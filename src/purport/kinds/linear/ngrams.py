@@ -1,4 +1,4 @@
-"""Word and character n-grams: the features of the linear model, the same in training and in answering."""
+"""Word and character n-grams: the features of the linear model, in training and in prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class Ngrams(Frozen):
-    """Which n-grams of a text are features; ranges are inclusive, (0, 0) leaves a kind out."""
+    """Which n-grams of a text are features. Ranges are inclusive; (0, 0) disables a kind of n-gram."""
 
     words: tuple[int, int] = (1, 2)
     characters: tuple[int, int] = (2, 5)
@@ -25,9 +25,9 @@ class Ngrams(Frozen):
     def _ordered(self) -> Ngrams:
         for low, high in (self.words, self.characters):
             if not 0 <= low <= high:
-                raise ValueError(f"an n-gram range runs from low to high, not {low} to {high}")
+                raise ValueError(f"an n-gram range must go from low to high, not from {low} to {high}")
         if not self.words[1] and not self.characters[1]:
-            raise ValueError("neither words nor characters are left as features")
+            raise ValueError("at least one of words and characters must have n-grams, not (0, 0) for both")
         return self
 
     def __call__(self, text: str) -> Iterator[str]:

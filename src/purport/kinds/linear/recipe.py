@@ -19,7 +19,7 @@ class LinearModel(Frozen):
     characters: tuple[int, int] = (2, 5)
     """The same for sequences of characters."""
     min_count: int = Field(default=2, ge=1)
-    """n-grams in fewer training texts than this are left out."""
+    """n-grams that occur in fewer training texts are ignored."""
     max_features: int = Field(default=100_000, ge=1)
     """The most frequent n-grams that are kept."""
     c: float = Field(default=1.0, gt=0)
@@ -38,7 +38,7 @@ class LinearModel(Frozen):
 
 
 class LinearRecipe(Recipe):
-    """Kind ``linear``: seconds to train, the bar that anything larger has to clear."""
+    """Kind ``linear``: trains in seconds, and is the baseline that larger models have to beat."""
 
     kind: Literal["linear"] = "linear"
     model: LinearModel = LinearModel()

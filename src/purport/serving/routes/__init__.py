@@ -1,1 +1,1 @@
-"""Groups of routes, registered in ``purport.routes``: each a function from an ``AppContext`` to an ``APIRouter``."""
+"""Route groups, registered in ``purport.routes``: functions that take an ``AppContext``, return an ``APIRouter``."""

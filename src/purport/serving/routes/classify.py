@@ -36,7 +36,7 @@ from ..schema import (
 NDJSON = "application/x-ndjson"
 Future: TypeAlias = "asyncio.Future[operations.Result]"
 _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
-# Lines of a stream that are under way at once.
+# Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
 
 
@@ -52,10 +52,10 @@ def router(context: AppContext) -> APIRouter:
         response_class=Response,
     )
     async def classify(request: Request) -> Response:
-        """Answer up to 1,024 texts; errors are per text.
+        """Classify up to 1,024 texts; errors are per text.
 
-        With `Content-Type: application/x-ndjson` the body is a stream of any number of lines, one `{"text": …}` a line
-        with the options in the query, and each answer is a line that is sent when it is known, in order.
+        `Content-Type: application/x-ndjson` streams any number of lines: each line of the body is `{"text": …}`, the
+        options are in the query string, and each answer is sent as a line as soon as it is ready, in order.
         """
         await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
@@ -65,7 +65,9 @@ def router(context: AppContext) -> APIRouter:
             body = parse_object(
                 await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
             )
-            problem = TextsInvalid(f'"texts" must be a list of 1 to {MOST_TEXTS} texts; stream more as {NDJSON}.')
+            problem = TextsInvalid(
+                f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
+            )
             asked = validated(ClassifyRequest, body, {"texts": problem})
             batch = Batch.of(context, asked)
             admission.admit(len(asked.texts), bulk=True)
@@ -78,7 +80,7 @@ def router(context: AppContext) -> APIRouter:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a request asks about each of its texts, and the generation that its model had when it came."""
+    """The options of a bulk request, and the generation of its model when the request arrived."""
 
     context: AppContext
     model: str
@@ -87,10 +89,10 @@ class Batch:
 
     @classmethod
     def of(cls, context: AppContext, options: Options) -> Batch:
-        """What ``options`` ask for.
+        """A batch with these ``options``.
 
         Raises:
-            NotReady, ModelUnknown: there is no such model.
+            NotReady, ModelUnknown: the model is not loaded, or there is no such model.
         """
         model = context.store.get(options.model)
         return cls(context, model.name, model.current, options.answer_options())
@@ -106,7 +108,7 @@ class Batch:
                     each.cancel()
 
     def begin(self, text: object) -> Future | RequestError:
-        """Ask about ``text``; an error where it is none."""
+        """Start classifying ``text``; an error if it is not a text."""
         try:
             request = operations.Request(check_text(text), self.options)
         except RequestError as error:
@@ -121,13 +123,13 @@ class Batch:
             return error
 
     def answer(self, results: list[bytes]) -> bytes:
-        """The whole answer."""
+        """The body of the response."""
         head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
         return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
 
 
 async def finish(pending: Future | RequestError) -> bytes:
-    """The result, or what went wrong, as JSON."""
+    """The result or the error as JSON."""
     if isinstance(pending, RequestError):
         return _failed(pending)
     try:
@@ -141,7 +143,7 @@ def _failed(error: PurportError) -> bytes:
 
 
 class _LineStream(Response):
-    """A stream of lines while the request is still being read, which the framework's own kind would read away."""
+    """Streams lines while the request is still being read; the framework's own class would consume the request."""
 
     media_type = NDJSON
 
@@ -162,7 +164,7 @@ def _kind(request: Request) -> str:
 
 
 def _from_query(query: Mapping[str, str]) -> dict[str, object]:
-    """Options of a stream: as JSON where they are numbers or truth values."""
+    """The options of a stream; numbers and booleans are parsed as JSON."""
     options: dict[str, object] = {}
     for name in Options.model_fields.keys() & query.keys():
         try:
@@ -173,7 +175,7 @@ def _from_query(query: Mapping[str, str]) -> dict[str, object]:
 
 
 async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[bytes]:
-    """Read and answer side by side: an answer never waits for the next line."""
+    """Read and answer concurrently, so that an answer never waits for the next line."""
     pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
     admission = batch.context.admission
 
@@ -205,7 +207,7 @@ async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[b
 
 
 async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestError]:
-    """The lines of the body that hold anything; one over the limit is an error, and the last thing that is read."""
+    """The non-empty lines of the body. A line over the limit gives an error, and reading stops."""
     rest = bytearray()
     async for chunk in request.stream():
         rest += chunk
@@ -215,7 +217,7 @@ async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestE
             if line.strip():
                 yield line
         if len(rest) > limit:
-            yield BodyTooLarge(f"A line has more than {limit} bytes; what follows it was not read.")
+            yield BodyTooLarge(f"A line has more than {limit} bytes; the rest of the stream was not read.")
             return
     if rest.strip():
         yield bytes(rest)

@@ -1,4 +1,4 @@
-"""``/ready``, ``/healthz`` and ``/metrics``: what orchestrators ask."""
+"""``/ready``, ``/healthz`` and ``/metrics``, for orchestrators and monitoring."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def router(context: AppContext) -> APIRouter:
 
     @routes.get("/ready", response_class=PlainTextResponse, responses=_ready_responses())
     async def ready(request: Request) -> Response:
-        """200 ``OK`` when a worker has the model, 423 ``Not ready`` when none has, and while the server drains."""
+        """200 ``OK`` if a worker has loaded the model; 423 ``Not ready`` if none has, or while the server drains."""
         status, content = (200, "OK") if context.store.ready else (423, "Not ready")
         kind = JSONResponse if prefers_json(request.headers.get("accept", "")) else PlainTextResponse
         return kind(content, status)
 
     @routes.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
-        """200 ``OK`` as long as the process answers at all."""
+        """200 ``OK`` as long as the server process responds."""
         return "OK"
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
     async def read_metrics() -> Response:
-        """What is counted, in Prometheus' text format."""
+        """Metrics in Prometheus text format."""
         return Response(counters.exposition(), media_type=counters.CONTENT_TYPE)
 
     return routes
@@ -41,7 +41,7 @@ def _ready_responses() -> dict[int | str, dict[str, Any]]:
     either = {"text/plain": _TEXT, "application/json": _TEXT}
     return {
         200: {"description": "The model is loaded.", "content": either},
-        423: {"description": "It is not, or the server is about to stop.", "content": either},
+        423: {"description": "The model is not loaded, or the server is about to stop.", "content": either},
     }
 
 

@@ -1,4 +1,4 @@
-"""``/v1/models``: which models a server has, and changing them while it answers."""
+"""``/v1/models``: lists the models of a server, and changes them while it is running."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..schema import ModelAnswer, ModelsAnswer, PutModelRequest, error_responses
 from ..store import NAME, Model
 
 Name = Annotated[str, Path(description="Name of a model")]
-NewName = Annotated[str, Path(description="Name of a model, an old one or a new one", pattern=NAME)]
-BUNDLE = '"bundle" must be the directory of a bundle on the server, or the name of a shipped one.'
+NewName = Annotated[str, Path(description="Name of an existing or a new model", pattern=NAME)]
+BUNDLE = '"bundle" must be the directory of a bundle on the server, or a shipped name.'
 
 
 def router(context: AppContext) -> APIRouter:
@@ -25,13 +25,13 @@ def router(context: AppContext) -> APIRouter:
 
     @routes.get("/v1/models", responses=error_responses(401, 403, 423, 429))
     async def list_models(request: Request) -> ModelsAnswer:
-        """Every model, the default first."""
+        """List all models, the default first."""
         await access.permit(request.scope, Permission.CLASSIFY)
         return ModelsAnswer(default=store.get().name, models=[describe(each) for each in store.all()])
 
     @routes.get("/v1/models/{name}", responses=error_responses(401, 403, 404, 423, 429))
     async def get_model(request: Request, name: Name) -> ModelAnswer:
-        """One model."""
+        """Show one model."""
         await access.permit(request.scope, Permission.CLASSIFY)
         return describe(store.get(name))
 
@@ -41,10 +41,10 @@ def router(context: AppContext) -> APIRouter:
         openapi_extra=request_body(PutModelRequest, {"bundle": "bundles/candidate"}),
     )
     async def put_model(request: Request, name: NewName) -> ModelAnswer:
-        """Let a name stand for another bundle on the server's disk, or look again at its directory.
+        """Serve another bundle from the server's disk under this name, or reload the model's directory.
 
-        The bundle is loaded beside the one in use; requests under way are answered by that, later ones by the
-        new one. None is dropped. Needs a key with the permission `models`.
+        The new bundle is loaded while the old one keeps answering. Requests that arrived before the switch are answered
+        by the old bundle, later ones by the new one; none is dropped. Needs a key with the permission `models`.
         """
         await access.permit(request.scope, Permission.MODELS)
         store.get()
@@ -58,7 +58,7 @@ def router(context: AppContext) -> APIRouter:
 
     @routes.post("/v1/models/{name}/rollback", responses=error_responses(401, 403, 404, 409, 423, 429))
     async def roll_back(request: Request, name: Name) -> ModelAnswer:
-        """Exchange the bundle of a model with the one before it, which is still loaded.
+        """Switch a model back to its previous bundle, which is still loaded.
 
         Needs a key with the permission `models`.
         """
@@ -70,7 +70,7 @@ def router(context: AppContext) -> APIRouter:
 
 
 def describe(model: Model) -> ModelAnswer:
-    """``model`` for clients."""
+    """``model`` as clients see it."""
     manifest = model.current.bundle.manifest
     previous = model.previous.bundle.manifest.id if model.previous else None
     return ModelAnswer(
