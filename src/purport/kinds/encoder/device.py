@@ -39,7 +39,7 @@ def precision_on(device: str, chosen: Precision) -> str:
 
 @contextmanager
 def contained(seed: int) -> Iterator[None]:
-    """Seed all random generators, silence ``transformers`` and limit torch to the CPUs it may use; restore all afterwards."""
+    """Seed random generators, silence ``transformers`` and limit torch to the usable CPUs; restore all afterwards."""
     with torch.random.fork_rng(), warnings.catch_warnings(), ExitStack() as after:
         after.callback(np.random.set_state, np.random.get_state())
         after.callback(random.setstate, random.getstate())
