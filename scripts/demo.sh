@@ -18,15 +18,15 @@ ask() {
   curl -sS --fail-with-body "http://127.0.0.1:$port/intent" -H 'Content-Type: application/json' -d "{\"text\": \"$1\"}"
   echo
 }
-echo "purport serves the bundle 'atis' on http://127.0.0.1:$port (POST /intent, GET /ready)"
+echo "Serving the bundle atis on http://127.0.0.1:$port (POST /intent, GET /ready)"
 ask "find me a flight that flies from Memphis to tacoma"
 ask "show me flights from boston to denver on friday and their fares"
 ask "what does the fare code q mean"
 cat <<'TEXT'
 
-How to go on:
+Next steps:
   .venv/bin/purport serve --port 9000                       keep it running
   .venv/bin/purport predict atis "flights to boston"        answer on the command line, with the decided labels
-  .venv/bin/purport data                                    datasets with a name
-  .venv/bin/pip install -c constraints.txt -e '.[train]'   then: purport train recipes/sample-linear.toml --out bundles/sample
+  .venv/bin/purport data                                    the public datasets and their licences
+  .venv/bin/pip install -c constraints.txt -e '.[train]'    then: purport train recipes/sample-linear.toml --out bundles/sample
 TEXT
