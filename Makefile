@@ -2,12 +2,14 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+# A process per core, up to four; the tests of one file share what they have made.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test check components docker-test lint docs lowest format bench bench-large results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
-test: lint ; $(BIN)/python -m pytest --cov --cov-report=term
-check: lint ; $(BIN)/python -m pytest -m "not slow"
+test: lint ; $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
+check: lint ; $(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 components: $(VENV)/.dev ; $(BIN)/tox run --skip-env lint
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 docs: $(VENV)/.dev ; $(BIN)/zensical build --strict --clean

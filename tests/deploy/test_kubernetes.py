@@ -162,11 +162,11 @@ def test_a_pod_has_the_cores_on_which_its_rate_was_measured() -> None:
     assert quantity(box["resources"]["limits"]["cpu"]) == load["workers"]
 
 
-def test_the_overlay_in_the_readme_serves_a_mounted_bundle(tmp_path: Path) -> None:
+def test_the_overlay_in_the_guide_serves_a_mounted_bundle(tmp_path: Path) -> None:
     shutil.copytree(manifests.FOLDER, tmp_path / "kubernetes")
     own = tmp_path / "kubernetes/overlays/own"
     own.mkdir()
-    _, _, rest = (manifests.FOLDER / "README.md").read_text("utf-8").partition("```yaml\n")
+    _, _, rest = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text("utf-8").partition("```yaml\n")
     (own / "kustomization.yaml").write_text(rest.partition("```")[0], "utf-8")
     overlay = manifests.overlay_of(manifests.render(own))
     assert manifests.check(overlay.objects) == []

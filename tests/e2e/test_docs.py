@@ -21,7 +21,7 @@ PAGES = [
 ]
 # Why a block may be left out, and how many blocks may be for that reason.
 REASONS = {
-    "installs packages": 2,
+    "installs packages": 8,
     "trains for minutes": 1,
     "downloads an encoder": 2,
     "needs data or bundles of yours": 4,
