@@ -62,11 +62,10 @@ def environments() -> str:
     wanted = {**project["optional-dependencies"], "inference": project["dependencies"]}
     rows = []
     for name, each in found["environments"].items():
-        extra = "" if name == "inference" else f"[{name}]"
         holds = ", ".join(re.split(r"[\[>=]", requirement)[0] for requirement in wanted[name])
-        rows.append((f"`purport{extra}`", holds, each["packages"], f"{each['megabytes']:,} MB", f"{each['seconds']} s"))
+        rows.append((name, holds, each["packages"], f"{each['megabytes']:,} MB", f"{each['seconds']} s"))
     head = f"`{found['command']}`: each alone, from the wheel, with a CPU build of torch; {found['machine']}."
-    columns = ["environment", "asks for, beside what inference has", "packages", "size", "installed in"]
+    columns = ["extra", "asks for, beside what inference has", "packages", "size", "installed in"]
     return f"{head}\n\n{table(columns, rows)}"
 
 

@@ -81,6 +81,14 @@ def test_rows_without_a_label_are_out_of_scope_only_where_asked_for(tmp_path: Pa
         rows(path, Reading(Task.MULTICLASS, unlabelled="out_of_scope"))
 
 
+@pytest.mark.parametrize("task", Task)
+def test_rows_without_a_label_can_be_left_out(tmp_path: Path, task: Task) -> None:
+    path = write(tmp_path / "a.tsv", "one\tx\nrubbish\t\ntwo\ty\n")
+    assert [example.row for example in rows(path, Reading(task, unlabelled="skip"))] == [1, 3]
+    with pytest.raises(DataError, match="has no rows"):
+        rows(write(tmp_path / "b.tsv", "rubbish\t\n"), Reading(task, unlabelled="skip"))
+
+
 def test_multiclass_wants_one_label_or_joint(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "one\tb+a\ntwo\ta+b\nthree\tc\n")
     with pytest.raises(RowInvalid, match="task is multiclass"):

@@ -22,7 +22,7 @@ def data(
     label_delimiter: LabelDelimiter = "+",
     header: Header = None,
     unlabelled: Annotated[
-        str, typer.Option(help="How to read rows without a label: as an error, or as out_of_scope.")
+        str, typer.Option(help="How to read rows without a label: as an error, as out_of_scope, or skip them.")
     ] = "error",
 ) -> None:
     """List the known datasets, or read one and summarise it. A missing catalog dataset is downloaded.
@@ -56,8 +56,8 @@ def data(
         return
     if task not in list(Task):
         raise SettingsError(f'--task must be multilabel or multiclass, not "{task}"')
-    if unlabelled not in ("error", "out_of_scope"):
-        raise SettingsError(f'--unlabelled must be error or out_of_scope, not "{unlabelled}"')
+    if unlabelled not in ("error", "out_of_scope", "skip"):
+        raise SettingsError(f'--unlabelled must be error, out_of_scope or skip, not "{unlabelled}"')
     layout = Layout(text_column, label_column, header, label_delimiter)
     with reporting() as reporter:
         dataset = load(name, Reading(Task(task), layout, joint, unlabelled), reporter)

@@ -43,7 +43,7 @@ class Reading:
         task: ``multiclass`` requires exactly one label per row.
         layout: columns and delimiters of the files.
         joint: multiclass only: each combination of labels ("flight+airfare", in any order) becomes one label.
-        unlabelled: rows without a label are an ``error``, or ``out_of_scope`` (multilabel only).
+        unlabelled: rows without a label are an ``error``, ``out_of_scope`` (multilabel only), or left out (``skip``).
         on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
     """
 
@@ -53,8 +53,8 @@ class Reading:
     unlabelled: str = "error"
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
 
-    def example(self, row: Row) -> Example | BadRow:
-        """``row`` as an example, or as a bad row with the reason."""
+    def example(self, row: Row) -> Example | BadRow | None:
+        """``row`` as an example, as a bad row with the reason, or ``None`` where it is to be left out."""
         if not isinstance(row.text, str):
             return BadRow(row.number, f"text is {_kind(row.text)}, not a string; add a text or delete the row")
         if not row.text.strip():
@@ -64,6 +64,8 @@ class Reading:
         labels = self._labels(row.label)
         if isinstance(labels, str):
             return BadRow(row.number, labels)
+        if not labels and self.unlabelled == "skip":
+            return None
         return Example(row.text, labels, row.number)
 
     def _labels(self, value: Any) -> tuple[str, ...] | str:
@@ -82,10 +84,12 @@ class Reading:
             return f"label {NOT_UTF8}"
         labels = tuple(sorted(set(parts)))
         multilabel = self.task is Task.MULTILABEL
+        if not labels and self.unlabelled == "skip":
+            return labels
         if not labels and not (multilabel and self.unlabelled == "out_of_scope"):
             return (
                 'label is empty; add one or, if no label applies, read the data with unlabelled = "out_of_scope" '
-                "(multilabel only)"
+                '(multilabel only), or with "skip" to leave such rows out'
             )
         if multilabel or len(labels) == 1:
             return labels
@@ -172,6 +176,8 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
         found = bad = 0
         for row in read_rows(path, reading.layout):
             example = row if isinstance(row, BadRow) else reading.example(row)
+            if example is None:
+                continue
             if isinstance(example, Example) and allowed is not None:
                 example = _check_labels(row.number, example, allowed)
             if isinstance(example, BadRow) and reading.on_bad_row is not None:

@@ -27,8 +27,8 @@ class DataSpec(Frozen):
     """A split that is evaluated once, after all choices have been made on ``valid``."""
     joint: bool = False
     """multiclass: a combination of labels is a label of its own."""
-    unlabelled: Literal["error", "out_of_scope"] = "error"
-    """Rows without a label: an error, or messages that no label covers (multilabel)."""
+    unlabelled: Literal["error", "out_of_scope", "skip"] = "error"
+    """Rows without a label: an error, messages that no label covers (multilabel), or left out."""
     text_column: str = "text"
     """Column of the texts."""
     label_column: str = "label"
