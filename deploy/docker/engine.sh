@@ -3,14 +3,15 @@
 export DOCKER_BUILDKIT=1
 # The options that both have, and what is left of the arguments.
 container='' image='' tag=latest device=cpu rest=() engine_options=()
-container_made=''
+container_made='' set_aside='' was_running=''
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$0: $*"; exit 1; }
 wrong_use() { say "$0: $*"; say "Try: $0 --help"; exit 2; }
 
-# read_options "SHORT LONG VARIABLE" (SHORT again the long one where there is none) … -- ARGUMENT …: sets the variables; what is left stands in `rest`, what follows a
-# second -- in `engine_options`. Both `--long value` and `--long=value` are read.
+# Sets variables from arguments: read_options "SHORT LONG VARIABLE" ... -- ARGUMENTS
+# An option without a short form repeats the long one. `rest` gets the other words, `engine_options` what follows a
+# second --. Both `--long value` and `--long=value` are read.
 read_options() {
   local known=() row short long variable given value
   while [ "$1" != -- ]; do known+=("$1"); shift; done
@@ -42,14 +43,16 @@ read_options() {
 
 check_names() {
   [[ $container =~ ^[a-zA-Z0-9][a-zA-Z0-9_.-]+$ ]] || wrong_use "\"$container\" cannot be the name of a container: use letters, digits, _ . and -."
-  [[ $image =~ ^[a-z0-9]+([._/:-]+[a-z0-9]+)*$ ]] || wrong_use "\"$image\" cannot be the name of an image: use lower-case letters, digits, . _ - and /."
+  [[ $image =~ ^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$ ]] || wrong_use "\"$image\" cannot be the name of an image: use lower-case letters, digits, . _ - and /."
   [[ $tag =~ ^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$ ]] || wrong_use "\"$tag\" cannot be a tag: use letters, digits, _ . and -."
   [[ $device =~ ^(cpu|cuda)$ ]] || wrong_use "--device is cpu or cuda, not \"$device\"."
 }
 
 need_engine() {
   command -v docker >/dev/null || fail "docker is not installed; see https://docs.docker.com/engine/install/."
-  docker info >/dev/null 2>&1 || fail "the Docker engine does not answer; start it, or set DOCKER_HOST."
+  local problem
+  problem=$(docker info 2>&1 >/dev/null) ||
+    fail "the Docker engine does not answer; start it, set DOCKER_HOST, or ask for the right to use it. Docker says: $problem"
   docker buildx version >/dev/null 2>&1 || fail "docker buildx is missing; install the package docker-buildx (or docker-buildx-plugin)."
 }
 
@@ -57,6 +60,7 @@ need_engine() {
 build_image() { # DOCKERFILE
   local revision epoch
   revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+  if [ -n "$(git status --porcelain 2>/dev/null)" ]; then revision+=-dirty; fi
   epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
   say "Building $image:$tag (the first time takes a minute or more) ..."
   docker build --file "$1" --tag "$image:$tag" --build-arg DEVICE="$device" --build-arg VERSION="$tag" \
@@ -65,27 +69,43 @@ build_image() { # DOCKERFILE
     fail "the image could not be built."
 }
 
-remove_old_container() {
-  docker container inspect "$container" >/dev/null 2>&1 || return 0
-  say "Replacing the container $container."
-  docker rm --force "$container" >/dev/null
-}
+# A folder or file of this machine in the container, whatever its name: bind SOURCE TARGET [,readonly]
+bind() { printf 'type=bind,"source=%s",target=%s%s' "${1//\"/\"\"}" "$2" "${3:-}"; }
 
-# From here on, whatever ends the script before `keep_container` removes the container that it made.
-watch_over_container() {
+# The old container makes room for the new one. From here on, whatever ends the script before `keep_container` removes
+# the new one and brings back the old one, running if it was.
+replace_container() {
   container_made=yes
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'remove_failed_container' EXIT
+  docker container inspect "$container" >/dev/null 2>&1 || return 0
+  say "Replacing the container $container."
+  was_running=$(docker inspect --format '{{.State.Running}}' "$container")
+  set_aside=$container-replaced
+  docker rm --force "$set_aside" >/dev/null 2>&1 || true
+  docker stop "$container" >/dev/null
+  docker rename "$container" "$set_aside"
 }
 remove_failed_container() {
   local status=$?
+  trap '' HUP INT TERM # a second Ctrl-C must not stop the cleaning up
   if [ -n "$container_made" ]; then
-    docker stop --time 5 "$container" >/dev/null 2>&1 || true
+    # Ctrl-C reached it already; a signal to this script alone did not.
+    for _ in $(seq 30); do is_running || break; sleep 0.1; done
+    if is_running; then docker stop --time 5 "$container" >/dev/null 2>&1 || true; fi
     docker rm --force "$container" >/dev/null 2>&1 || true
+    if [ -n "$set_aside" ]; then
+      docker rename "$set_aside" "$container"
+      if [ "$was_running" = true ]; then docker start "$container" >/dev/null && say "The old container runs again."; fi
+    fi
   fi
-  if [ "$status" != 0 ] && declare -F how_to_go_on >/dev/null; then how_to_go_on; fi
+  if [ "$status" -gt 128 ] && declare -F how_to_resume >/dev/null; then how_to_resume; fi
   exit "$status"
 }
-keep_container() { container_made=''; }
+keep_container() {
+  container_made=''
+  if [ -n "$set_aside" ]; then docker rm --force "$set_aside" >/dev/null; fi
+}
+is_running() { [ "$(docker inspect --format '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; }

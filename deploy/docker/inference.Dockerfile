@@ -7,7 +7,7 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 RUN python -m venv /opt/tools && /opt/tools/bin/pip install --quiet hatchling==1.33.0 cyclonedx-bom==7.5.0
 RUN python -m venv --without-pip /opt/purport
 WORKDIR /build
@@ -30,6 +30,7 @@ RUN /strip-root.sh
 FROM scratch AS server
 COPY --from=root / /
 COPY --from=build /opt/purport /opt/purport
+COPY deploy/docker/healthy.py /opt/purport/share/healthy.py
 ENV PATH=/opt/purport/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/tmp PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 PURPORT_HOST=0.0.0.0 PURPORT_PORT=8000
 # A purport.toml with settings may be mounted here.
@@ -37,7 +38,7 @@ WORKDIR /etc/purport
 USER 65532:65532
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PURPORT_PORT\"]}/ready', timeout=2)"]
+    CMD ["python", "-I", "/opt/purport/share/healthy.py"]
 ENTRYPOINT ["purport"]
 CMD ["serve"]
 ARG VERSION=0.0.0

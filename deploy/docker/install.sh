@@ -8,7 +8,7 @@ set -euo pipefail
 environment=/opt/purport
 python=$environment/bin/python
 
-into() { /opt/tools/bin/pip --python "$python" install --quiet --find-links wheels -c constraints.txt "$@"; }
+into() { /opt/tools/bin/pip --python "$python" install --quiet --no-compile --find-links wheels -c constraints.txt "$@"; }
 
 libraries() {
   local wanted
@@ -44,7 +44,7 @@ slim() {  # tests and tools of libraries, and what tokenizers needs only to fetc
 
 # Without time stamps in byte code, and the same one on every file, the same versions give the same bytes.
 seal() { # [EPOCH [FOLDER]]
-  "$python" -m compileall -q -j 0 -x '/torch/testing/' --invalidation-mode unchecked-hash "${2:-$environment/lib}"
+  "$python" -m compileall -q -f -j 0 -x '/torch/testing/' --invalidation-mode unchecked-hash "${2:-$environment/lib}"
   find "$environment" -newermt "@${1:-0}" -exec touch --no-dereference --date "@${1:-0}" {} +
 }
 

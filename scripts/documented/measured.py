@@ -70,7 +70,7 @@ def environments() -> str:
 
 
 def containers() -> str:
-    """Size and start of the images, and what a small container stands."""
+    """Size and start of the images, and what a small container withstands."""
     found = json.loads((_ROOT / "results" / "docker.json").read_text("utf-8"))
     small = _read("container")
     rows = [
@@ -91,12 +91,17 @@ def containers() -> str:
             "highest memory",
             f"{limits['peak_mib']} MiB, killed for memory: {'yes' if limits['killed_for_memory'] else 'no'}",
         ),
-        ("a worker killed under load is back after", f"{small['killed_worker']['process_back_s']} s"),
+        (
+            "the process of a worker killed under load is replaced after",
+            f"{small['killed_worker']['process_back_s']} s",
+        ),
     ]
     head = ["measured", "value"]
+    factor = small["offered_per_s"] / small["capacity_per_s"]
     return (
         f"`{found['command']}`; {found['machine']}.\n\n{table(head, rows)}\n\n"
-        f"Five times the load that a container with `{limits['limits']}` can answer:\n\n{table(head, overloaded)}\n\n"
+        f"{factor:.1f} times the load that a container with `{limits['limits']}` can answer:\n\n"
+        f"{table(head, overloaded)}\n\n"
         f"`{small['command']}`; {small['machine']}."
     )
 

@@ -30,7 +30,10 @@ def install_command(extra: str) -> str:
 def _origin() -> Path | None:
     """The checkout or the wheel file that was installed, where it is still there."""
     recorded = _direct_url()
-    parts = urlsplit(str(recorded.get("url", "")))
+    try:
+        parts = urlsplit(str(recorded.get("url", "")))
+    except ValueError:
+        return None
     path = Path(unquote(parts.path))
     if parts.scheme != "file":
         return None
@@ -43,5 +46,8 @@ def _direct_url() -> dict[str, Any]:
         text = Distribution.from_name("purport").read_text("direct_url.json")
     except PackageNotFoundError:
         return {}
-    found = json.loads(text or "{}")
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
     return found if isinstance(found, dict) else {}

@@ -29,17 +29,21 @@ def memory() -> int:
     """Bytes of memory that this process and its children may use: the machine's, or what its control groups allow."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [*_values("", "memory.max"), *_values("memory", "memory.limit_in_bytes")]
-    return min([installed, *(int(limit) for limit in limits if limit.isdigit())])
+    return min([installed, *(limit for limit in map(_number, limits) if limit)])
 
 
 def _cpu_quotas() -> Iterator[float]:
-    for line in _values("", "cpu.max"):
-        quota, period = line.split()
-        if quota != "max":
-            yield int(quota) / int(period)
-    for quota, period in zip(_values("cpu", "cpu.cfs_quota_us"), _values("cpu", "cpu.cfs_period_us"), strict=True):
-        if int(quota) > 0:
-            yield int(quota) / int(period)
+    version_2 = (line.partition(" ")[::2] for line in _values("", "cpu.max"))
+    version_1 = zip(_values("cpu", "cpu.cfs_quota_us"), _values("cpu", "cpu.cfs_period_us"), strict=False)
+    for pair in (*version_2, *version_1):
+        quota, period = map(_number, pair)
+        if quota and period:
+            yield quota / period
+
+
+def _number(text: str) -> int:
+    """``text`` as a number; 0 for ``max``, -1 and whatever else sets no limit."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _values(controller: str, file: str) -> Iterator[str]:
@@ -58,6 +62,6 @@ def _values(controller: str, file: str) -> Iterator[str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8").strip()
+        return path.read_text("utf-8", errors="replace").strip()
     except OSError:
         return ""

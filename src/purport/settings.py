@@ -32,7 +32,7 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
     device: str = Field("cpu", description="Device to run on: cpu or cuda")
-    workers: int = Field(0, ge=0, description="Worker processes; 0 means one per core, or one for cuda")
+    workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable CPU if memory allows")
     threads: int = Field(1, ge=1, description="Threads per worker; more than 1 only helps long texts on idle cores")
     cache: int = Field(10_000, ge=0, description="Answers to cache per bundle; 0 disables the cache")
     max_body_bytes: int = Field(65_536, ge=1, description="Largest request body in bytes; a larger one gets 413")

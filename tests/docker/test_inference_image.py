@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -64,12 +65,38 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(container: str, tmp_path
     assert not exists(container)
 
 
+def test_a_failed_start_brings_the_old_container_back(serve: Serve, container: str) -> None:
+    client = serve()
+    first = inspect("container", container)["Id"]
+    done = run(INFERENCE, "--port", str(free_port()), "--container-name", container, PURPORT_WORKERS="many")
+    assert done.returncode == 1 and "The old container runs again" in done.stderr
+    assert inspect("container", container)["Id"] == first and not exists(f"{container}-replaced")
+    until_ready(client)
+
+
+def until_ready(client: httpx.Client) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if client.get("/ready").status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_a_taken_port_leaves_nothing(container: str, serve: Serve) -> None:
     taken = str(serve().base_url.port)
     other = f"{container}-2"
     done = run(INFERENCE, "--port", taken, "--container-name", other)
     assert done.returncode == 1 and "choose another --port" in done.stderr
     assert not exists(other)
+
+
+def test_any_folder_name_can_be_served(container: str, serve: Serve, linear_bundle: Path, tmp_path: Path) -> None:
+    client = serve("--model-path", shutil.copytree(linear_bundle, tmp_path / 'my, "odd" bundle'))
+    assert [model["name"] for model in client.get("/v1/models").json()["models"]] == ["bundle"]
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(container: str) -> None:
@@ -110,12 +137,25 @@ def test_nothing_can_be_written_and_nothing_is_allowed(serve: Serve, container: 
     assert "Read-only" in docker("exec", container, "sh", "-c", "touch /opt/x 2>&1", check=False)
 
 
-def test_the_health_check_finds_it_well(serve: Serve, container: str) -> None:
-    serve()
+def test_the_health_check_finds_it_well_whatever_proxy_is_set(serve: Serve, container: str) -> None:
+    serve("--", "--env", "http_proxy=http://127.0.0.1:9")
     deadline = time.monotonic() + 40
     while (state := inspect("container", container)["State"]["Health"]["Status"]) != "healthy":
         assert time.monotonic() < deadline and state == "starting"
         time.sleep(0.5)
+
+
+def test_byte_code_is_current_without_time_stamps(serve: Serve, container: str) -> None:
+    """Nothing can be written on a read-only disk: stale byte code would be compiled again by every process."""
+    serve()
+    code = (
+        "import pathlib, sys; files = [f for p in ('/opt/purport/lib', '/usr/local/lib/python3.11')"
+        " for f in pathlib.Path(p).rglob('*.pyc')];"
+        " print(len(files), sum(f.read_bytes()[4:8] != bytes([1, 0, 0, 0]) for f in files))"
+    )
+    total, stamped = map(int, docker("exec", container, "python", "-c", code).split())
+    assert total > 1000 and stamped == 0
+    assert docker("exec", container, "find", "/", "-xdev", "-perm", "/6000", "-type", "f") == ""
 
 
 def test_workers_follow_the_limits_of_the_container(serve: Serve) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ import pytest
 
 from purport import Bundle
 
-from .conftest import TRAINING, docker, exists, free_port, inspect, run
+from .conftest import TRAINING, docker, exists, inspect, run
 
 Serve = Callable[..., httpx.Client]
 LINEAR = "recipes/sample-linear.toml"
@@ -44,6 +43,7 @@ def test_a_recipe_and_a_table_of_ones_own(container: str, tmp_path: Path, serve:
     done = run(TRAINING, "mine.toml", "--data", "tickets", "--name", "first", "-c", container, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     bundle = tmp_path / "bundles" / "first"
+    assert Bundle.open(bundle).manifest.recipe["data"]["name"] == "./tickets"
     # A caller who is root gets a folder of the image's user.
     assert bundle.stat().st_uid == (os.getuid() or 65532)
     client = serve("--model-path", bundle)
@@ -54,29 +54,31 @@ def test_a_recipe_and_a_table_of_ones_own(container: str, tmp_path: Path, serve:
     assert not exists(container)
 
 
-def test_ctrl_c_leaves_no_container_and_the_run_can_go_on(container: str, tmp_path: Path) -> None:
-    words = ["multilabel", "--container-name", container, "--results", tmp_path, "--name", "a"]
-    if not os.getuid():
-        shutil.chown(tmp_path, 65532, 65532)
-    short = ["--", "--set", "fit.epochs=3"]
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_leaves_no_container_and_the_printed_command_resumes(
+    container: str, tmp_path: Path, presses: int
+) -> None:
+    results = tmp_path / "my results"
+    words = ["multilabel", "-c", container, "--results", results, "--name", "a", "--", "--set", "fit.epochs=3"]
     process = subprocess.Popen(
-        [TRAINING, *words, *short], start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [TRAINING, *words], start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout
     for line in process.stdout:
         if line.startswith("epoch 1"):
             break
-    began = time.monotonic()
-    subprocess.run(["kill", "-INT", "--", f"-{process.pid}"], check=True)
+    for _ in range(presses):
+        subprocess.run(["kill", "-INT", "--", f"-{process.pid}"], check=True)
+        time.sleep(0.5)
     rest = process.stdout.read()
     assert process.wait(timeout=60) == 128 + signal.SIGINT
-    assert time.monotonic() - began < 30
-    assert not exists(container) and (tmp_path / "a.run").is_dir()
-    assert "Go on with:" in rest and "--name a -- --resume" in rest
-    done = run(TRAINING, *words, *short, "--resume")
+    assert not exists(container) and (results / "a.run").is_dir()
+    assert "Traceback" not in rest
+    command = rest.partition("To resume, run: ")[2].splitlines()[0]
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "epoch 1" not in done.stdout
-    Bundle.open(tmp_path / "a")
+    Bundle.open(results / "a")
 
 
 def test_the_container_may_do_nothing_but_write_results(container: str, tmp_path: Path) -> None:
@@ -101,4 +103,4 @@ def test_the_container_may_do_nothing_but_write_results(container: str, tmp_path
 
 def test_evaluation_is_in_the_image_too() -> None:
     answer = docker("run", "--rm", "--read-only", "--tmpfs", "/tmp", "intent-classifier-training", "data")
-    assert "sample" in answer and free_port()
+    assert "sample" in answer

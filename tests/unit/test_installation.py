@@ -60,7 +60,7 @@ def test_from_a_wheel_file(installed: Install, tmp_path: Path) -> None:
     assert install_command("serve") == f"pip install '{wheel}[serve]'"
 
 
-@pytest.mark.parametrize("url", ["file:///gone/purport.whl", "https://example.org/purport.whl"])
+@pytest.mark.parametrize("url", ["file:///gone/purport.whl", "https://example.org/purport.whl", "file://[x/"])
 def test_a_wheel_that_is_not_there_is_no_advice(installed: Install, url: str) -> None:
     installed({"url": url, "archive_info": {}})
     assert install_command("serve") == "pip install 'purport[serve]'"

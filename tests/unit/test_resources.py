@@ -77,6 +77,14 @@ def test_version_1_without_limits(groups: Groups) -> None:
     assert resources.memory() < 2**60
 
 
+@pytest.mark.parametrize("content", ["", "max", "100000", "many 100000", "100000 0", "-1 -1", "\x00"])
+def test_what_cannot_be_read_is_no_limit(groups: Groups, content: str) -> None:
+    groups.ours.write_bytes(b"0::/\xff\n0::/\nrubbish:\n".replace(b"rubbish:\n", b""))
+    groups.write("cpu.max", content)
+    groups.write("memory.max", content)
+    assert resources.cpus() == 64
+
+
 def test_workers_follow_cpus_and_memory(groups: Groups) -> None:
     bundle = [locate("atis")]
     groups.write("memory.max", str(16_384 * MIB))

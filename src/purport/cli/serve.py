@@ -17,7 +17,7 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Number of worker processes. Default: one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. Default: one per usable CPU.")] = None,
     device: Annotated[str | None, typer.Option(help="Device to run on, cpu or cuda. Default: cpu.")] = None,
     cache: Annotated[
         int | None, typer.Option(help="Number of answers to cache for repeated texts. Default: 10000.")
