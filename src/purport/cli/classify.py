@@ -17,7 +17,7 @@ _CHUNK = 256
 def classify(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts to classify. Without any, standard input is read, one text per line."),
+        typer.Argument(help="Texts to classify. If none are given, standard input is read, one text per line."),
     ] = None,
     url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8000",
     model: Annotated[
