@@ -105,3 +105,26 @@ def test_data_lists_and_reads(tmp_path: Path) -> None:
 def test_config_shows_where_a_value_came_from(tmp_path: Path) -> None:
     shown = purport("config", cwd=tmp_path, PURPORT_PORT="9001", PURPORT_API_KEYS="hunter2").stdout
     assert "PURPORT_PORT" in shown and "9001" in shown and "hunter2" not in shown
+
+
+def test_the_command_that_the_doctor_prints_reads_the_table_alike(tmp_path: Path) -> None:
+    rows = [
+        f"my {thing} number {n} is broken\t{thing}{';pay' * (n % 5 == 0)}"
+        for n in range(9)
+        for thing in ("lamp", "sofa")
+    ]
+    (tmp_path / "my table.tsv").write_text("\n".join(["text\tlabel", *rows, rows[0]]) + "\n")
+    done = purport(
+        "doctor",
+        "my table.tsv",
+        "--label-delimiter",
+        ";",
+        "--fix-plan",
+        "plan 1.csv",
+        "--fail-on",
+        "never",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.partition("review it, then run: purport ")[2].splitlines()[0]
+    assert command == "doctor apply 'plan 1.csv' 'my table.tsv' --label-delimiter ';' --output DIRECTORY"

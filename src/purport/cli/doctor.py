@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, lenient_reading
+from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, as_options, lenient_reading
 
 if TYPE_CHECKING:
     from ..doctor.finding import Diagnosis
@@ -114,7 +115,8 @@ def examine(
         write_plan(fixes, fix_plan)
         yes = sum(fix.apply for fix in fixes)
         out.print(f"{count(len(fixes), 'fix', 'fixes')} written to {fix_plan}, {yes} with apply = yes")
-        out.print(f"review it, then run: purport doctor apply {fix_plan} {dataset} --output DIRECTORY")
+        command = ["purport", "doctor", "apply", str(fix_plan), dataset, *as_options(reading.layout)]
+        out.print(f"review it, then run: {shlex.join(command)} --output DIRECTORY", soft_wrap=True)
     out.print(f"written to {written}")
     if diagnosis.worst in _FAIL_ON[fail_on]:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..data.dataset import Reading
+    from ..data.formats import Layout
 
 BundleName = Annotated[str, typer.Argument(help="Directory of a bundle, or a shipped name (atis).")]
 DatasetName = Annotated[
@@ -38,3 +39,16 @@ def lenient_reading(text_column: str, label_column: str, label_delimiter: str, h
     from ..data.formats import Layout
 
     return Reading(layout=Layout(text_column, label_column, header, label_delimiter), unlabelled="out_of_scope")
+
+
+def as_options(layout: Layout) -> list[str]:
+    """The options that read a table with ``layout``; what is the default is left out."""
+    from ..data.formats import Layout
+
+    words = []
+    for name in ("text_column", "label_column", "label_delimiter"):
+        if (value := getattr(layout, name)) != getattr(Layout(), name):
+            words += [f"--{name.replace('_', '-')}", value]
+    if layout.header is not None:
+        words.append("--header" if layout.header else "--no-header")
+    return words
