@@ -119,31 +119,40 @@ def test_a_tag_that_is_not_the_version_publishes_nothing() -> None:
     assert all("dist" in before(name) for name in ("pypi", "image", "notes"))
 
 
-def test_the_image_of_a_release_is_built_as_the_scripts_build_it(tmp_path: Path) -> None:
+def test_the_image_of_a_release_is_built_as_the_scripts_build_it(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "docker").write_text('#!/bin/sh\nfor each; do echo "$each" >&2; done\n')
     (tmp_path / "docker").chmod(0o755)
-    build = ". deploy/docker/engine.sh; image=it tag=1.2.3; build_image deploy/docker/inference.Dockerfile"
+    build = f". {ROOT}/deploy/docker/engine.sh; image=it tag=1.2.3; build_image deploy/docker/inference.Dockerfile"
     here = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-ec", build], capture_output=True, text=True, check=True, cwd=ROOT, env=here)
+    done = subprocess.run(["bash", "-ec", build], capture_output=True, text=True, check=True, cwd=checkout, env=here)
     wanted = re.findall(r"^--build-arg\n(.+)", done.stderr, re.M)
-    facts = image_facts()
+    facts = image_facts(checkout)
     (push,) = (step["with"] for step in JOBS["release.yml", "image"]["steps"] if step.get("id") == "push")
     given = re.sub(r"\$\{\{ steps\.facts\.outputs\.(\w+) \}\}", lambda found: facts[found[1]], push["build-args"])
     assert sorted(given.splitlines()) == sorted(wanted) != []
     assert "labels" not in push, "they would replace those of the Dockerfile"
 
 
-def test_the_name_of_a_released_image_is_in_lower_case() -> None:
-    assert image_facts()["name"] == "ghcr.io/some-owner/intent-classifier-inference"
+def test_the_name_of_a_released_image_is_in_lower_case(checkout: Path) -> None:
+    assert image_facts(checkout)["name"] == "ghcr.io/some-owner/intent-classifier-inference"
     for step in nodes(JOBS["release.yml", "image"]):
         assert not re.search(r"ghcr\.io/|repository_owner", str(step))
 
 
-def image_facts() -> dict[str, str]:
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one commit."""
+    git = ["git", "-C", tmp_path / "checkout", "-c", "user.name=A", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", "init", "--quiet", tmp_path / "checkout"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=Start"], check=True)
+    return tmp_path / "checkout"
+
+
+def image_facts(checkout: Path) -> dict[str, str]:
     """What the release gives the build, for an owner with capitals and the tag v1.2.3."""
     given = {"PATH": os.environ["PATH"], "GITHUB_REPOSITORY_OWNER": "Some-Owner", "GITHUB_REF_NAME": "v1.2.3"}
     command = [ROOT / "scripts/image_facts.sh"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=given)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=checkout, env=given)
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
