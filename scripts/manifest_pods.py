@@ -31,9 +31,7 @@ LEAST_MEMORY = "256Mi"
 # Where deploy/docker/inference.Dockerfile puts a bundle that is built into the image, and where it starts the server.
 BAKED, WORKDIR = PurePosixPath("/models/baked"), PurePosixPath("/etc/purport")
 # The kinds of volume that the "restricted" Pod Security Standard allows.
-VOLUMES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
-}  # fmt: skip
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 
 def spread(overlay: Overlay) -> Iterator[str]:
