@@ -13,7 +13,7 @@ from typing import Any
 import manifests
 import numpy as np
 from jinja2 import Environment, StrictUndefined
-from manifest_checks import pod_spec, quantity
+from manifest_objects import pod_spec, quantity
 
 from purport.serving import counters
 

@@ -22,7 +22,8 @@ import kubernetes_validate
 import yaml
 from fastapi import FastAPI
 from kubernetes_validate import utils as schemas
-from manifest_checks import Object, Overlay, named, problems
+from manifest_checks import problems
+from manifest_objects import Object, Overlay, named
 from packaging.version import Version
 
 from purport.serving import counters

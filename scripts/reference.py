@@ -17,6 +17,7 @@ from documented import api, measured, models
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 _BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /generated -->)", re.S)
+_MARK = re.compile(r"^<!-- (?P<end>/?)generated\b.*", re.M)
 
 
 def decisions() -> str:
@@ -61,6 +62,24 @@ def filled(page: str) -> str:
     return _BLOCK.sub(lambda block: f"{block['start']}\n{BLOCKS[block['name']]()}\n\n{block['end']}", page)
 
 
+def check_marks(page: str) -> None:
+    """Each start has a name that is known, and its end before the next start.
+
+    Raises:
+        ValueError: with the line of the first mark that has not.
+    """
+    marks = list(_MARK.finditer(page))
+    starts = {block.start(): block["name"] for block in _BLOCK.finditer(page)}
+    for index, mark in enumerate(marks):
+        line = page.count("\n", 0, mark.start()) + 1
+        if bool(mark["end"]) != bool(index % 2):
+            raise ValueError(f"line {line}: {mark[0]} where {'an end' if index % 2 else 'a start'} was expected")
+        if not mark["end"] and starts.get(mark.start(), "") not in BLOCKS:
+            raise ValueError(f"line {line}: {mark[0]} has no end, or there is no block of that name")
+    if len(marks) % 2:
+        raise ValueError(f"line {page.count(chr(10), 0, marks[-1].start()) + 1}: {marks[-1][0]} has no end")
+
+
 def main() -> int:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,6 +88,10 @@ def main() -> int:
     stale = []
     for path in sorted(DOCS.rglob("*.md")):
         old = path.read_text("utf-8")
+        try:
+            check_marks(old)
+        except ValueError as error:
+            sys.exit(f"{path.relative_to(ROOT).as_posix()}: {error}")
         new = filled(old)
         if new != old:
             stale.append(path.relative_to(ROOT).as_posix())

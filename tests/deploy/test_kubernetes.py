@@ -15,13 +15,23 @@ from typing import Any
 
 import manifests
 import pytest
-from manifest_checks import Overlay, pod_spec, problems, quantity, settings_of
+from manifest_checks import problems
+from manifest_objects import Overlay, pod_spec, quantity, server_of, settings_of
+from manifest_pods import BAKED, WORKDIR
 
 import purport
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("cpu", "gpu")
 X = {"app": "x"}
+BARE: dict[str, Any] = {"name": "bare", "image": "busybox"}
+CONFINED = {
+    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+}  # fmt: skip
+NAME = "app.kubernetes.io/name"
+CORES = {"resourceFieldRef": {"containerName": "server", "resource": "limits.cpu"}}
+GONE = object()
+SIDECAR = {**BARE, "securityContext": CONFINED}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,6 +115,35 @@ def test_an_overlay_is_sound(overlay: Overlay) -> None:
         ("Deployment", "{box}.securityContext.capabilities", {"add": ["NET_RAW"]}, "capabilities of server"),
         ("Deployment", "{pod}.enableServiceLinks", True, "enableServiceLinks must be false"),
         ("Deployment", "{pod}.automountServiceAccountToken", True, "automountServiceAccountToken must be false"),
+        ("ConfigMap", "data.PURPORT_HOST", "127.0.0.1", "nobody can reach the server on PURPORT_HOST=127.0.0.1"),
+        ("ConfigMap", "data.PURPORT_HOST", "localhost", "nobody can reach the server on PURPORT_HOST=localhost"),
+        ("ConfigMap", "data.PURPORT_BUNDLE", "/models/x", "no volume is mounted at /models/x or above it"),
+        ("ConfigMap", "data.PURPORT_BUNDLE", "a=atis,x=/models/x", "no volume is mounted at /models/x or above it"),
+        ("Deployment", "{box}.volumeMounts", [{"name": "x", "mountPath": "/x"}], "mounts the volume x, which"),
+        ("Deployment", "{pod}.serviceAccountName", "other", "there is no ServiceAccount other"),
+        ("Deployment", "{box}.resources.limits.memory", "128Mi", "the memory limit 128Mi is below 256Mi"),
+        ("Deployment", "{box}.resources.limits.memory", "512m", "the memory limit 512m is below 256Mi"),
+        ("Deployment", "{box}.resources.limits.memory", "512MB", '"512MB" is no quantity'),
+        ("Deployment", "{box}.readinessProbe.httpGet.scheme", "HTTPS", "readinessProbe uses HTTPS: the server speaks"),
+        ("Deployment", "{box}.ports.0.protocol", "UDP", "the server listens on PURPORT_PORT=8000"),
+        ("Service", "spec.ports.0.protocol", "UDP", 'the targetPort "http/UDP" is no port of Deployment'),
+        ("NetworkPolicy", "spec.ingress.0.ports.0.protocol", "UDP", 'the port "http/UDP" is no port of Deployment'),
+        ("NetworkPolicy", "spec.ingress", [], "without an ingress rule nobody may ask Deployment/intent-classifier"),
+        ("NetworkPolicy", "spec.policyTypes", ["Egress"], "every pod of the cluster may ask Deployment"),
+        ("NetworkPolicy", "spec.ingress.0.ports", [{"port": 8001, "endPort": 8009}], "no ingress rule opens the port"),
+        ("PodDisruptionBudget", "spec.minAvailable", "67%", "forbids every eviction"),
+        ("ServiceMonitor", "spec.endpoints.0.scheme", "https", "the endpoint uses https: the server speaks HTTP only"),
+        ("Deployment", "{pod}.hostNetwork", True, "hostNetwork must not be set"),
+        ("Deployment", "{pod}.hostPID", True, "hostPID must not be set"),
+        ("Deployment", "{pod}.hostIPC", True, "hostIPC must not be set"),
+        ("Deployment", "{pod}.volumes", [{"name": "x", "hostPath": {"path": "/"}}], "the volume x is of kind hostPath"),
+        ("Deployment", "{pod}.securityContext.runAsUser", 0, "securityContext.runAsUser of server"),
+        ("Deployment", "{box}.securityContext.runAsUser", 0, "securityContext.runAsUser of server"),
+        ("Deployment", "{box}.securityContext.privileged", True, "securityContext.privileged of server"),
+        ("Deployment", "{box}.ports.0.hostPort", 80, "server takes the port 80 of its node"),
+        ("Deployment", "{pod}.initContainers", [{**BARE, "securityContext": {"privileged": True}}],
+         "securityContext.privileged of bare"),
+        ("Deployment", "{pod}.initContainers", [BARE], "securityContext.capabilities of bare"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_and_named(kind: str, path: str, value: object, said: str) -> None:
@@ -120,8 +159,57 @@ def changed(sound: Overlay, kind: str, path: str, value: object) -> Overlay:
     place = one(overlay, kind)
     for step in way:
         place = place[int(step)] if isinstance(place, list) else place[step]
-    place[last] = value
+    if value is GONE:
+        del place[last]
+    elif last == "+":
+        place.append(value)
+    else:
+        place[int(last) if isinstance(place, list) else last] = value
     return overlay
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", "{box}.envFrom.+", {"secretRef": {"name": "keys"}}),
+        ("Deployment", "{box}.envFrom.+", {"configMapRef": {"name": "later", "optional": True}}),
+        ("Deployment", "{box}.env.+", {"name": "PURPORT_WORKERS", "valueFrom": CORES}),
+        ("Deployment", "{box}.env.+", {"name": "PURPORT_PORT", "valueFrom": CORES}),
+        ("Deployment", "{box}.env.+", {"name": "PURPORT_HOST", "value": "$(POD_IP)"}),
+        ("Deployment", "{pod}.initContainers", [SIDECAR]),
+        ("Deployment", "{pod}.containers.+", {**SIDECAR, "resources": {"requests": {"cpu": "10m"}}}),
+        ("Deployment", "{box}.livenessProbe", {"exec": {"command": ["purport", "--version"]}}),
+        ("Deployment", "{box}.livenessProbe", {"tcpSocket": {"port": "http"}}),
+        ("Deployment", "{box}.resources.limits.memory", "1Ti"),
+        ("Deployment", "{box}.resources.limits.memory", "1e9"),
+        ("Deployment", "{pod}.serviceAccountName", "default"),
+        ("Deployment", "spec.selector", {"matchExpressions": [{"key": NAME, "operator": "Exists"}]}),
+        ("ConfigMap", "data.PURPORT_BUNDLE", str(BAKED)),
+        ("HorizontalPodAutoscaler", "spec.minReplicas", GONE),
+        ("HorizontalPodAutoscaler", "spec.metrics", GONE),
+        ("NetworkPolicy", "spec.ingress.0.ports", GONE),
+        ("NetworkPolicy", "spec.ingress.0.ports.0.port", GONE),
+        ("NetworkPolicy", "spec.policyTypes", GONE),
+        ("Service", "spec.ports.0", {"name": "http", "port": 8000}),
+        ("ServiceMonitor", "spec.endpoints.0.path", GONE),
+    ],
+)
+def test_an_ordinary_overlay_is_sound(kind: str, path: str, value: object) -> None:
+    assert problems(changed(rendered("cpu"), kind, path, value)) == []
+
+
+def test_a_sidecar_without_resources_and_a_service_without_labels_are_problems_not_crashes() -> None:
+    overlay = changed(rendered("cpu"), "Deployment", "{pod}.containers.+", SIDECAR)
+    assert [problem.partition(": ")[2] for problem in problems(overlay)] == [
+        "use of cpu is a share of the request, and bare requests none"
+    ]
+    found = "\n".join(problems(changed(rendered("cpu"), "Service", "metadata.labels", GONE)))
+    assert "ServiceMonitor/intent-classifier: the selector" in found
+
+
+def test_the_places_in_the_image_are_those_of_its_dockerfile() -> None:
+    text = (ROOT / "deploy/docker/inference.Dockerfile").read_text("utf-8")
+    assert f"ENV PURPORT_BUNDLE={BAKED}\n" in text and f"WORKDIR {WORKDIR}\n" in text
 
 
 @pytest.mark.parametrize(
@@ -170,7 +258,7 @@ def test_the_overlay_in_the_guide_serves_a_mounted_bundle(tmp_path: Path) -> Non
     (own / "kustomization.yaml").write_text(rest.partition("```")[0], "utf-8")
     overlay = manifests.overlay_of(manifests.render(own))
     assert manifests.check(overlay.objects) == []
-    bundle = settings_of(overlay, one(overlay, "Deployment"))["PURPORT_BUNDLE"]
+    bundle = settings_of(overlay, server_of(one(overlay, "Deployment")))["PURPORT_BUNDLE"]
     assert [mount["mountPath"] for mount in pod_spec(one(overlay, "Deployment"))["containers"][0]["volumeMounts"]] == [
         bundle
     ]

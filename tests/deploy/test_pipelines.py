@@ -29,6 +29,7 @@ ALLOWED = (
     "kubectl rollout status ",
     "kustomize edit set image ",
     "pipx run pip-audit==",
+    "scripts/image_facts.sh >>",
     "scripts/snyk.sh ",
     "test -f ",
 )
@@ -100,12 +101,59 @@ def test_both_systems_have_every_stage() -> None:
 
 def test_nothing_is_released_or_deployed_before_the_tests_passed() -> None:
     needs = {name: JOBS["release.yml", name]["needs"] for name in ("dist", "pypi", "image", "notes")}
-    assert needs == {"dist": "ci", "pypi": "dist", "image": "ci", "notes": ["dist", "pypi", "image"]}
+    assert needs == {"dist": "ci", "pypi": "dist", "image": "dist", "notes": ["dist", "pypi", "image"]}
     assert JOBS["release.yml", "ci"]["uses"].endswith("/ci.yml")
     assert STAGES["deploy_dev"]["dependsOn"] == ["test", "components", "docs", "image"]
     assert STAGES["deploy_production"]["dependsOn"] == "deploy_dev"
     for name in ("deploy_dev", "deploy_production"):
         assert "eq(variables.deploys, 'True')" in STAGES[name]["condition"]
+
+
+def test_a_tag_that_is_not_the_version_publishes_nothing() -> None:
+    def before(name: str) -> set[str]:
+        needs = JOBS["release.yml", name].get("needs", [])
+        return {found for each in ([needs] if isinstance(needs, str) else needs) for found in {each, *before(each)}}
+
+    compares = [name for file, name in JOBS if file == "release.yml" and "#v}-py3" in str(JOBS[file, name])]
+    assert compares == ["dist"]
+    assert all("dist" in before(name) for name in ("pypi", "image", "notes"))
+
+
+def test_the_image_of_a_release_is_built_as_the_scripts_build_it(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "docker").write_text('#!/bin/sh\nfor each; do echo "$each" >&2; done\n')
+    (tmp_path / "docker").chmod(0o755)
+    build = f". {ROOT}/deploy/docker/engine.sh; image=it tag=1.2.3; build_image deploy/docker/inference.Dockerfile"
+    here = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-ec", build], capture_output=True, text=True, check=True, cwd=checkout, env=here)
+    wanted = re.findall(r"^--build-arg\n(.+)", done.stderr, re.M)
+    facts = image_facts(checkout)
+    (push,) = (step["with"] for step in JOBS["release.yml", "image"]["steps"] if step.get("id") == "push")
+    given = re.sub(r"\$\{\{ steps\.facts\.outputs\.(\w+) \}\}", lambda found: facts[found[1]], push["build-args"])
+    assert sorted(given.splitlines()) == sorted(wanted) != []
+    assert "labels" not in push, "they would replace those of the Dockerfile"
+
+
+def test_the_name_of_a_released_image_is_in_lower_case(checkout: Path) -> None:
+    assert image_facts(checkout)["name"] == "ghcr.io/some-owner/intent-classifier-inference"
+    for step in nodes(JOBS["release.yml", "image"]):
+        assert not re.search(r"ghcr\.io/|repository_owner", str(step))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one commit."""
+    git = ["git", "-C", tmp_path / "checkout", "-c", "user.name=A", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", "init", "--quiet", tmp_path / "checkout"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=Start"], check=True)
+    return tmp_path / "checkout"
+
+
+def image_facts(checkout: Path) -> dict[str, str]:
+    """What the release gives the build, for an owner with capitals and the tag v1.2.3."""
+    given = {"PATH": os.environ["PATH"], "GITHUB_REPOSITORY_OWNER": "Some-Owner", "GITHUB_REF_NAME": "v1.2.3"}
+    command = [ROOT / "scripts/image_facts.sh"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=checkout, env=given)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
 def test_production_waits_for_a_person() -> None:
@@ -173,7 +221,7 @@ def test_whatever_snyk_ignores_has_a_reason_and_an_end() -> None:
 
 
 def test_every_path_that_a_pipeline_names_is_there() -> None:
-    named = {"constraints.txt", ".snyk", "scripts/snyk.sh"}
+    named = {"constraints.txt", ".snyk", "scripts/snyk.sh", "scripts/image_facts.sh"}
     named |= {step["with"]["file"] for job in JOBS.values() for step in nodes(job) if "file" in step.get("with", {})}
     named |= set(re.findall(r"(?:-k|workingDirectory:) (deploy/\S+)", AZURE["deploy.yml"]))
     named |= set(re.findall(r"--file=(\S+)", (ROOT / "scripts/snyk.sh").read_text("utf-8")))

@@ -13,7 +13,7 @@ import typer.main
 
 from purport.cli.main import app
 
-from .walkthrough import ROOT, Block, Walk, blocks, checked, commands, compare
+from .walkthrough import LANGUAGES, ROOT, Block, Walk, blocks, checked, commands, compare, hides_failure
 
 PAGES = [
     ROOT / "README.md",
@@ -35,7 +35,13 @@ LEFT_OUT = [
     for block in blocks(page)
     if block.kind == "not executed"
 ]
-FOLLOWED = [page for page in PAGES if any(block.language in ("sh", "python") for block in blocks(page))]
+# They would run for hours, or run these tests again.
+CONTRIBUTING = [
+    pytest.param(block, id=f"CONTRIBUTING.md:{block.line}")
+    for block in blocks(ROOT / "CONTRIBUTING.md")
+    if block.language == "sh"
+]
+FOLLOWED = [page for page in PAGES if any(block.language in LANGUAGES for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: str(page.relative_to(ROOT)))
@@ -61,7 +67,7 @@ def test_every_shell_and_python_block_says_so() -> None:
     assert languages <= {"sh", "python", "pycon", "json", "text", "toml", "yaml", ""}
 
 
-@pytest.mark.parametrize("block", LEFT_OUT)
+@pytest.mark.parametrize("block", [*LEFT_OUT, *CONTRIBUTING])
 def test_a_block_that_is_not_executed_is_at_least_shell(block: Block) -> None:
     done = subprocess.run(["bash", "-n"], input=block.code, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -109,3 +115,63 @@ def test_the_walk_notices_what_is_not_so(tmp_path: Path) -> None:
         exec(checked("(1, 2)  # (1, 3)"), {})
     with pytest.raises(Exception, match="No such option"):
         check_options("purport train recipe.toml --out bundle --epochs 3")
+
+
+@pytest.mark.parametrize(
+    "code", ["false && true", "false &", "false & true", "(false) && true", "false ||\\\n true", "x=$(false && true)"]
+)
+def test_a_shell_block_that_would_hide_a_failure_is_refused(code: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="hide a failure"):
+        Walk(tmp_path).run(Block("sh", code, 1))
+
+
+def test_a_shell_block_may_redirect_quote_and_comment() -> None:
+    for code in (
+        "ls 2>&1 | cat", "ls &> log", "ls |& cat", "curl 'a?b&c'", 'echo "a && b"', "ls  # it's a && b",
+        "cat > it <<'END'\nit's a && b &\nEND\nls", "(ls); ls",
+    ):  # fmt: skip
+        assert not hides_failure(code), code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x: int = 2  # 3", "x = 2  # 3", "x = 2 # 3", "x, y = 2, 3  # (2, 4)", "x = 1\nx += 1  # 3", "2 == 3",
+        "not 2", "2 == 2 and 2 == 3", "if True:\n    2  # 3", "(\n    2\n)  # 3", "2 == 2  # False",
+    ],
+)  # fmt: skip
+def test_a_python_block_that_says_what_is_not_so_fails(code: str) -> None:
+    with pytest.raises(AssertionError):
+        exec(checked(code), {})
+
+
+def test_a_python_block_that_says_what_is_so_passes() -> None:
+    exec(checked("x: int = 2  # 2\nx == 2\nx  # the number 3\nnot (x == 3 or x == 4)\nx == 3  # False"), {})
+
+
+def test_an_example_is_executed(tmp_path: Path) -> None:
+    walk = Walk(tmp_path)
+    walk.run(Block("pycon", ">>> 1 + 1\n2\n", 1))
+    walk.run(Block("pycon", ">>> Classifier.__name__\n'Classifier'\n", 1, "generated"))
+    with pytest.raises(AssertionError, match="Expected"):
+        walk.run(Block("pycon", ">>> 1 + 1\n3\n", 1))
+    with pytest.raises(AssertionError, match="an example without a line"):
+        walk.run(Block("pycon", "1 + 1\n3\n", 1))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!-- generated: cli -->\n\n```sh\nfalse\n```\n",
+        "<!-- generated: cli -->\n\n<!-- generated: cli -->\n\n<!-- /generated -->\n",
+        "<!-- /generated -->\n",
+    ],
+)
+def test_a_generated_block_without_its_end_hides_no_other_block(page: str, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(page, "utf-8")
+    with pytest.raises(AssertionError, match="generated block"):
+        blocks(tmp_path / "page.md")
+
+
+def test_examples_of_the_reference_are_among_the_blocks() -> None:
+    assert "pycon" in {block.language for block in blocks(ROOT / "docs/reference/python.md")}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import doctest
+import io
 import json
 import math
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ from markdown_it import MarkdownIt
 from .conftest import until
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = ("sh", "python")
+LANGUAGES = ("sh", "python", "pycon")
 _COMMENT = re.compile(r"<!-- (?:(?P<kind>file|not executed|generated): (?P<what>.+?)|/generated) -->")
 _SERVER = re.compile(r"^(?:\w+=\S+ +)*purport serve\b")
 # What no page needs: it would only take time to copy.
@@ -44,23 +47,28 @@ class Block:
 
 
 def blocks(path: Path) -> list[Block]:
-    """The fences of a page; generated ones are left out."""
+    """The fences of a page; of generated ones only the examples, because the code wrote the rest."""
     found: list[Block] = []
     mark, generated, before = ("", ""), False, None
     for token in MarkdownIt().parse(path.read_text("utf-8")):
         if token.type == "html_block":
             for comment in _COMMENT.finditer(token.content):
                 mark = (comment["kind"] or "", comment["what"] or "")
-                generated = mark[0] == "generated"
+                if mark[0] in ("generated", ""):
+                    assert generated != bool(mark[0]), f"{path}: generated blocks must be closed and not nested"
+                    generated = bool(mark[0])
         elif token.type == "fence":
             start = (token.map or [0])[0] + 1
             block = Block(token.info.strip(), token.content, start, *mark)
             if before and not block.kind and block.language in ("text", "json"):
                 before.shown = block
-            if not generated:
+            if generated:
+                block.kind = "generated"
+            if not generated or block.language == "pycon":
                 found.append(block)
         mark = mark if token.type == "html_block" else ("", "")
         before = block if token.type == "fence" and block.language in LANGUAGES else None
+    assert not generated, f"{path}: a generated block has no end"
     return found
 
 
@@ -96,9 +104,21 @@ class Walk:
             (self._directory / block.what).write_text(code, "utf-8")
         elif block.language == "python":
             compare(block.shown, self._done([sys.executable, "-c", checked(code)], block))
+        elif block.language == "pycon":
+            self._example(code, block)
         elif block.language == "sh":
+            assert not hides_failure(code), (
+                f"line {block.line}: &&, || and & hide a failure; use a line for each command"
+            )
             printed = "".join(self._part(part, block) for part in parts(code))
             compare(block.shown, printed)
+
+    def _example(self, code: str, block: Block) -> None:
+        assert ">>> " in code, f"line {block.line}: an example without a line that starts with >>>"
+        page = self._directory / ".example"
+        # The reference lists the names that can be imported from the package, and its examples use them.
+        page.write_text((">>> from purport import *\n" if block.kind == "generated" else "") + code, "utf-8")
+        self._done([sys.executable, "-m", "doctest", "-o", "ELLIPSIS", "-o", "NORMALIZE_WHITESPACE", str(page)], block)
 
     def _part(self, part: str, block: Block) -> str:
         if _SERVER.match(part):
@@ -165,16 +185,46 @@ def parts(code: str) -> Iterator[str]:
         yield "\n".join(waiting)
 
 
+def hides_failure(code: str) -> bool:
+    """Whether a shell block uses ``&&``, ``||`` or ``&``: bash goes on when a command before them fails."""
+    without_files = re.sub(r"<<-?\s*['\"]?(\w+)['\"]?(.*)\n(?:.*\n)*?\s*\1\n", r"\2\n", code + "\n")
+    words = shlex.shlex(without_files, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    marks = [re.sub(r"[<>]&|&>+|(?<!\|)\|&", "", word) for word in words if set(word) <= set("();<>|&")]
+    return any("&" in mark or "||" in mark for mark in marks)
+
+
 def checked(code: str) -> str:
-    """``code`` in which ``expression  # literal`` has to be true."""
-    lines, checks = code.splitlines(), []
-    for node in ast.parse(code).body:
-        comment = lines[(node.end_lineno or 1) - 1].partition("  # ")[2]
-        text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-        if isinstance(node, ast.Expr) and _is_literal(comment):
-            text = f"_given = {ast.unparse(node.value)}\nassert _given == {comment}, _given"
-        checks.append(text)
-    return "\n".join(checks)
+    """``code`` in which a statement with the comment ``# literal`` has that value, and a bare comparison is true."""
+    read = tokenize.generate_tokens(io.StringIO(code).readline)
+    comments = {token.start[0]: token.string.lstrip("# ") for token in read if token.type == tokenize.COMMENT}
+    return ast.unparse(_Checks(comments).visit(ast.parse(code)))
+
+
+class _Checks(ast.NodeTransformer):
+    def __init__(self, comments: dict[int, str]) -> None:
+        self._comments = comments
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            return self._assigned(node)
+        return self._expression(node) if isinstance(node, ast.Expr) else self.generic_visit(node)
+
+    def _expression(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
+        if (expected := self._expected(node)) is not None:
+            return ast.parse(f"_given = {ast.unparse(node)}\nassert _given == {expected}, _given").body
+        if isinstance(node.value, ast.Compare | ast.BoolOp) or isinstance(getattr(node.value, "op", None), ast.Not):
+            return ast.parse(f"assert {ast.unparse(node)}").body
+        return node
+
+    def _assigned(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[ast.stmt]:
+        target = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+        expected = self._expected(node)
+        return [node, *(ast.parse(f"assert {target} == {expected}, {target}").body if expected else [])]
+
+    def _expected(self, node: ast.stmt) -> str | None:
+        comment = self._comments.get(node.end_lineno or 0, "")
+        return comment if _is_literal(comment) else None
 
 
 def _is_literal(text: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reference
 from markdown_it import MarkdownIt
 
 from purport.settings import ServerSettings
@@ -26,6 +27,36 @@ def test_what_is_made_from_the_code_is_current() -> None:
         [sys.executable, ROOT / "scripts" / "reference.py", "--check"], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("text\n<!-- generated: cli -->\ntext\n", "line 2: <!-- generated: cli --> has no end"),
+        (
+            "<!-- generated: cli -->\n\n<!-- generated: http -->\n<!-- /generated -->\n",
+            "line 3: .* an end was expected",
+        ),
+        ("<!-- generated: cli -->\n<!-- /generated -->\n<!-- /generated -->\n", "line 3: .* a start was expected"),
+        ("<!-- generated: cli -->\n<!-- /generated-->\n", "line 1: .* has no end"),
+        ("<!-- generated: cil -->\n<!-- /generated -->\n", "line 1: .* no block of that name"),
+    ],
+)
+def test_a_generated_block_needs_a_known_name_and_an_end(page: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        reference.check_marks(page)
+    reference.check_marks("<!-- generated: cli -->\n<!-- /generated -->\n")
+
+
+def test_the_command_names_the_page_and_line_of_an_unclosed_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.md").write_text("<!-- generated: cli -->\n", "utf-8")
+    monkeypatch.setattr(reference, "ROOT", tmp_path)
+    monkeypatch.setattr(reference, "DOCS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["reference.py", "--check"])
+    with pytest.raises(SystemExit, match=r"page\.md: line 1: <!-- generated: cli --> has no end"):
+        reference.main()
 
 
 def _entries(nav: list[Any]) -> Iterator[str]:
