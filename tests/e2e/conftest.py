@@ -92,7 +92,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
     return run
 
 
-@pytest.fixture(scope="session")
+# Until the module ends: its event loop runs in this thread, and no other test could use asyncio.run.
+@pytest.fixture(scope="module")
 def browser(program: Callable[..., str]) -> Iterator[Browser]:
     path = program("chromium", "chromium-browser", "google-chrome", install="apt-get install chromium")
     with sync_playwright() as playwright:
