@@ -71,7 +71,8 @@ done
 need_engine
 command -v curl >/dev/null || fail "curl is not installed; it is how this script asks whether the server is ready."
 build_image deploy/docker/inference.Dockerfile
-replace_container
+watch_over_container
+set_aside_old_container
 started=$SECONDS
 docker run --detach --name "$container" --init --publish "$host:$port:8000" --read-only --tmpfs /tmp --cap-drop ALL \
   --security-opt no-new-privileges ${options[@]+"${options[@]}"} ${engine_options[@]+"${engine_options[@]}"} \

@@ -87,11 +87,8 @@ fi
 if [[ $(docker info --format '{{.SecurityOptions}}') == *rootless* ]]; then user=0:0; fi
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
-if docker container inspect "$container" >/dev/null 2>&1; then
-  say "Replacing the container $container."
-  docker rm --force "$container" >/dev/null
-fi
-replace_container
+if is_replaced; then docker rm --force "$container" >/dev/null; fi
+watch_over_container
 terminal=()
 if [ -t 1 ]; then terminal=(--tty); fi
 how_to_resume() {

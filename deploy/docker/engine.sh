@@ -56,32 +56,41 @@ need_engine() {
   docker buildx version >/dev/null 2>&1 || fail "docker buildx is missing; install the package docker-buildx (or docker-buildx-plugin)."
 }
 
-# The commit's time goes into every file, so that the same commit gives the same image.
-build_image() { # DOCKERFILE
-  local revision epoch
+# Sets what an image says of its commit. The commit's time goes into every file, so that the same commit gives the same
+# image; scripts/image_facts.sh gives a release the same values.
+read_commit() {
   revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   if [ -n "$(git status --porcelain 2>/dev/null)" ]; then revision+=-dirty; fi
   epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+  created=$(date --utc --date "@$epoch" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r "$epoch" +%Y-%m-%dT%H:%M:%SZ)
+}
+
+build_image() { # DOCKERFILE
+  local revision epoch created
+  read_commit
   say "Building $image:$tag (the first time takes a minute or more) ..."
   docker build --file "$1" --tag "$image:$tag" --build-arg DEVICE="$device" --build-arg VERSION="$tag" \
-    --build-arg REVISION="$revision" --build-arg SOURCE_DATE_EPOCH="$epoch" \
-    --build-arg CREATED="$(date --utc --date "@$epoch" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r "$epoch" +%Y-%m-%dT%H:%M:%SZ)" . >&2 ||
+    --build-arg REVISION="$revision" --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg CREATED="$created" . >&2 ||
     fail "the image could not be built."
 }
 
 # A folder or file of this machine in the container, whatever its name: bind SOURCE TARGET [,readonly]
 bind() { printf 'type=bind,"source=%s",target=%s%s' "${1//\"/\"\"}" "$2" "${3:-}"; }
 
-# The old container makes room for the new one. From here on, whatever ends the script before `keep_container` removes
-# the new one and brings back the old one, running if it was.
-replace_container() {
+# Whether there is a container of that name, and says that it will be replaced.
+is_replaced() { docker container inspect "$container" >/dev/null 2>&1 && say "Replacing the container $container."; }
+
+# From here on, whatever ends the script before `keep_container` removes the container that it made, and brings back the
+# one that was set aside, running if it was.
+watch_over_container() {
   container_made=yes
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'remove_failed_container' EXIT
-  docker container inspect "$container" >/dev/null 2>&1 || return 0
-  say "Replacing the container $container."
+}
+set_aside_old_container() {
+  is_replaced || return 0
   was_running=$(docker inspect --format '{{.State.Running}}' "$container")
   set_aside=$container-replaced
   docker rm --force "$set_aside" >/dev/null 2>&1 || true

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,13 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> float:
         assert time.monotonic() - started < seconds, "it did not come to pass"
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 class Server:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from .conftest import Server, until
+from .conftest import Server, free_port, until
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 Program = Callable[..., str]
@@ -57,7 +57,7 @@ def test_a_request_is_seen_in_prometheus(program: Program, server: Server, tmp_p
     settings.write_text(text.replace("scrape_interval: 5s", "scrape_interval: 1s"))
     with httpx.Client(timeout=5) as client:
         assert client.post(f"{server.url}/intent", json={"text": "where is my parcel"}).status_code == 200
-        port = _free_port()
+        port = free_port()
         process = subprocess.Popen(
             [binary, f"--config.file={settings}", f"--storage.tsdb.path={tmp_path / 'data'}",
              f"--web.listen-address=127.0.0.1:{port}"],
@@ -80,11 +80,3 @@ def test_a_request_is_seen_in_prometheus(program: Program, server: Server, tmp_p
         finally:
             process.terminate()
             process.wait()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

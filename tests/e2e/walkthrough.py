@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 from markdown_it import MarkdownIt
 
-from .conftest import until
+from .conftest import free_port, until
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("sh", "python", "pycon")
@@ -79,8 +79,7 @@ class Walk:
         self._directory = directory
         self._state = directory / ".state"
         self._server: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = str(free.getsockname()[1])
+        self._port = str(free_port())
         # Copied, not linked: a page may write what it likes.
         for entry in ROOT.iterdir():
             if not entry.name.startswith(".") and entry.name not in _LEFT_OUT:
