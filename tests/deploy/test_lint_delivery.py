@@ -13,7 +13,17 @@ import pytest
 pytestmark = pytest.mark.slow  # `make check` runs the linters themselves
 ROOT = Path(__file__).parents[2]
 SCRIPT = "scripts/lint_delivery.sh"
-CHECKED = (".ci", ".github", ".azure", ".hadolint.yaml", ".snyk", ".yamllint.yaml", "azure-pipelines.yml", "deploy/docker", "scripts")
+CHECKED = (
+    ".ci",
+    ".github",
+    ".azure",
+    ".hadolint.yaml",
+    ".snyk",
+    ".yamllint.yaml",
+    "azure-pipelines.yml",
+    "deploy/docker",
+    "scripts",
+)
 
 
 @pytest.fixture
