@@ -11,6 +11,7 @@ import pytest
 
 from purport import registry
 from purport.data.formats import BadRow, Layout, Row, format_of, read_rows
+from purport.data.formats.text import open_read, open_write
 from purport.errors import DataError, FormatUnknown
 
 SUFFIXES = [".tsv", ".csv", ".jsonl", ".parquet", ".tsv.gz", ".csv.gz", ".jsonl.gz"]
@@ -194,3 +195,54 @@ def test_a_file_with_another_delimiter_says_which_one_is_needed(
     path.write_text(f"{line}\n", "utf-8")
     [row] = read(path)
     assert isinstance(row, BadRow) and row.problem == f"has 1 column instead of 2; {said}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", 'id,text,label,id,\n7,"a, b",x,8,\n9,"say ""hi""",y,1,z\n'),
+        ("t.csv", "hello,x\nworld,y\n"),
+        ("t.tsv", "id\ttext\tlabel\n1\tdouble  space \tx\n2\tb\t\n"),
+        ("t.tsv.gz", "hello\tx\nworld\ty\n"),
+        ("t.jsonl", '{"id": 1, "label": ["x"], "text": "é"}\n{"text": "b", "label": "y", "more": {"a": [1, null]}}\n'),
+    ],
+)
+def test_rows_with_all_their_columns_are_written_as_they_were(name: str, content: str, tmp_path: Path) -> None:
+    source, copy, layout = tmp_path / name, tmp_path / f"copy.{name}", Layout(keep_columns=True)
+    with open_write(source) as stream:
+        stream.write(content)
+    rows = [row for row in read_rows(source, layout) if isinstance(row, Row)]
+    assert rows
+    with format_of(source).write(copy, list(rows[0].cells), like=(source, layout)) as write:
+        for row in rows:
+            write(row.cells)
+    with open_read(copy) as stream:
+        assert stream.read() == content
+
+
+def test_bad_rows_can_be_copied_byte_by_byte(tmp_path: Path) -> None:
+    for name, content in (
+        ("t.csv", b'text,label\na,x\nonly one\n"a,b",c,d\n\xff\xfe,x\n'),
+        ("t.tsv", b"a\tx\nonly one\n\xff\ty\n"),
+        ("t.jsonl", b'{"text": "a", "label": "x"}\nnot json\n[1]\n{"text": "\xff"}\n'),
+    ):
+        source, layout = tmp_path / name, Layout(keep_columns=True)
+        source.write_bytes(content)
+        with format_of(source).write(tmp_path / f"copy.{name}", ("text", "label"), like=(source, layout)) as write:
+            for row in read_rows(source, layout):
+                write(row.cells if isinstance(row, Row) else str(row.raw))
+        assert (tmp_path / f"copy.{name}").read_bytes() == content
+
+
+def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    types = arrow.schema([("id", arrow.int32()), ("text", arrow.string()), ("label", arrow.list_(arrow.string()))])
+    rows = [{"id": 1, "text": "a", "label": ["x"]}, {"id": None, "text": "b", "label": []}]
+    source, copy, layout = tmp_path / "t.parquet", tmp_path / "copy.parquet", Layout(keep_columns=True)
+    parquet.write_table(arrow.Table.from_pylist(rows, schema=types), source)
+    with format_of(source).write(copy, types.names, like=(source, layout)) as write:
+        for row in read_rows(source, layout):
+            assert isinstance(row, Row)
+            write(row.cells)
+    assert parquet.read_table(copy).equals(parquet.read_table(source))

@@ -7,9 +7,10 @@ entry-point group ``purport.formats``.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,12 +30,14 @@ class Layout:
         header: whether the first row of a TSV or CSV file is a header. ``None``: it is if it contains
             ``text_column``. Without a header, the columns are text and label.
         label_delimiter: separator between the labels of one utterance. JSONL and Parquet may have lists instead.
+        keep_columns: whether rows carry all their columns (``Row.cells``, ``BadRow.raw``), to write them again.
     """
 
     text_column: str = DEFAULT_TEXT_COLUMN
     label_column: str | None = "label"
     header: bool | None = None
     label_delimiter: str = "+"
+    keep_columns: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -49,22 +52,43 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number in the file (from 1; the line number in text formats), and its values."""
+    """One row: its number in the file (from 1; the line number in text formats), and its values.
+
+    ``cells`` are all columns in file order, text and label too, by unique name; empty unless ``layout.keep_columns``.
+    """
 
     number: int
     text: Any
     label: Any = None
+    cells: Mapping[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be read, and why."""
+    """A row that cannot be read, and why.
+
+    ``cells`` are its columns, as in :class:`Row`. If there are none, ``raw`` is the row as it stands in the file,
+    without its line end; ``None`` if it cannot be copied either. Both only with ``layout.keep_columns``.
+    """
 
     number: int
     problem: str
+    cells: Mapping[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
+    raw: str | None = field(default=None, compare=False, kw_only=True)
 
 
-RowWriter = Callable[[Mapping[str, Any]], None]  # takes a row: column name to value
+RowWriter = Callable[[Mapping[str, Any] | str], None]
+"""Takes a row: column name to value, or, where a line is a row, the row as it stands in a file of this format."""
+
+
+def unique_names(header: Sequence[str]) -> list[str]:
+    """``header`` with a number after each name that occurred before: ``a, a`` becomes ``a, a (2)``."""
+    seen: Counter[str] = Counter()
+    names: list[str] = []
+    for name in header:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
 
 
 class Format(Protocol):
@@ -77,9 +101,13 @@ class Format(Protocol):
         ...
 
     def write(
-        self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+"
+        self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+", like: tuple[Path, Layout] | None = None
     ) -> AbstractContextManager[RowWriter]:
-        """Open ``path`` for rows with these columns; formats without lists join them with ``label_delimiter``."""
+        """Open ``path`` for rows with these columns; formats without lists join them with ``label_delimiter``.
+
+        ``like`` is a file of this format, and how it is read: its header (or that it has none), dialect and column
+        types are kept. ``columns`` are then the unique names of its cells.
+        """
         ...
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter
+from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter, unique_names
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 _SEPARATORS = {"\t": "tabs", ",": "commas"}
+_BREAK = re.compile(r"[\t\r\n]+")
 # A row number with its cells, or with the reason why they cannot be read.
 _Cells = Iterator[tuple[int, list[str] | str]]
 
@@ -54,22 +58,25 @@ class Delimited:
                 return
             places = [header.index(name) for name in layout.columns] if named else list(range(wanted))
             width = len(header) if named or wanted == 1 else wanted
+            names = unique_names(header if named else layout.columns) if layout.keep_columns else []
             if not named:
-                yield self._row(number, header, places, width)
+                yield self._row(number, header, places, width, names)
             for number, row in cells:
                 if row != [""] or wanted == 1:  # when only texts are read, a blank line is a (bad) row
-                    yield self._row(number, row, places, width)
+                    yield self._row(number, row, places, width, names)
 
-    def _row(self, number: int, row: list[str] | str, places: list[int], width: int) -> Row | BadRow:
+    def _row(self, number: int, row: list[str] | str, places: list[int], width: int, names: list[str]) -> Row | BadRow:
         if isinstance(row, str):
             return BadRow(number, row)
-        if row == [""] and len(places) == 1:
-            return BadRow(number, "has no text")
+        problem = NOT_UTF8 if not is_utf8("".join(row)) else None
         if len(row) != width:
-            return BadRow(number, self._wrong_width(row, width))
-        if not is_utf8("".join(row)):
-            return BadRow(number, NOT_UTF8)
-        return Row(number, *(row[place] for place in places))
+            problem = self._wrong_width(row, width)
+        if row == [""] and len(places) == 1:
+            problem = "has no text"
+        if problem:
+            return BadRow(number, problem, raw=self._line(row) if names else None)
+        cells = dict(zip(names, row, strict=True)) if names else {}
+        return Row(number, *(row[place] for place in places), cells=cells)
 
     def _wrong_width(self, row: list[str], width: int) -> str:
         separator = _SEPARATORS.get(self.delimiter, repr(self.delimiter))
@@ -89,21 +96,49 @@ class Delimited:
             yield number, f"cannot be read ({error}), nor can the rows after it; quote the cell as in RFC 4180"
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; the first row is a header."""
+    def write(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        label_delimiter: str = "+",
+        like: tuple[Path, Layout] | None = None,
+    ) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
         with open_write(path) as stream:
-            quoted = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
 
-            def write(row: Mapping[str, Any]) -> None:
-                values = ("" if row.get(name) is None else row[name] for name in columns)
-                cells = [label_delimiter.join(value) if isinstance(value, list) else value for value in values]
-                if self.quoting:
-                    quoted.writerow(cells)
-                else:  # a tab or line break in a value would start another column or row
-                    stream.write(self.delimiter.join(" ".join(str(cell).split()) for cell in cells) + "\n")
+            def write(row: Mapping[str, Any] | str) -> None:
+                if not isinstance(row, str):
+                    row = self._line([_cell(row.get(name), label_delimiter) for name in columns])
+                stream.write(row + "\n")
 
-            write({name: name for name in columns})
+            header = list(columns) if like is None else self._header(*like)
+            if header:
+                write(self._line(header))
             yield write
+
+    def _header(self, path: Path, layout: Layout) -> list[str]:
+        """The header of a file; empty if it has none."""
+        with open_read(path) as stream:
+            lines = csv.reader(stream, delimiter=self.delimiter) if self.quoting else None
+            first = next(lines, []) if lines else stream.readline().rstrip("\r\n").split(self.delimiter)
+        named = layout.text_column in first if layout.header is None else layout.header
+        return first if named else []
+
+    def _line(self, cells: Sequence[str]) -> str:
+        if not self.quoting:  # a tab or line break in a value would start another column or row
+            return self.delimiter.join(_BREAK.sub(" ", cell) for cell in cells)
+        line = io.StringIO()
+        csv.writer(line, delimiter=self.delimiter, lineterminator="").writerow(cells)
+        return line.getvalue()
+
+
+def _cell(value: Any, label_delimiter: str) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return label_delimiter.join(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)
 
 
 TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)

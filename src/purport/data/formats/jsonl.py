@@ -29,26 +29,39 @@ class JsonLines:
                     yield BadRow(number, "has no text")
 
     def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
+        raw = line.rstrip("\r\n") if layout.keep_columns else None
         if not is_utf8(line):
-            return BadRow(number, NOT_UTF8)
+            return BadRow(number, NOT_UTF8, raw=raw)
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            return BadRow(number, f"is not valid JSON ({error})")
+            return BadRow(number, f"is not valid JSON ({error})", raw=raw)
         if not isinstance(values, dict):
-            return BadRow(number, 'is not a JSON object; write {"text": ..., "label": ...}')
+            return BadRow(number, 'is not a JSON object; write {"text": ..., "label": ...}', raw=raw)
         if problem := layout.missing(list(values)):
-            return BadRow(number, problem)
-        return Row(number, *(values[name] for name in layout.columns))
+            return BadRow(number, problem, raw=raw)
+        return Row(number, *(values[name] for name in layout.columns), cells=values if layout.keep_columns else {})
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; values that are ``None`` are omitted."""
+    def write(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        label_delimiter: str = "+",
+        like: tuple[Path, Layout] | None = None,
+    ) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns; values that are ``None`` are omitted.
+
+        With ``like``, each row has the columns that it comes with, in their order.
+        """
         with open_write(path) as stream:
 
-            def write(row: Mapping[str, Any]) -> None:
-                kept = {name: row[name] for name in columns if row.get(name) is not None}
-                stream.write(json.dumps(kept, ensure_ascii=False) + "\n")
+            def write(row: Mapping[str, Any] | str) -> None:
+                if not isinstance(row, str):
+                    kept = row if like else {name: row[name] for name in columns if row.get(name) is not None}
+                    row = json.dumps(kept, ensure_ascii=False, default=str)
+                stream.write(row + "\n")
 
             yield write
 

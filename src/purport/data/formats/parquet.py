@@ -42,32 +42,48 @@ class Parquet:
             yield BadRow(1, problem)
             return
         number = 0
-        for batch in file.iter_batches(batch_size=_BATCH, columns=list(layout.columns)):
-            columns = [batch.column(name).to_pylist() for name in layout.columns]
-            for values in zip(*columns, strict=True):
+        names = file.schema_arrow.names if layout.keep_columns else list(layout.columns)
+        for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+            for cells in batch.to_pylist():
                 number += 1
-                yield Row(number, *values)
+                values = (cells[name] for name in layout.columns)
+                yield Row(number, *values, cells=cells if layout.keep_columns else {})
 
     @contextmanager
-    def write(self, path: Path, columns: Sequence[str], *, label_delimiter: str = "+") -> Iterator[RowWriter]:
-        """Open ``path`` for rows with these columns; the first batch of rows determines the types."""
+    def write(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        label_delimiter: str = "+",
+        like: tuple[Path, Layout] | None = None,
+    ) -> Iterator[RowWriter]:
+        """Open ``path`` for rows with these columns.
+
+        ``like`` or the first batch of rows determines the types.
+        """
         pyarrow = _pyarrow()
         pending: list[dict[str, Any]] = []
+        like_types = None if like is None else pyarrow.parquet.read_schema(like[0])
         writer: Any = None
 
         def flush() -> None:
             nonlocal writer
-            table = pyarrow.Table.from_pylist(pending, schema=None if writer is None else writer.schema)
-            if writer is None:
+            types = like_types if writer is None else writer.schema
+            table = pyarrow.Table.from_pylist(pending, schema=types)
+            if types is None:
                 # A column without values in the first batch is text: only error messages first appear later.
                 text, is_null = pyarrow.string(), pyarrow.types.is_null
                 fields = [field.with_type(text) if is_null(field.type) else field for field in table.schema]
                 table = table.cast(pyarrow.schema(fields))
+            if writer is None:
                 writer = pyarrow.parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
             pending.clear()
 
-        def write(row: Mapping[str, Any]) -> None:
+        def write(row: Mapping[str, Any] | str) -> None:
+            if isinstance(row, str):
+                raise TypeError("a line of text is no row of a Parquet file")
             pending.append({name: row.get(name) for name in columns})
             if len(pending) >= _BATCH:
                 flush()

@@ -19,11 +19,14 @@ def open_read(path: Path) -> IO[str]:
 
 
 def open_write(path: Path) -> IO[str]:
-    """Open ``path`` for writing text; gzip files have no time stamp, so that equal content gives equal bytes."""
+    """Open ``path`` for writing text; what was read as not UTF-8 is written as it was.
+
+    Gzip files have no time stamp, so that equal content gives equal bytes.
+    """
     if path.suffix.lower() == ".gz":
         binary = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
-        return io.TextIOWrapper(binary, encoding="utf-8", newline="")
-    return path.open("w", encoding="utf-8", newline="")
+        return io.TextIOWrapper(binary, encoding="utf-8", errors=_ERRORS, newline="")
+    return path.open("w", encoding="utf-8", errors=_ERRORS, newline="")
 
 
 def is_utf8(text: str) -> bool:
