@@ -23,7 +23,7 @@ from experiment import experiment
 from jinja2 import Environment, StrictUndefined
 
 from purport import Bundle, __version__
-from purport.data.dataset import Reading
+from purport.data.reading import Reading
 from purport.data.table import RowTable
 from purport.doctor.diagnose import diagnose
 from purport.evaluation.report import machine

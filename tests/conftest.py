@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from purport import Bundle, Dataset, Example, load_dataset
-from purport.data.dataset import Reading
+from purport.data.reading import Reading
 from purport.testing import Recorder
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .classifier import Classifier
     from .client import AsyncClient, Client
     from .data.catalog import load as load_dataset
-    from .data.dataset import Dataset, Example
+    from .data.dataset import Dataset
+    from .data.reading import Example
     from .errors import PurportError
     from .evaluation.evaluate import evaluate
     from .labels import LabelSet, Task

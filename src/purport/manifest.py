@@ -81,10 +81,14 @@ class PerLabel(Frozen):
 
 
 class Likeliest(Frozen):
-    """multiclass: decide the most likely label, or none if its probability is below ``reject_below``."""
+    """multiclass: decide the most likely label, or none if its probability is below ``reject_below``.
+
+    ``fitted``: whether that was fitted on validation rows or set by hand.
+    """
 
     rule: Literal["likeliest"] = "likeliest"
     reject_below: Share = 0.0
+    fitted: bool = False
 
     def at(self, threshold: float) -> Likeliest:
         """The same rule with another threshold."""
@@ -102,6 +106,7 @@ class Provenance(Frozen):
         fingerprint: sha256 of all splits together.
         rows: number of examples in each split.
         splits: sha256 of each split.
+        source: the file or directory of the data, if it is not a known name, to find it from another directory.
         parents: ids of the bundles that it was made from.
     """
 
@@ -109,6 +114,7 @@ class Provenance(Frozen):
     fingerprint: str
     rows: dict[str, int]
     splits: dict[str, str] = Field(default_factory=dict)
+    source: str | None = None
     parents: tuple[str, ...] = ()
 
 

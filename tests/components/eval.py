@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from purport import Classifier, Dataset, Example, evaluate
-from purport.data.dataset import Reading
+from purport.data.reading import Reading
 from purport.data.table import RowTable
 from purport.doctor.diagnose import diagnose
 from purport.doctor.diagnosis_page import page as doctor_page

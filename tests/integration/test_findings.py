@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from purport import Dataset, Example, load_dataset
-from purport.data.dataset import Reading
+from purport.data.reading import Reading
 from purport.data.table import RowTable
 from purport.doctor.diagnose import diagnose
 from purport.doctor.finding import Diagnosis, Finding, Severity

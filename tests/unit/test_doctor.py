@@ -9,9 +9,9 @@ import pytest
 
 from purport import Classifier, Dataset, Example, load_dataset
 from purport.data.catalog import load
-from purport.data.dataset import Reading
 from purport.data.duplicates import jaccard, near_duplicates
 from purport.data.formats import Layout
+from purport.data.reading import Reading
 from purport.data.table import RowTable, is_evaluation, normal_form, words
 from purport.doctor.checks.texts import repaired
 from purport.doctor.diagnose import diagnose, proposed

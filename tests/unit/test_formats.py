@@ -40,8 +40,10 @@ def test_columns_are_found_by_name(tmp_path: Path, suffix: str) -> None:
         write({"id": "1", "intent": "x", "utterance": "hello"})
     (row,) = read(path, Layout("utterance", "intent"))
     assert isinstance(row, Row) and (row.text, row.label) == ("hello", "x")
-    (bad,) = read(path, Layout("utterance", "label", header=True))
-    assert isinstance(bad, BadRow) and 'no column "label"' in bad.problem and "intent" in bad.problem
+    (row,) = read(path)
+    assert isinstance(row, Row) and (row.text, row.label) == ("hello", "x"), "names that are well known"
+    with pytest.raises(DataError, match=r'no column "labels"; the columns are id, intent, utterance.*--label-column'):
+        read(path, Layout("utterance", "labels", header=True))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,12 @@ def test_columns_are_found_by_name(tmp_path: Path, suffix: str) -> None:
             "not valid JSON",
         ),
         ("a.jsonl", b'{"text": "one", "label": "x"}\n[1]\n{"text": "three", "label": "y"}\n', 2, "not a JSON object"),
-        ("a.jsonl", b'{"text": "one", "label": "x"}\n{"txt": "2"}\n{"text": "three", "label": "y"}\n', 2, "no column"),
+        (
+            "a.jsonl",
+            b'{"text": "one", "label": "x"}\n{"txt": "2"}\n{"text": "three", "label": "y"}\n',
+            2,
+            'has no "text"',
+        ),
     ],
 )
 def test_a_broken_row_is_named_and_the_rest_is_read(
@@ -136,13 +143,13 @@ def test_every_registered_format_names_its_suffixes() -> None:
         assert suffixes and all(suffix.startswith(".") for suffix in suffixes)
 
 
-@pytest.mark.parametrize("row", [b'"stray', b'"a" b,y', b'"' + b"w" * 140_000 + b'",y'])
-def test_a_csv_that_is_lost_says_so_and_swallows_nothing(tmp_path: Path, row: bytes) -> None:
+@pytest.mark.parametrize("row", [b'"stray', b'"a" b,y', b'"' + b"w" * 2_000_000 + b'",y'])
+def test_a_csv_row_that_is_lost_says_so_and_swallows_nothing(tmp_path: Path, row: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"one,x\n" + row + b"\nthree,y\nfour,z\n")
     rows = read(path)
-    assert [row.text for row in rows if isinstance(row, Row)] == ["one"]
-    assert isinstance(rows[-1], BadRow) and rows[-1].number == 2 and "nor can the rows after it" in rows[-1].problem
+    assert [row.text for row in rows if isinstance(row, Row)] == ["one", "three", "four"]
+    assert [row.number for row in rows if isinstance(row, BadRow)] == [2]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
@@ -150,9 +157,9 @@ def test_a_header_is_never_taken_for_data(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     with format_of(path).write(path, ["id", "message"]) as write:
         write({"id": 1, "message": "hello"})
-    for layout in (Layout("mesage", None), Layout("text", None), Layout("mesage", "id")):
-        (bad,) = read(path, layout)
-        assert isinstance(bad, BadRow) and "the columns are id, message" in bad.problem
+    for layout in (Layout("mesage", None), Layout("note", None), Layout("mesage", "id")):
+        with pytest.raises(DataError, match="no column .*id, message|several|no column"):
+            read(path, layout)
     found = read(path, Layout("text", None, header=False))
     assert [row.text for row in found if isinstance(row, Row)] == ["id", "1"]
 
@@ -181,20 +188,17 @@ def test_json_that_nests_too_deep_is_a_bad_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "said"),
+    ("line", "said"),
     [
-        ("a.csv", "where is it;delivery", "columns must be separated by commas, not by semicolons"),
-        ("a.tsv", "where is it;delivery", "columns must be separated by tabs, not by semicolons"),
-        ("a.tsv", "where is it", "columns must be separated by tabs"),
+        ("where is it;delivery", "if semicolons separate them, pass --delimiter ';'"),
+        ("where is it", "columns are separated by commas"),
     ],
 )
-def test_a_file_with_another_delimiter_says_which_one_is_needed(
-    name: str, line: str, said: str, tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    path.write_text(f"{line}\n", "utf-8")
+def test_a_row_with_another_delimiter_says_which_one_is_needed(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,label\n{line}\n", "utf-8")
     [row] = read(path)
-    assert isinstance(row, BadRow) and row.problem == f"has 1 column instead of 2; {said}"
+    assert isinstance(row, BadRow) and row.problem.startswith("has 1 column instead of 2; ") and said in row.problem
 
 
 @pytest.mark.parametrize(

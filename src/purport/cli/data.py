@@ -40,8 +40,8 @@ def data(
     from rich.table import Table
 
     from ..data.catalog import catalog, load
-    from ..data.dataset import Reading
     from ..data.formats import Layout
+    from ..data.reading import Reading
     from ..errors import SettingsError
     from ..labels import Task
     from .console import out, reporting

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..data.dataset import Reading
     from ..data.formats import Layout
+    from ..data.reading import Reading
 
 BundleName = Annotated[str, typer.Argument(help="Directory of a bundle, or a shipped name (atis).")]
 DatasetName = Annotated[
@@ -35,8 +35,8 @@ BootstrapSeed = Annotated[int, typer.Option(min=0, help="Random seed of the boot
 
 def lenient_reading(text_column: str, label_column: str, label_delimiter: str, header: bool | None) -> Reading:
     """Read rows with any number of labels, including none: for inspecting data, not for training on it."""
-    from ..data.dataset import Reading
     from ..data.formats import Layout
+    from ..data.reading import Reading
 
     return Reading(layout=Layout(text_column, label_column, header, label_delimiter), unlabelled="out_of_scope")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,10 +20,15 @@ from pathlib import Path
 from ..errors import DatasetNotFound, DownloadFailed, FormatUnknown, did_you_mean
 from ..files import replacing
 from ..progress import SILENT, Reporter
-from .dataset import Dataset, Reading
+from .dataset import Dataset
 from .download import fetch
 from .formats import format_of
+from .formats.rasa import Rasa
 from .publishers import convert
+from .reading import Reading
+
+_PART = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")
+_SPLITS = ("train", "valid", "validation", "dev", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,9 @@ def catalog() -> dict[str, CatalogEntry]:
 def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: Reporter = SILENT) -> Dataset:
     """The dataset that ``ref`` names: ``sample``, a catalog name, a directory of splits, or one file.
 
-    In a directory, every ``<split>.<suffix of a format>[.gz]`` is a split; a single file is the split ``train``. A
-    directory with data takes precedence over a name.
+    In a directory, every ``<split>.<suffix of a format>[.gz]`` is a split, and so are all its parts
+    ``<split>-00000-of-00002.<suffix>``; a single file is the split ``train``. A directory with data takes precedence
+    over a name.
 
     Raises:
         DatasetNotFound: nothing has that name.
@@ -73,41 +80,75 @@ def load(ref: str | os.PathLike[str], reading: Reading | None = None, reporter: 
     """
     reading, path, name = reading or Reading(), Path(ref), str(ref)
     known = ["sample", *catalog()]
-    if path.is_dir() and (name not in known or _data_files(path)):
+    if is_path(name) and path.is_dir():
         return from_directory(path, reading)
-    if path.is_file():
+    if is_path(name):
         return Dataset.from_files({"train": path}, name=path.name.split(".")[0], reading=reading)
     if name not in known:
         raise DatasetNotFound(f"no file, directory or catalog dataset {ref}.{did_you_mean(name, known)}")
     shipped = Path(str(files(__package__) / "sample"))
-    return from_directory(shipped if name == "sample" else locate(name, reporter), reading)
+    plain = replace(reading.layout, header=False) if reading.layout.header is None else reading.layout
+    return from_directory(shipped if name == "sample" else locate(name, reporter), replace(reading, layout=plain))
+
+
+def is_path(ref: str) -> bool:
+    """Whether ``ref`` is a file, or a directory that is not hidden by a known name (one with data is not)."""
+    path = Path(ref)
+    return path.is_file() or (path.is_dir() and (ref not in ("sample", *catalog()) or bool(_data_files(path))))
 
 
 def from_directory(path: Path, reading: Reading) -> Dataset:
-    """Read every data file in ``path`` as a split."""
-    found: dict[str, Path] = {}
+    """Read every data file in ``path``, or else in its folder ``data`` or in a folder per split, as a split.
+
+    The parts in which Hugging Face datasets are saved are one split; several files of Rasa, and the only file, are the
+    split ``train``.
+
+    Raises:
+        DatasetNotFound: there is no data file, or there are two for one split.
+    """
+    found: dict[str, list[Path]] = {}
     for split, file in _data_files(path):
-        if split in found:
-            raise DatasetNotFound(
-                f"{path} has two files for split {split}: {found[split].name}, {file.name}; move one of them away"
-            )
-        found[split] = file
+        found.setdefault(split, []).append(file)
     if not found:
         raise DatasetNotFound(f"{path} has no data files; add one file per split, such as train.tsv and test.tsv")
-    return Dataset.from_files(found, name=path.name, reading=reading)
+    every = [file for files in found.values() for file in files]
+    if "train" not in found and (len(every) == 1 or all(isinstance(format_of(file), Rasa) for file in every)):
+        found = {"train": every}
+    for split, parts in found.items():
+        if split != "train" and len(parts) > 1 and not all(_PART.fullmatch(_stem(part)) for part in parts):
+            listed = ", ".join(part.name for part in parts)
+            raise DatasetNotFound(f"{path} has {len(parts)} files for split {split}: {listed}; move all but one away")
+    return Dataset.from_files(found, name=path.resolve().name, reading=reading)
 
 
 def _data_files(path: Path) -> list[tuple[str, Path]]:
     """Split name and path of each file that has a registered format and is not hidden."""
-    found = []
+    found = [(_PART.sub(r"\1", _stem(file)), file) for file in _readable(path)]
+    if found:
+        return found
+    if (path / "data").is_dir():
+        return _data_files(path / "data")
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name in _SPLITS)
+    return [(folder.name, file) for folder in folders for file in _readable(folder)]
+
+
+def _readable(path: Path) -> list[Path]:
+    files = []
     for file in sorted(path.iterdir()):
         if file.name.startswith(".") or not file.is_file():
             continue
         with suppress(FormatUnknown):
-            format_of(file)
-            stem = file.stem if file.suffix.lower() == ".gz" else file.name
-            found.append((stem.rsplit(".", 1)[0], file))
-    return found
+            format_ = format_of(file)
+            # Folders of other tools have YAML and JSON files that hold no data.
+            recognises = getattr(format_, "recognises", None)
+            if recognises is None or recognises(file):
+                files.append(file)
+    return files
+
+
+def _stem(file: Path) -> str:
+    """The name of ``file`` without the suffix of its format."""
+    return (file.stem if file.suffix.lower() == ".gz" else file.name).rsplit(".", 1)[0]
 
 
 def locate(name: str, reporter: Reporter = SILENT) -> Path:

@@ -8,101 +8,23 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, DatasetNotFound, LabelUnknown, RowInvalid, SplitUnknown, did_you_mean
 from ..labels import LabelSet, Task
-from .formats import BadRow, Layout, Row, read_rows
-from .formats.text import NOT_UTF8, is_utf8
+from . import shares
+from .formats import BadRow, read_rows
+from .reading import Example, Reading
 from .stratify import stratified_mask
 
 _MOST_PROBLEMS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1."""
-
-    text: str
-    labels: tuple[str, ...]
-    row: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How the rows of files become examples.
-
-    Attributes:
-        task: ``multiclass`` requires exactly one label per row.
-        layout: columns and delimiters of the files.
-        joint: multiclass only: each combination of labels ("flight+airfare", in any order) becomes one label.
-        unlabelled: rows without a label are an ``error``, ``out_of_scope`` (multilabel only), or left out (``skip``).
-        on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
-    """
-
-    task: Task = Task.MULTILABEL
-    layout: Layout = field(default_factory=Layout)
-    joint: bool = False
-    unlabelled: str = "error"
-    on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
-
-    def example(self, row: Row) -> Example | BadRow | None:
-        """``row`` as an example, as a bad row with the reason, or ``None`` where it is to be left out."""
-        if not isinstance(row.text, str):
-            return BadRow(row.number, f"text is {_kind(row.text)}, not a string; add a text or delete the row")
-        if not row.text.strip():
-            return BadRow(row.number, "text is empty; add a text or delete the row")
-        if not is_utf8(row.text):
-            return BadRow(row.number, NOT_UTF8)
-        labels = self._labels(row.label)
-        if isinstance(labels, str):
-            return BadRow(row.number, labels)
-        if not labels and self.unlabelled == "skip":
-            return None
-        return Example(row.text, labels, row.number)
-
-    def _labels(self, value: Any) -> tuple[str, ...] | str:
-        delimiter = self.layout.label_delimiter
-        parts: Any = [] if value is None or value == "" else value
-        if isinstance(parts, str):
-            parts = parts.split(delimiter) if delimiter else [parts]
-        if not isinstance(parts, list):
-            return f"label is {_kind(value)}, not a string or a list of strings"
-        parts = [part.strip() if isinstance(part, str) else part for part in parts]
-        if any(not isinstance(part, str) or not part.strip() for part in parts):
-            return f"label {value!r} has an empty part; remove it or add the missing label"
-        if any(delimiter and delimiter in part for part in parts):
-            return f"label {value!r} contains the delimiter {delimiter!r}; choose another label_delimiter"
-        if not is_utf8("".join(parts)):
-            return f"label {NOT_UTF8}"
-        labels = tuple(sorted(set(parts)))
-        multilabel = self.task is Task.MULTILABEL
-        if not labels and self.unlabelled == "skip":
-            return labels
-        if not labels and not (multilabel and self.unlabelled == "out_of_scope"):
-            return (
-                'label is empty; add one or, if no label applies, read the data with unlabelled = "out_of_scope" '
-                '(multilabel only), or with "skip" to leave such rows out'
-            )
-        if multilabel or len(labels) == 1:
-            return labels
-        if self.joint:
-            return ((delimiter or "+").join(labels),)
-        return (
-            f"has {len(labels)} labels ({', '.join(labels)}), but the task is multiclass; "
-            "use the task multilabel, or joint = true to make each combination a label"
-        )
-
-
-def _kind(value: Any) -> str:
-    return "missing" if value is None else f"of type {type(value).__name__}"
 
 
 class Split:
@@ -173,10 +95,11 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
     def read() -> Iterator[Example]:
         _require_file(path)
         problems: list[tuple[int, str]] = []
-        found = bad = 0
+        found = bad = skipped = 0
         for row in read_rows(path, reading.layout):
             example = row if isinstance(row, BadRow) else reading.example(row)
             if example is None:
+                skipped += 1
                 continue
             if isinstance(example, Example) and allowed is not None:
                 example = _check_labels(row.number, example, allowed)
@@ -191,8 +114,28 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
             found += 1
         if bad:
             raise RowInvalid(path, problems, "Correct the file and run the command again.", bad - len(problems))
+        reading.tally.skipped[name] = skipped
+        if not found and skipped:
+            raise DataError(f"no row of {path} has a label, so that all {skipped:,} were left out; add labels")
         if not found:
             raise DataError(f"{path} has no rows; name a file with texts and labels")
+
+    return Split(name, read)
+
+
+def _joined(name: str, paths: Sequence[Path], reading: Reading, allowed: LabelSet | None) -> Split:
+    """The rows of all files; those of the second one are numbered on from the last of the first."""
+    if len(paths) == 1:
+        return file_split(name, paths[0], reading, allowed)
+    parts = [file_split(name, path, reading, allowed) for path in paths]
+
+    def read() -> Iterator[Example]:
+        before = last = 0
+        for part in parts:
+            for example in part:
+                last = before + example.row
+                yield replace(example, row=last)
+            before = last
 
     return Split(name, read)
 
@@ -228,19 +171,21 @@ class Dataset:
     @classmethod
     def from_files(
         cls,
-        splits: Mapping[str, str | os.PathLike[str]],
+        splits: Mapping[str, str | os.PathLike[str] | Sequence[Path]],
         *,
         name: str = "files",
         reading: Reading | None = None,
         labels: Iterable[str] | None = None,
     ) -> Dataset:
-        """One file per split. If ``labels`` is given, other labels are an error; rows are checked when read."""
+        """One file per split, or several. If ``labels`` is given, other labels are an error when rows are read."""
         reading = reading or Reading()
         allowed = None if labels is None else LabelSet(labels)
-        parts = {key: file_split(key, Path(path), reading, allowed) for key, path in splits.items()}
-        for path in splits.values():
-            _require_file(Path(path))
-        return cls(name, parts, reading.task, allowed)
+        files = {key: [Path(path)] if isinstance(path, (str, os.PathLike)) else path for key, path in splits.items()}
+        for path in chain.from_iterable(files.values()):
+            _require_file(path)
+        return cls(
+            name, {key: _joined(key, paths, reading, allowed) for key, paths in files.items()}, reading.task, allowed
+        )
 
     @classmethod
     def from_examples(
@@ -253,8 +198,9 @@ class Dataset:
         try:
             return self.splits[split]
         except KeyError:
-            hint = did_you_mean(split, self.splits)
-            raise SplitUnknown(f'dataset {self.name} has no split "{split}".{hint}') from None
+            raise SplitUnknown(
+                f'dataset {self.name} has no split "{split}".{_split_hint(split, self.splits)}'
+            ) from None
 
     @cached_property
     def labels(self) -> LabelSet:
@@ -277,23 +223,36 @@ class Dataset:
             digest.update(f"{name}\x1f{split.fingerprint}\x1e".encode())
         return digest.hexdigest()
 
-    def with_validation(self, fraction: float, *, seed: int) -> Dataset:
-        """Move a stratified ``fraction`` of ``train`` to a split called ``valid``.
+    def with_share(self, name: str, fraction: float, *, seed: int, grouped: bool = True) -> Dataset:
+        """Move a stratified ``fraction`` of ``train`` to a split called ``name``; near-duplicates stay together.
+
+        ``grouped = False`` draws row by row, as bundles of version 0.1 did.
 
         Raises:
-            DataError: there already is a ``valid`` split, or ``fraction`` leaves one of the two splits empty.
+            DataError: there already is such a split, or ``fraction`` leaves one of the two splits empty.
         """
-        if "valid" in self.splits:
-            raise DataError(f"dataset {self.name} already has a valid split; use it instead of a share of train")
+        if name in self.splits:
+            raise DataError(f"dataset {self.name} already has a split {name}; use it instead of a share of train")
         train = self["train"]
-        mask = stratified_mask(train.gold, fraction, seed=seed)
+        mask = (
+            shares.holdout(train, fraction, seed=seed) if grouped else stratified_mask(train.gold, fraction, seed=seed)
+        )
         if not 0 < int(mask.sum()) < len(mask):
             raise DataError(
-                f"a validation share of {fraction} of {len(mask)} rows leaves a split empty; "
-                "change the share or add rows"
+                f"a share of {fraction} of {len(mask)} rows for {name} leaves a split empty; "
+                "change the share or add rows that differ from each other"
             )
-        parts = {**self.splits, "train": train.where(~mask, "train"), "valid": train.where(mask, "valid")}
+        parts = {**self.splits, "train": train.where(~mask, "train"), name: train.where(mask, name)}
         return replace(self, splits=parts, given_labels=self.labels)
+
+
+def _split_hint(split: str, known: Iterable[str]) -> str:
+    if split in ("valid", "test"):
+        return (
+            f"{did_you_mean(split, known)} Set aside a share of the train split with data.{split} = 0.1 in the recipe "
+            f"(purport train … --set data.{split}=0.1), or add a file {split}.csv."
+        )
+    return did_you_mean(split, known)
 
 
 def require_known(dataset: Dataset, split: str, labels: LabelSet) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ..errors import DataError, did_you_mean
 from ..frozen import Frozen
 from ..labels import Task
-from ..progress import SILENT, Reporter
-from .catalog import load
-from .dataset import Dataset, Reading, require_known
+from ..progress import SILENT, Line, Reporter
+from .catalog import is_path, load
+from .dataset import Dataset, require_known
 from .formats import Layout
+from .reading import Reading
+from .shares import Prints, find_again
+
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class DataSpec(Frozen):
@@ -21,27 +28,42 @@ class DataSpec(Frozen):
     """``sample``, a catalog name, a directory of ``<split>.<format>`` files, or one file (the train split)."""
     train: str = "train"
     """The split that the model learns from."""
-    valid: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """A split, or the share of the train split to set aside (stratified)."""
-    test: str | None = None
-    """A split that is evaluated once, after all choices have been made on ``valid``."""
+    valid: str | Share = 0.1
+    """A split, or the share of the train split to set aside (stratified, near-duplicates together)."""
+    test: str | Share | None = None
+    """A split, or a share, that is evaluated once, after all choices have been made on ``valid``."""
     joint: bool = False
     """multiclass: a combination of labels is a label of its own."""
     unlabelled: Literal["error", "out_of_scope", "skip"] = "error"
-    """Rows without a label: an error, messages that no label covers (multilabel), or left out."""
+    """Rows without a label: an error, messages that no label covers, or left out."""
+    out_of_scope: tuple[str, ...] = ()
+    """Labels that mean that none applies, such as ``["other", "none"]``; the model does not learn them as labels."""
+    label_names: tuple[str, ...] | Literal["numbers"] | None = None
+    """The names of labels that are numbers in the file, from 0 on, or ``"numbers"`` to take the numbers as names."""
     text_column: str = "text"
-    """Column of the texts."""
+    """Column of the texts. The default also finds well-known names, such as ``Utterance`` or ``Frage``."""
     label_column: str = "label"
-    """Column of the labels."""
+    """Column of the labels, likewise."""
     label_delimiter: str = "+"
     """Stands between the labels of one text."""
     header: bool | None = None
     """Whether the first row of a CSV or TSV names the columns; without it, it does if it holds ``text_column``."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """Stands between the columns of a CSV or TSV; without it, it is found out."""
+    encoding: str | None = None
+    """Encoding of text files, such as ``cp1252``; without it, UTF-8, or what a byte order mark says."""
+
+    @field_validator("out_of_scope", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     def reading(self, task: Task) -> Reading:
         """How rows become examples."""
-        layout = Layout(self.text_column, self.label_column, self.header, self.label_delimiter)
-        return Reading(task, layout, self.joint, self.unlabelled)
+        layout = Layout(
+            self.text_column, self.label_column, self.header, self.label_delimiter, self.delimiter, self.encoding
+        )
+        return Reading(task, layout, self.joint, self.unlabelled, self.out_of_scope, self.label_names)
 
     def parts(self, labels: frozenset[str]) -> frozenset[str]:
         """``labels`` with joint labels split into the labels they combine."""
@@ -49,17 +71,68 @@ class DataSpec(Frozen):
             return labels
         return frozenset(part for label in labels for part in label.split(self.label_delimiter))
 
-    def load(self, task: Task, seed: int, reporter: Reporter = SILENT) -> Dataset:
+    @property
+    def path(self) -> str | None:
+        """The absolute path of the data, if it is a file or a directory and no known name."""
+        return str(Path(self.name).resolve()) if is_path(self.name) else None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The splits that are set aside from the train split, and their shares of all its rows, in this order."""
+        return {name: value for name in ("test", "valid") if isinstance(value := getattr(self, name), float)}
+
+    def load(
+        self, task: Task, seed: int, reporter: Reporter = SILENT, *, known: Mapping[str, Prints] | None = None,
+        grouped: bool = True,
+    ) -> Dataset:  # fmt: skip
         """The splits ``train``, ``valid`` and, if there is one, ``test``, each read once and kept in memory.
 
+        ``known`` are the fingerprints of the rows of each split, to find the rows of an earlier run again; rows that
+        are new since then are left out. Without it, shares are drawn (row by row unless ``grouped``).
+
         Raises:
-            DataError: the data cannot be read, or ``valid`` has a label that is not in ``train``.
+            DataError: the data cannot be read, ``valid`` has a label that is not in ``train``, or rows of ``known`` are
+                missing.
         """
-        source = load(self.name, self.reading(task), reporter)
+        reading = self.reading(task)
+        source = load(self.name, reading, reporter)
         chosen = {"train": self.train, "valid": self.valid, "test": self.test}
         splits = {name: source[split].held(name) for name, split in chosen.items() if isinstance(split, str)}
         dataset = Dataset(source.name, splits, task)
-        if not isinstance(self.valid, str):
-            dataset = dataset.with_validation(self.valid, seed=seed)
+        self._require_labels(dataset, reading)
+        if known:
+            dataset = _found_again(dataset, known, self.shares, reporter)
+        else:
+            left = 1.0
+            for name, share in self.shares.items():
+                dataset = dataset.with_share(name, share / left, seed=seed, grouped=grouped)
+                left -= share
+        for name, count in reading.tally.skipped.items():
+            if count:
+                reporter.emit(Line(f"{count:,} rows of {name} have no label and are left out"))
         require_known(dataset, "valid", dataset.labels)
         return dataset
+
+    def _require_labels(self, dataset: Dataset, reading: Reading) -> None:
+        """Check that there is something to learn, and that every name in ``out_of_scope`` occurs."""
+        if not dataset.labels:
+            raise DataError(f"no row of {dataset.name} has a label to learn; add labels, or correct out_of_scope")
+        for name in self.out_of_scope:
+            if name not in reading.tally.none:
+                hint = did_you_mean(name, dataset.labels)
+                raise DataError(f'out_of_scope has "{name}", which is not a label of any row of {dataset.name}.{hint}')
+
+
+def _found_again(dataset: Dataset, known: Mapping[str, Prints], shares: Iterable[str], reporter: Reporter) -> Dataset:
+    """``dataset`` with the rows that its splits had when ``known`` was saved; ``shares`` are parts of its train split.
+
+    Raises:
+        DataError: rows are missing.
+    """
+    splits = {}
+    for name, split in {**dataset.splits, **dict.fromkeys(shares, dataset["train"])}.items():
+        splits[name] = split.where(find_again(split, known[name], name, dataset.name), name).held(name)
+    new = sum(map(len, dataset.splits.values())) - sum(map(len, splits.values()))
+    if new > 0:
+        reporter.emit(Line(f"{new:,} rows of {dataset.name} are new since the bundle was trained, and are left out"))
+    return Dataset(dataset.name, splits, dataset.task)

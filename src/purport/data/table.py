@@ -16,8 +16,9 @@ from ..errors import DataError
 from ..labels import LabelSet
 from ..progress import SILENT, Reporter
 from .catalog import load
-from .dataset import Dataset, Example, Reading
+from .dataset import Dataset
 from .formats import BadRow
+from .reading import Example, Reading
 
 _WORD = re.compile(r"\w+")
 _EVALUATION = re.compile(r"test|valid|dev|val\b|eval|holdout")

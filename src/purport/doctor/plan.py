@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from ..data.dataset import Dataset, Example
+from ..data.dataset import Dataset
 from ..data.formats import format_of
+from ..data.reading import Example
 from ..errors import OutputExists, PlanInvalid, did_you_mean
 from ..files import replacing, write_text
 from .finding import Action, Fix

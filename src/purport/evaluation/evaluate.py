@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.dataset import Example, Split
+from ..data.dataset import Split
+from ..data.reading import Example
 from ..errors import DataError
 from ..frozen import Frozen
 from ..labels import LabelSet, Task

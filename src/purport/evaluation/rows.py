@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..bundle import MANIFEST, Bundle
-from ..data import catalog
+from ..data import catalog, shares
 from ..data.dataset import Dataset, Split
 from ..data.spec import DataSpec
 from ..errors import BundleCorrupt, DataError
@@ -59,5 +59,21 @@ def own_data(bundle: Bundle, reporter: Reporter = SILENT) -> Dataset | None:
 
 
 def _load(bundle: Bundle, spec: DataSpec, reporter: Reporter) -> Dataset:
-    seed = bundle.manifest.recipe.get("seed")
-    return spec.load(bundle.manifest.task, seed if isinstance(seed, int) else 0, reporter)
+    """The data of ``bundle`` with the splits that it was trained on.
+
+    Raises:
+        DataError: it is not available, or has changed.
+    """
+    manifest, known = bundle.manifest, shares.load(bundle.path)
+    seed, source = manifest.recipe.get("seed"), manifest.provenance.source
+    if source and not catalog.is_path(spec.name) and Path(source).exists():
+        spec = spec.model_copy(update={"name": source})
+    # Bundles without fingerprints of their rows were divided row by row.
+    own = spec.load(manifest.task, seed if isinstance(seed, int) else 0, reporter, known=known, grouped=bool(known))
+    for name, checksum in manifest.provenance.splits.items():
+        if not known and name in own.splits and own[name].fingerprint != checksum:
+            raise DataError(
+                f"the split {name} of {own.name} has changed since the bundle was trained. Restore the file, or evaluate "
+                "on other rows: name a file with texts and labels, or pass --data"
+            )
+    return own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,8 +22,10 @@ class Decide(Frozen):
     """The threshold of every label if ``thresholds = "fixed"``."""
     min_gain: int = Field(default=3, ge=1)
     """A label's threshold only moves away from 0.5 if that makes at least this many fewer validation errors."""
-    reject_below: float = Field(default=0.0, ge=0, lt=1)
-    """multiclass: out of scope if the most likely label is less probable than this."""
+    reject_below: Literal["fitted"] | Annotated[float, Field(ge=0, lt=1)] = "fitted"
+    """multiclass: out of scope if the most likely label is less probable than this; ``0`` never rejects."""
+    keep: float = Field(default=0.99, gt=0, le=1)
+    """multiclass: without validation rows that are out of scope, this share of the right answers is kept."""
 
 
 class Recipe(Frozen):
@@ -42,7 +44,7 @@ class Recipe(Frozen):
     def _fits_the_task(self) -> Self:
         if self.task is Task.MULTICLASS and self.decide.thresholds == "fixed":
             raise ValueError("decide.thresholds is only for multilabel; for multiclass use decide.reject_below")
-        if self.task is Task.MULTILABEL and self.decide.reject_below:
+        if self.task is Task.MULTILABEL and self.decide.reject_below not in ("fitted", 0):
             raise ValueError("decide.reject_below is only for multiclass; for multilabel use decide.threshold")
         if self.task is Task.MULTILABEL and self.data.joint:
             raise ValueError("data.joint makes each combination one label and is only for multiclass; remove it")

@@ -63,7 +63,8 @@ def _decision(manifest: Manifest) -> str:
     decision = manifest.decision
     if isinstance(decision, Likeliest):
         below = decision.reject_below
-        return "the most likely label" + (f"; out of scope below {below:g} (set in the recipe)" if below else "")
+        by = "fitted on the validation split" if decision.fitted else "set in the recipe"
+        return "the most likely label" + (f"; out of scope below {below:.3g} ({by})" if below else "")
     if not decision.fitted:
         return f"every label with a probability of at least {decision.thresholds[0]:g} (set in the recipe)"
     pairs = zip(manifest.labels, decision.thresholds, strict=True)

@@ -58,3 +58,23 @@ def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float
     # Between two adjacent float32 values there is no third, so the upper one is the cut.
     cuts = np.where(middle > low, middle, high)[errors == errors.min()]
     return float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()])
+
+
+def fit_rejection(probabilities: FloatArray, gold: BoolArray, *, keep: float) -> float:
+    """The confidence below which a multiclass answer is rejected as out of scope.
+
+    If there are rows without a gold label, it is the one with which most rows are right: those with a label answered
+    with it, those without rejected (of equally good ones, the middle). Otherwise it is the highest one that keeps the
+    share ``keep`` of the right answers.
+    """
+    confidence, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    right = np.sort(confidence[gold[np.arange(len(gold)), best]])
+    none = np.sort(confidence[~gold.any(axis=1)])
+    if not len(right):
+        return 0.0
+    if not len(none):
+        return float(right[int(np.floor((1 - keep) * len(right) + 1e-9))])
+    cuts = np.unique(confidence)
+    gained = np.searchsorted(none, cuts) + len(right) - np.searchsorted(right, cuts)
+    equal = cuts[gained == gained.max()]
+    return float(equal[len(equal) // 2])

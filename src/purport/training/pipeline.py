@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle, require_free, staging
+from ..data import shares
 from ..data.dataset import Dataset
 from ..data.facts import data_facts
 from ..kinds.kind import Kind
@@ -75,5 +76,6 @@ def _finish(run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target:
     trained = steps.calibrate(run, fitted)
     checks = steps.check(fitted, trained)
     measured = steps.measure_splits(trained, dataset)
+    shares.save(dataset.splits, run.stage)
     manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)

@@ -33,7 +33,7 @@ from ..progress import Line, Progress, Reporter
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from .card import model_card
-from .fitting import fit_temperature, fit_thresholds
+from .fitting import fit_rejection, fit_temperature, fit_thresholds
 
 _BATCH, _MEASURED = 32, 1024
 _ANSWERED = ("probabilities", "in_scope", "truncated")
@@ -121,7 +121,9 @@ def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> Non
 
 def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray) -> Decision:
     if task is Task.MULTICLASS:
-        return Likeliest(reject_below=chosen.reject_below)
+        if chosen.reject_below != "fitted":
+            return Likeliest(reject_below=chosen.reject_below)
+        return Likeliest(reject_below=fit_rejection(probabilities, gold, keep=chosen.keep), fitted=True)
     if chosen.thresholds == "fixed":
         return PerLabel(thresholds=(chosen.threshold,) * gold.shape[1], fitted=False)
     return PerLabel(thresholds=fit_thresholds(probabilities, gold, min_gain=chosen.min_gain))
@@ -176,6 +178,7 @@ def describe(
             fingerprint=dataset.fingerprint,
             rows={name: len(split) for name, split in dataset.splits.items()},
             splits={name: split.fingerprint for name, split in dataset.splits.items()},
+            source=recipe.data.path,
             parents=recipe.parents(),
         ),
         recipe=recipe.model_dump(mode="json", exclude_none=True),

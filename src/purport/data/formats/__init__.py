@@ -10,14 +10,14 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ... import registry
 from ...errors import DataError, FormatUnknown
-
-DEFAULT_TEXT_COLUMN = "text"
+from .columns import DEFAULT_LABEL_COLUMN, DEFAULT_TEXT_COLUMN, find_column, no_column
+from .content import magic
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,24 @@ class Layout:
     """How a file is laid out.
 
     Attributes:
-        text_column: name of the column with the utterance.
-        label_column: name of the column with the labels; ``None`` if only texts are read.
-        header: whether the first row of a TSV or CSV file is a header. ``None``: it is if it contains
-            ``text_column``. Without a header, the columns are text and label.
+        text_column: name of the column with the utterance. The default also stands for names that are well known, in
+            any case: ``Text``, ``utterance``, ``Frage``, …
+        label_column: name of the column with the labels, likewise; ``None`` if only texts are read.
+        header: whether the first row of a TSV or CSV file is a header. ``None``: it is if it has the name of the text
+            column. Without a header, the columns are text and label.
         label_delimiter: separator between the labels of one utterance. JSONL and Parquet may have lists instead.
+        delimiter: character between the columns of a TSV or CSV file. ``None``: that of the suffix, or another one if
+            the file certainly has it.
+        encoding: of text files. ``None``: UTF-8, or what a byte order mark says.
         keep_columns: whether rows carry all their columns (``Row.cells``, ``BadRow.raw``), to write them again.
     """
 
     text_column: str = DEFAULT_TEXT_COLUMN
-    label_column: str | None = "label"
+    label_column: str | None = DEFAULT_LABEL_COLUMN
     header: bool | None = None
     label_delimiter: str = "+"
+    delimiter: str | None = None
+    encoding: str | None = None
     keep_columns: bool = False
 
     @property
@@ -46,8 +52,27 @@ class Layout:
 
     def missing(self, present: Sequence[str]) -> str | None:
         """A message about the first column that is not ``present``, or ``None``."""
-        absent = next((name for name in self.columns if name not in present), None)
-        return None if absent is None else f'no column "{absent}"; the columns are {", ".join(map(str, present))}'
+        absent = next((at for at, name in enumerate(self.columns) if name not in present), None)
+        return None if absent is None else no_column(self.columns[absent], present, role=("text", "label")[absent])
+
+    def among(self, present: Sequence[str]) -> Layout:
+        """This layout with the names of its columns as they are in ``present``, where they are found.
+
+        Raises:
+            DataError: several columns could be meant.
+        """
+        text = find_column(self.text_column, present, role="text")
+        label = None if self.label_column is None else find_column(self.label_column, present, role="label")
+        return replace(self, text_column=text or self.text_column, label_column=label or self.label_column)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """How a file is read: a ``layout`` without anything left open, all its ``columns``, and ``notes`` for people."""
+
+    layout: Layout
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +117,10 @@ def unique_names(header: Sequence[str]) -> list[str]:
 
 
 class Format(Protocol):
-    """Reads and writes one kind of file."""
+    """Reads and writes one kind of file.
+
+    A format may also have ``understand(path, layout) -> Understood``, which says how a file will be read.
+    """
 
     suffixes: tuple[str, ...]
 
@@ -107,6 +135,9 @@ class Format(Protocol):
 
         ``like`` is a file of this format, and how it is read: its header (or that it has none), dialect and column
         types are kept. ``columns`` are then the unique names of its cells.
+
+        Raises:
+            DataError: the format cannot be written.
         """
         ...
 
@@ -129,6 +160,26 @@ def format_of(path: Path) -> Format:
     )
 
 
+def _format_to_read(path: Path) -> Format:
+    """The format of the content of ``path``: that of its suffix, unless its first bytes say that it is Parquet."""
+    of_suffix = format_of(path)
+    return registry.load("formats", "parquet") if magic(path) == "parquet" else of_suffix
+
+
+def understand(path: Path, layout: Layout) -> Understood:
+    """How :func:`read_rows` will read ``path``.
+
+    Raises:
+        FormatUnknown: no registered format has that suffix.
+        DataError: the file cannot be read, or it is doubtful how; the message names the option that settles it.
+    """
+    format_ = _format_to_read(path)
+    with _reported(path):
+        explain = getattr(format_, "understand", None)
+        found: Understood = explain(path, layout) if explain else Understood(layout)
+    return found
+
+
 def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
     """The rows of ``path``, in the format given by its suffix.
 
@@ -136,10 +187,24 @@ def read_rows(path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         FormatUnknown: no registered format has that suffix.
         DataError: the file cannot be read: it is truncated, has another format, or permission is denied.
     """
-    rows = format_of(path).read(path, layout)
-    try:
+    rows = _format_to_read(path).read(path, layout)
+    with _reported(path):
         yield from rows
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({error or type(error).__name__}); check the file or copy it again"
-        ) from None
+
+
+class _reported:  # noqa: N801  (a context manager; contextlib's would turn a closed generator into a RuntimeError)
+    """Errors of libraries as ``DataError`` with the name of the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, (OSError, EOFError, zlib.error, UnicodeError)):
+            raise DataError(
+                f"cannot read {self._path} ({error or type(error).__name__}); check the file or copy it again"
+            ) from None
+        if isinstance(error, DataError) and str(self._path) not in str(error):
+            raise type(error)(f"{self._path}: {error}") from None

@@ -1,4 +1,4 @@
-"""TSV (no quoting, as published datasets write it) and CSV (RFC 4180 quoting)."""
+"""Tables of cells: TSV (no quoting, as published datasets write it) and CSV (RFC 4180 quoting)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from . import DEFAULT_TEXT_COLUMN, BadRow, Layout, Row, RowWriter, unique_names
+from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
+from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
+from .lines import TOO_LONG, Overlong, lines, quoted_rows
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
-_SEPARATORS = {"\t": "tabs", ",": "commas"}
 _BREAK = re.compile(r"[\t\r\n]+")
+_HINT = re.compile(r"sep=(.)")  # the first line of a file, for a spreadsheet
+_LOOK = 1000  # lines from which it is found out how a file is written
 # A row number with its cells, or with the reason why they cannot be read.
 _Cells = Iterator[tuple[int, list[str] | str]]
 
@@ -25,75 +29,94 @@ _Cells = Iterator[tuple[int, list[str] | str]]
 class Delimited:
     """Rows of cells separated by ``delimiter``; ``quoting`` says whether quotes have a meaning.
 
-    Blank lines are skipped, except when only texts are read.
+    A file that certainly has another delimiter is read with that one, and with quoting. Blank lines are skipped, except
+    when only texts are read.
     """
 
     suffixes: tuple[str, ...]
     delimiter: str
     quoting: bool
 
-    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
-        """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
-        with open_read(path) as stream:
-            plain = ((number, line.rstrip("\r\n").split(self.delimiter)) for number, line in enumerate(stream, start=1))
-            cells: _Cells = self._quoted(stream) if self.quoting else plain
-            first = next(cells, None)
-            if first is None:
-                return
-            number, header = first
-            if isinstance(header, str):
-                yield BadRow(number, header)
-                return
-            named = layout.text_column in header if layout.header is None else layout.header
-            problem, wanted = layout.missing(header), len(layout.columns)
-            if problem and named:
-                yield BadRow(number, problem)
-                return
-            unlikely = layout.text_column != DEFAULT_TEXT_COLUMN or len(header) > wanted
-            if layout.header is None and not named and unlikely:
-                yield BadRow(
-                    number,
-                    f"{problem}; set text_column (--text-column) or, without a header, header = false (--no-header)",
-                )
-                return
-            places = [header.index(name) for name in layout.columns] if named else list(range(wanted))
-            width = len(header) if named or wanted == 1 else wanted
-            names = unique_names(header if named else layout.columns) if layout.keep_columns else []
-            if not named:
-                yield self._row(number, header, places, width, names)
-            for number, row in cells:
-                if row != [""] or wanted == 1:  # when only texts are read, a blank line is a (bad) row
-                    yield self._row(number, row, places, width, names)
+    def understand(self, path: Path, layout: Layout) -> Understood:
+        """How :meth:`read` reads ``path``; a file without rows has no columns.
 
-    def _row(self, number: int, row: list[str] | str, places: list[int], width: int, names: list[str]) -> Row | BadRow:
+        Raises:
+            DataError: it is doubtful how; the message names the option that settles it.
+        """
+        with open_read(path, layout.encoding) as stream:
+            head = [line for line in islice(lines(stream), _LOOK) if isinstance(line, str)]
+            encoding = stream.encoding
+        separator = _HINT.fullmatch(head[0].strip()) if head else None
+        if separator and layout.delimiter is None:
+            layout = replace(layout, delimiter=separator[1])
+        head = [line for line in head[1 if separator else 0 :] if line.strip()]
+        delimiter = find_delimiter(head, layout, self.delimiter)
+        layout = replace(layout, delimiter=delimiter, encoding=encoding)
+        if not head:
+            return Understood(layout)
+        parsed = cells(head, delimiter, quoting=self._quotes(delimiter))
+        first = parsed[0]
+        layout = replace(layout, header=find_header(first, parsed[1:], layout))
+        columns = tuple(cell.strip() for cell in first) if layout.header else layout.columns
+        return Understood(roles(first, layout) if layout.header else layout, columns, self._notes(layout, encoding))
+
+    def _notes(self, layout: Layout, encoding: str) -> tuple[str, ...]:
+        delimiter = layout.delimiter or self.delimiter
+        other = f"columns separated by {separated_by(delimiter)}" if delimiter != self.delimiter else ""
+        return tuple(note for note in (other, encoding.upper() if not encoding.startswith("utf-8") else "") if note)
+
+    def _quotes(self, delimiter: str) -> bool:
+        return self.quoting or delimiter != self.delimiter
+
+    def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
+        """The rows of ``path``; see :class:`~purport.data.formats.Format`.
+
+        Raises:
+            DataError: see :meth:`understand`.
+        """
+        found = self.understand(path, layout)
+        layout, delimiter = found.layout, found.layout.delimiter or self.delimiter
+        with open_read(path, layout.encoding) as stream:
+            rows = self._cells(stream, delimiter)
+            wanted = len(layout.columns)
+            places = [found.columns.index(name) for name in layout.columns] if layout.header else list(range(wanted))
+            width: int | None = len(found.columns) if layout.header or wanted > 1 else None
+            names = unique_names(found.columns) if layout.keep_columns else []
+            skip = bool(layout.header)
+            for number, row in rows:
+                if number == 1 and isinstance(row, list) and _HINT.fullmatch(delimiter.join(row).strip()):
+                    continue
+                if row == [""] and wanted > 1:
+                    continue  # when only texts are read, a blank line is a (bad) row
+                if skip:
+                    skip = False
+                    continue
+                width = width or len(row)
+                yield self._row(number, row, places, width, names, delimiter)
+
+    def _cells(self, stream: IO[str], delimiter: str) -> _Cells:
+        if self._quotes(delimiter):
+            return quoted_rows(stream, delimiter)
+        numbered = enumerate(lines(stream), start=1)
+        return (
+            (number, TOO_LONG if isinstance(line, Overlong) else line.rstrip("\r\n").split(delimiter))
+            for number, line in numbered
+        )
+
+    def _row(
+        self, number: int, row: list[str] | str, places: list[int], width: int, names: list[str], delimiter: str
+    ) -> Row | BadRow:
         if isinstance(row, str):
             return BadRow(number, row)
         problem = NOT_UTF8 if not is_utf8("".join(row)) else None
         if len(row) != width:
-            problem = self._wrong_width(row, width)
+            problem = _wrong_width(row, width, delimiter)
         if row == [""] and len(places) == 1:
             problem = "has no text"
         if problem:
-            return BadRow(number, problem, raw=self._line(row) if names else None)
-        cells = dict(zip(names, row, strict=True)) if names else {}
-        return Row(number, *(row[place] for place in places), cells=cells)
-
-    def _wrong_width(self, row: list[str], width: int) -> str:
-        separator = _SEPARATORS.get(self.delimiter, repr(self.delimiter))
-        wrong = ", not by semicolons" if len(row) == 1 and ";" in row[0] else ""
-        return (
-            f"has {len(row)} column{'s' * (len(row) != 1)} instead of {width}; "
-            f"columns must be separated by {separator}{wrong}"
-        )
-
-    def _quoted(self, stream: IO[str]) -> _Cells:
-        reader, number = csv.reader(stream, delimiter=self.delimiter, strict=True), 1
-        try:
-            for row in reader:
-                yield number, row or [""]  # the csv module gives [] for a blank line
-                number = reader.line_num + 1
-        except csv.Error as error:  # a stray quote, or a field over the module's limit of 128 KiB
-            yield number, f"cannot be read ({error}), nor can the rows after it; quote the cell as in RFC 4180"
+            return BadRow(number, problem, raw=self._line(row, delimiter) if names else None)
+        held = dict(zip(names, row, strict=True)) if names else {}
+        return Row(number, *(row[place] for place in places), cells=held)
 
     @contextmanager
     def write(
@@ -105,32 +128,40 @@ class Delimited:
         like: tuple[Path, Layout] | None = None,
     ) -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
+        delimiter = self.delimiter if like is None else self.understand(*like).layout.delimiter or self.delimiter
         with open_write(path) as stream:
 
             def write(row: Mapping[str, Any] | str) -> None:
                 if not isinstance(row, str):
-                    row = self._line([_cell(row.get(name), label_delimiter) for name in columns])
+                    row = self._line([_cell(row.get(name), label_delimiter) for name in columns], delimiter)
                 stream.write(row + "\n")
 
-            header = list(columns) if like is None else self._header(*like)
-            if header:
-                write(self._line(header))
+            if like is None or self.understand(*like).layout.header:
+                write(self._line(columns if like is None else self._header(*like), delimiter))
             yield write
 
-    def _header(self, path: Path, layout: Layout) -> list[str]:
-        """The header of a file; empty if it has none."""
-        with open_read(path) as stream:
-            lines = csv.reader(stream, delimiter=self.delimiter) if self.quoting else None
-            first = next(lines, []) if lines else stream.readline().rstrip("\r\n").split(self.delimiter)
-        named = layout.text_column in first if layout.header is None else layout.header
-        return first if named else []
+    def _header(self, path: Path, layout: Layout) -> Sequence[str]:
+        """The header of a file as it stands there."""
+        with open_read(path, layout.encoding) as stream:
+            delimiter = self.understand(path, layout).layout.delimiter or self.delimiter
+            rows = (row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and row != [""])
+            return next((row for row in rows if not _HINT.fullmatch(delimiter.join(row).strip())), [])
 
-    def _line(self, cells: Sequence[str]) -> str:
-        if not self.quoting:  # a tab or line break in a value would start another column or row
-            return self.delimiter.join(_BREAK.sub(" ", cell) for cell in cells)
+    def _line(self, row: Sequence[str], delimiter: str) -> str:
+        if not self._quotes(delimiter):  # a tab or line break in a value would start another column or row
+            return delimiter.join(_BREAK.sub(" ", cell) for cell in row)
         line = io.StringIO()
-        csv.writer(line, delimiter=self.delimiter, lineterminator="").writerow(cells)
+        csv.writer(line, delimiter=delimiter, lineterminator="").writerow(row)
         return line.getvalue()
+
+
+def _wrong_width(row: Sequence[str], width: int, delimiter: str) -> str:
+    columns = f"{len(row)} column{'s' * (len(row) != 1)} instead of {width}"
+    here = f"has {columns}; columns are separated by {separated_by(delimiter)}"
+    other = next((each for each in NAMES if each in row[0]), None) if len(row) == 1 else None
+    if other:
+        return f"{here}: if {separated_by(other)} separate them, pass --delimiter {other!r} (delimiter in a recipe)"
+    return f"{here}: quote a cell that contains one" if len(row) > width and delimiter != "\t" else here
 
 
 def _cell(value: Any, label_delimiter: str) -> str:

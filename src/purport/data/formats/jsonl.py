@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from . import BadRow, Layout, Row, RowWriter
+from . import BadRow, Layout, Row, RowWriter, Understood
+from .json_array import JSON, is_array, named, row_of
+from .lines import TOO_LONG, Overlong, lines
 from .text import NOT_UTF8, is_utf8, open_read, open_write
+
+_LOOK = 100  # lines from which the names of the columns are taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +24,39 @@ class JsonLines:
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
 
+    def understand(self, path: Path, layout: Layout) -> Understood:
+        """How :meth:`read` reads ``path``: its columns are the names in its first objects.
+
+        Raises:
+            DataError: it is doubtful which column is meant.
+        """
+        if is_array(path, layout.encoding):
+            return JSON.understand(path, layout)
+        with open_read(path, layout.encoding) as stream:
+            rows = (_parsed(line) for line in islice(lines(stream), _LOOK) if isinstance(line, str) and line.strip())
+            return named(layout, [row for row in rows if isinstance(row, dict)])
+
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
-        """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
-        with open_read(path) as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
+        """The rows of ``path``; see :class:`~purport.data.formats.Format`. One JSON array is read too."""
+        if is_array(path, layout.encoding):
+            yield from JSON.read(path, layout)
+            return
+        layout = self.understand(path, layout).layout
+        with open_read(path, layout.encoding) as stream:
+            for number, line in enumerate(lines(stream), start=1):
+                if isinstance(line, Overlong):
+                    yield BadRow(number, TOO_LONG)
+                elif line.strip():
                     yield self._row(number, line, layout)
                 elif layout.label_column is None:  # when only texts are read, a blank line is a (bad) row
                     yield BadRow(number, "has no text")
 
     def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
-        raw = line.rstrip("\r\n") if layout.keep_columns else None
-        if not is_utf8(line):
-            return BadRow(number, NOT_UTF8, raw=raw)
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            return BadRow(number, f"is not valid JSON ({error})", raw=raw)
-        if not isinstance(values, dict):
-            return BadRow(number, 'is not a JSON object; write {"text": ..., "label": ...}', raw=raw)
-        if problem := layout.missing(list(values)):
-            return BadRow(number, problem, raw=raw)
-        return Row(number, *(values[name] for name in layout.columns), cells=values if layout.keep_columns else {})
+        values = _parsed(line) if is_utf8(line) else NOT_UTF8
+        found = row_of(number, values, layout)
+        if isinstance(found, BadRow) and layout.keep_columns:
+            return replace(found, raw=line.rstrip("\r\n"))
+        return found
 
     @contextmanager
     def write(
@@ -64,6 +80,14 @@ class JsonLines:
                 stream.write(row + "\n")
 
             yield write
+
+
+def _parsed(line: str) -> Any:
+    """The value in ``line``, or a message."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"is not valid JSON ({error})"
 
 
 JSONL = JsonLines()

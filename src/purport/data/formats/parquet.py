@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, DependencyMissing
-from . import BadRow, Layout, Row, RowWriter
+from . import BadRow, Layout, Row, RowWriter, Understood
 
 _BATCH = 8192
 
@@ -23,31 +24,65 @@ def _pyarrow() -> Any:
     return pa
 
 
+def _open(path: Path) -> Any:
+    pyarrow = _pyarrow()
+    if path.suffix.lower() == ".gz":
+        raise DataError(f"{path}: gzipped Parquet files cannot be read; run gunzip on it first")
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{path} is not a Parquet file ({error}); check the file or write it again") from None
+
+
+def class_names(schema: Any, layout: Layout) -> tuple[str, ...]:
+    """The names that stand for the numbers of the label column (``ClassLabel`` of Hugging Face datasets), if any."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        found = features[layout.label_column]
+        names = found.get("feature", found)["names"] if isinstance(found, dict) else found[0]["names"]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return ()
+    return tuple(map(str, names))
+
+
+def _named(value: Any, names: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(each, names) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return names[value] if 0 <= value < len(names) else None  # -1 stands for "no label"
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Parquet:
     """Columns of strings; the label column may have lists."""
 
     suffixes: tuple[str, ...] = (".parquet", ".pq")
 
+    def understand(self, path: Path, layout: Layout) -> Understood:
+        """How :meth:`read` reads ``path``.
+
+        Raises:
+            DataError: it is not a Parquet file, or it is doubtful which column is meant.
+        """
+        schema = _open(path).schema_arrow
+        wanted = layout.among(schema.names)
+        if problem := wanted.missing(schema.names):
+            raise DataError(problem)
+        names = class_names(schema, wanted)
+        return Understood(wanted, tuple(schema.names), ("label numbers read as their names in the file",) * bool(names))
+
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
-        pyarrow = _pyarrow()
-        if path.suffix.lower() == ".gz":
-            raise DataError(f"{path}: gzipped Parquet files cannot be read; run gunzip on it first")
-        try:
-            file = pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{path} is not a Parquet file ({error}); check the file or write it again") from None
-        if problem := layout.missing(file.schema_arrow.names):
-            yield BadRow(1, problem)
-            return
-        number = 0
+        layout, file, number = self.understand(path, layout).layout, _open(path), 0
+        classes = class_names(file.schema_arrow, layout)
         names = file.schema_arrow.names if layout.keep_columns else list(layout.columns)
         for batch in file.iter_batches(batch_size=_BATCH, columns=names):
             for cells in batch.to_pylist():
                 number += 1
-                values = (cells[name] for name in layout.columns)
-                yield Row(number, *values, cells=cells if layout.keep_columns else {})
+                text, *label = (cells[name] for name in layout.columns)
+                label = [_named(value, classes) for value in label] if classes else label
+                yield Row(number, text, *label, cells=cells if layout.keep_columns else {})
 
     @contextmanager
     def write(

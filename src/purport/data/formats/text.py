@@ -1,21 +1,46 @@
-"""Opens text files, gzipped or not, for the line-based formats."""
+"""Opens text files for the line-based formats: compressed with gzip or not, in any encoding."""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 from pathlib import Path
 from typing import IO, Any
 
+from ...errors import DataError
+from .content import encoding_of, magic, require_text
+
 # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not stop the reading of a file.
-_ERRORS = "surrogateescape"
-NOT_UTF8 = "is not valid UTF-8; save the file as UTF-8"
+ERRORS = "surrogateescape"
+NOT_UTF8 = "is not valid UTF-8; save the file as UTF-8, or name its encoding with --encoding (encoding in a recipe)"
+_HEAD, _CHUNK = 4096, 1 << 16
 
 
-def open_read(path: Path) -> IO[str]:
-    """Open ``path`` as text; a byte order mark is skipped, and line ends are not converted."""
-    binary: Any = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # noqa: SIM115
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors=_ERRORS, newline="")
+def open_read(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
+    """Open ``path`` as text, decompressed if it is gzip; its ``encoding`` is the one given or found in its first bytes.
+
+    A byte order mark is skipped, and line ends are not converted.
+
+    Raises:
+        DataError: it is not a text file, or ``encoding`` is unknown.
+    """
+    require_text(path)
+    plain: Any = path.open("rb")
+    try:
+        zipped = magic(path) == "gzip" or path.suffix.lower() == ".gz"
+        binary = io.BufferedReader(_Closing(gzip.GzipFile(fileobj=plain) if zipped else plain, plain), _CHUNK)
+        found = encoding or encoding_of(binary.peek(_HEAD)[:_HEAD])
+        try:
+            codec = codecs.lookup(found).name
+        except LookupError:
+            raise DataError(
+                f'unknown encoding "{found}"; --encoding may be utf-8, utf-16, cp1252 or another that Python knows'
+            ) from None
+        return io.TextIOWrapper(binary, "utf-8-sig" if codec == "utf-8" else codec, ERRORS, newline="")
+    except BaseException:
+        plain.close()
+        raise
 
 
 def open_write(path: Path) -> IO[str]:
@@ -25,8 +50,8 @@ def open_write(path: Path) -> IO[str]:
     """
     if path.suffix.lower() == ".gz":
         binary = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
-        return io.TextIOWrapper(binary, encoding="utf-8", errors=_ERRORS, newline="")
-    return path.open("w", encoding="utf-8", errors=_ERRORS, newline="")
+        return io.TextIOWrapper(binary, encoding="utf-8", errors=ERRORS, newline="")
+    return path.open("w", encoding="utf-8", errors=ERRORS, newline="")
 
 
 def is_utf8(text: str) -> bool:
@@ -36,3 +61,23 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class _Closing(io.RawIOBase):
+    """A stream that also closes the file under it, which ``GzipFile`` leaves open."""
+
+    def __init__(self, stream: Any, under: Any) -> None:
+        self._stream, self._under = stream, under
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._under.close()
+        super().close()

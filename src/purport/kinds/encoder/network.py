@@ -116,11 +116,13 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: Literal["mean", "cls", "la
 def losses(logits: Tensor, target: Tensor, task: Task) -> Tensor:
     """The loss of each text ``(batch,)``, from ``logits (batch, n_labels)`` and target probabilities of that shape.
 
-    Binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass).
+    Binary cross-entropy summed over labels (multilabel) or cross-entropy (multiclass). A multiclass text without a
+    label is to get the same probability for each (outlier exposure, Hendrycks et al. 2019).
     """
     if task is Task.MULTILABEL:
         return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
-    return nn.functional.cross_entropy(logits, target, reduction="none")
+    none = target.sum(dim=1, keepdim=True) == 0
+    return nn.functional.cross_entropy(logits, torch.where(none, 1 / target.shape[1], target), reduction="none")
 
 
 class IntentModel(nn.Module):

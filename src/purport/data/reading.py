@@ -1,0 +1,151 @@
+"""How the rows of files become examples."""
+
+from __future__ import annotations
+
+from collections import UserString
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..labels import Task
+from .formats import BadRow, Layout, Row
+from .formats.text import NOT_UTF8, is_utf8
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1."""
+
+    text: str
+    labels: tuple[str, ...]
+    row: int = field(default=0, compare=False)
+
+
+@dataclass(slots=True)
+class Tally:
+    """``skipped``: rows of each split that were left out; ``none``: names for "no label applies" that occurred."""
+
+    skipped: dict[str, int] = field(default_factory=dict)
+    none: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the rows of files become examples.
+
+    Attributes:
+        task: ``multiclass`` requires exactly one label per row.
+        layout: columns and delimiters of the files.
+        joint: multiclass only: each combination of labels ("flight+airfare", in any order) becomes one label.
+        unlabelled: rows without a label are an ``error``, ``out_of_scope``, or left out (``skip``).
+        out_of_scope: names that stand for "no label applies"; they never become labels.
+        label_names: the names of labels that are numbers in the file, from 0 on; ``numbers`` takes them as names.
+        tally: what was found while reading.
+        on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
+    """
+
+    task: Task = Task.MULTILABEL
+    layout: Layout = field(default_factory=Layout)
+    joint: bool = False
+    unlabelled: str = "error"
+    out_of_scope: tuple[str, ...] = ()
+    label_names: tuple[str, ...] | Literal["numbers"] | None = None
+    tally: Tally = field(default_factory=lambda: Tally(), compare=False)
+    on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
+
+    def example(self, row: Row) -> Example | BadRow | None:
+        """``row`` as an example, as a bad row with the reason, or ``None`` where it is to be left out."""
+        if not isinstance(row.text, str):
+            return BadRow(row.number, f"text is {_kind(row.text)}, not a string; add a text or delete the row")
+        if problem := text_problem(row.text):
+            return BadRow(row.number, f"{problem}; add a text or delete the row" if not row.text.strip() else problem)
+        labels = self._labels(row.label)
+        if isinstance(labels, str):
+            return BadRow(row.number, labels)
+        return None if labels is None else Example(row.text, labels, row.number)
+
+    def _labels(self, value: Any) -> tuple[str, ...] | str | None:
+        """The labels in a cell; a message if they cannot be used; ``None`` if the row is to be left out."""
+        delimiter = self.layout.label_delimiter
+        parts: Any = [] if value is None or value == "" or value != value else value  # NaN differs from itself
+        if isinstance(parts, str):
+            parts = parts.split(delimiter) if delimiter else [parts]
+        parts = [self._name(part) for part in (parts if isinstance(parts, list) else [parts])]
+        if wrong := next((part for part in parts if not isinstance(part, str)), None):
+            return str(wrong)
+        if any(not part for part in parts):
+            hint = "" if not isinstance(value, str) else no_delimiter(delimiter, value)
+            return f"label {value!r} has an empty part; remove it or add the missing label{hint}"
+        if any(delimiter and delimiter in part for part in parts):
+            return f"label {value!r} contains the delimiter {delimiter!r}; choose another label_delimiter"
+        if not is_utf8("".join(parts)):
+            return f"label {NOT_UTF8}"
+        none = {part for part in parts if part in self.out_of_scope}
+        self.tally.none |= none
+        labels = tuple(sorted({*parts} - none))
+        if not parts and self.unlabelled != "out_of_scope":
+            return None if self.unlabelled == "skip" else _NO_LABEL
+        if self.task is Task.MULTILABEL or len(labels) <= 1:
+            return labels
+        if self.joint:
+            return ((delimiter or "+").join(labels),)
+        return (
+            f"has {len(labels)} labels ({', '.join(labels)}), but the task is multiclass; "
+            "use the task multilabel, or joint = true to make each combination a label"
+        )
+
+    def _name(self, part: Any) -> str | _Problem:
+        """The name of one label, or why it has none."""
+        number = part
+        if isinstance(part, float) and part.is_integer():
+            number = int(part)  # pandas writes whole numbers as floats if a cell of the column is empty
+        if isinstance(part, str):
+            number = int(part) if isinstance(self.label_names, tuple) and part.strip().isdecimal() else part.strip()
+        if isinstance(number, bool) or not isinstance(number, (int, str)):
+            return _Problem(f"label is {_kind(part)}, not a string or a list of strings")
+        if isinstance(number, str) or self.label_names == "numbers":
+            return str(number)
+        if self.label_names is None:
+            return _Problem(
+                f"label is the number {number}; give the names with --label-names FILE (one per line, the first is 0; "
+                "label_names in a recipe), or take the numbers as names with --label-names numbers"
+            )
+        if not 0 <= number < len(self.label_names):
+            return _Problem(f"label is {number}, but there are {len(self.label_names)} label_names, counted from 0")
+        return self.label_names[number]
+
+
+class _Problem(UserString):
+    """A message in the place of a name."""
+
+
+_NO_LABEL = (
+    'label is empty; add one or, if no label applies, read the data with unlabelled = "out_of_scope", '
+    'or with "skip" to leave such rows out (on the command line: --unlabelled out_of_scope)'
+)
+
+
+def no_delimiter(delimiter: str, label: str) -> str:
+    """The hint that a label such as ``C++`` needs another delimiter."""
+    return (
+        f', or pass --label-delimiter "" if {label!r} is one label (label_delimiter in a recipe)' if delimiter else ""
+    )
+
+
+MOST_CHARACTERS = 1 << 17
+"""Characters that the text of one row may have."""
+
+
+def text_problem(text: str) -> str | None:
+    """Why ``text`` cannot be used, or ``None``."""
+    if not text.strip():
+        return "text is empty"
+    if len(text) > MOST_CHARACTERS:
+        return (
+            f"text has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are read; shorten it or delete the row"
+        )
+    return None if is_utf8(text) else f"text {NOT_UTF8}"
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"
