@@ -87,7 +87,7 @@ def test_rows_without_a_label_are_out_of_scope_only_where_asked_for(tmp_path: Pa
 def test_rows_without_a_label_can_be_left_out(tmp_path: Path, task: Task) -> None:
     path = write(tmp_path / "a.tsv", "one\tx\nrubbish\t\ntwo\ty\n")
     assert [example.row for example in rows(path, Reading(task, unlabelled="skip"))] == [1, 3]
-    with pytest.raises(DataError, match="no row of .* has a label"):
+    with pytest.raises(DataError, match=r"no row of .* has a label"):
         rows(write(tmp_path / "b.tsv", "rubbish\t\n"), Reading(task, unlabelled="skip"))
 
 

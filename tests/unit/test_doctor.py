@@ -12,7 +12,7 @@ from purport.data.catalog import load
 from purport.data.duplicates import jaccard, near_duplicates
 from purport.data.formats import Layout
 from purport.data.reading import Reading
-from purport.data.table import RowTable, is_evaluation, normal_form, words
+from purport.data.table import RowTable, is_evaluation
 from purport.doctor.checks.texts import repaired
 from purport.doctor.diagnose import diagnose, proposed
 from purport.doctor.diagnosis_page import page as doctor_page
@@ -23,6 +23,7 @@ from purport.errors import OutputExists, PlanInvalid
 from purport.evaluation.explore.exploration_page import page as explore_page
 from purport.evaluation.explore.measure import explore
 from purport.progress import SILENT
+from purport.text import normal_form, words
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 

@@ -158,7 +158,7 @@ def test_a_header_is_never_taken_for_data(tmp_path: Path, suffix: str) -> None:
     with format_of(path).write(path, ["id", "message"]) as write:
         write({"id": 1, "message": "hello"})
     for layout in (Layout("mesage", None), Layout("note", None), Layout("mesage", "id")):
-        with pytest.raises(DataError, match="no column .*id, message|several|no column"):
+        with pytest.raises(DataError, match=r"no column .*the columns are id, message"):
             read(path, layout)
     found = read(path, Layout("text", None, header=False))
     assert [row.text for row in found if isinstance(row, Row)] == ["id", "1"]

@@ -235,7 +235,9 @@ class Dataset:
             raise DataError(f"dataset {self.name} already has a split {name}; use it instead of a share of train")
         train = self["train"]
         mask = (
-            shares.holdout(train, fraction, seed=seed) if grouped else stratified_mask(train.gold, fraction, seed=seed)
+            shares.holdout(list(train.held()), fraction, seed=seed)
+            if grouped
+            else stratified_mask(train.gold, fraction, seed=seed)
         )
         if not 0 < int(mask.sum()) < len(mask):
             raise DataError(

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..text import words
+from .duplicates import near_duplicates
+from .reading import Example
 from .stratify import stratified_mask
-
-if TYPE_CHECKING:
-    from .dataset import Split
-    from .reading import Example
 
 FILE = "rows.npz"
 Prints = NDArray[np.uint64]
 _LARGE = 100_000  # rows above which only equal texts are kept together: comparing all of them takes minutes
 
 
-def holdout(split: Split, fraction: float, *, seed: int) -> NDArray[np.bool_]:
-    """Choose about ``fraction`` of the rows of ``split``, stratified by labels: ``(n,) bool``, true where chosen.
+def holdout(examples: Sequence[Example], fraction: float, *, seed: int) -> NDArray[np.bool_]:
+    """Choose about ``fraction`` of the ``examples``, stratified by labels: ``(n,) bool``, true where chosen.
 
     Rows that are near-duplicates (see :func:`~purport.data.duplicates.near_duplicates`) are chosen together, so that no
     row is measured with a copy of itself in the training rows.
     """
-    examples = list(split)
     group = _groups([example.text for example in examples])
     first = np.unique(group, return_index=True)[1]
     chosen = stratified_mask((examples[row].labels for row in first), fraction, seed=seed)
@@ -42,9 +39,6 @@ def holdout(split: Split, fraction: float, *, seed: int) -> NDArray[np.bool_]:
 
 def _groups(texts: list[str]) -> NDArray[np.intp]:
     """The number of the group of each text, from 0 on."""
-    from .duplicates import near_duplicates
-    from .table import words
-
     found = [words(text) or [text.strip()] for text in texts]
     group = np.arange(len(texts))
     if len(texts) > _LARGE:
@@ -64,7 +58,7 @@ def fingerprints(examples: Iterable[Example]) -> Prints:
     return np.frombuffer(b"".join(digests), dtype=np.dtype("<u8")).astype(np.uint64)
 
 
-def save(splits: Mapping[str, Split], directory: Path) -> None:
+def save(splits: Mapping[str, Iterable[Example]], directory: Path) -> None:
     """Write the fingerprints of the rows of ``splits`` to ``directory``, so that :func:`find_again` can use them."""
     held = {name: fingerprints(split) for name, split in splits.items()}
     np.savez_compressed(directory / FILE, **held)  # type: ignore[arg-type]
@@ -79,14 +73,15 @@ def load(directory: Path) -> dict[str, Prints]:
         return {}
 
 
-def find_again(split: Split, prints: Prints, name: str, source: str) -> NDArray[np.bool_]:
-    """The rows of ``split`` with these fingerprints: ``(n,) bool``.
+def find_again(examples: Iterable[Example], prints: Prints, name: str, source: str) -> NDArray[np.bool_]:
+    """Which of ``examples`` have these fingerprints: ``(n,) bool``.
 
     Raises:
         DataError: some are missing, so that the data has changed.
     """
-    found = np.isin(fingerprints(split), prints)
-    present, wanted = np.unique(fingerprints(split.where(found, name))), np.unique(prints)
+    here = fingerprints(examples)
+    found = np.isin(here, prints)
+    present, wanted = np.unique(here[found]), np.unique(prints)
     missing = max(len(wanted) - len(present), len(prints) - int(found.sum()))
     if missing:
         raise DataError(

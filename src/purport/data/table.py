@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,26 +13,15 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..labels import LabelSet
 from ..progress import SILENT, Reporter
+from ..text import mostly_unspaced, words
 from .catalog import load
 from .dataset import Dataset
 from .formats import BadRow
 from .reading import Example, Reading
 
-_WORD = re.compile(r"\w+")
 _EVALUATION = re.compile(r"test|valid|dev|val\b|eval|holdout")
 
 Positions = NDArray[np.intp]
-
-
-def words(text: str) -> list[str]:
-    """The words of ``text``: runs of letters and digits, NFKC-normalised and case-folded."""
-    found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return [sys.intern(word) for word in found]  # each distinct word is in memory only once
-
-
-def normal_form(text: str) -> str:
-    """``text`` without case, punctuation and differences in white space."""
-    return " ".join(words(text)) or text.strip()
 
 
 def is_evaluation(split: str) -> bool:
@@ -104,6 +91,11 @@ class RowTable:
     def words(self) -> list[list[str]]:
         """The words of each text."""
         return [words(text) for text in self.texts]
+
+    @cached_property
+    def unspaced(self) -> bool:
+        """Whether the texts are of a script without spaces, where ``words`` are single characters with their marks."""
+        return mostly_unspaced(self.words)
 
     @cached_property
     def forms(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,25 +21,31 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from ..model import BoolArray, FloatArray
 from ..progress import SILENT, Progress, Reporter
+from ..text import mostly_unspaced, segments
 
 _EPOCHS = 8
 _MOST_FEATURES = 100_000
+_SAMPLE = 1_000  # texts that tell whether the script has spaces
 LARGE = 50_000  # more rows than this get three folds
-_LONG_WORD = 12  # mean characters per word above which the script has no spaces; character n-grams replace words
 
 
 def features(texts: Sequence[str]) -> Any:
-    """TF-IDF ``(n_texts, n_terms)`` of words and word pairs, or of characters in scripts without spaces."""
-    spaced = sum(map(len, texts)) < _LONG_WORD * sum(len(text.split()) for text in texts)
-    options: dict[str, Any] = {"ngram_range": (1, 3), "analyzer": "char_wb"}
-    if spaced:
-        options = {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"}
-    options |= {"min_df": 2 if len(texts) > 1000 else 1, "max_features": _MOST_FEATURES}
-    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options)
+    """TF-IDF ``(n_texts, n_terms)`` of words and word pairs; in scripts without spaces, of up to three characters."""
+    sample = texts[:: max(1, len(texts) // _SAMPLE)]
+    longest = 3 if mostly_unspaced(map(segments, sample)) else 2
+    options: dict[str, Any] = {"min_df": 2 if len(texts) > 1000 else 1, "max_features": _MOST_FEATURES}
+    vectorizer = TfidfVectorizer(
+        analyzer=partial(_terms, longest=longest), sublinear_tf=True, dtype=np.float32, **options
+    )
     try:
         return vectorizer.fit_transform(texts)
     except ValueError:  # min_df removed every term
         return TfidfVectorizer(analyzer="char", dtype=np.float32).fit_transform(texts)
+
+
+def _terms(text: str, longest: int) -> list[str]:
+    split = segments(text)
+    return [" ".join(split[at : at + size]) for size in range(1, longest + 1) for at in range(len(split) - size + 1)]
 
 
 def fit_predict(train: Any, gold: BoolArray, other: Any, *, exclusive: bool, seed: int) -> FloatArray:

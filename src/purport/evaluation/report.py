@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
-from ..data.table import normal_form
 from ..frozen import Frozen
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from ..resources import cpus
+from ..text import normal_form, words
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
 
@@ -180,7 +180,7 @@ def _curves(answered: Answered) -> list[LabelCurves]:
 
 def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset | None) -> list[Slice]:
     examples = answered.examples
-    lengths = np.array([len(example.text.split()) for example in examples])
+    lengths = np.array([len(words(example.text)) for example in examples])
     sizes = answered.outcome.gold.sum(axis=1)
     low, high = np.quantile(lengths, [1 / 3, 2 / 3])
     masks: dict[str, NDArray[np.bool_]] = {

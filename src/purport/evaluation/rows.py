@@ -73,7 +73,7 @@ def _load(bundle: Bundle, spec: DataSpec, reporter: Reporter) -> Dataset:
     for name, checksum in manifest.provenance.splits.items():
         if not known and name in own.splits and own[name].fingerprint != checksum:
             raise DataError(
-                f"the split {name} of {own.name} has changed since the bundle was trained. Restore the file, or evaluate "
-                "on other rows: name a file with texts and labels, or pass --data"
+                f"the split {name} of {own.name} has changed since the bundle was trained. Restore the file, or "
+                "evaluate on other rows: name a file with texts and labels, or pass --data"
             )
     return own

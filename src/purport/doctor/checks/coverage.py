@@ -9,11 +9,12 @@ import numpy as np
 
 from ...data.facts import RARE
 from ...evaluation.explore.measure import ngrams
+from ...text import phrase
 from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
 
 NAME = "coverage"
-_RUN = 7  # words: a shared run this long is a sentence, not just a common opening
+_RUN, _UNSPACED_RUN = 7, 14  # words, or characters of a script without spaces: so long a run is more than an opening
 _SHARE = 0.25
 _LEAST = 8
 
@@ -94,8 +95,9 @@ def _one_source(examination: Examination) -> Iterator[Finding]:
         positions = table.positions(split).tolist()
         for position in positions:
             first.setdefault(table.forms[position], position)
+        length = _UNSPACED_RUN if table.unspaced else _RUN
         for position in first.values():
-            found = set(ngrams([table.words[position]], _RUN, frozenset()))
+            found = set(ngrams([table.words[position]], length, frozenset()))
             for column in np.flatnonzero(table.matrix[position]).tolist():
                 distinct[column] += 1
                 runs.setdefault(column, Counter()).update(found)
@@ -149,4 +151,4 @@ def _longest_shared(rows: list[list[str]], run: str) -> str:
             if most < need or not word:
                 break
             grown = [*grown, word] if after else [word, *grown]
-    return " ".join(grown)
+    return phrase(grown)

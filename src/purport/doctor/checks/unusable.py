@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...data.table import normal_form
+from ...text import normal_form
 from ..examination import Examination
 from ..finding import Finding, RowRef, Severity, Worth, count
 

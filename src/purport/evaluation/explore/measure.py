@@ -17,6 +17,7 @@ from ...data.duplicates import near_duplicates
 from ...data.table import RowTable, is_evaluation
 from ...model import BoolArray, Lengths
 from ...progress import SILENT, Progress, Reporter
+from ...text import phrase
 from ..evaluate import rounded
 from .drift import drift_between
 from .exploration import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
@@ -191,7 +192,8 @@ def ngrams(rows: Iterable[Sequence[str]], size: int, stop_words: frozenset[str])
 
 def _most_common(rows: Sequence[list[str]], size: int, stop_words: frozenset[str]) -> list[Counted]:
     counts = Counter(ngrams(rows, size, stop_words))
-    return _counted(sorted(counts.most_common(_TOP), key=lambda item: (-item[1], item[0])))
+    top = sorted(counts.most_common(_TOP), key=lambda item: (-item[1], item[0]))
+    return _counted((phrase(words.split(" ")), count) for words, count in top)
 
 
 def _counted(pairs: Iterable[tuple[str, int]]) -> list[Counted]:

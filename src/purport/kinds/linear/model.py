@@ -91,7 +91,7 @@ class LinearScorer:
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`."""
-        counts = np.array([len(text) for text in texts], dtype=np.int64)
+        counts = np.array([len(self.ngrams.normalised(text)) for text in texts], dtype=np.int64)
         return Lengths("characters", self.ngrams.max_characters, counts)
 
     def _logits(self, text: str) -> FloatArray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 from pydantic import model_validator
 
 from ...frozen import Frozen
+from ...text import normalise, phrase, segments
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -20,6 +21,8 @@ class Ngrams(Frozen):
     characters: tuple[int, int] = (2, 5)
     max_characters: int = 2000
     """Only this many characters of a text are read."""
+    splitting: Literal[1, 2] = 1
+    r"""How a text becomes words: 2 as in :mod:`purport.text`, 1 by ``\w+`` without normalisation (older bundles)."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Ngrams:
@@ -31,14 +34,37 @@ class Ngrams(Frozen):
         return self
 
     def __call__(self, text: str) -> Iterator[str]:
-        """The n-grams of ``text``, lower-cased, with repetitions. Character n-grams stay inside words."""
-        words = _WORD.findall(text[: self.max_characters].lower())
-        yield from _windows(words, self.words, "w ", " ")
-        for word in words:
-            yield from _windows(f" {word} ", self.characters, "c ", "")
+        """The n-grams of ``text``, without case, with repetitions. Character n-grams stay inside words.
+
+        In scripts without spaces, they stay between punctuation marks and white space.
+        """
+        read = self.read(text)
+        if self.splitting == 1:
+            words = runs = _WORD.findall(read.lower())
+        else:
+            words = segments(read.replace("ı", "i"))  # Turkish, which many type without dots, and whose I is ı or i
+            runs = words if read.isascii() else phrase(words).split(" ")
+        yield from _word_ngrams(words, self.words)
+        for run in runs:
+            yield from _character_ngrams(run, self.characters)
+
+    def read(self, text: str) -> str:
+        """What is read of ``text``, normalised; a longer text is cut."""
+        return self.normalised(text)[: self.max_characters]
+
+    def normalised(self, text: str) -> str:
+        """``text`` as it is counted and read."""
+        return text if self.splitting == 1 else normalise(text)
 
 
-def _windows(items: Any, sizes: tuple[int, int], prefix: str, joint: str) -> Iterator[str]:
+def _word_ngrams(words: list[str], sizes: tuple[int, int]) -> Iterator[str]:
     for size in range(max(sizes[0], 1), sizes[1] + 1):
-        for start in range(len(items) - size + 1):
-            yield prefix + joint.join(items[start : start + size])
+        for start in range(len(words) - size + 1):
+            yield "w " + " ".join(words[start : start + size])
+
+
+def _character_ngrams(run: str, sizes: tuple[int, int]) -> Iterator[str]:
+    padded = f" {run} "
+    for size in range(max(sizes[0], 1), sizes[1] + 1):
+        for start in range(len(padded) - size + 1):
+            yield "c " + padded[start : start + size]

@@ -34,7 +34,7 @@ class LinearModel(Frozen):
 
     def ngrams(self) -> Ngrams:
         """The features."""
-        return Ngrams(words=self.words, characters=self.characters)
+        return Ngrams(words=self.words, characters=self.characters, splitting=2)
 
 
 class LinearRecipe(Recipe):
