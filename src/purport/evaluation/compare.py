@@ -17,7 +17,8 @@ from ..progress import SILENT, Reporter
 from . import curves
 from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
 from .gates import Gate, check_gates
-from .metrics import Counts, Outcome, Values, averaged, per_label
+from .metrics import Counts, averaged, per_label
+from .outcome import Outcome, Values
 from .report import milliseconds
 from .rows import data_spec
 
