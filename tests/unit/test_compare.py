@@ -11,7 +11,8 @@ from sklearn import metrics as sk
 from purport import Bundle, Classifier, Dataset
 from purport.data.spec import DataSpec
 from purport.errors import GateInvalid
-from purport.evaluation.compare import compare, judge, outcome_of, paired, set_metrics
+from purport.evaluation.compare import compare, outcome_of, paired, set_metrics
+from purport.evaluation.comparison import judge
 from purport.evaluation.evaluate import Estimate
 from purport.evaluation.gates import check_gates
 from purport.labels import LabelSet
