@@ -18,8 +18,8 @@ def label_p_values(a: Outcome, b: Outcome) -> list[float]:
     """Two-sided p-value of each label's difference in F1, corrected for all labels that changed.
 
     A randomisation test (Fisher 1935; for F1: Yeh 2000): if A and B are equally good, each decision in which they
-    differ could as well be swapped. All swaps are counted, so that the value is exact however few rows there are: with k
-    changed rows it is never below 2 / 2^k. Corrected after Holm (1979) over the labels for which a value below
+    differ could as well be swapped. All swaps are counted, so that the value is exact however few rows there are:
+    with k changed rows it is never below 2 / 2^k. Corrected after Holm (1979) over the labels for which a value below
     :data:`SURE` is possible at all (Tarone 1990); 1 for every other label.
     """
     found = np.ones(a.gold.shape[1])
@@ -48,7 +48,7 @@ def _p_value(gold: NDArray[np.bool_], a: NDArray[np.bool_], b: NDArray[np.bool_]
     now = difference(np.array(float((b & right_rows).sum())), np.array(float((b & wrong_rows).sum())))
     every = difference(right[:, None], wrong[None, :])
     as_much = np.abs(every) >= np.abs(now) - 1e-12
-    return float(min(1.0, right_odds @ as_much @ wrong_odds))
+    return min(1.0, float(right_odds @ as_much @ wrong_odds))
 
 
 def _swaps(rows: int) -> tuple[Values, Values]:
