@@ -87,17 +87,18 @@ def test_one_test_decides_and_the_sentence_does_not_contradict_it() -> None:
 
 
 def by_all_swaps(gold: list[bool], a: list[bool], b: list[bool]) -> float:
-    """The share of all ways to swap the decisions of A and B that change F1 at least as much: by counting them."""
+    """The share of all ways to swap the decisions of A and B after which F1 falls (or rises) at least as much."""
 
     def f1(decided: list[bool]) -> float:
         hits = sum(right and said for right, said in zip(gold, decided, strict=True))
         return 2 * hits / max(sum(gold) + sum(decided), 1)
 
-    now, as_much, swaps = abs(f1(a) - f1(b)), 0, list(itertools.product([False, True], repeat=len(gold)))
-    for swap in swaps:
+    now, differences = f1(b) - f1(a), []
+    for swap in itertools.product([False, True], repeat=len(gold)):
         pairs = [(y, x) if turned else (x, y) for x, y, turned in zip(a, b, swap, strict=True)]
-        as_much += abs(f1([x for x, _ in pairs]) - f1([y for _, y in pairs])) >= now - 1e-12
-    return as_much / len(swaps)
+        differences.append(f1([y for _, y in pairs]) - f1([x for x, _ in pairs]))
+    fall, rise = (float(np.mean([sign * d <= sign * now + 1e-12 for d in differences])) for sign in (1, -1))
+    return min(fall, rise)
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,6 +111,7 @@ def test_the_p_value_of_a_label_is_that_of_all_swaps(rows: list[tuple[bool, bool
         for d in (a, b)
     )
     assert label_p_values(left, right) == [pytest.approx(by_all_swaps(gold, a, b), abs=1e-9)]
+    assert label_p_values(right, left) == pytest.approx(label_p_values(left, right), abs=1e-9)
 
 
 @settings(max_examples=100, deadline=None)
@@ -146,7 +148,7 @@ def test_labels_with_few_rows_do_not_fall_by_chance_and_a_collapse_is_seen() -> 
         found = changed(a, b, gold, names)
         assert min(difference for difference, _ in found) < -0.3, "by chance alone some label falls far"
         false += any(p < 0.05 for _, p in found)
-    assert false / runs <= 0.1
+    assert false / runs <= 0.2, "5 % for falls and 5 % for rises"
     a = answers()
     b = ["l002" if right == "l000" and rng.random() < 0.9 else said for right, said in zip(gold, a, strict=True)]
     found = changed(a, b, gold, names)

@@ -78,6 +78,8 @@ def compare(
             first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, reporter=reporter
         )
     written = page(found if texts else found.without_texts()).write(output)
+    names = ", ".join(f"{side} = {ref} ({one.bundle})" for side, ref, one in (("A", a, found.a), ("B", b, found.b)))
+    out.print(f"{f'{found.dataset} {found.split}'.strip()}: {names}")
     out.print(found.reason)
     moved = found.most_changed(_MOST_LABELS)
     if moved:

@@ -96,8 +96,8 @@ def _labels(found: Comparison) -> list[Block]:
         series = {"fixed": fixed, "broken": [-lost for lost in broken]}
         blocks.append(bars("labels", title, alt, names, series, xlabel="rows", whole=True))
     explained = (
-        "p is the chance of so large a change in F1 if both bundles were equally good: an exact randomisation test, "
-        "corrected for the number of labels (Holm)."
+        "p is the chance of so large a fall or rise of F1 if both bundles were equally good: an exact randomisation "
+        "test, corrected for the number of labels (Holm). Below 0.05, chance alone does not explain the change."
     )
     return [*blocks, Text(explained), Table("Labels", columns, rows, folded=len(rows) > 25)]
 
