@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from purport import Classifier
-from purport.evaluation.compare import AVERAGES, judge, mcnemar, outcome_of, paired
+from purport.evaluation.compare import AVERAGES, mcnemar, outcome_of, paired
+from purport.evaluation.comparison import judge
 from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
 from purport.evaluation.rows import data_spec, evaluation_split
@@ -50,7 +51,7 @@ def experiment(multiclass: list[Path], multilabel: list[Path]) -> dict[str, Any]
                 "only_multiclass_right": only_a,
                 "only_multilabel_right": only_b,
                 "mcnemar_p": p_value,
-                "verdict": judge(single["exact_match"].difference, only_a, only_b, p_value)[0],
+                "verdict": judge(single["exact_match"].difference, only_a, only_b, p_value, len(gold))[0],
             }
         )
     joint = {side: [float(right(o)[several].mean()) for o in found] for side, found in outcomes.items()}

@@ -144,7 +144,7 @@ def test_labels_that_were_not_measured_or_not_known_are_named(facts: DataFacts) 
     found = evaluation(labels={"bird": undefined}, left_out=["bird"], unseen_labels={"cow": 7})
     card = model_card(manifest(), facts, {"test": found})
     assert "Excluded from averages over labels, as they have no gold rows: bird." in card
-    assert "`cow` (7 rows) is not a label of this model; these rows count as errors." in card
+    assert '"cow" (7 rows) is not a label of the model; these rows count as errors.' in card
     assert "| `bird` |" not in card
 
 

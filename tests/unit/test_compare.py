@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from purport import Bundle, Classifier, Dataset
+from purport import Bundle, Classifier, Dataset, Example, Task
 from purport.data.spec import DataSpec
 from purport.errors import GateInvalid
-from purport.evaluation.compare import compare, judge, outcome_of, paired, set_metrics
+from purport.evaluation.compare import compare, outcome_of, paired, set_metrics
+from purport.evaluation.comparison import judge, labels_said
 from purport.evaluation.evaluate import Estimate
 from purport.evaluation.gates import check_gates
+from purport.evaluation.label_tests import holm, label_p_values
+from purport.evaluation.metrics import Counts, per_label
+from purport.evaluation.outcome import Outcome
 from purport.labels import LabelSet
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
 
 SETS = st.lists(st.frozensets(st.sampled_from("abc")), min_size=1, max_size=12)
 NAMES = LabelSet("abc")
@@ -63,12 +72,89 @@ def test_the_paired_interval_is_narrower_than_two_apart() -> None:
     assert labels["a"].fixed == fixed and labels["a"].broken == 0
 
 
-def test_a_verdict_needs_both_tests() -> None:
+def test_one_test_decides_and_the_sentence_does_not_contradict_it() -> None:
     up, unsure = Estimate(value=0.02, low=0.01, high=0.03), Estimate(value=0.02, low=-0.01, high=0.05)
-    assert judge(up, 2, 20, 0.001)[0] == "better"
-    assert judge(up, 2, 6, 0.3)[0] == "no difference shown"
-    assert judge(unsure, 2, 20, 0.001)[0] == "no difference shown"
-    assert judge(Estimate(value=-0.02, low=-0.03, high=-0.01), 20, 2, 0.001)[0] == "worse"
+    down = Estimate(value=-0.02, low=-0.03, high=-0.01)
+    for exact, only_a, only_b, p_value, expected in (
+        (up, 2, 20, 0.001, "better"), (down, 20, 2, 0.001, "worse"), (unsure, 2, 6, 0.3, "no difference shown"),
+        (up, 0, 5, 0.0625, "no difference shown"), (unsure, 2, 20, 0.04, "better"),
+    ):  # fmt: skip
+        verdict, reason = judge(exact, only_a, only_b, p_value, 1200)
+        assert verdict == expected and "on 1,200 rows" in reason and "McNemar's exact test, which decides" in reason
+        excludes = exact.low > 0 or exact.high < 0  # type: ignore[operator]
+        assert ("too few to tell from chance" in reason) == (excludes and verdict == "no difference shown")
+    assert "on 1 row," in judge(unsure, 0, 0, 1.0, 1)[1]
+
+
+def by_all_swaps(gold: list[bool], a: list[bool], b: list[bool]) -> float:
+    """The share of all ways to swap the decisions of A and B after which F1 falls (or rises) at least as much."""
+
+    def f1(decided: list[bool]) -> float:
+        hits = sum(right and said for right, said in zip(gold, decided, strict=True))
+        return 2 * hits / max(sum(gold) + sum(decided), 1)
+
+    now, differences = f1(b) - f1(a), []
+    for swap in itertools.product([False, True], repeat=len(gold)):
+        pairs = [(y, x) if turned else (x, y) for x, y, turned in zip(a, b, swap, strict=True)]
+        differences.append(f1([y for _, y in pairs]) - f1([x for x, _ in pairs]))
+    fall, rise = (float(np.mean([sign * d <= sign * now + 1e-12 for d in differences])) for sign in (1, -1))
+    return min(fall, rise)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=6, max_size=8))
+def test_the_p_value_of_a_label_is_that_of_all_swaps(rows: list[tuple[bool, bool, bool]]) -> None:
+    rows = [(True, True, False)] * 6 + rows[:3]  # enough changed rows for a value below 0.05
+    gold, a, b = (list(part) for part in zip(*rows, strict=True))
+    left, right = (
+        Outcome(np.array(gold)[:, None], np.array(d)[:, None], np.zeros((len(d), 1), np.float32), Task.MULTILABEL)
+        for d in (a, b)
+    )
+    assert label_p_values(left, right) == [pytest.approx(by_all_swaps(gold, a, b), abs=1e-9)]
+    assert label_p_values(right, left) == pytest.approx(label_p_values(left, right), abs=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_the_step_down_of_the_paper(values: list[float]) -> None:
+    adjusted = holm(values)
+    for level in (0.01, 0.05, 0.3):
+        rejected = set()
+        for rank, at in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+            if values[at] * (len(values) - rank) >= level:
+                break
+            rejected.add(at)
+        assert {at for at, value in enumerate(adjusted) if value < level} == rejected
+
+
+def changed(a: list[str], b: list[str], gold: list[str], names: LabelSet) -> list[tuple[float, float]]:
+    """F1 difference and p-value of each label; every row has one label."""
+    sets = [[frozenset([label]) for label in side] for side in (gold, a, b)]
+    left, right = outcome_of(sets[0], sets[1], names), outcome_of(sets[0], sets[2], names)
+    f1 = [per_label(Counts.of(side, np.ones((1, len(gold)))))["f1"][0] for side in (left, right)]
+    return list(zip((f1[1] - f1[0]).tolist(), label_p_values(left, right), strict=True))
+
+
+def test_labels_with_few_rows_do_not_fall_by_chance_and_a_collapse_is_seen() -> None:
+    rng, false, runs = np.random.default_rng(0), 0, 40
+    names = LabelSet([f"l{n:03}" for n in range(60)])
+    gold = [name for at, name in enumerate(names) for _ in range(3 if at % 2 else 30)]
+
+    def answers() -> list[str]:
+        return [label if rng.random() < 0.8 else names.names[rng.integers(len(names))] for label in gold]
+
+    for _ in range(runs):
+        a, b = answers(), answers()
+        found = changed(a, b, gold, names)
+        assert min(difference for difference, _ in found) < -0.3, "by chance alone some label falls far"
+        false += any(p < 0.05 for _, p in found)
+    assert false / runs <= 0.2, "5 % for falls and 5 % for rises"
+    a = answers()
+    b = ["l002" if right == "l000" and rng.random() < 0.9 else said for right, said in zip(gold, a, strict=True)]
+    found = changed(a, b, gold, names)
+    difference, p_value = found[0]
+    assert difference < -0.3 and p_value < 0.05
+    assert sum(p < 0.05 for _, p in found) <= 2
 
 
 def test_compare_bundles_row_by_row(linear_bundle: Bundle, encoder_bundle: Bundle, sample: Dataset) -> None:
@@ -103,3 +189,32 @@ def test_gates() -> None:
                         ("flips<1.2.3", "cannot parse")):  # fmt: skip
         with pytest.raises(GateInvalid, match=said):
             check_gates(wrong, measured)
+
+
+def trained(rows: dict[str, str], target: Path) -> Classifier:
+    """A linear model of words: each label has one; half of its rows are validated on."""
+    lines = [f"{word} number {n}\t{label}" for label, word in rows.items() for n in range(12)]
+    target.mkdir()
+    (target / "train.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    recipe = {"kind": "linear", "task": "multiclass", "data": {"name": str(target), "valid": 0.25}}
+    bundle = train(parse_recipe(recipe), target / "bundle")
+    assert bundle is not None
+    return Classifier.open(bundle)
+
+
+def test_labels_and_rows_that_only_one_bundle_knows_are_named_and_gated(tmp_path: Path) -> None:
+    known = {"pay": "invoice", "ship": "parcel", "lock": "password", "shop": "opening"}
+    a = trained({name: known[name] for name in ("pay", "ship", "lock")}, tmp_path / "a")
+    b = trained({name: known[name] for name in ("pay", "ship", "shop")}, tmp_path / "b")
+    rows = [Example(f"{word} number 3", (label,)) for label, word in {**known, "music": "song"}.items()]
+    split = Dataset.from_examples({"test": rows})["test"]
+    found = compare(a, b, split, resamples=20, gate="label_f1>=-0.1,lost_labels<=0,new_labels<=0")
+    assert (found.only_a_knows, found.only_b_knows, found.unknown) == ({"lock": 1}, {"shop": 1}, {"music": 1})
+    said = "\n".join(labels_said(found))
+    for line in ('only A knows "lock" (1 row)', 'only B knows "shop" (1 row)', 'neither knows "music" (1 row)'):
+        assert line in said
+    # One row is enough: B cannot decide the label any more.
+    assert [gate.holds for gate in found.gates] == [False, False, False]
+    assert 'gate label_f1>=-0.1 failed: measured -1 for "lock"' in map(str, found.gates)
+    same = compare(a, a, split, resamples=20, gate="label_f1>=-0.1,lost_labels<=0,new_labels<=0")
+    assert same.passed and not same.only_a_knows and not list(same.most_changed(5))

@@ -16,7 +16,7 @@ from purport import Task
 from purport.evaluation import curves
 from purport.evaluation.explore.drift import jensen_shannon, label_shift, total_variation
 from purport.evaluation.explore.measure import ngrams, spread, zipf_slope
-from purport.evaluation.metrics import Outcome
+from purport.evaluation.outcome import Outcome
 from purport.manifest import Temperature, Uncalibrated
 from purport.runtime.calibration import probabilities
 
@@ -114,14 +114,17 @@ def test_uncalibrated_probabilities_are_those_at_temperature_one(case: tuple[np.
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 12), st.integers(2, 5), st.randoms(use_true_random=False))
-def test_confusion_is_that_of_scikit_learn(n: int, labels: int, random: object) -> None:
-    draw = [[random.randrange(labels) for _ in range(n)] for _ in range(2)]  # type: ignore[attr-defined]
-    eye = np.eye(labels, dtype=np.bool_)
-    outcome = Outcome(eye[draw[0]], eye[draw[1]], eye[draw[1]].astype(np.float32), Task.MULTICLASS)
-    found = curves.confusion(outcome)
-    assert (found[:, :-1] == sk.confusion_matrix(*draw, labels=range(labels))).all() and not found[:, -1].any()
-    rejected = Outcome(eye[draw[0]], np.zeros((n, labels), dtype=np.bool_), outcome.probabilities, Task.MULTICLASS)
-    assert curves.confusion(rejected)[:, -1].sum() == n
+def test_confusion_is_that_of_scikit_learn_with_no_label_as_the_last_class(n: int, labels: int, random: object) -> None:
+    draw = [[random.randrange(labels + 1) for _ in range(n)] for _ in range(2)]  # type: ignore[attr-defined]
+    rows = np.eye(labels + 1, dtype=np.bool_)[:, :labels]  # the last row is no label
+    outcome = Outcome(rows[draw[0]], rows[draw[1]], rows[draw[1]].astype(np.float32), Task.MULTICLASS)
+    assert (curves.confusion(outcome) == sk.confusion_matrix(*draw, labels=range(labels + 1))).all()
+
+
+def test_a_rejected_row_is_as_sure_as_its_best_label_is_unlikely() -> None:
+    proba = np.array([[0.9, 0.1], [0.3, 0.2]], dtype=np.float32)
+    outcome = Outcome(proba > 2, np.array([[True, False], [False, False]]), proba, Task.MULTICLASS)
+    assert curves.row_confidence(outcome) == pytest.approx([0.9, 0.7])
 
 
 def test_confusions_of_label_sets() -> None:

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from purport import Task
-from purport.evaluation.evaluate import Bootstrap
-from purport.evaluation.metrics import Outcome, all_metrics
+from purport import Dataset, Example, Task
+from purport.evaluation.evaluate import Answered, Bootstrap, measure
+from purport.evaluation.metrics import all_metrics
+from purport.evaluation.outcome import Outcome
+from purport.labels import LabelSet
 
 
 @st.composite
@@ -29,11 +31,14 @@ def outcomes(draw: st.DrawFn, task: Task = Task.MULTILABEL) -> Outcome:
         bits = st.lists(st.lists(st.booleans(), min_size=labels, max_size=labels), min_size=n, max_size=n)
         gold = np.array(draw(bits))
         return Outcome(gold, proba >= 0.5, proba.astype(np.float32), task)
-    classes = draw(st.lists(st.integers(0, labels - 1), min_size=n, max_size=n))
-    eye = np.eye(labels, dtype=np.bool_)
+    # The class after the last label is no label: out of scope, or rejected.
+    classes = draw(st.lists(st.integers(0, labels), min_size=n, max_size=n))
+    rows = np.eye(labels + 1, dtype=np.bool_)[:, :labels]
     proba = proba + 1e-3
     proba /= proba.sum(axis=1, keepdims=True)
-    return Outcome(eye[classes], eye[proba.argmax(axis=1)], proba.astype(np.float32), task)
+    decided = proba.argmax(axis=1)
+    decided[draw(st.lists(st.booleans(), min_size=n, max_size=n))] = labels
+    return Outcome(rows[classes], rows[decided], proba.astype(np.float32), task)
 
 
 def plain(outcome: Outcome) -> dict[str, float]:
@@ -86,23 +91,107 @@ def test_multilabel_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
         assert close(ours["ranking_loss"], sk.label_ranking_loss(gold[rows], proba[rows]))
 
 
-@settings(max_examples=120, deadline=None)
+def as_classes(labels: np.ndarray) -> np.ndarray:
+    """The class of each row; no label is the class after the last."""
+    return np.where(labels.any(axis=1), labels.argmax(axis=1), labels.shape[1])
+
+
+@settings(max_examples=200, deadline=None)
 @given(outcomes(Task.MULTICLASS))
 def test_multiclass_metrics_are_those_of_scikit_learn(outcome: Outcome) -> None:
-    gold, decided = outcome.gold.argmax(axis=1), outcome.decided.argmax(axis=1)
-    ours = plain(outcome)
+    gold, decided = as_classes(outcome.gold), as_classes(outcome.decided)
+    ours, none = plain(outcome), outcome.gold.shape[1]
     assert close(ours["accuracy"], sk.accuracy_score(gold, decided))
-    assert close(ours["f1_micro"], ours["accuracy"])
-    assert close(ours["f1_weighted"], sk.f1_score(gold, decided, average="weighted", zero_division=0))
     present = sorted(set(gold.tolist()))
-    assert close(ours["f1_macro"], sk.f1_score(gold, decided, average="macro", labels=present, zero_division=0))
     assert close(ours["balanced_accuracy"], sk.recall_score(gold, decided, average="macro", labels=present))
     if len(set(gold) | set(decided)) > 1:
         assert close(ours["cohen_kappa"], sk.cohen_kappa_score(gold, decided))
     if len(set(gold)) > 1 and len(set(decided)) > 1:
         assert close(ours["matthews_correlation"], sk.matthews_corrcoef(gold, decided))
-    every = list(range(outcome.gold.shape[1]))
-    assert math.isclose(ours["log_loss"], sk.log_loss(gold, outcome.probabilities, labels=every), rel_tol=1e-4)
+    labels = [label for label in present if label != none]
+    inside = gold != none
+    if not labels:
+        assert math.isnan(ours["f1_macro"]) and math.isnan(ours["log_loss"])
+        return
+    for average in ("macro", "weighted"):
+        theirs = sk.f1_score(gold, decided, average=average, labels=labels, zero_division=0)
+        assert close(ours[f"f1_{average}"], theirs)
+    every = list(range(none))
+    theirs = sk.log_loss(gold[inside], outcome.probabilities[inside], labels=every)
+    assert math.isclose(ours["log_loss"], theirs, rel_tol=1e-4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(outcomes() | outcomes(Task.MULTICLASS))
+def test_out_of_scope_is_a_class_with_precision_and_recall(outcome: Outcome) -> None:
+    gold, decided = ~outcome.gold.any(axis=1), ~outcome.decided.any(axis=1)
+    ours = plain(outcome)
+    assert close(ours["out_of_scope_gold"], gold.mean()) and close(ours["out_of_scope_decided"], decided.mean())
+    precision, recall = ours["out_of_scope_precision"], ours["out_of_scope_recall"]
+    assert close(precision, sk.precision_score(gold, decided)) if decided.any() else math.isnan(precision)
+    assert close(recall, sk.recall_score(gold, decided)) if gold.any() else math.isnan(recall)
+
+
+def calibration_error(cases: list[tuple[float, bool]]) -> float:
+    """Naeini et al. (2015), as the paper writes it: a loop over 15 bins."""
+    error = 0.0
+    for index in range(15):
+        inside = [case for case in cases if min(int(case[0] * 15), 14) == index]
+        if inside:
+            gap = abs(np.mean([p for p, _ in inside]) - np.mean([true for _, true in inside]))
+            error += len(inside) / len(cases) * gap
+    return error
+
+
+@settings(max_examples=200, deadline=None)
+@given(outcomes() | outcomes(Task.MULTICLASS))
+def test_calibration_errors_count_the_answers_given(outcome: Outcome) -> None:
+    ours, proba = plain(outcome), outcome.probabilities.astype(float)
+    top = [(float(row.max()), bool(gold[row.argmax()])) for row, gold in zip(proba, outcome.gold, strict=True)]
+    assert close(ours["top_label_calibration_error"], calibration_error(top))
+    given = [(float(proba[at]), bool(outcome.gold[at])) for at in zip(*outcome.decided.nonzero(), strict=True)]
+    error = ours["decided_calibration_error"]
+    assert close(error, calibration_error(given)) if given else math.isnan(error)
+    pairs = [(float(p), bool(g)) for p, g in zip(proba.ravel(), outcome.gold.ravel(), strict=True)]
+    cases = pairs if outcome.task is Task.MULTILABEL else top
+    assert close(ours["expected_calibration_error"], calibration_error(cases))
+
+
+@settings(max_examples=100, deadline=None)
+@given(outcomes() | outcomes(Task.MULTICLASS))
+def test_promises_are_counted_label_by_label(outcome: Outcome) -> None:
+    examples = [Example(f"text {row}", ()) for row in range(len(outcome))]
+    names = LabelSet([f"label {column}" for column in range(outcome.gold.shape[1])])
+    answered = Answered(examples, outcome, names.names, names, np.zeros(len(outcome), dtype=np.bool_))
+    found = measure(answered, Dataset.from_examples({"test": examples})["test"], resamples=20)
+    given = [
+        (float(outcome.probabilities[at]), bool(outcome.gold[at]))
+        for at in zip(*outcome.decided.nonzero(), strict=True)
+    ]
+    for promise, inside in zip(found.answers, (given, [case for case in given if case[0] > 0.95]), strict=True):
+        assert promise.n == len(inside)
+        if inside:
+            assert promise.confidence == pytest.approx(np.mean([p for p, _ in inside]), abs=1e-6)
+            assert promise.right.value == pytest.approx(np.mean([true for _, true in inside]), abs=1e-6)
+        else:
+            assert promise.confidence is None and promise.right.value is None
+
+
+def test_many_rightly_small_probabilities_do_not_hide_answers_that_are_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    n, labels = 400, 20
+    gold = np.zeros((n, labels), dtype=np.bool_)
+    gold[np.arange(n), rng.integers(0, labels, n)] = True
+    shown = gold.argmax(axis=1)
+    wrong = rng.random(n) < 0.21
+    shown[wrong] = (shown[wrong] + 1) % labels
+    proba = np.full((n, labels), 0.001, dtype=np.float32)
+    proba[np.arange(n), shown] = 0.97
+    found = Bootstrap.of(Outcome(gold, proba > 0.5, proba, Task.MULTILABEL), 100, 0)
+    assert found.metrics["expected_calibration_error"].value < 0.025  # type: ignore[operator]
+    for name in ("decided_calibration_error", "top_label_calibration_error"):
+        assert found.metrics[name].value == pytest.approx(0.97 - 0.79, abs=0.05)
+    assert found.right_above[1].high is not None and found.right_above[1].high < 0.9
 
 
 @settings(max_examples=100, deadline=None)

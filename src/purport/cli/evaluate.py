@@ -17,9 +17,10 @@ def evaluate(
         str | None,
         typer.Option("--data", help="Dataset to use instead of the bundle's: catalog name, directory or file."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file to write the metrics to.")] = Path(
-        "evaluation.json"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="JSON file to write the metrics to. Without it, none is written."),
+    ] = None,
     resamples: Resamples = 1000,
     seed: BootstrapSeed = 0,
     report: Annotated[
@@ -31,8 +32,9 @@ def evaluate(
 ) -> None:
     """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
-    No row is dropped: a row whose label the model does not know counts as an error. The data is read with the
-    settings of the bundle's recipe.
+    Says first whether the answers are right as often as their confidence promises, and how messages that are out of
+    scope are treated. No row is dropped: a row whose label the model does not know counts as an error. The data is
+    read with the settings of the bundle's recipe. A file is only written where --output or --report names one.
 
     Examples:
 
@@ -49,7 +51,9 @@ def evaluate(
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.metric_table import interval, metric_rows, number
     from ..evaluation.rows import evaluation_split, own_data
+    from ..evaluation.sentences import headline, notes, title, warnings_of
     from ..files import write_text
+    from ..wording import count
     from .console import out, reporting
 
     classifier = Classifier.open(bundle)
@@ -67,8 +71,10 @@ def evaluate(
                               reporter=reporter)  # fmt: skip
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
-    write_text(output, result.model_dump_json(indent=1) + "\n")
-    table = Table("metric", "value", "95 % interval", title=f"{result.dataset} {result.split}, {result.n} rows")
+    out.print(f"{title(result)}: {count(result.n, 'row')}, {result.task}")
+    for said in headline(result):
+        out.print(said)
+    table = Table("metric", "value", "95 % interval")
     for row in metric_rows(result):
         table.add_row(*row)
     out.print(table)
@@ -78,10 +84,12 @@ def evaluate(
             values = (number(label.precision.value), number(label.recall.value), number(label.f1.value))
             labels.add_row(name, str(label.support), str(label.predicted), *values, interval(label.f1))
         out.print(labels)
-    for unseen, count in result.unseen_labels.items():
-        out.print(f'"{unseen}" ({count} rows) is not a label of the model; these rows count as errors')
-    if result.left_out:
-        out.print(f"excluded from averages over labels, as they have no gold rows: {', '.join(result.left_out)}")
-    out.print(f"written to {output}")
+    for said in notes(result):
+        out.print(said)
+    for said in warnings_of(classifier.bundle.manifest):
+        out.print(f"warning: {said}")
+    if output is not None:
+        write_text(output, result.model_dump_json(indent=1) + "\n")
+        out.print(f"written to {output}")
     if report is not None:
         out.print(f"written to {report / 'index.html'}")

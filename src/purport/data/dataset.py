@@ -72,6 +72,10 @@ class Split:
             digest.update("\x1f".join((example.text, *example.labels)).encode() + b"\x1e")
         return count, labels, digest.hexdigest()
 
+    def named(self, name: str) -> Split:
+        """The same examples in a split called ``name``."""
+        return Split(name, self._read)
+
     def held(self, name: str | None = None) -> Split:
         """The same examples, read once and kept in memory."""
         examples = list(iter(self))  # through an iterator, because list(self) would call len, an extra pass

@@ -6,12 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from ..frozen import Frozen
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 row``, ``2,000 rows``; ``plural`` defaults to ``noun`` with an s."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
+from ..wording import count as count
 
 Action = Literal["drop", "relabel", "rewrite"]
 

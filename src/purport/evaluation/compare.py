@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import binomtest
@@ -11,112 +11,25 @@ from scipy.stats import binomtest
 from ..classifier import Classifier
 from ..data.dataset import Split
 from ..data.reading import Example
-from ..frozen import Frozen
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from . import curves
-from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
-from .gates import Gate, check_gates
-from .metrics import Counts, Outcome, Values, averaged, per_label
+from .comparison import ChangedRow, Comparison, Difference, LabelChange, Side, judge
+from .evaluate import answer, bootstrapped, estimate, rounded
+from .gates import check_gates
+from .label_tests import label_p_values
+from .metrics import Counts, averaged, out_of_scope, per_label
+from .outcome import Outcome, Values
 from .report import milliseconds
 from .rows import data_spec
 
 _MOST_ROWS = 500
-_SURE = 0.05
 AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")
+METRICS = (*AVERAGES, "out_of_scope_precision", "out_of_scope_recall")
 _PER_LABEL = "f1 per label"
 
 LabelSets = list[frozenset[str]]
-
-
-class Difference(Frozen):
-    """A metric of A and of B, and the difference B - A with its paired interval."""
-
-    a: float | None
-    b: float | None
-    difference: Estimate
-
-
-class LabelChange(Frozen):
-    """One label: F1 of A and B, and the number of rows where B fixes or breaks its decision."""
-
-    support: int
-    f1: Difference
-    fixed: int
-    broken: int
-
-
-class ChangedRow(Frozen):
-    """A row that A and B classify differently: ``broken``, ``fixed``, or ``changed`` (wrong in both)."""
-
-    row: int
-    text: str
-    gold: tuple[str, ...]
-    a: tuple[str, ...]
-    b: tuple[str, ...]
-    direction: str
-
-
-class Side(Frozen):
-    """One of the two bundles. ``median_ms`` is per text; the bundles take turns while they are timed."""
-
-    bundle: str
-    kind: str
-    task: str
-    bytes: int
-    median_ms: float
-    exact_match: float
-
-
-class Comparison(Frozen):
-    """The full comparison of A and B.
-
-    ``mcnemar_p`` is the exact (binomial) p-value of the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
-    """
-
-    a: Side
-    b: Side
-    dataset: str
-    split: str
-    fingerprint: str
-    n: int
-    resamples: int
-    seed: int
-    metrics: dict[str, Difference]
-    labels: dict[str, LabelChange]
-    only_a_right: int
-    only_b_right: int
-    mcnemar_p: float
-    flips: int
-    rows: list[ChangedRow]
-    verdict: str
-    reason: str
-    gates: tuple[Gate, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate holds."""
-        return all(gate.holds for gate in self.gates)
-
-    def without_texts(self) -> Comparison:
-        """A copy without any utterance."""
-        return self.model_copy(update={"rows": [row.model_copy(update={"text": ""}) for row in self.rows]})
-
-    def measured(self) -> dict[str, float | None]:
-        """Values that gates can use: differences B - A (``.low`` and ``.high`` of their intervals), rates, ratios."""
-        found: dict[str, float | None] = {}
-        named = {**self.metrics, **{f"f1[{name}]": change.f1 for name, change in self.labels.items()}}
-        for name, change in named.items():
-            found[name] = change.difference.value
-            found[f"{name}.low"], found[f"{name}.high"] = change.difference.low, change.difference.high
-        return found | {
-            "flips": self.flips / self.n,
-            "regressions": self.only_a_right / self.n,
-            "mcnemar_p": self.mcnemar_p,
-            "size_ratio": self.b.bytes / self.a.bytes,
-            "latency_ratio": self.b.median_ms / self.a.median_ms,
-        }
 
 
 def compare(
@@ -141,14 +54,19 @@ def compare(
     examples = list(held)
     decided = [_label_sets(classifier, held, reporter) for classifier in (a, b)]
     gold = [data_spec(a.bundle).parts(frozenset(example.labels)) for example in examples]
-    names = LabelSet(sorted({label for row in (*gold, *decided[0], *decided[1]) for label in row}))
+    known = [data_spec(side.bundle).parts(frozenset(side.labels)) for side in (a, b)]
+    names = LabelSet(sorted(frozenset().union(*gold, *known)))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
+    labels = {
+        name: change.model_copy(update={"p_value": value})
+        for (name, change), value in zip(labels.items(), label_p_values(left, right), strict=True)
+    }
     a_right, b_right = curves.right(left), curves.right(right)
     only_a, only_b, p_value = mcnemar(a_right, b_right)
     rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
     times = milliseconds((a, b), [example.text for example in examples])
-    verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value)
+    verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value, len(examples))
     found = Comparison(
         a=_side(a, times[0], a_right),
         b=_side(b, times[1], b_right),
@@ -160,6 +78,9 @@ def compare(
         seed=seed,
         metrics=metrics,
         labels=labels,
+        only_a_knows=_carried(labels, known[0] - known[1]),
+        only_b_knows=_carried(labels, known[1] - known[0]),
+        unknown=_carried(labels, frozenset(names) - known[0] - known[1]),
         only_a_right=only_a,
         only_b_right=only_b,
         mcnemar_p=round(p_value, 6),
@@ -168,7 +89,15 @@ def compare(
         verdict=verdict,
         reason=reason,
     )
-    return found.model_copy(update={"gates": tuple(check_gates(gate, found.measured()))}) if gate else found
+    if not gate:
+        return found
+    gates = check_gates(gate, found.measured(), {"label_f1": found.largest_fall()[0]})
+    return found.model_copy(update={"gates": tuple(gates)})
+
+
+def _carried(labels: Mapping[str, LabelChange], names: frozenset[str]) -> dict[str, int]:
+    """The number of rows that carry each of ``names``."""
+    return {name: change.support for name, change in labels.items() if name in names}
 
 
 def _label_sets(classifier: Classifier, split: Split, reporter: Reporter) -> LabelSets:
@@ -204,9 +133,9 @@ def outcome_of(gold: LabelSets, decided: LabelSets, names: LabelSet) -> Outcome:
 
 def set_metrics(outcome: Outcome, weights: Values) -> dict[str, Values]:
     """The metrics that models of any task have in common, each ``(n_resamples,)``."""
-    found = averaged(Counts.of(outcome, weights))
+    found = averaged(Counts.of(outcome, weights)) | out_of_scope(outcome, weights)
     found["exact_match"] = weights @ curves.right(outcome).astype(np.float64) / weights.sum(axis=1)
-    return {name: found[name] for name in AVERAGES}
+    return {name: found[name] for name in METRICS}
 
 
 def paired(
@@ -223,7 +152,7 @@ def paired(
         return {name: np.stack([left[name], right[name]], axis=-1) for name in left}
 
     point, spread = bootstrapped(measured, len(sides[0][0]), resamples, seed)
-    metrics = {name: _difference(point[name][0], spread[name]) for name in AVERAGES}
+    metrics = {name: _difference(point[name][0], spread[name]) for name in METRICS}
     wrong_a, wrong_b = (np.mean([outcome.gold != outcome.decided for outcome in side], axis=0) for side in sides)
     labels = {
         name: LabelChange(
@@ -256,25 +185,6 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> tuple[int, int, float]:
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     p_value = float(binomtest(only_b, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
     return only_a, only_b, p_value
-
-
-def judge(exact: Estimate, only_a: int, only_b: int, p_value: float) -> tuple[str, str]:
-    """``better``, ``worse`` or ``no difference shown``, and the reason. Both tests must agree on a difference."""
-    interval = f"{_points(exact.low)} to {_points(exact.high)} points"
-    facts = (
-        f"exact match changes by {_points(exact.value)} points (95 % interval: {interval}); {only_b} rows fixed, "
-        f"{only_a} broken (McNemar p = {p_value:.3g})"
-    )
-    low, high = exact.low or 0.0, exact.high or 0.0
-    if p_value < _SURE and low > 0:
-        return "better", f"B is better: {facts}."
-    if p_value < _SURE and high < 0:
-        return "worse", f"B is worse: {facts}."
-    return "no difference shown", f"No significant difference: {facts}. Changes outside this interval are unlikely."
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:+.2f}"
 
 
 def _side(classifier: Classifier, times: Sequence[float], right: BoolArray) -> Side:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ..report.figures import bar_figure, bars, bars_height
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
-from .compare import Comparison
+from ..wording import count, sentence
+from .comparison import Comparison, labels_said
 from .metric_table import cells, joined
 
 _LEVELS = {"better": "good", "worse": "error", "no difference shown": "info"}
@@ -16,14 +19,13 @@ def page(found: Comparison) -> Page:
     """The verdict, metrics, labels, changed rows, size and speed."""
     notices = [Notice(_LEVELS[found.verdict], found.reason)]
     for gate in found.gates:
-        level, said = ("good", "passed") if gate.holds else ("error", "failed")
-        measured = "undefined" if gate.value is None else f"{gate.value:.6g}"
-        notices.append(Notice(level, f"Gate {gate.condition} {said}: measured {measured}."))
+        notices.append(Notice("good" if gate.holds else "error", sentence(str(gate))))
+    notices += [Notice("warning", sentence(said)) for said in labels_said(found)]
     exact = found.metrics["exact_match"]
     return Page(
         title=f"{found.a.bundle} (A) against {found.b.bundle} (B)",
-        subtitle=f"{found.dataset} {found.split}, {found.n:,} rows, data {found.fingerprint[:16]}; "
-        f"{found.resamples:,} paired bootstrap samples, seed {found.seed}",
+        subtitle=f"{f'{found.dataset} {found.split}'.strip()}, {count(found.n, 'row')}, data {found.fingerprint[:16]}; "
+        f"{count(found.resamples, 'paired bootstrap sample')}, seed {found.seed}",
         headline=[
             ("verdict on B", found.verdict),
             ("exact match", f"{exact.a:.4f} → {exact.b:.4f}"),
@@ -37,15 +39,15 @@ def page(found: Comparison) -> Page:
             Section("Size and speed", [_cost(found)]),
         ],
         facts=found,
-        command=f"purport compare A B --split {found.split} --seed {found.seed}",
+        command=f"purport compare A B --split {shlex.quote(found.split or found.dataset)} --seed {found.seed}",
         notices=notices,
     )
 
 
 def _metrics(found: Comparison) -> list[Block]:
-    changes = [change.difference for change in found.metrics.values()]
-    values = [(name, (change.value or 0.0) * 100) for name, change in zip(found.metrics, changes, strict=True)]
-    ends = [((change.low or 0.0) * 100, (change.high or 0.0) * 100) for change in changes]
+    changes = {name: change.difference for name, change in found.metrics.items() if change.difference.value is not None}
+    values = [(name, (change.value or 0.0) * 100) for name, change in changes.items()]
+    ends = [((change.low or 0.0) * 100, (change.high or 0.0) * 100) for change in changes.values()]
     title, height = "B - A in points, with paired 95 % intervals", bars_height(len(values)) + 0.4
     return [
         Table(
@@ -59,10 +61,29 @@ def _metrics(found: Comparison) -> list[Block]:
 
 def _labels(found: Comparison) -> list[Block]:
     rows = [
-        (name, change.support, change.fixed, change.broken, change.f1.a, change.f1.b, *cells(change.f1.difference))
-        for name, change in sorted(found.labels.items(), key=lambda item: -item[1].support)
+        (
+            name,
+            change.support,
+            change.fixed,
+            change.broken,
+            change.f1.a,
+            change.f1.b,
+            *cells(change.f1.difference),
+            round(change.p_value, 4),
+        )
+        for name, change in sorted(found.labels.items(), key=lambda item: (item[1].p_value, -item[1].support))
     ]
-    columns = ("label", "rows", "fixed", "broken", "F1 of A", "F1 of B", "B - A", "95 % interval of B - A")
+    columns = (
+        "label",
+        "rows",
+        "fixed",
+        "broken",
+        "F1 of A",
+        "F1 of B",
+        "B - A",
+        "95 % interval of B - A",
+        "p, corrected",
+    )
     moved = sorted(
         ((name, change.fixed, change.broken) for name, change in found.labels.items() if change.fixed or change.broken),
         key=lambda item: -(item[1] + item[2]),
@@ -74,7 +95,11 @@ def _labels(found: Comparison) -> list[Block]:
         alt = "; ".join(f"{name}: {gained} fixed, {lost} broken" for name, gained, lost in moved)
         series = {"fixed": fixed, "broken": [-lost for lost in broken]}
         blocks.append(bars("labels", title, alt, names, series, xlabel="rows", whole=True))
-    return [*blocks, Table("Labels", columns, rows, folded=len(rows) > 25)]
+    explained = (
+        "p is the chance of so large a fall or rise of F1 if both bundles were equally good: an exact randomisation "
+        "test, corrected for the number of labels (Holm). Below 0.05, chance alone does not explain the change."
+    )
+    return [*blocks, Text(explained), Table("Labels", columns, rows, folded=len(rows) > 25)]
 
 
 def _rows(found: Comparison) -> list[Block]:

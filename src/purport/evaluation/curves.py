@@ -15,7 +15,8 @@ from ..labels import Task
 from ..manifest import Calibration, Likeliest, PerLabel
 from ..model import BoolArray, FloatArray
 from ..runtime.decision import decide
-from .metrics import CALIBRATION_BINS, Outcome, calibration_bins
+from .confidence import CALIBRATION_BINS, calibration_bins, confidence_bins
+from .outcome import Outcome
 
 _MOST_POINTS = 150
 _THRESHOLDS = np.round(np.arange(0.02, 1.0, 0.02), 2)
@@ -36,11 +37,13 @@ def uncalibrated(probabilities: FloatArray, task: Task, calibration: Calibration
 def row_confidence(outcome: Outcome) -> NDArray[np.float64]:
     """The probability that the answer to each row is exactly right: ``(n,)``.
 
-    multiclass: that of the most likely label; multilabel: the product over labels, as if they were independent.
+    multiclass: that of the most likely label, or that this label is wrong where none is decided; multilabel: the
+    product over labels, as if they were independent.
     """
     proba = outcome.probabilities.astype(np.float64)
     if outcome.task is Task.MULTICLASS:
-        return np.asarray(proba.max(axis=1))
+        best = proba.max(axis=1)
+        return np.asarray(np.where(outcome.decided.any(axis=1), best, 1 - best))
     return np.asarray(np.where(outcome.decided, proba, 1 - proba).prod(axis=1))
 
 
@@ -51,7 +54,18 @@ def right(outcome: Outcome) -> BoolArray:
 
 def reliability(outcome: Outcome, probabilities: FloatArray) -> list[tuple[float, float, int]]:
     """Mean confidence, share correct, and count of each non-empty bin; the bins are those of the calibration error."""
-    confidence, truth, bins = calibration_bins(outcome, probabilities)
+    return _reliability(*calibration_bins(outcome, probabilities))
+
+
+def reliability_decided(outcome: Outcome) -> list[tuple[float, float, int]]:
+    """The same for the decided labels alone: the bins of the ``decided_calibration_error``."""
+    sure = outcome.probabilities[outcome.decided].astype(np.float64)
+    return _reliability(sure, outcome.gold[outcome.decided], confidence_bins(sure))
+
+
+def _reliability(
+    confidence: NDArray[np.float64], truth: BoolArray, bins: NDArray[np.intp]
+) -> list[tuple[float, float, int]]:
     found = []
     for index in range(CALIBRATION_BINS):
         inside = bins == index
@@ -126,10 +140,12 @@ def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
 
 
 def confusion(outcome: Outcome) -> NDArray[np.int64]:
-    """multiclass only: gold labels (rows) by decided labels (columns), ``(n, n + 1)``; the last column is no label."""
+    """multiclass only: gold labels (rows) by decided labels (columns), ``(n + 1, n + 1)``; the last of each is none."""
     n = outcome.gold.shape[1]
-    decided = np.where(outcome.decided.any(axis=1), outcome.decided.argmax(axis=1), n)
-    return np.asarray(sk.confusion_matrix(outcome.gold.argmax(axis=1), decided, labels=range(n + 1))[:n])
+    gold, decided = (
+        np.where(labels.any(axis=1), labels.argmax(axis=1), n) for labels in (outcome.gold, outcome.decided)
+    )
+    return np.asarray(sk.confusion_matrix(gold, decided, labels=range(n + 1)))
 
 
 def set_confusions(gold: Sequence[frozenset[str]], decided: Sequence[frozenset[str]]) -> Counter[tuple[str, str]]:

@@ -17,11 +17,14 @@ from ..labels import LabelSet, Task
 from ..model import Answers, BoolArray
 from ..progress import SILENT, Progress, Reporter
 from ..runtime.decision import Decided
-from .metrics import Counts, Outcome, Values, all_metrics, per_label
+from .confidence import CONFIDENCES, decided_above, right_above
+from .metrics import Counts, all_metrics, per_label
+from .outcome import Outcome, Values
 
 LEVEL = 0.95
 _CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
 _ANSWER_ROWS = 1024
+_RIGHT_ABOVE = "right above"
 
 
 class Estimate(Frozen):
@@ -42,9 +45,28 @@ class LabelResult(Frozen):
     f1: Estimate
 
 
+class Promise(Frozen):
+    """The decided labels with a confidence above ``above``: how sure they are, and how many of them are right.
+
+    ``n`` counts decided (row, label) pairs, ``confidence`` is their mean confidence, ``right`` the share that is right.
+    """
+
+    above: float
+    n: int
+    confidence: float | None
+    right: Estimate
+
+    @property
+    def too_sure(self) -> bool:
+        """Whether fewer are right than their confidence promises, beyond the interval."""
+        return self.confidence is not None and self.right.high is not None and self.right.high < self.confidence
+
+
 class Evaluation(Frozen):
     """Metrics with intervals, and the data they were measured on; ``bundle`` is an id, empty before there is a bundle.
 
+    ``split`` is empty if the rows are those of a single file, which ``dataset`` then names.
+    ``answers`` are the decided labels: all of them, then those with a confidence above 0.95.
     ``unseen_labels`` are gold labels that the model does not know: every such row counts as an error.
     ``left_out`` are labels without a gold row in this split: their metrics are undefined and not in averages.
     """
@@ -59,6 +81,7 @@ class Evaluation(Frozen):
     resamples: int
     seed: int
     metrics: dict[str, Estimate]
+    answers: tuple[Promise, ...] = ()
     unseen_labels: dict[str, int]
     left_out: list[str]
     labels: dict[str, LabelResult]
@@ -158,6 +181,7 @@ def measure(
         resamples=resamples,
         seed=seed,
         metrics=bootstrap.metrics,
+        answers=_promises(outcome, bootstrap.right_above),
         unseen_labels={name: n for name, n in zip(names, support, strict=True) if name not in answered.labels},
         left_out=[name for name, n in zip(names, support, strict=True) if not n],
         labels={
@@ -171,24 +195,38 @@ def measure(
     )
 
 
+def _promises(outcome: Outcome, right: Sequence[Estimate]) -> tuple[Promise, ...]:
+    found = []
+    for above, chosen, share in zip(CONFIDENCES, decided_above(outcome), right, strict=True):
+        sure = outcome.probabilities[chosen]
+        confidence = rounded(sure.mean(dtype=np.float64)) if sure.size else None
+        found.append(Promise(above=above, n=sure.size, confidence=confidence, right=share))
+    return tuple(found)
+
+
 class Bootstrap(Frozen):
-    """Estimates of every metric, and of each label's precision, recall and F1."""
+    """Estimates of every metric, of each label's precision, recall and F1, and of :func:`~.confidence.right_above`."""
 
     metrics: dict[str, Estimate]
     labels: dict[str, list[Estimate]]
+    right_above: list[Estimate]
 
     @classmethod
     def of(cls, outcome: Outcome, resamples: int, seed: int) -> Bootstrap:
         """Resample the rows of ``outcome``."""
 
         def measured(weights: Values) -> dict[str, Values]:
-            return all_metrics(outcome, weights) | per_label(Counts.of(outcome, weights))
+            several = per_label(Counts.of(outcome, weights)) | {_RIGHT_ABOVE: right_above(outcome, weights)}
+            return all_metrics(outcome, weights) | several
 
         point, spread = bootstrapped(measured, len(outcome), resamples, seed)
-        labels = [name for name, value in point.items() if value.ndim == 2]
+        several = {
+            name: list(map(estimate, value[0], spread[name].T)) for name, value in point.items() if value.ndim == 2
+        }
         return cls(
-            metrics={name: estimate(value[0], spread[name]) for name, value in point.items() if name not in labels},
-            labels={name: list(map(estimate, point[name][0], spread[name].T)) for name in labels},
+            metrics={name: estimate(value[0], spread[name]) for name, value in point.items() if name not in several},
+            right_above=several.pop(_RIGHT_ABOVE),
+            labels=several,
         )
 
 

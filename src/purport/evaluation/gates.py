@@ -15,15 +15,26 @@ _SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.
 
 
 class Gate(Frozen):
-    """A condition, the measured value, and whether the condition holds; it never does for an undefined value."""
+    """A condition, the measured value, and whether the condition holds; it never does for an undefined value.
+
+    ``label`` is the label that the value belongs to, where the gate is over all labels.
+    """
 
     condition: str
     value: float | None
     holds: bool
+    label: str = ""
+
+    def __str__(self) -> str:
+        value = "undefined" if self.value is None else f"{self.value:.6g}"
+        label = f' for "{self.label}"' if self.label else ""
+        return f"gate {self.condition} {'passed' if self.holds else 'failed'}: measured {value}{label}"
 
 
-def check_gates(conditions: str, measured: Mapping[str, float | None]) -> list[Gate]:
-    """Check every condition of a comma-separated list.
+def check_gates(
+    conditions: str, measured: Mapping[str, float | None], labels: Mapping[str, str] | None = None
+) -> list[Gate]:
+    """Check every condition of a comma-separated list; ``labels`` has the label that a measured value belongs to.
 
     Raises:
         GateInvalid: a condition cannot be parsed, or its name is not in ``measured``.
@@ -39,5 +50,6 @@ def check_gates(conditions: str, measured: Mapping[str, float | None]) -> list[G
         if name not in measured:
             raise GateInvalid(f'a gate cannot use "{name}".{did_you_mean(name, measured)}')
         holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
-        gates.append(Gate(condition=part.strip(), value=value, holds=holds))
+        label = (labels or {}).get(name, "")
+        gates.append(Gate(condition=part.strip(), value=value, holds=holds, label=label))
     return gates

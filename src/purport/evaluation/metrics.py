@@ -14,29 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import Task
-from ..model import BoolArray, FloatArray
+from ..model import BoolArray
+from .confidence import decided_calibration_error, expected_calibration_error, top_label_calibration_error
+from .outcome import Outcome, Values, Weights, ratio
 
-Weights = NDArray[np.float64]
-Values = NDArray[np.float64]
-
-CALIBRATION_BINS = 15
 _SMALLEST = float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Gold labels and answers: ``gold`` and ``decided (n, n_labels) bool``, ``probabilities`` of the same shape.
-
-    Labels that the model does not know have columns too; their probability is 0 and they are never decided.
-    """
-
-    gold: BoolArray
-    decided: BoolArray
-    probabilities: FloatArray
-    task: Task
-
-    def __len__(self) -> int:
-        return len(self.gold)
 
 
 @dataclass(frozen=True)
@@ -60,9 +42,9 @@ class Counts:
 def per_label(counts: Counts) -> dict[str, Values]:
     """precision, recall and F1 per label; NaN where the label has no positives."""
     found = {
-        "precision": np.nan_to_num(_ratio(counts.hits, counts.predicted)),
-        "recall": _ratio(counts.hits, counts.support),
-        "f1": _ratio(2 * counts.hits, counts.support + counts.predicted),
+        "precision": np.nan_to_num(ratio(counts.hits, counts.predicted)),
+        "recall": ratio(counts.hits, counts.support),
+        "f1": ratio(2 * counts.hits, counts.support + counts.predicted),
     }
     return {name: np.where(counts.support > 0, values, np.nan) for name, values in found.items()}
 
@@ -73,20 +55,15 @@ def _over_labels(values: Values, support: Values) -> dict[str, Values]:
     filled = np.where(defined, values, 0.0)
     weight = np.where(defined, support, 0.0)
     return {
-        "macro": _ratio(filled.sum(axis=1), defined.sum(axis=1)),
-        "weighted": _ratio((filled * weight).sum(axis=1), weight.sum(axis=1)),
+        "macro": ratio(filled.sum(axis=1), defined.sum(axis=1)),
+        "weighted": ratio((filled * weight).sum(axis=1), weight.sum(axis=1)),
     }
-
-
-def _ratio(above: Values, below: Values) -> Values:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(below > 0, above / below, np.nan)
 
 
 def _mean_over_rows(values: Values, weights: Weights) -> Values:
     """Weighted mean of one value per row, excluding rows where it is NaN."""
     defined = ~np.isnan(values)
-    return _ratio(weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64))
+    return ratio(weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64))
 
 
 def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
@@ -95,6 +72,9 @@ def all_metrics(outcome: Outcome, weights: Weights) -> dict[str, Values]:
     of_task = _multilabel if outcome.task is Task.MULTILABEL else _multiclass
     metrics = averaged(counts) | of_task(outcome, counts, weights)
     metrics["roc_auc_macro"] = _over_labels(roc_auc(outcome, weights), counts.support)["macro"]
+    metrics |= out_of_scope(outcome, weights)
+    metrics["decided_calibration_error"] = decided_calibration_error(outcome, weights)
+    metrics["top_label_calibration_error"] = top_label_calibration_error(outcome, weights)
     metrics["expected_calibration_error"] = expected_calibration_error(outcome, weights)
     return metrics
 
@@ -103,9 +83,9 @@ def averaged(counts: Counts) -> dict[str, Values]:
     """Precision, recall and F1 over all labels: micro, macro and weighted, each ``(n_resamples,)``."""
     hits, support, predicted = (part.sum(axis=1) for part in (counts.hits, counts.support, counts.predicted))
     metrics = {
-        "precision_micro": _ratio(hits, predicted),
-        "recall_micro": _ratio(hits, support),
-        "f1_micro": _ratio(2 * hits, support + predicted),
+        "precision_micro": ratio(hits, predicted),
+        "recall_micro": ratio(hits, support),
+        "f1_micro": ratio(2 * hits, support + predicted),
     }
     for name, values in per_label(counts).items():
         for average, mean in _over_labels(values, counts.support).items():
@@ -123,7 +103,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
         return np.where(nothing, 1.0, factor * hits / np.maximum(below, 1))
 
     unions = counts.support + counts.predicted - counts.hits
-    jaccard = np.where(counts.support > 0, _ratio(counts.hits, unions), np.nan)
+    jaccard = np.where(counts.support > 0, ratio(counts.hits, unions), np.nan)
     over_labels = _over_labels(jaccard, counts.support)
     return {
         "precision_samples": _mean_over_rows(rows(given), weights),
@@ -131,7 +111,7 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
         "f1_samples": _mean_over_rows(rows(wanted + given, 2), weights),
         "subset_accuracy": _mean_over_rows((gold == decided).all(axis=1).astype(np.float64), weights),
         "hamming_loss": _mean_over_rows((gold != decided).mean(axis=1), weights),
-        "jaccard_micro": _ratio(counts.hits.sum(axis=1), unions.sum(axis=1)),
+        "jaccard_micro": ratio(counts.hits.sum(axis=1), unions.sum(axis=1)),
         "jaccard_macro": over_labels["macro"],
         "jaccard_weighted": over_labels["weighted"],
         "jaccard_samples": _mean_over_rows(rows((gold | decided).sum(axis=1)), weights),
@@ -142,22 +122,47 @@ def _multilabel(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str,
 
 
 def _multiclass(outcome: Outcome, counts: Counts, weights: Weights) -> dict[str, Values]:
-    total, hits = weights.sum(axis=1), counts.hits.sum(axis=1)
-    # A rejected row counts as a separate class that never agrees with the gold label.
-    rejected = (weights @ ~outcome.decided.any(axis=1))[:, None]
-    predicted = np.concatenate([counts.predicted, rejected], axis=1)
-    support = np.concatenate([counts.support, np.zeros_like(rejected)], axis=1)
+    gold_none, decided_none = _without_label(outcome.gold), _without_label(outcome.decided)
+
+    def with_none(values: Values, rows: BoolArray) -> Values:
+        """``values`` per label, and the weight of ``rows``: no label is a class of its own."""
+        return np.concatenate([values, (weights @ rows)[:, None]], axis=1)
+
+    hits = with_none(counts.hits, gold_none & decided_none)
+    support, predicted = with_none(counts.support, gold_none), with_none(counts.predicted, decided_none)
+    total, agreed = weights.sum(axis=1), hits.sum(axis=1)
     chance = (predicted * support).sum(axis=1)
     spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (support**2).sum(axis=1))
-    gold_probability = np.where(outcome.gold, outcome.probabilities, 0.0).max(axis=1)
+    gold_probability = np.where(outcome.gold, outcome.probabilities, 0.0).max(axis=1).astype(np.float64)
+    surprise = np.where(gold_none, np.nan, -np.log(np.clip(gold_probability, _SMALLEST, 1.0)))
     return {
-        "accuracy": hits / total,
-        "balanced_accuracy": _over_labels(per_label(counts)["recall"], counts.support)["macro"],
+        "accuracy": agreed / total,
+        "balanced_accuracy": _over_labels(ratio(hits, support), support)["macro"],
         # Cohen (1960), from the marginals of the confusion matrix.
-        "cohen_kappa": _ratio(hits * total - chance, total**2 - chance),
+        "cohen_kappa": ratio(agreed * total - chance, total**2 - chance),
         # Gorodkin (2004): the multiclass correlation coefficient.
-        "matthews_correlation": _ratio(hits * total - chance, np.sqrt(np.maximum(spread, 0.0))),
-        "log_loss": _mean_over_rows(-np.log(np.clip(gold_probability, _SMALLEST, 1.0).astype(np.float64)), weights),
+        "matthews_correlation": ratio(agreed * total - chance, np.sqrt(np.maximum(spread, 0.0))),
+        "log_loss": _mean_over_rows(surprise, weights),
+    }
+
+
+def _without_label(labels: BoolArray) -> BoolArray:
+    return np.asarray(~labels.any(axis=1))
+
+
+def out_of_scope(outcome: Outcome, weights: Weights) -> dict[str, Values]:
+    """Precision and recall of deciding no label, and the shares of rows without a gold and without a decided label.
+
+    Precision is undefined where every row gets a label, recall where every row has one.
+    """
+    gold, decided = _without_label(outcome.gold), _without_label(outcome.decided)
+    hits, support, given = weights @ (gold & decided), weights @ gold, weights @ decided
+    total = weights.sum(axis=1)
+    return {
+        "out_of_scope_precision": ratio(hits, given),
+        "out_of_scope_recall": ratio(hits, support),
+        "out_of_scope_gold": support / total,
+        "out_of_scope_decided": given / total,
     }
 
 
@@ -192,7 +197,7 @@ def roc_auc(outcome: Outcome, weights: Weights) -> Values:
     areas = []
     for positive, negative in _by_score(outcome, weights):
         won = (negative * (np.cumsum(positive, axis=1) - positive / 2)).sum(axis=1)
-        areas.append(_ratio(won, positive.sum(axis=1) * negative.sum(axis=1)))
+        areas.append(ratio(won, positive.sum(axis=1) * negative.sum(axis=1)))
     return np.stack(areas, axis=1)
 
 
@@ -201,29 +206,6 @@ def average_precision(outcome: Outcome, weights: Weights) -> Values:
     means = []
     for positive, negative in _by_score(outcome, weights):
         hits = np.cumsum(positive, axis=1)
-        precision = np.nan_to_num(_ratio(hits, hits + np.cumsum(negative, axis=1)))
-        means.append(_ratio((positive * precision).sum(axis=1), positive.sum(axis=1)))
+        precision = np.nan_to_num(ratio(hits, hits + np.cumsum(negative, axis=1)))
+        means.append(ratio((positive * precision).sum(axis=1), positive.sum(axis=1)))
     return np.stack(means, axis=1)
-
-
-def calibration_bins(
-    outcome: Outcome, probabilities: FloatArray
-) -> tuple[NDArray[np.float64], BoolArray, NDArray[np.intp]]:
-    """Confidence, truth and equal-width bin of each calibrated probability: ``(n, 1)`` or ``(n, n_labels)``.
-
-    multiclass: the most likely label of each row; multilabel: every (row, label) pair.
-    """
-    confidence, truth = probabilities.astype(np.float64), outcome.gold
-    if outcome.task is Task.MULTICLASS:
-        best = confidence.argmax(axis=1, keepdims=True)
-        confidence, truth = np.take_along_axis(confidence, best, 1), np.take_along_axis(truth, best, 1)
-    return confidence, truth, np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
-
-
-def expected_calibration_error(outcome: Outcome, weights: Weights) -> Values:
-    """Mean gap between confidence and truth over the :func:`calibration_bins` (Naeini et al. 2015)."""
-    confidence, truth, bins = calibration_bins(outcome, outcome.probabilities)
-    gaps = np.zeros(len(weights))
-    for index in range(CALIBRATION_BINS):
-        gaps += np.abs(weights @ np.where(bins == index, confidence - truth, 0.0).sum(axis=1))
-    return np.asarray(gaps / (weights.sum(axis=1) * confidence.shape[1]))

@@ -20,8 +20,10 @@ from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from ..resources import cpus
 from ..text import normal_form, words
+from ..wording import count
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
+from .sentences import warnings_of
 
 _WORST = 50
 _MOST_CURVES = 8
@@ -79,9 +81,13 @@ class LabelCurves(Frozen):
 
 
 class Report(Frozen):
-    """An evaluation, and the details that explain it."""
+    """An evaluation, and the details that explain it.
+
+    ``confusion`` (multiclass) has a row and a column for each of ``confusion_labels``, then one for no label.
+    """
 
     evaluation: Evaluation
+    warnings: tuple[str, ...]
     exact_match: float
     temperature: float
     two_by_two: dict[str, TwoByTwo]
@@ -92,6 +98,7 @@ class Report(Frozen):
     confidence_wrong: list[int]
     reliability_before: list[tuple[float, float, int]]
     reliability_after: list[tuple[float, float, int]]
+    reliability_decided: list[tuple[float, float, int]]
     accuracy_coverage: curves.Curve
     coverage_at_99: float
     confidence_at_99: float | None
@@ -130,6 +137,7 @@ def report_on(
     multiclass = outcome.task is Task.MULTICLASS
     return Report(
         evaluation=evaluation,
+        warnings=tuple(warnings_of(classifier.bundle.manifest)),
         exact_match=float(correct.mean()),
         temperature=classifier.bundle.manifest.calibration.temperature,
         two_by_two=_two_by_two(answered),
@@ -140,6 +148,7 @@ def report_on(
         confidence_wrong=np.histogram(confidence[~correct], bins=edges)[0].tolist(),
         reliability_before=curves.reliability(outcome, before),
         reliability_after=curves.reliability(outcome, outcome.probabilities),
+        reliability_decided=curves.reliability_decided(outcome),
         accuracy_coverage=curves.accuracy_coverage(confidence, correct),
         coverage_at_99=covered,
         confidence_at_99=needed,
@@ -182,11 +191,8 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
     examples = answered.examples
     lengths = np.array([len(words(example.text)) for example in examples])
     sizes = answered.outcome.gold.sum(axis=1)
-    low, high = np.quantile(lengths, [1 / 3, 2 / 3])
     masks: dict[str, NDArray[np.bool_]] = {
-        f"up to {low:.0f} words": lengths <= low,
-        f"{low:.0f} to {high:.0f} words": (lengths > low) & (lengths <= high),
-        f"more than {high:.0f} words": lengths > high,
+        **_by_length(lengths),
         "no label": sizes == 0,
         "one label": sizes == 1,
         "several labels": sizes > 1,
@@ -210,6 +216,17 @@ def _slices(answered: Answered, correct: BoolArray, split: Split, own: Dataset |
             below, above = curves.wilson(hits, n)
             found.append(Slice(name=name, n=n, exact_match=hits / n, low=below, high=above))
     return found
+
+
+def _by_length(lengths: NDArray[np.int_]) -> dict[str, BoolArray]:
+    """Short, middling and long texts, about a third of the rows each; ``lengths`` are numbers of words."""
+    low, high = np.quantile(lengths, [1 / 3, 2 / 3]).astype(int).tolist()
+    middle = f"{low + 1} to {high} words" if high > low + 1 else count(high, "word")
+    return {
+        f"up to {count(low, 'word')}": lengths <= low,
+        middle: (lengths > low) & (lengths <= high),
+        f"more than {count(high, 'word')}": lengths > high,
+    }
 
 
 def _worst(answered: Answered, correct: BoolArray, confidence: NDArray[np.float64]) -> list[WorstError]:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from ..labels import Task
 from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
-from .metric_table import cells, joined
+from ..wording import count, sentence
+from .metric_table import cells, joined, number
 from .report import Report
+from .sentences import notes, promise_said, scope_said, title
 
 _MOST_LABELS = 40
 _MOST_CONFUSED = 80
-_HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy", "expected_calibration_error")
+_HEADLINE = ("f1_micro", "f1_macro", "subset_accuracy", "accuracy")
 
 
 def page(found: Report) -> Page:
     """Metrics, labels, confusions, confidence, curves, slices, errors and cost."""
     evaluation = found.evaluation
-    values = {name: estimate.value for name, estimate in evaluation.metrics.items() if estimate.value is not None}
-    headline = [(name.replace("_", " "), f"{values[name]:.4f}") for name in _HEADLINE if name in values]
-    notices = [
-        Notice("warning", f'"{label}" ({count} rows) is not a label of the model: these rows count as errors.')
-        for label, count in evaluation.unseen_labels.items()
-    ]
-    if evaluation.left_out:
-        absent = ", ".join(evaluation.left_out)
-        notices.append(Notice("info", f"Excluded from averages over labels, as they have no gold rows: {absent}."))
+    notices = [Notice("warning", said) for said in found.warnings]
+    for promise in evaluation.answers:
+        notices.append(Notice("warning" if promise.too_sure else "info", sentence(promise_said(promise))))
+    notices.append(Notice("info", sentence(scope_said(evaluation))))
+    notices += [Notice("warning" if evaluation.unseen_labels else "info", said) for said in notes(evaluation)]
+    source = evaluation.split or evaluation.dataset
     return Page(
-        title=f"Bundle {evaluation.bundle} on {evaluation.dataset} {evaluation.split}",
-        subtitle=f"{evaluation.n:,} rows, {evaluation.task}, bundle of kind {found.cost.kind}; data "
-        f"{evaluation.fingerprint[:16]}; {evaluation.resamples:,} bootstrap samples, seed {evaluation.seed}",
-        headline=[*headline, ("time per text", f"{found.cost.median_ms:.1f} ms")],
+        title=f"Bundle {evaluation.bundle} on {title(evaluation)}",
+        subtitle=f"{count(evaluation.n, 'row')}, {evaluation.task}, bundle of kind {found.cost.kind}; data "
+        f"{evaluation.fingerprint[:16]}; {count(evaluation.resamples, 'bootstrap sample')}, seed {evaluation.seed}",
+        headline=_tiles(found),
         sections=[
             Section("Metrics", [_metrics(found)]),
             Section("Labels", _labels(found)),
@@ -43,9 +44,27 @@ def page(found: Report) -> Page:
             Section("Size and speed", [_cost(found)]),
         ],
         facts=found,
-        command=f"purport evaluate BUNDLE {evaluation.split} --report DIRECTORY --seed {evaluation.seed}",
+        command=f"purport evaluate BUNDLE {shlex.quote(source)} --report DIRECTORY --seed {evaluation.seed}",
         notices=notices,
     )
+
+
+def _tiles(found: Report) -> list[tuple[str, str]]:
+    """The few numbers to read first."""
+    evaluation = found.evaluation
+    values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
+    tiles = [(name.replace("_", " "), number(values[name])) for name in _HEADLINE if name in values]
+    every, sure = evaluation.answers
+    tiles += [
+        (f"answers above {sure.above:g}", f"{sure.n:,}"),
+        ("of these right / promised", f"{percent(sure.right.value)} / {percent(sure.confidence)}"),
+        ("all answers, right / promised", f"{percent(every.right.value)} / {percent(every.confidence)}"),
+        ("calibration error of answers", number(values["decided_calibration_error"])),
+    ]
+    for pair in (("gold", "decided"), ("precision", "recall")):
+        shares = " / ".join(percent(values[f"out_of_scope_{name}"]) for name in pair)
+        tiles.append((f"out of scope, {' / '.join(pair)}", shares))
+    return [*tiles, ("time per text", f"{found.cost.median_ms:.1f} ms")]
 
 
 def _metrics(found: Report) -> Table:
@@ -83,14 +102,12 @@ def _labels(found: Report) -> list[Block]:
 def _confusions(found: Report) -> list[Block]:
     blocks: list[Block] = []
     if found.confusion and len(found.confusion_labels) <= _MOST_CONFUSED:
-        names = [*found.confusion_labels, "none"]
-        counts = np.array(found.confusion)  # (n_labels, n_labels + 1)
-        kept = np.flatnonzero(counts.any(axis=1) | counts[:, :-1].any(axis=0)).tolist()
-        columns = [*kept, len(counts)] if counts[:, -1].any() else kept
+        counts = np.array(found.confusion)  # (n_labels + 1, n_labels + 1)
+        kept = np.flatnonzero(counts.any(axis=1) | counts.any(axis=0)).tolist()
         size = max(4.2, 1.4 + 0.19 * len(kept))
         wrong = counts.sum() - np.trace(counts)
-        rows, across = [names[row] for row in kept], [names[column] for column in columns]
-        draw = heatmap(counts[np.ix_(kept, columns)], rows, across, xlabel="decided", ylabel="gold")
+        names = [[*found.confusion_labels, "none"][row] for row in kept]
+        draw = heatmap(counts[np.ix_(kept, kept)], names, names, xlabel="decided", ylabel="gold")
         title = "Gold label (rows) by decided label (columns); shades show the square root of the count"
         alt = f"Confusion matrix of {len(kept)} labels with {wrong} rows off the diagonal, which are listed below."
         blocks.append(Figure("confusion", title, alt, draw, size, size + 0.4))
@@ -107,10 +124,19 @@ def _confusions(found: Report) -> list[Block]:
 def _confidence(found: Report) -> list[Block]:
     centres = [round(0.025 + 0.05 * at, 3) for at in range(20)]
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
-    reliability = {"before": found.reliability_before, "after": found.reliability_after}
+    cases = "most likely labels" if found.evaluation.task is Task.MULTICLASS else "all pairs of row and label"
+    reliability = {
+        f"{cases}, before": found.reliability_before,
+        f"{cases}, after": found.reliability_after,
+        "decided labels": found.reliability_decided,
+    }
     needed = "" if found.confidence_at_99 is None else f" (confidence at least {found.confidence_at_99:.3f})"
     multiclass = found.evaluation.task is Task.MULTICLASS
-    what = "of its label" if multiclass else "that every label is decided correctly"
+    what = (
+        "of its label, or that this label is wrong where none is decided"
+        if multiclass
+        else "that every label is decided correctly"
+    )
     return [
         Text(
             f"The confidence of an answer is the probability {what}. If only the most confident answers are used, "
@@ -129,10 +155,10 @@ def _confidence(found: Report) -> list[Block]:
         ),
         line_figure(
             "reliability",
-            "Reliability before and after calibration",
-            "After calibration: "
-            + "; ".join(f"confidence {a:.2f}, correct {b:.2f} ({n} cases)" for a, b, n in found.reliability_after),
-            {name: [point[:2] for point in points] for name, points in reliability.items()},
+            "Reliability before and after calibration, and of the decided labels",
+            "Decided labels: "
+            + "; ".join(f"confidence {a:.2f}, correct {b:.2f} ({n} cases)" for a, b, n in found.reliability_decided),
+            {name: [point[:2] for point in points] for name, points in reliability.items() if points},
             ("mean confidence", "share correct"),
             diagonal=True,
             markers=True,

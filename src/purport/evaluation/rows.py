@@ -32,15 +32,16 @@ def evaluation_split(
     """Name of the dataset, and the split to evaluate ``bundle`` on.
 
     ``split`` is a split of the bundle's own dataset (as divided by its recipe), of dataset ``data``, or a file.
+    The rows of a file are named by the file alone: the split's name is empty.
 
     Raises:
         DataError: there is no such split or file.
     """
     spec = data_spec(bundle)
     reading = spec.reading(bundle.manifest.task)
-    path = Path(split)
-    if data is None and path.is_file():
-        return path.name, catalog.load(path, reading)["train"]
+    path = Path(data if data is not None and split == "train" else split)
+    if path.is_file() and (data is None or split == "train"):
+        return path.name, catalog.load(path, reading)["train"].named("")
     if data is not None:
         other = catalog.load(data, reading, reporter)
         return other.name, other[split]

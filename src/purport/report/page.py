@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel
 
 from ..files import write_text
+from ..wording import percent as percent
 from .figures import Figure
 
 HTML_FILE = "index.html"
@@ -128,8 +129,3 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e-3 and value else f"{value:,.4f}".rstrip("0").rstrip(".")
     return str(value)
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """``12.3 %``, or a dash."""
-    return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.metric_table import interval, metric_rows, number
+from ..evaluation.sentences import headline, notes, warnings_of
 from ..manifest import Likeliest, Manifest, Temperature
+from ..wording import count, sentence
 
 
 def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evaluation]) -> str:
@@ -29,17 +31,10 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         f"- **Decision**: {_decision(manifest)}",
     ]
     lines += [f"- **Check** {name.replace('_', ' ')}: {value:g}" for name, value in sorted(manifest.checks.items())]
+    lines += [f"- **Warning**: {said}" for said in warnings_of(manifest)]
     lines += _data(data)
     for name, evaluation in measured.items():
-        lines += ["", f"## Results on {name} ({evaluation.n:,} rows)", ""]
-        lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
-        lines += [f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)]
-        lines += _labels(evaluation)
-        for label, count in evaluation.unseen_labels.items():
-            lines += ["", f"`{label}` ({count} rows) is not a label of this model; these rows count as errors."]
-        if evaluation.left_out:
-            absent = ", ".join(evaluation.left_out)
-            lines += ["", f"Excluded from averages over labels, as they have no gold rows: {absent}."]
+        lines += _results(name, evaluation)
     tested = "The test split was evaluated once" if "test" in measured else "There was no test split"
     lines += [
         "",
@@ -51,6 +46,18 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         "",
     ]
     return "\n".join(lines)
+
+
+def _results(name: str, evaluation: Evaluation) -> list[str]:
+    """What was measured on one split: the answers first, then every metric and every label."""
+    lines = ["", f"## Results on {name} ({count(evaluation.n, 'row')})", ""]
+    lines += [f"- {sentence(said)}" for said in headline(evaluation)]
+    lines += ["", "| metric | value | 95 % interval |", "|---|---|---|"]
+    lines += [f"| {metric} | {value} | {interval} |" for metric, value, interval in metric_rows(evaluation)]
+    lines += _labels(evaluation)
+    for said in notes(evaluation):
+        lines += ["", said]
+    return lines
 
 
 def _calibration(manifest: Manifest) -> str:
@@ -92,9 +99,9 @@ def _data(data: DataFacts) -> list[str]:
             f"- Training rows that repeat the text of an earlier row: {data.repeated:,}. "
             f"Training rows whose text also has different labels elsewhere: {data.contradicted:,}."
         )
-    for split, count in data.leaked.items():
-        if count:
-            lines.append(f"- Rows of {split} whose text is also in train: {count:,}. They make metrics look too good.")
+    for split, leaked in data.leaked.items():
+        if leaked:
+            lines.append(f"- Rows of {split} whose text is also in train: {leaked:,}. They make metrics look too good.")
     return lines
 
 

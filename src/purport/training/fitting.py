@@ -9,8 +9,6 @@ from ..manifest import Temperature
 from ..model import BoolArray, FloatArray
 from ..runtime.decision import DEFAULT_THRESHOLD
 
-_TEMPERATURES = (0.05, 20.0)
-
 
 def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperature:
     """The temperature with the least negative log-likelihood of ``gold`` (Guo et al. 2017, §4.2).
@@ -31,7 +29,7 @@ def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperat
         return float(-log_softmax(scaled, axis=1)[gold].sum())
 
     # The loss is convex in 1 / temperature, so that there is at most one minimum between the bounds.
-    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-7})
+    found = minimize_scalar(loss, bounds=np.log(Temperature.searched), method="bounded", options={"xatol": 1e-7})
     return Temperature(temperature=round(float(np.exp(found.x)), 5))
 
 

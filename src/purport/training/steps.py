@@ -22,6 +22,7 @@ from ..data.dataset import Dataset
 from ..data.facts import DataFacts
 from ..errors import TrainingError
 from ..evaluation.evaluate import Evaluation, measure, of_answers
+from ..evaluation.sentences import calibration_warnings
 from ..kinds.checks import Subject
 from ..kinds.kind import Kind
 from ..kinds.recipe import Decide, Recipe
@@ -32,6 +33,7 @@ from ..model import Answers, BoolArray, FloatArray, Model
 from ..progress import Line, Progress, Reporter
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
+from ..wording import count
 from .card import model_card
 from .fitting import fit_rejection, fit_temperature, fit_thresholds
 
@@ -50,9 +52,9 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     reporter.emit(Line(f"{dataset.name}: {sizes}, {len(dataset.labels)} labels"))
     for name in dataset.splits:
-        for label, count in dataset.unseen(name).items():
+        for label, number in dataset.unseen(name).items():
             reporter.emit(
-                Line(f'  label "{label}" ({count} rows of {name}) is not in train; these rows count as errors')
+                Line(f'  label "{label}" ({count(number, "row")} of {name}) is not in train, which counts as an error')
             )
     return dataset
 
@@ -86,6 +88,8 @@ def calibrate(run: Run[Any], fitted: Fitted) -> Subject:
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
             "lower the learning rate or train longer"
         )
+    for said in calibration_warnings(calibration, decision, len(run.valid)):
+        run.say(f"warning: {said}")
     return Subject(model, recipe.task, calibration, decision, texts, valid, recipe.seed, run.reporter)
 
 

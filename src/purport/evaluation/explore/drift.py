@@ -13,7 +13,8 @@ from ...data.table import Positions, RowTable
 from ...labels import Task
 from .. import quick
 from ..evaluate import Estimate, bootstrapped, estimate, rounded
-from ..metrics import Outcome, roc_auc
+from ..metrics import roc_auc
+from ..outcome import Outcome
 from .exploration import Drift
 
 _PERMUTATIONS = 999

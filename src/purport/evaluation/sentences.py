@@ -1,0 +1,94 @@
+"""What terminal, page and model card say alike of an evaluation and of a bundle's calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..manifest import Calibration, Decision, Manifest, PerLabel, Temperature
+from ..runtime.decision import DEFAULT_THRESHOLD
+from ..wording import count, percent
+from .evaluate import Evaluation, Promise
+
+ENOUGH_ROWS = 200
+"""Validation rows below which a fitted temperature or threshold is only a rough guess."""
+_EDGE = 0.01  # relative distance from a bound at which a search has not ended by itself
+
+
+def title(evaluation: Evaluation) -> str:
+    """The dataset and the split; a file's name alone."""
+    return f"{evaluation.dataset} {evaluation.split}".strip()
+
+
+def headline(evaluation: Evaluation) -> Iterator[str]:
+    """First what matters most: whether answers are right as often as they promise, and what is out of scope."""
+    yield from map(promise_said, evaluation.answers)
+    if "out_of_scope_gold" in evaluation.metrics:
+        yield scope_said(evaluation)
+
+
+def promise_said(promise: Promise) -> str:
+    """``answers above 0.95: 412, of which 79.1 % right (96.8 % promised)``."""
+    name = f"answers above {promise.above:g}" if promise.above else "labels decided"
+    if not promise.n:
+        return f"{name}: none"
+    right, promised = percent(promise.right.value), percent(promise.confidence)
+    doubt = ": the model is too sure of itself" if promise.too_sure else ""
+    return f"{name}: {promise.n:,}, of which {right} right ({promised} promised){doubt}"
+
+
+def scope_said(evaluation: Evaluation) -> str:
+    """How many rows are out of scope, how many are decided so, and how well the two agree."""
+    shares = [evaluation.metrics[f"out_of_scope_{name}"].value or 0.0 for name in ("gold", "decided")]
+    gold, decided = (round(share * evaluation.n) for share in shares)
+    precision, recall = (evaluation.metrics[f"out_of_scope_{name}"].value for name in ("precision", "recall"))
+    said = (
+        f"out of scope: {gold:,} of {count(evaluation.n, 'row')} ({percent(shares[0])}), "
+        f"no label decided for {decided:,} ({percent(shares[1])}); precision {percent(precision)}, "
+        f"recall {percent(recall)}"
+    )
+    undefined = ["every row got a label, so precision is undefined"] * (not decided)
+    undefined += ["no row is out of scope, so recall is undefined"] * (not gold)
+    return "; ".join([said, *undefined])
+
+
+def notes(evaluation: Evaluation) -> Iterator[str]:
+    """What the metrics do not measure: labels that the model does not know, and labels without rows."""
+    for label, rows in evaluation.unseen_labels.items():
+        counted = "this row counts as an error" if rows == 1 else "these rows count as errors"
+        yield f'"{label}" ({count(rows, "row")}) is not a label of the model; {counted}.'
+    if evaluation.left_out:
+        yield f"Excluded from averages over labels, as they have no gold rows: {', '.join(evaluation.left_out)}."
+
+
+def warnings_of(manifest: Manifest) -> list[str]:
+    """The :func:`calibration_warnings` of a bundle."""
+    rows = manifest.provenance.rows.get("valid")
+    return [] if rows is None else calibration_warnings(manifest.calibration, manifest.decision, rows)
+
+
+def calibration_warnings(calibration: Calibration, decision: Decision, rows: int) -> list[str]:
+    """Why the confidences or thresholds that were fitted on ``rows`` validation rows may not be trusted."""
+    found, fitted = [], []
+    if isinstance(calibration, Temperature):
+        fitted.append("temperature")
+        low, high = Temperature.searched
+        if calibration.temperature <= low * (1 + _EDGE):
+            found.append(
+                f"The temperature {calibration.temperature:g} is the lowest that is tried: the model makes next to no "
+                "error on the validation rows, so nothing holds its confidence down. It will be too sure. Look for "
+                "validation rows that repeat training rows (purport doctor), and validate on more rows."
+            )
+        if calibration.temperature >= high * (1 - _EDGE):
+            found.append(
+                f"The temperature {calibration.temperature:g} is the highest that is tried: on the validation rows the "
+                "model's scores say next to nothing. Check that train and validation rows have the same kind of labels."
+            )
+    if isinstance(decision, PerLabel) and decision.fitted and set(decision.thresholds) - {DEFAULT_THRESHOLD}:
+        fitted.append("thresholds")
+    if fitted and rows < ENOUGH_ROWS:
+        what, verb = " and ".join(fitted), "rest" if fitted[-1] == "thresholds" else "rests"
+        found.append(
+            f"The {what} {verb} on {count(rows, 'validation row')}, fewer than {ENOUGH_ROWS}: take every confidence as "
+            "a rough guess, and validate on more rows."
+        )
+    return found
