@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from .options import BootstrapSeed, Resamples, Texts
+from .tables import TableOptions, reads_table
 
 _MOST_LABELS = 8
 
 
+@reads_table()
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="The bundle in use: a directory or a shipped name (atis).")],
     b: Annotated[str, typer.Argument(metavar="B", help="The candidate to replace it.")],
@@ -30,6 +32,8 @@ def compare(
     texts: Texts = True,
     resamples: Resamples = 1000,
     seed: BootstrapSeed = 0,
+    *,
+    table: TableOptions,
 ) -> None:
     """Compare bundle B with bundle A on the same rows and decide whether B is better.
 
@@ -73,7 +77,7 @@ def compare(
     first, second = Classifier.open(a), Classifier.open(b)
     chosen = split or ("train" if data is not None and Path(data).is_file() else "test")
     with reporting() as reporter:
-        dataset, rows = evaluation_split(first.bundle, chosen, data, reporter)
+        dataset, rows = evaluation_split(first.bundle, chosen, data, reporter, table.spec)
         found = measure(
             first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, reporter=reporter
         )
@@ -83,13 +87,15 @@ def compare(
     out.print(found.reason)
     moved = found.most_changed(_MOST_LABELS)
     if moved:
-        table = Table(
+        changes = Table(
             "label", "rows", "F1 of A", "F1 of B", "B - A", "95 % interval", "p", title="labels that changed most"
         )
         for name, change in moved:
             values = number(change.f1.a), number(change.f1.b), number(change.f1.difference.value)
-            table.add_row(name, f"{change.support:,}", *values, interval(change.f1.difference), f"{change.p_value:.2g}")
-        out.print(table)
+            changes.add_row(
+                name, f"{change.support:,}", *values, interval(change.f1.difference), f"{change.p_value:.2g}"
+            )
+        out.print(changes)
     for said in labels_said(found):
         out.print(said)
     for condition in found.gates:

@@ -2,70 +2,100 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Header, LabelColumn, LabelDelimiter, TextColumn
+from .tables import TableOptions, reads_table
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..data.survey import Survey
 
 
+@reads_table()
 def data(
     name: Annotated[
         str | None, typer.Argument(help="sample, a catalog name, a directory with one file per split, or a file.")
     ] = None,
-    task: Annotated[str, typer.Option(help="multilabel or multiclass.")] = "multilabel",
+    *,
+    task: Annotated[
+        str | None, typer.Option(help="multilabel or multiclass.  [default: what the labels of the rows say]")
+    ] = None,
     joint: Annotated[
         bool, typer.Option("--joint", help="multiclass only: treat each combination of labels as one label.")
     ] = False,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    label_delimiter: LabelDelimiter = "+",
-    header: Header = None,
-    unlabelled: Annotated[
-        str, typer.Option(help="How to read rows without a label: as an error, as out_of_scope, or skip them.")
-    ] = "error",
+    table: TableOptions,
 ) -> None:
-    """List the known datasets, or read one and summarise it. A missing catalog dataset is downloaded.
+    """List the known datasets, or read one: how its files are read, its rows, and what is suspicious.
 
-    Every row is checked. The first bad rows are listed with file, row number and how to fix them.
+    Every row is checked. The first bad rows of each file are listed with row number and how to fix them; then the
+    command exits with 65. A missing catalog dataset is downloaded.
 
     Examples:
 
         purport data
 
-        purport data sample --unlabelled out_of_scope
+        purport data tickets.csv --label-delimiter ";"
 
-        purport data ./tickets
+        purport data ./tickets --unlabelled out_of_scope --out-of-scope other
     """
-    from rich.table import Table
-
-    from ..data.catalog import catalog, load
-    from ..data.formats import Layout
-    from ..data.reading import Reading
+    from ..data.survey import survey
     from ..errors import SettingsError
     from ..labels import Task
-    from .console import out, reporting
+    from .console import err, out, reporting
 
     if name is None:
-        listing = Table("name", "description", "rows", "licence")
-        listing.add_row("sample", "customer support, ships with purport", "1,102", "Apache-2.0")
-        for entry in catalog().values():
-            rows = sum(split.rows for split in entry.splits.values())
-            listing.add_row(entry.name, entry.title, f"{rows:,}", entry.licence)
-        out.print(listing)
+        _list()
         return
-    if task not in list(Task):
+    if task not in (None, *Task):
         raise SettingsError(f'--task must be multilabel or multiclass, not "{task}"')
-    if unlabelled not in ("error", "out_of_scope", "skip"):
-        raise SettingsError(f'--unlabelled must be error, out_of_scope or skip, not "{unlabelled}"')
-    layout = Layout(text_column, label_column, header, label_delimiter)
     with reporting() as reporter:
-        dataset = load(name, Reading(Task(task), layout, joint, unlabelled), reporter)
+        found = survey(
+            table.spec(name=name, joint=joint, unlabelled="out_of_scope"),
+            None if task is None else Task(task),
+            reporter,
+        )
+    for file in found.files:
+        out.print(file.in_words)
+    for row in found.shown:
+        out.print(f"  row {row.row}: {row.text!r} → {', '.join(row.labels) or 'no label'}")
+    for problem in found.problems:
+        err.print(problem)
+    if found.problems:
+        raise typer.Exit(65)
+    _print(found)
+
+
+def _list() -> None:
+    from rich.table import Table
+
+    from ..data.catalog import catalog
+    from .console import out
+
+    listing = Table("name", "description", "rows", "licence")
+    listing.add_row("sample", "customer support, ships with purport", "1,102", "Apache-2.0")
+    for entry in catalog().values():
+        rows = sum(split.rows for split in entry.splits.values())
+        listing.add_row(entry.name, entry.title, f"{rows:,}", entry.licence)
+    out.print(listing)
+
+
+def _print(found: Survey) -> None:
+    from rich.table import Table
+
+    from .console import out
+
+    dataset: Dataset = found.dataset
     table = Table("split", "rows", "labels", "several labels", "no label", "not in train", title=dataset.name)
-    for split_name, split in dataset.splits.items():
+    for name, split in dataset.splits.items():
         sizes = [len(labels) for labels in split.gold]
         several, none = sum(size > 1 for size in sizes), sum(size == 0 for size in sizes)
-        unseen = ", ".join(f"{label} ({count})" for label, count in dataset.unseen(split_name).items()) or "–"
-        table.add_row(split_name, f"{len(split):,}", str(len(split.label_counts)), str(several), str(none), unseen)
+        unseen = ", ".join(f"{label} ({count})" for label, count in dataset.unseen(name).items()) or "–"
+        table.add_row(name, f"{len(split):,}", str(len(split.label_counts)), str(several), str(none), unseen)
     out.print(table)
+    for said in found.suspicions:
+        out.print(f"warning: {said}")
     out.print(f"fingerprint {dataset.fingerprint}")
+    out.print(f"task: {found.task} ({found.why})")
+    out.print(f"next: {found.next}")

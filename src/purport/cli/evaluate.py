@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from .options import BootstrapSeed, BundleName, Resamples, Texts
+from .tables import TableOptions, reads_table
 
 
+@reads_table()
 def evaluate(
     bundle: BundleName,
     split: Annotated[str, typer.Argument(help="A split of the bundle's dataset (for example test), or a file.")],
@@ -29,6 +31,8 @@ def evaluate(
     ] = None,
     texts: Texts = True,
     per_label: Annotated[bool, typer.Option("--per-label", help="Also print the metrics of each label.")] = False,
+    *,
+    table: TableOptions,
 ) -> None:
     """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
@@ -58,7 +62,7 @@ def evaluate(
 
     classifier = Classifier.open(bundle)
     with reporting() as reporter:
-        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter)
+        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
         rows = rows.held()
         if report is None:
             result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, reporter=reporter)
@@ -74,10 +78,10 @@ def evaluate(
     out.print(f"{title(result)}: {count(result.n, 'row')}, {result.task}")
     for said in headline(result):
         out.print(said)
-    table = Table("metric", "value", "95 % interval")
+    metrics = Table("metric", "value", "95 % interval")
     for row in metric_rows(result):
-        table.add_row(*row)
-    out.print(table)
+        metrics.add_row(*row)
+    out.print(metrics)
     if per_label:
         labels = Table("label", "rows", "predicted", "precision", "recall", "f1", "95 % of f1")
         for name, label in sorted(result.labels.items(), key=lambda item: -item[1].support):

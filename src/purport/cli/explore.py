@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, lenient_reading
+from .options import DatasetName, Texts
+from .tables import TableOptions, reads_table
 
 
+@reads_table()
 def explore(
     dataset: DatasetName,
     bundle: Annotated[
@@ -20,10 +22,8 @@ def explore(
     ] = None,
     texts: Texts = True,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of samples and permutation tests.")] = 0,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    label_delimiter: LabelDelimiter = "+",
-    header: Header = None,
+    *,
+    table: TableOptions,
 ) -> None:
     """Describe a dataset: labels, combinations, lengths, words, n-grams, near-duplicates and drift.
 
@@ -38,6 +38,7 @@ def explore(
     from ..classifier import Classifier
     from ..data.table import RowTable
     from ..errors import needs
+    from ..labels import Task
     from ..progress import Progress
     from .console import out, reporting
 
@@ -45,14 +46,14 @@ def explore(
         from ..evaluation.explore.exploration_page import page
         from ..evaluation.explore.measure import explore as measure
 
-    reading = lenient_reading(text_column, label_column, label_delimiter, header)
+    reading = table.spec(name=dataset, unlabelled="out_of_scope").reading(Task.MULTILABEL)
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {dataset}"))
-        table = RowTable.load(dataset, reading, reporter)
+        rows = RowTable.load(dataset, reading, reporter)
         classifier = None if bundle is None else Classifier.open(bundle)
-        found = measure(table, classifier=classifier, seed=seed, reporter=reporter)
+        found = measure(rows, classifier=classifier, seed=seed, reporter=reporter)
         reporter.emit(Progress("writing the page"))
-        written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{table.name}"))
+        written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{rows.name}"))
     for split in found.splits:
         out.print(
             f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, "

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, DatasetNotFound, LabelUnknown, RowInvalid, SplitUnknown, did_you_mean
 from ..labels import LabelSet, Task
 from . import shares
-from .formats import BadRow, read_rows
+from .formats import BadRow, Row, read_rows
 from .reading import Example, Reading
 from .stratify import stratified_mask
 
@@ -31,10 +31,19 @@ class Split:
     """One split: an iterable of examples that can be read repeatedly.
 
     ``len``, ``label_counts`` and ``fingerprint`` are computed together in one pass, when one is first needed.
+    ``files`` have these rows and no others, and ``reading`` is how they are read; both are empty for rows in memory.
     """
 
-    def __init__(self, name: str, read: Callable[[], Iterable[Example]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[], Iterable[Example]],
+        files: Sequence[Path] = (),
+        reading: Reading | None = None,
+    ) -> None:
         self.name = name
+        self.files = tuple(files)
+        self.reading = reading
         self._read = read
 
     def __iter__(self) -> Iterator[Example]:
@@ -105,6 +114,8 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
             if example is None:
                 skipped += 1
                 continue
+            if isinstance(row, Row) and isinstance(example, BadRow):
+                example = replace(example, cells=row.cells)
             if isinstance(example, Example) and allowed is not None:
                 example = _check_labels(row.number, example, allowed)
             if isinstance(example, BadRow) and reading.on_bad_row is not None:
@@ -124,7 +135,7 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
         if not found:
             raise DataError(f"{path} has no rows; name a file with texts and labels")
 
-    return Split(name, read)
+    return Split(name, read, [path], reading)
 
 
 def _joined(name: str, paths: Sequence[Path], reading: Reading, allowed: LabelSet | None) -> Split:
@@ -141,7 +152,7 @@ def _joined(name: str, paths: Sequence[Path], reading: Reading, allowed: LabelSe
                 yield replace(example, row=last)
             before = last
 
-    return Split(name, read)
+    return Split(name, read, paths, reading)
 
 
 def _check_labels(number: int, example: Example, allowed: LabelSet) -> Example | BadRow:

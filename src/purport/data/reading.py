@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserString
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,11 +14,15 @@ from .formats.text import NOT_UTF8, is_utf8
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1."""
+    """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1.
+
+    ``cells`` are all columns of that row (see :class:`~purport.data.formats.Row`), with ``layout.keep_columns`` only.
+    """
 
     text: str
     labels: tuple[str, ...]
     row: int = field(default=0, compare=False)
+    cells: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ class Reading:
         labels = self._labels(row.label)
         if isinstance(labels, str):
             return BadRow(row.number, labels)
-        return None if labels is None else Example(row.text, labels, row.number)
+        return None if labels is None else Example(row.text, labels, row.number, row.cells or None)
 
     def _labels(self, value: Any) -> tuple[str, ...] | str | None:
         """The labels in a cell; a message if they cannot be used; ``None`` if the row is to be left out."""

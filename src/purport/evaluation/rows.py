@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,18 +28,23 @@ def data_spec(bundle: Bundle) -> DataSpec:
 
 
 def evaluation_split(
-    bundle: Bundle, split: str, data: str | None = None, reporter: Reporter = SILENT
+    bundle: Bundle,
+    split: str,
+    data: str | None = None,
+    reporter: Reporter = SILENT,
+    changed: Callable[[DataSpec], DataSpec] = lambda spec: spec,
 ) -> tuple[str, Split]:
     """Name of the dataset, and the split to evaluate ``bundle`` on.
 
     ``split`` is a split of the bundle's own dataset (as divided by its recipe), of dataset ``data``, or a file.
-    The rows of a file are named by the file alone: the split's name is empty.
+    The rows of a file are named by the file alone: the split's name is empty. Other data than the bundle's own is read
+    as the bundle's recipe says, with what ``changed`` changes in it.
 
     Raises:
         DataError: there is no such split or file.
     """
     spec = data_spec(bundle)
-    reading = spec.reading(bundle.manifest.task)
+    reading = changed(spec).reading(bundle.manifest.task)
     path = Path(data if data is not None and split == "train" else split)
     if path.is_file() and (data is None or split == "train"):
         return path.name, catalog.load(path, reading)["train"].named("")

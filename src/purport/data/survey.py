@@ -1,0 +1,113 @@
+"""A dataset before anything is trained: how its files are read, what is in them, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from ..errors import RowInvalid
+from ..labels import Task
+from ..progress import SILENT, Reporter
+from ..wording import count
+from .catalog import load
+from .dataset import Dataset
+from .formats import BadRow, Layout, Understood, understand
+from .reading import Example
+from .spec import DataSpec
+from .suspicions import suspicions
+
+_SHOWN = 3
+_MOST_PROBLEMS = 5
+_REMEDY = "Correct the file and run the command again."
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """How the file ``path`` of ``split`` is read."""
+
+    path: Path
+    split: str
+    found: Understood
+    label_delimiter: str
+
+    @property
+    def in_words(self) -> str:
+        """One sentence, such as ``a.csv (train): header; text from "Frage", labels from "Absicht"``."""
+        layout = self.found.layout
+        parts = [*self.found.notes]
+        if layout.header is not None:
+            parts.append("with a header" if layout.header else "without a header")
+        columns = f'texts from "{layout.text_column}", labels from "{layout.label_column}"'
+        parts.append(columns if layout.header is not False else "texts from column 1, labels from column 2")
+        if self.label_delimiter != Layout().label_delimiter:
+            parts.append(f'"{self.label_delimiter}" between the labels of a row')
+        others = [name for name in self.found.columns if name not in layout.columns]
+        if others:
+            parts.append(f"not used: {', '.join(others)}")
+        return f"{self.path} ({self.split}): {'; '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found. ``task`` is the one that the rows need, ``why`` says so; ``problems`` names unusable rows."""
+
+    spec: DataSpec
+    dataset: Dataset
+    files: tuple[FileRead, ...]
+    shown: tuple[Example, ...]
+    problems: tuple[str, ...]
+    suspicions: tuple[str, ...]
+    task: Task
+    why: str
+
+    @property
+    def next(self) -> str:
+        """The command that writes a recipe for this data."""
+        return f"purport init {shlex.quote(self.spec.name)} --output recipe.toml"
+
+
+def survey(spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT) -> Survey:
+    """Read every row of every split of ``spec``; rows that cannot be used are collected, split by split.
+
+    Raises:
+        DataError: the data cannot be read, or it is doubtful how.
+    """
+    bad: dict[str, list[BadRow]] = {}
+    reading = spec.reading(task or (Task.MULTICLASS if spec.joint else Task.MULTILABEL))
+    source = load(
+        spec.name, replace(reading, on_bad_row=lambda split, row: bad.setdefault(split, []).append(row)), reporter
+    )
+    files = tuple(
+        FileRead(path, name, understand(path, split.reading.layout), split.reading.layout.label_delimiter)
+        for name, split in source.splits.items()
+        if split.reading is not None
+        for path in split.files
+    )
+    splits = {name: split.held(name) for name, split in source.splits.items()}
+    dataset = Dataset(source.name, splits, reading.task)
+    first = splits.get("train") or next(iter(splits.values()))
+    rows = list(first)
+    several = sum(len(example.labels) > 1 for example in rows)
+    chosen = task or (Task.MULTILABEL if several else Task.MULTICLASS)
+    why = f"{several:,} of {count(len(rows), 'row')} have several labels" if several else "no row has several labels"
+    return Survey(
+        spec=spec,
+        dataset=dataset,
+        files=files,
+        shown=tuple(islice(rows, _SHOWN)),
+        problems=tuple(_problems(source, bad)),
+        suspicions=tuple(suspicions(rows, reading)),
+        task=chosen,
+        why=why,
+    )
+
+
+def _problems(source: Dataset, bad: dict[str, list[BadRow]]) -> Iterator[str]:
+    for name, rows in bad.items():
+        problems = [(row.number, row.problem) for row in rows[:_MOST_PROBLEMS]]
+        yield str(RowInvalid(source[name].files[0], problems, _REMEDY, len(rows) - len(problems)))
+    if not any(split.label_counts for split in source.splits.values()):
+        yield f"no row of {source.name} has a label; name the label column with --label-column, or label the rows"
