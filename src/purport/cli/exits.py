@@ -12,6 +12,7 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.RecipeError: 78,
     errors.TrainingError: 70,
     errors.OutputExists: 73,
+    errors.OutputUnwritable: 73,
     errors.RunMismatch: 73,
     errors.BundleError: 65,
     errors.BundleNotFound: 66,
