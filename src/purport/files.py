@@ -46,6 +46,27 @@ def replacing(target: Path) -> Iterator[Path]:
         flush(target if fixed else target.parent)
 
 
+@contextmanager
+def updating(directory: Path) -> Iterator[Path]:
+    """A directory to write to; its files replace those of the same names in ``directory`` if the block ends normally.
+
+    Other files in ``directory`` are kept. The files are moved in the order of their names.
+    """
+    if not directory.exists():
+        with replacing(directory) as partial:
+            partial.mkdir()
+            yield partial
+        return
+    with TemporaryDirectory(prefix=".partial-", dir=directory, ignore_cleanup_errors=True) as beside:
+        yield Path(beside)
+        for written in sorted(Path(beside).rglob("*")):
+            target = directory / written.relative_to(beside)
+            if written.is_dir():
+                target.mkdir(exist_ok=True)
+            else:
+                written.replace(target)
+
+
 def is_fixed(directory: Path) -> bool:
     """Whether ``directory`` is a mount point or the current directory, which cannot be renamed or replaced."""
     path = os.path.realpath(directory)
