@@ -13,7 +13,7 @@ import griffe
 
 import purport
 from purport import errors as tree
-from purport.cli.exits import EXIT_CODES, INTERRUPTED, IO_ERROR, exit_code
+from purport.cli.exits import DEFECT, EXIT_CODES, INTERRUPTED, IO_ERROR, TERMINATED, exit_code
 from purport.serving.http_errors import HTTP, status_and_label
 
 from .tables import markdown, table
@@ -174,7 +174,9 @@ def exit_codes() -> str:
     for kind, code in EXIT_CODES.items():
         found.setdefault(code, []).append(f"`{kind.__name__}`")
     found.setdefault(IO_ERROR, []).append("a file cannot be read or written")
+    found.setdefault(DEFECT, []).append("a defect in purport")
     found.setdefault(INTERRUPTED, []).append("Ctrl-C")
+    found.setdefault(TERMINATED, []).append("SIGTERM")
     return table(["exit code", "after"], [(code, ", ".join(what)) for code, what in sorted(found.items())])
 
 

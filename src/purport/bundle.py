@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from .errors import BundleCorrupt, BundleNotFound, BundleUnsupported, OutputExists, did_you_mean
+from .destination import MANIFEST, Destination, recover
+from .errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsupported, did_you_mean
 from .files import flush, sha256
 from .labels import LabelSet
 from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, canonical, checksum, upgraded
 
-MANIFEST = "manifest.json"
 PARTS = "parts"
 STAGE = "stage-"
 DEFAULT_BUNDLE = "atis"
@@ -78,7 +77,18 @@ class Bundle:
             BundleCorrupt: a file is missing, truncated or changed; the message names it.
             BundleUnsupported: the bundle was written by an incompatible version of Purport.
         """
-        path = locate(ref)
+        while True:
+            path = locate(ref)
+            before = _instance(path)
+            try:
+                return cls._verified(path)
+            except BundleCorrupt:
+                if _instance(path) == before:
+                    raise
+                # Another bundle took its place while it was read.
+
+    @classmethod
+    def _verified(cls, path: Path) -> Bundle:
         manifest = _read_manifest(path)
         for name, entry in manifest.files.items():
             _verify(path, name, entry)
@@ -88,6 +98,14 @@ class Bundle:
             if missing := {f"{PARTS}/{name}/{file}" for file in inside} - manifest.files.keys():
                 raise BundleCorrupt(path, sorted(missing)[0], "is not covered by the bundle's checksums")
         return bundle
+
+    @property
+    def is_current(self) -> bool:
+        """Whether ``path`` is still this bundle, and not another one that has taken its place."""
+        try:
+            return _read_manifest(self.path).id == self.manifest.id
+        except BundleError:
+            return False
 
 
 def shipped() -> dict[str, Path]:
@@ -112,6 +130,9 @@ def locate(ref: str | os.PathLike[str]) -> Path:
         return path
     if path.exists():
         raise BundleNotFound(f"{path} is a file; name the bundle's directory, which contains {MANIFEST}")
+    recover(path)
+    if path.is_dir():
+        return path
     hint = did_you_mean(str(ref), by_name)
     raise BundleNotFound(f"no bundle at {path}, and purport ships no bundle of that name.{hint}")
 
@@ -141,6 +162,15 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleCorrupt(path, MANIFEST, f"has an invalid value at {_first(error)}") from None
     except (KeyError, TypeError, AttributeError):
         raise BundleCorrupt(path, MANIFEST, f"is not a manifest of format {version}") from None
+
+
+def _instance(path: Path) -> tuple[int, int] | None:
+    """Tells one directory at ``path`` from another. Inodes are used again, so that their times count, too."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def _first(error: ValidationError) -> str:
@@ -177,26 +207,10 @@ def staging(directory: Path) -> Iterator[Path]:
         yield Path(stage)
 
 
-def require_free(target: Path, *, overwrite: bool) -> None:
-    """Check that a bundle may be written to ``target``.
-
-    Raises:
-        OutputExists: it may not. Only a bundle or an empty directory is ever overwritten.
-    """
-    if not target.exists():
-        return
-    is_bundle = (target / MANIFEST).is_file()
-    if target.is_dir() and ((overwrite and is_bundle) or not any(target.iterdir())):
-        return
-    remedy = "pass --overwrite to replace it" if is_bundle else "it is not a bundle, so choose another path"
-    raise OutputExists(f"{target} already exists; {remedy}")
-
-
 def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = False) -> Bundle:
-    """Write ``manifest`` with the checksums of the files in ``stage``, and rename ``stage`` to ``target``.
+    """Write ``manifest`` with the checksums of the files in ``stage``, and put ``stage`` in the place of ``target``.
 
-    All files are flushed to disk before the rename. An old bundle is moved aside first, and moved back if the rename
-    fails.
+    All files are flushed to disk before. If the process is killed, ``target`` is the old bundle or the new one.
 
     Raises:
         OutputExists: ``target`` already exists and may not be replaced.
@@ -213,17 +227,7 @@ def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = F
         file.chmod(0o755 if file.is_dir() else 0o644)
         flush(file)
     flush(stage)
-    require_free(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = stage.parent / f"{stage.name}-replaced"
-    if target.exists():
-        target.rename(aside)
-    try:
-        stage.rename(target)
-    except OSError:
-        if aside.exists():
-            aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-    flush(target.parent)
+    destination = Destination.of(target)
+    destination.require_free(overwrite=overwrite)
+    destination.put(stage)
     return Bundle(target, sealed)

@@ -42,7 +42,11 @@ class Classifier:
         """
         bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref)
         open_model = registry.load("models", bundle.manifest.opener, BundleUnsupported)
-        return cls(bundle, open_model(bundle, device=device, threads=threads))
+        classifier = cls(bundle, open_model(bundle, device=device, threads=threads))
+        if isinstance(ref, Bundle) or bundle.is_current:
+            return classifier
+        # The bundle was replaced after its files were verified, so that some may have been loaded from the new one.
+        return cls.open(Bundle.open(ref), device=device, threads=threads)
 
     def predict_proba(self, texts: Sequence[str]) -> FloatArray:
         """Calibrated probabilities ``(n_texts, n_labels) float32`` in the order of ``labels``."""

@@ -14,6 +14,7 @@
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
     │   ├── OutputExists
+    │   ├── OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
     │   └── CheckFailed            the trained model did not pass a check
     ├── BundleError                the directory that is deployed
@@ -112,6 +113,10 @@ class TrainingError(PurportError):
 
 class OutputExists(TrainingError):
     """The output path is already in use."""
+
+
+class OutputUnwritable(TrainingError):
+    """Nothing can be written at the output path."""
 
 
 class RunMismatch(TrainingError):

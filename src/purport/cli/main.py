@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
+from ..errors import PurportError
 from . import classify, compare, config, data, doctor, evaluate, explore, predict, serve, train
 
 app = typer.Typer(
@@ -35,18 +39,72 @@ app.add_typer(doctor.app, name="doctor")
 
 def run() -> None:
     """Entry point of the ``purport`` command."""
-    from ..errors import PurportError
-    from .exits import INTERRUPTED, IO_ERROR, exit_code
+    from .signals import listen
+
+    _open_streams()
+    listen()
+    status = _status()
+    # Where nothing can be written, Python would complain once more when it exits.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Run the command; its exit code."""
+    from .signals import Stopped
 
     try:
-        app()
+        status = _invoke()
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # whatever read our output has exited
-        sys.stderr.close()
-        sys.exit(1)
-    except (PurportError, OSError) as error:
-        typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(exit_code(error) if isinstance(error, PurportError) else IO_ERROR)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        return 1
+    except Stopped as stopped:
+        _tell(str(stopped))
+        return stopped.exit_code
+    except Exception as error:
+        from .exits import exit_code, message
+
+        if os.environ.get("PURPORT_DEBUG") and not isinstance(error, PurportError | OSError):
+            raise
+        _tell(message(error), prefix="error: ")
+        return exit_code(error)
+
+
+def _invoke() -> int:
+    try:
+        app()
+    except SystemExit as end:  # how Typer returns
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _tell(message: str, prefix: str = "") -> None:
+    with suppress(OSError, ValueError):
+        typer.secho(prefix, fg=typer.colors.RED, bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
+
+
+def _open_streams() -> None:
+    """Make sure that the standard streams are open and can show every character.
+
+    A file that is opened while one is closed would take its place, and get what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.fstat(number)
+                continue
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

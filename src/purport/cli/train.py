@@ -39,21 +39,25 @@ def train(
     import os
     from contextlib import nullcontext
 
+    from ..destination import Destination
     from ..progress import SILENT
     from ..training.pipeline import train as run
     from ..training.recipe import load_recipe
+    from ..training.workspace import has_checkpoint
     from .console import err, reporting
     from .console import out as console
-    from .exits import INTERRUPTED
+    from .signals import Stopped
 
     leader = int(os.environ.get("RANK", "0")) == 0
     loaded = load_recipe(recipe, override or ())
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
             bundle = run(loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
-    except KeyboardInterrupt:
-        err.print("interrupted; to continue, run the same command with --resume")
-        raise typer.Exit(INTERRUPTED) from None
+    except Stopped as stopped:
+        if not (leader and has_checkpoint(Destination.of(out).work)):
+            raise
+        err.print(f"{stopped}; to continue, run the same command with --resume")
+        raise typer.Exit(stopped.exit_code) from None
     if bundle:
         console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
         console.print(f'try it: purport predict {out} "your text"')

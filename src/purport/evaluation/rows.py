@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..bundle import MANIFEST, Bundle
+from ..bundle import Bundle
 from ..data import catalog, shares
 from ..data.dataset import Dataset, Split
 from ..data.spec import DataSpec
+from ..destination import MANIFEST
 from ..errors import BundleCorrupt, DataError
 from ..progress import SILENT, Reporter
 

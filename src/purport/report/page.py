@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel
 
-from ..files import write_text
+from ..files import updating
 from ..wording import percent as percent
 from .figures import Figure
 
@@ -93,11 +93,17 @@ class Page:
     notices: Sequence[Notice] = field(default_factory=tuple)
 
     def write(self, directory: Path) -> Path:
-        """Write ``index.html``, ``facts.json`` and ``figures/``; return the path of the HTML file.
+        """Write ``index.html``, ``facts.json`` and ``figures/``, all or none; return the path of the HTML file."""
+        with updating(directory) as partial:
+            self._write(partial)
+            written = {file.name for file in (partial / FIGURES).iterdir()}
+        for stale in (directory / FIGURES).iterdir():
+            if stale.suffix in (".svg", ".png") and stale.name not in written:
+                stale.unlink()
+        return directory / HTML_FILE
 
-        The HTML is written last, so that it never refers to missing figures.
-        """
-        (directory / FIGURES).mkdir(parents=True, exist_ok=True)
+    def _write(self, directory: Path) -> None:
+        (directory / FIGURES).mkdir()
         drawn: dict[str, str] = {}
         for section in self.sections:
             for block in section.blocks:
@@ -106,16 +112,13 @@ class Page:
                     (directory / FIGURES / f"{block.name}.svg").write_text(svg, "utf-8")
                     (directory / FIGURES / f"{block.name}.png").write_bytes(png)
                     drawn[block.name] = base64.b64encode(svg.encode()).decode()
-        for stale in (directory / FIGURES).iterdir():
-            if stale.suffix in (".svg", ".png") and stale.stem not in drawn:
-                stale.unlink()
-        write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
+        (directory / FACTS_FILE).write_text(self.facts.model_dump_json(indent=1) + "\n", "utf-8")
         environment = Environment(
             loader=PackageLoader("purport.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         template = environment.get_template("page.html.j2")
-        write_text(directory / HTML_FILE, template.render(page=self, drawn=drawn, version=version("purport")))
-        return directory / HTML_FILE
+        html = template.render(page=self, drawn=drawn, version=version("purport"))
+        (directory / HTML_FILE).write_text(html, "utf-8")
 
 
 def cell(value: Any) -> str:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle, require_free, staging
+from ..bundle import Bundle, staging
 from ..data import shares
 from ..data.dataset import Dataset
 from ..data.facts import data_facts
+from ..destination import Destination
 from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
 from ..progress import SILENT, Reporter
 from . import steps
 from .recipe import load_kind
-from .workspace import prepare, tidy, work_directory
+from .workspace import clear, prepare, workspace
 
 
 def train(
@@ -32,42 +33,43 @@ def train(
 ) -> Bundle | None:
     """Train the bundle that ``recipe`` describes, and write it to the directory ``out``, completely or not at all.
 
-    An interrupted run leaves its checkpoints in ``<out>.run``. ``resume`` continues from them, ``overwrite`` deletes
-    them; without either they are an error. Returns ``None`` in helper processes of ``torchrun``.
+    An interrupted run leaves its checkpoints in ``<out>.run``. ``resume`` continues from them if there are any,
+    ``overwrite`` deletes them; without either they are an error. Returns ``None`` in helper processes of ``torchrun``.
 
     Raises:
         DataError, RecipeError: the data or the recipe is invalid.
         DependencyMissing: the kind needs an extra that is not installed.
-        OutputExists: ``out`` or an unfinished run already exists.
+        OutputExists: ``out`` or an unfinished run already exists, or another process is writing ``out``.
+        OutputUnwritable: no bundle can be written to ``out``; this is found before training.
         RunMismatch: ``resume``, but the unfinished run has a different recipe or different data.
         CheckFailed: the trained model did not pass a check.
     """
-    target, kind = Path(out), load_kind(recipe.kind)
+    destination, kind = Destination.of(out), load_kind(recipe.kind)
     leader = int(os.environ.get("RANK", "0")) == 0
     if not leader and not kind.distributed:
         return None
-    require_free(target, overwrite=overwrite)
+    destination.require_free(overwrite=overwrite)
     fit = kind.load_fit()
-    dataset = steps.load(recipe, reporter)
-    work = work_directory(target)
-    if leader:
-        prepare(work, recipe, dataset, overwrite=overwrite, resume=resume)
     # Helper processes never commit a bundle, so their files go to the system's temporary directory.
-    with tidy(work), staging(work if leader else Path(tempfile.gettempdir())) as stage:
-        run = Run(
-            recipe=recipe,
-            labels=dataset.labels,
-            train=steps.rows(dataset, "train"),
-            valid=steps.rows(dataset, "valid"),
-            stage=stage,
-            work=work,
-            resume=resume,
-            reporter=reporter,
-        )
-        fitted = fit(run)
-        bundle = None if fitted is None else _finish(run, kind, fitted, dataset, target, overwrite)
-    if bundle is not None and not keep_run:
-        shutil.rmtree(work, ignore_errors=True)
+    with workspace(destination, reporter) if leader else nullcontext(Path(tempfile.gettempdir())) as base:
+        dataset = steps.load(recipe, reporter)
+        if leader:
+            prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)
+        with staging(base) as stage:
+            run = Run(
+                recipe=recipe,
+                labels=dataset.labels,
+                train=steps.rows(dataset, "train"),
+                valid=steps.rows(dataset, "valid"),
+                stage=stage,
+                work=destination.work,
+                resume=resume,
+                reporter=reporter,
+            )
+            fitted = fit(run)
+            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite)
+        if bundle is not None and not keep_run:
+            clear(base)
     return bundle
 
 
