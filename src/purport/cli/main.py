@@ -10,7 +10,7 @@ from contextlib import suppress
 import typer
 
 from ..errors import PurportError
-from . import classify, compare, config, data, doctor, evaluate, explore, predict, serve, train
+from . import classify, compare, config, data, doctor, evaluate, explore, init, predict, serve, train
 
 app = typer.Typer(
     name="purport",
@@ -31,7 +31,7 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-for _command in (train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
+for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
                  compare.compare, explore.explore, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")

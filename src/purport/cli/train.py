@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .tables import TableOptions, reads_table
 
+if TYPE_CHECKING:
+    from ..bundle import Bundle
+    from ..kinds.recipe import Recipe
+
+
+@reads_table()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file that configures the run, e.g. recipes/sample.toml.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE|DATA", help="TOML file that configures the run, or data to make one for.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to write the bundle to.")],
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override one recipe value, e.g. --set fit.epochs=3. May be repeated."),
     ] = None,
+    cross_validate: Annotated[
+        int,
+        typer.Option(min=0, help="Also train so many models on parts of the rows, and measure each on the rest."),
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished run of this bundle.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle and any unfinished run.")] = False,
     keep_run: Annotated[
         bool, typer.Option("--keep-run", help="Keep checkpoints and TensorBoard logs in OUT.run.")
     ] = False,
+    *,
+    table: TableOptions,
 ) -> None:
-    """Train a bundle from a recipe.
+    """Train a bundle from a recipe, or from data with the recipe that `purport init` writes for it.
 
     Checkpoints are written to OUT.run, so an interrupted run can be continued with --resume. The bundle appears
-    at OUT only once it is complete and has passed its checks.
+    at OUT only once it is complete and has passed its checks. --cross-validate 5 takes five times as long and
+    measures every row; use it where a test split would have a few rows only.
 
     Examples:
 
         purport train recipes/sample-linear.toml --out bundles/sample
+
+        purport train tickets.csv --out bundles/tickets --cross-validate 5
 
         purport train recipes/sample.toml --out bundles/sample --set seed=2 --set fit.epochs=5
 
@@ -40,25 +59,86 @@ def train(
     from contextlib import nullcontext
 
     from ..destination import Destination
+    from ..errors import SettingsError
     from ..progress import SILENT
+    from ..training.cross_validation import NAME
+    from ..training.cross_validation import cross_validate as cross_validated
     from ..training.pipeline import train as run
-    from ..training.recipe import load_recipe
     from ..training.workspace import has_checkpoint
     from .console import err, reporting
-    from .console import out as console
     from .signals import Stopped
 
     leader = int(os.environ.get("RANK", "0")) == 0
-    loaded = load_recipe(recipe, override or ())
+    if cross_validate == 1:
+        raise SettingsError("--cross-validate needs at least 2 folds")
+    loaded = _recipe(recipe, override or [], table)
+    Destination.of(out).require_free(overwrite=overwrite)
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
-            bundle = run(loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, reporter=reporter)
+            also = {NAME: cross_validated(loaded, cross_validate, reporter=reporter)} if cross_validate else {}
+            bundle = run(
+                loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, also=also, reporter=reporter
+            )
     except Stopped as stopped:
         if not (leader and has_checkpoint(Destination.of(out).work)):
             raise
         err.print(f"{stopped}; to continue, run the same command with --resume")
         raise typer.Exit(stopped.exit_code) from None
     if bundle:
-        console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
-        console.print(f'try it: purport predict {out} "your text"')
-        console.print(f"serve it: purport serve {out}")
+        _report(bundle, out)
+
+
+def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
+    from ..data.survey import survey
+    from ..errors import SettingsError
+    from ..training.draft import described, draft
+    from ..training.recipe import load_recipe, parse_recipe
+    from .console import err
+
+    if source.endswith(".toml"):
+        if words := table.words():
+            raise SettingsError(
+                f"{words[0]} is for data; change a recipe with --set, for example --set data.encoding=cp1252"
+            )
+        return load_recipe(source, overrides)
+    found = survey(table.spec(name=source, unlabelled="out_of_scope"))
+    made = draft(found)
+    for said in (*(file.in_words for file in found.files), *(f"warning: {each}" for each in found.suspicions)):
+        err.print(said)
+    for said in described(made):
+        err.print(said)
+    return parse_recipe(made.raw, source, overrides)
+
+
+def _report(bundle: Bundle, out: Path) -> None:
+    """What was made, how good it is, and what to do with it."""
+    from ..evaluation.evaluate import stored
+    from ..evaluation.sentences import headline, scores
+    from .console import out as console
+
+    console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
+    for name, evaluation in stored(bundle).items():
+        console.print(f"{name}: {scores(evaluation)}")
+        for said in headline(evaluation):
+            console.print(f"  {said}")
+    console.print(f"all metrics, every label, what is known of the data: {out / 'README.md'}")
+    console.print(f'try it: purport predict {out} "your text"')
+    console.print(f"serve it: purport serve {out}")
+    if last := _last(bundle, out):
+        console.print(f"compare it with the last one: purport compare {last} {out}")
+
+
+def _last(bundle: Bundle, out: Path) -> Path | None:
+    """The newest other bundle beside ``out`` that was made from data of the same name."""
+    from ..bundle import Bundle
+    from ..destination import MANIFEST
+    from ..errors import BundleError
+
+    beside = sorted(out.parent.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in beside:
+        if file.parent.resolve() == out.resolve():
+            continue
+        with suppress(BundleError):
+            if Bundle.open(file.parent).manifest.provenance.dataset == bundle.manifest.provenance.dataset:
+                return file.parent
+    return None

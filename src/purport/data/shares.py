@@ -26,7 +26,7 @@ def holdout(examples: Sequence[Example], fraction: float, *, seed: int) -> NDArr
     Rows that are near-duplicates (see :func:`~purport.data.duplicates.near_duplicates`) are chosen together, so that no
     row is measured with a copy of itself in the training rows.
     """
-    group = _groups([example.text for example in examples])
+    group = groups([example.text for example in examples])
     first = np.unique(group, return_index=True)[1]
     chosen = stratified_mask((examples[row].labels for row in first), fraction, seed=seed)
     mask: NDArray[np.bool_] = chosen[group]
@@ -37,8 +37,8 @@ def holdout(examples: Sequence[Example], fraction: float, *, seed: int) -> NDArr
     return mask & ~np.isin(group, list(back))
 
 
-def _groups(texts: list[str]) -> NDArray[np.intp]:
-    """The number of the group of each text, from 0 on."""
+def groups(texts: Sequence[str]) -> NDArray[np.intp]:
+    """The number of the group of near-duplicates that each text is in, from 0 on: ``(n,) intp``."""
     found = [words(text) or [text.strip()] for text in texts]
     group = np.arange(len(texts))
     if len(texts) > _LARGE:

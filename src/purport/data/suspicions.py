@@ -24,8 +24,8 @@ def suspicions(examples: Sequence[Example], reading: Reading) -> Iterator[str]:
     unlabelled = sum(not example.labels for example in examples)
     if len(labels) == 1 and not unlabelled:
         yield (
-            f'every row has the label "{next(iter(labels))}", so that there is nothing to tell apart; if each label has '
-            "a file of its own, put them into one table with a label column"
+            f'every row has the label "{next(iter(labels))}", so that there is nothing to tell apart; if each label '
+            "has a file of its own, put them into one table with a label column"
         )
     elif len(examples) >= 10 and len(labels) * _FEW_PER_LABEL > len(examples):
         yield (
@@ -47,8 +47,8 @@ def _texts(examples: Sequence[Example]) -> Iterator[str]:
     if len(marked) >= max(2, 0.01 * len(examples)):
         shown = _MARKUP.search(marked[0].text)
         yield (
-            f"{count(len(marked), 'text')} have markup of entities, such as {shown[0] if shown else ''}, which customers "
-            "do not type; read the Rasa file itself (nlu.yml), or remove the markup"
+            f"{count(len(marked), 'text')} have markup of entities, such as {shown[0] if shown else ''}, which "
+            "customers do not type; read the Rasa file itself (nlu.yml), or remove the markup"
         )
 
 
@@ -56,8 +56,8 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
     listed = [label for label in labels if _LIST.fullmatch(label)]
     if listed:
         yield (
-            f'labels such as "{listed[0]}" are lists that were written as text; save the table as JSON Lines or Parquet, '
-            'or join the labels of a row with "+"'
+            f'labels such as "{listed[0]}" are lists that were written as text; save the table as JSON Lines or '
+            'Parquet, or join the labels of a row with "+"'
         )
     if delimiter := _other_delimiter(labels, reading.layout.label_delimiter):
         shown = next(label for label in labels if delimiter in label)
@@ -68,7 +68,7 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
         if means_none(label):
             yield (
                 f'"{label}" ({count(labels[label], "row")}) looks like a name for "no label applies": pass '
-                f'--out-of-scope "{label}" (data.out_of_scope in a recipe), so that the model answers "out of scope" instead'
+                f'--out-of-scope "{label}" (data.out_of_scope in a recipe), so that the model does not learn it'
             )
     for label, same in twins(labels).items():
         yield f'"{label}" ({count(labels[label], "row")}) and "{same}" may be one label; purport doctor can merge them'

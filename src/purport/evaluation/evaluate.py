@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle import Bundle
 from ..classifier import Classifier
 from ..data.dataset import Split
 from ..data.reading import Example
@@ -21,6 +23,7 @@ from .confidence import CONFIDENCES, decided_above, right_above
 from .metrics import Counts, all_metrics, per_label
 from .outcome import Outcome, Values
 
+FILE = "evaluation.json"
 LEVEL = 0.95
 _CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
 _ANSWER_ROWS = 1024
@@ -85,6 +88,15 @@ class Evaluation(Frozen):
     unseen_labels: dict[str, int]
     left_out: list[str]
     labels: dict[str, LabelResult]
+
+
+def stored(bundle: Bundle) -> dict[str, Evaluation]:
+    """What was measured when ``bundle`` was trained, by split; empty for one without ``evaluation.json``."""
+    try:
+        document = json.loads((bundle.path / FILE).read_text("utf-8"))
+        return {name: Evaluation.model_validate(fields) for name, fields in document.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def evaluate(

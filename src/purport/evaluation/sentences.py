@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..labels import Task
 from ..manifest import Calibration, Decision, Manifest, PerLabel, Temperature
 from ..runtime.decision import DEFAULT_THRESHOLD
 from ..wording import count, percent
 from .evaluate import Evaluation, Promise
+from .metric_table import interval, number
 
 ENOUGH_ROWS = 200
 """Validation rows below which a fitted temperature or threshold is only a rough guess."""
@@ -17,6 +19,15 @@ _EDGE = 0.01  # relative distance from a bound at which a search has not ended b
 def title(evaluation: Evaluation) -> str:
     """The dataset and the split; a file's name alone."""
     return f"{evaluation.dataset} {evaluation.split}".strip()
+
+
+def scores(evaluation: Evaluation) -> str:
+    """The two metrics that sum up an evaluation, with intervals and rows."""
+    names = ("accuracy", "f1_macro") if evaluation.task is Task.MULTICLASS else ("f1_micro", "subset_accuracy")
+    found = [
+        f"{name} {number(evaluation.metrics[name].value)} ({interval(evaluation.metrics[name])})" for name in names
+    ]
+    return f"{', '.join(found)} on {count(evaluation.n, 'row')}"
 
 
 def headline(evaluation: Evaluation) -> Iterator[str]:

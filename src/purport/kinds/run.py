@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -61,8 +61,10 @@ class Fitted:
         model: the deployed form, opened from the stage: a scorer, whose logits are then calibrated, or a model.
         facts: the facts about the model for the manifest.
         checks: the checks it must pass before it becomes a bundle.
+        fallback: makes another form of the same model, which is taken if this one does not pass.
     """
 
     model: Scorer | Model
     facts: ModelFacts
     checks: Sequence[Check] = (Independence(),)
+    fallback: Callable[[], Fitted] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from ..data import shares
 from ..data.dataset import Dataset
 from ..data.facts import data_facts
 from ..destination import Destination
+from ..errors import CheckFailed
+from ..evaluation.evaluate import Evaluation
+from ..kinds.checks import Subject
 from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
@@ -29,12 +33,16 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     keep_run: bool = False,
+    dataset: Dataset | None = None,
+    also: Mapping[str, Evaluation] | None = None,
     reporter: Reporter = SILENT,
 ) -> Bundle | None:
     """Train the bundle that ``recipe`` describes, and write it to the directory ``out``, completely or not at all.
 
     An interrupted run leaves its checkpoints in ``<out>.run``. ``resume`` continues from them if there are any,
     ``overwrite`` deletes them; without either they are an error. Returns ``None`` in helper processes of ``torchrun``.
+
+    ``dataset`` replaces the data that the recipe names; ``also`` are evaluations for the bundle besides its own.
 
     Raises:
         DataError, RecipeError: the data or the recipe is invalid.
@@ -52,7 +60,7 @@ def train(
     fit = kind.load_fit()
     # Helper processes never commit a bundle, so their files go to the system's temporary directory.
     with workspace(destination, reporter) if leader else nullcontext(Path(tempfile.gettempdir())) as base:
-        dataset = steps.load(recipe, reporter)
+        dataset = dataset or steps.load(recipe, reporter)
         if leader:
             prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)
         with staging(base) as stage:
@@ -67,17 +75,36 @@ def train(
                 reporter=reporter,
             )
             fitted = fit(run)
-            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite)
+            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite, also or {})
         if bundle is not None and not keep_run:
             clear(base)
     return bundle
 
 
-def _finish(run: Run[Any], kind: Kind, fitted: Fitted, dataset: Dataset, target: Path, overwrite: bool) -> Bundle:
+def _finish(
+    run: Run[Any],
+    kind: Kind,
+    fitted: Fitted,
+    dataset: Dataset,
+    target: Path,
+    overwrite: bool,
+    also: Mapping[str, Evaluation],
+) -> Bundle:
     """Run all steps after ``fit``."""
-    trained = steps.calibrate(run, fitted)
-    checks = steps.check(fitted, trained)
-    measured = steps.measure_splits(trained, dataset)
+    fitted, trained, checks = _checked(run, fitted)
+    measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
     manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
+
+
+def _checked(run: Run[Any], fitted: Fitted) -> tuple[Fitted, Subject, dict[str, float]]:
+    """Calibrate and check the model, or else its fallback."""
+    trained = steps.calibrate(run, fitted)
+    try:
+        return fitted, trained, steps.check(fitted, trained)
+    except CheckFailed as failed:
+        if fitted.fallback is None:
+            raise
+        run.say(f"{str(failed).rpartition('; ')[0]}; taking the larger export, which is exact")
+    return _checked(run, fitted.fallback())

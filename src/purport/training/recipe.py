@@ -28,17 +28,17 @@ def load_recipe(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
         raise RecipeError(f"cannot read recipe {path}: {error.strerror}; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from None
-    for override in overrides:
-        _apply(raw, override)
-    return parse_recipe(raw, str(path))
+    return parse_recipe(raw, str(path), overrides)
 
 
-def parse_recipe(raw: dict[str, Any], source: str = "recipe") -> Recipe:
-    """The recipe that ``raw`` describes; ``source`` names it in messages.
+def parse_recipe(raw: dict[str, Any], source: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe that ``raw`` describes, with ``overrides`` as in :func:`load_recipe`; ``source`` names it in messages.
 
     Raises:
         RecipeError: see :func:`load_recipe`.
     """
+    for override in overrides:
+        _apply(raw, override)
     kind = raw.get("kind")
     if not isinstance(kind, str):
         raise RecipeError(f'{source}: "kind" is missing; add, for example, kind = "{registry.names("kinds")[0]}"')

@@ -21,7 +21,7 @@ from ..bundle import Bundle, commit
 from ..data.dataset import Dataset
 from ..data.facts import DataFacts
 from ..errors import TrainingError
-from ..evaluation.evaluate import Evaluation, measure, of_answers
+from ..evaluation.evaluate import FILE, Evaluation, measure, of_answers
 from ..evaluation.sentences import calibration_warnings
 from ..kinds.checks import Subject
 from ..kinds.kind import Kind
@@ -202,7 +202,7 @@ def seal(
     """Step ``seal``: write evaluation, data facts and model card, and turn the stage into the bundle ``target``."""
     # The file cannot contain the bundle's id, which is a checksum that covers this file.
     document = {name: evaluation.model_dump(mode="json", exclude={"bundle"}) for name, evaluation in measured.items()}
-    (run.stage / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    (run.stage / FILE).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
     (run.stage / "README.md").write_text(model_card(manifest, facts, measured), "utf-8")
     return commit(run.stage, target, manifest, overwrite=overwrite)

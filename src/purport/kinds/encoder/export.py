@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import onnx
@@ -46,16 +47,23 @@ class EncoderFacts(ModelFacts):
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
     """Write the deployed form of ``model`` to ``run.stage``; its logits are ``reference (n_valid, n_labels)``."""
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    run.say(f"exporting to ONNX ({facts.quantize.replace('none', 'fp32')})")
-    plain = to_onnx(model)
-    fuse(plain)
-    remedy = "please report this with the recipe"
-    if facts.quantize == "int8":
-        quantize(plain)
-        remedy = "set export.quantize=none to export in fp32"
-    onnx.save(plain, run.stage / MODEL_FILE)
-    scorer = OnnxScorer.load(run.stage, len(run.labels), facts.limit)
-    return Fitted(scorer, facts, (Independence(remedy), Agreement(reference, remedy)))
+
+    def written(how: str) -> Fitted:
+        run.say(f"exporting to ONNX ({how.replace('none', 'fp32')})")
+        plain = to_onnx(model)
+        fuse(plain)
+        remedy = "please report this with the recipe"
+        if how == "int8":
+            quantize(plain)
+            remedy = "set export.quantize=none to export in fp32"
+        onnx.save(plain, run.stage / MODEL_FILE)
+        scorer = OnnxScorer.load(run.stage, len(run.labels), facts.limit)
+        known = facts.model_copy(update={"quantize": how})
+        return Fitted(scorer, known, (Independence(remedy), Agreement(reference, remedy)))
+
+    if facts.quantize != "auto":
+        return written(facts.quantize)
+    return replace(written("int8"), fallback=lambda: written("none"))
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:

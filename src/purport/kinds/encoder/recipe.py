@@ -85,8 +85,9 @@ class Fit(Frozen):
 class Export(Frozen):
     """How the trained model is exported to ``model.onnx``."""
 
-    quantize: Literal["int8", "none"] = "int8"
-    """``int8``: one scale per output channel and per token; ``none``: fp32, four times the size."""
+    quantize: Literal["auto", "int8", "none"] = "auto"
+    """``int8``: one scale per output channel and per token; ``none``: fp32, four times the size; ``auto``: int8 if that
+    decides as the trained model does, fp32 otherwise."""
 
 
 class EncoderRecipe(Recipe):

@@ -1,0 +1,62 @@
+"""``purport init``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DatasetName
+from .tables import TableOptions, reads_table
+
+Kind = Annotated[str | None, typer.Option(help="linear, encoder or distilled.  [default: what fits the data]")]
+
+
+@reads_table()
+def init(
+    dataset: DatasetName,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Recipe to write.  [default: DATASET.toml]")
+    ] = None,
+    kind: Kind = None,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Make each combination of labels one label, so that the task is multiclass.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the recipe if there is one.")] = False,
+    *,
+    table: TableOptions,
+) -> None:
+    """Write a recipe that fits a dataset: task, columns, shares, kind and epochs. It can be trained as it is.
+
+    Every row is read. A dataset of one split gives shares of its rows to validation and test, with near-duplicates on
+    one side; rows without a label become "out of scope".
+
+    Examples:
+
+        purport init tickets.csv
+
+        purport init tickets.csv --label-delimiter ";" --out-of-scope other --output tickets.toml
+    """
+    from ..data.survey import survey
+    from ..errors import OutputExists
+    from ..files import write_text
+    from ..training.draft import described, draft
+    from .console import out, reporting
+
+    with reporting() as reporter:
+        found = survey(table.spec(name=dataset, joint=joint, unlabelled="out_of_scope"), reporter=reporter)
+    made = draft(found, kind=kind)
+    target = output or Path(f"{found.dataset.name}.toml")
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target} already exists; pass --output to name another file, or --overwrite to replace it")
+    for file in found.files:
+        out.print(file.in_words)
+    for said in found.suspicions:
+        out.print(f"warning: {said}")
+    for said in described(made):
+        out.print(said)
+    write_text(target, f"# Written by purport init from {dataset}. Every key: docs/reference/recipe.md.\n{made.toml}")
+    out.print(f"written to {target}")
+    out.print(f"next: purport train {shlex.quote(str(target))} --out bundles/{shlex.quote(found.dataset.name)}")

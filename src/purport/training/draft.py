@@ -1,0 +1,138 @@
+"""Writes a recipe that fits a dataset: task, columns, shares, kind and epochs, each with its reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from ..data.dataset import Dataset
+from ..data.survey import Survey
+from ..errors import DataError, SplitUnknown
+from ..wording import count
+
+_VALID, _TEST = ("valid", "validation", "dev", "val"), ("test", "eval", "holdout")
+_SMALL, _TINY = 1000, 50  # rows
+_SHARE = 0.2
+_PASSES = 12_000  # texts that training passes, about 25 seconds on one core with the packaged encoder
+_EPOCHS = (6, 20)
+_ENGLISH = 0.99  # share of letters without accents, below which the packaged encoder cannot tell words apart
+_LENGTHS = (64, 128, 256)
+_TOKENS_PER_WORD = 1.6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a recipe, and why it was chosen."""
+
+    section: str
+    key: str
+    value: Any
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe for a dataset."""
+
+    choices: tuple[Choice, ...]
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The recipe as nested tables."""
+        tables: dict[str, Any] = {}
+        for choice in self.choices:
+            table = tables.setdefault(choice.section, {}) if choice.section else tables
+            table[choice.key] = choice.value
+        return tables
+
+    @property
+    def toml(self) -> str:
+        """The recipe as a TOML document with the reasons as comments."""
+        lines: list[str] = []
+        section = ""
+        for choice in self.choices:
+            if choice.section != section:
+                section = choice.section
+                lines += ["", f"[{section}]"]
+            comment = f"  # {choice.why}" if choice.why else ""
+            # JSON strings, numbers and lists of these are TOML too.
+            lines.append(f"{choice.key} = {json.dumps(choice.value, ensure_ascii=False)}{comment}")
+        return "\n".join(lines) + "\n"
+
+
+def draft(survey: Survey, *, kind: str | None = None) -> Draft:
+    """A recipe for the data of ``survey`` that can be trained as it is.
+
+    Raises:
+        DataError: the data has rows that cannot be used, no labels, or no split to train on.
+    """
+    if survey.problems:
+        raise DataError("\n".join(survey.problems))
+    dataset = survey.dataset
+    if "train" not in dataset.splits:
+        raise SplitUnknown(
+            f'{dataset.name} has no split "train", only {", ".join(dataset.splits)}; rename the file to train on to '
+            "train.csv, or name its split with data.train in a recipe"
+        )
+    rows = len(dataset["train"])
+    chosen = kind_for(dataset) if kind is None else Choice("", "kind", kind)
+    task = Choice("", "task", str(survey.task), survey.why)
+    return Draft((chosen, task, Choice("", "seed", 0), *_data(survey, rows), *_fit(dataset, rows, chosen.value)))
+
+
+def kind_for(dataset: Dataset) -> Choice:
+    """``encoder`` where it can be trained and reads the language, otherwise ``linear``."""
+    letters = [letter for text in dataset["train"].texts for letter in text if letter.isalpha()]
+    plain = sum(map(str.isascii, letters)) / max(len(letters), 1)
+    if plain < _ENGLISH:
+        why = "the packaged encoder reads English only; a multilingual one can be named with model.name"
+        return Choice("", "kind", "linear", why)
+    if not all(map(find_spec, ("torch", "transformers", "peft"))):
+        return Choice("", "kind", "linear", "the packages for kind encoder are not installed")
+    return Choice("", "kind", "encoder", "a small pretrained encoder, which knows words that the table does not have")
+
+
+def _data(survey: Survey, rows: int) -> list[Choice]:
+    given: Mapping[str, Any] = survey.spec.model_dump(exclude_defaults=True, mode="json")
+    found = [Choice("data", "name", survey.spec.name)]
+    splits = list(survey.dataset.splits)
+    for name, known, least in (("valid", _VALID, 0), ("test", _TEST, _TINY)):
+        split = next((each for each in known if each in splits), None)
+        if name in given:
+            found.append(Choice("data", name, given[name]))
+        elif split:
+            found.append(Choice("data", name, split))
+        elif rows >= least:
+            share = _SHARE if rows < _SMALL or name == "test" else _SHARE / 2
+            found.append(Choice("data", name, share, "share of the rows; near-duplicates stay on one side"))
+    for key, value in given.items():
+        if key not in ("name", "valid", "test", "train", "unlabelled"):
+            found.append(Choice("data", key, value))
+    none = sum(not example.labels for split in survey.dataset.splits.values() for example in split)
+    if none and not given.get("out_of_scope"):
+        how = given.get("unlabelled", "out_of_scope")
+        found.append(Choice("data", "unlabelled", how, f"{count(none, 'row')} without a label"))
+    return found
+
+
+def _fit(dataset: Dataset, rows: int, kind: str) -> list[Choice]:
+    if kind != "encoder":
+        return []
+    low, high = _EPOCHS
+    epochs = min(high, max(low, math.ceil(_PASSES / max(rows, 1))))
+    words = sorted(len(text.split()) for text in dataset["train"].texts)
+    tokens = words[int(0.99 * (len(words) - 1))] * _TOKENS_PER_WORD + 2
+    length = next((each for each in _LENGTHS if each >= tokens), _LENGTHS[-1])
+    found = [Choice("fit", "epochs", epochs, f"for {count(rows, 'row')}")]
+    if length != _LENGTHS[0]:
+        found.append(Choice("model", "max_length", length, "tokens; 99 % of the texts are shorter"))
+    return found
+
+
+def described(made: Draft) -> list[str]:
+    """The choices that have a reason, as sentences for people."""
+    return [f"{choice.key} = {json.dumps(choice.value)}: {choice.why}" for choice in made.choices if choice.why]
