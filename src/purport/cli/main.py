@@ -36,6 +36,7 @@ app.add_typer(doctor.app, name="doctor")
 def run() -> None:
     """Entry point of the ``purport`` command."""
     from ..errors import PurportError
+    from ..wording import printable
     from .exits import INTERRUPTED, IO_ERROR, exit_code
 
     try:
@@ -45,7 +46,7 @@ def run() -> None:
         sys.exit(1)
     except (PurportError, OSError) as error:
         typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
         sys.exit(exit_code(error) if isinstance(error, PurportError) else IO_ERROR)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

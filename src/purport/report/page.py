@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ..files import write_text
 from ..wording import percent as percent
+from ..wording import printable
 from .figures import Figure
 
 HTML_FILE = "index.html"
@@ -111,7 +112,11 @@ class Page:
                 stale.unlink()
         write_text(directory / FACTS_FILE, self.facts.model_dump_json(indent=1) + "\n")
         environment = Environment(
-            loader=PackageLoader("purport.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("purport.report"),
+            autoescape=True,
+            finalize=lambda value: printable(value) if isinstance(value, str) else value,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
         template = environment.get_template("page.html.j2")
         write_text(directory / HTML_FILE, template.render(page=self, drawn=drawn, version=version("purport")))
