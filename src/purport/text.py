@@ -28,6 +28,7 @@ _SEGMENT = (
     rf"[{_BEFORE}]*\X[{_AFTER}]*(?:[+#]+(?![\p{{L}}\p{{N}}]))?"
 )
 _SPLITTER = Split(Regex(_SEGMENT), "removed", invert=True)
+_PIECE = re.compile("[.':,]|[^.':,]+")
 # Punctuation that is more than punctuation: 50%, R&D, *100#, and/or, @name.
 _SIGNS = frozenset("#%&*/@\\§‰")
 # Scripts without spaces: Thai, Lao, Burmese, Khmer, kana and Chinese characters.
@@ -66,6 +67,14 @@ def segments(text: str) -> list[str]:
     # Turkish İ folds to i with a second dot.
     folded = normalise(text).casefold().replace("i\u0307", "i")
     return [segment for segment, _ in _SPLITTER.pre_tokenize_str(folded)]
+
+
+def pieces(text: str) -> list[str]:
+    """The :func:`segments` of ``text`` cut at apostrophes and points: what models count.
+
+    So ``what's`` has something in common with ``what is``, and Turkish ``istanbul'da`` with ``istanbul``.
+    """
+    return [piece for segment in segments(text) for piece in _PIECE.findall(segment)]
 
 
 def words(text: str) -> list[str]:

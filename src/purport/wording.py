@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# What a terminal, a browser or an XML parser acts on instead of showing it: control characters (ECMA-48), marks that
+# reverse the direction of what follows (UAX #9), lone surrogates. Direction marks around one character stay.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 row``, ``2,000 rows``; ``plural`` defaults to ``noun`` with an s."""
@@ -16,3 +25,18 @@ def sentence(said: str) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """``12.3 %``, or a dash."""
     return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")
+
+
+def printable(text: str) -> str:
+    r"""``text`` with control characters as escapes such as ``\x1b``; tabs and line feeds stay."""
+    return _CONTROL.sub(lambda found: _escape(found[0]), text)
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """``fields`` as one line of JSON in which control characters are escapes, so that a terminal can show it."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(fields, ensure_ascii=False, default=str))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

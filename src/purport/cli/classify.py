@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import islice
 from typing import Annotated
@@ -42,6 +41,7 @@ def classify(
     from ..client import Client
     from ..errors import ServerError
     from ..prediction import AnswerOptions, encode
+    from ..wording import json_line
 
     options = AnswerOptions(top_k)
     lines = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
@@ -54,6 +54,6 @@ def classify(
                     failed, fields = True, {"error": str(answer)}
                 else:
                     fields = {**encode(answer, options), "bundle": answer.bundle}
-                typer.echo(json.dumps({"text": text, **fields}, ensure_ascii=False))
+                typer.echo(json_line({"text": text, **fields}))
     if failed:
         raise typer.Exit(1)

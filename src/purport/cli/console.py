@@ -7,13 +7,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from ..progress import Event, Line, Progress, Reporter
+from ..wording import printable
+
+
+class _Printable(Console):
+    """A console on which no text, label or file name can move the cursor, set colours or reverse the reading order."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            # The library's own cursor movements are control segments; its colours are added later.
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
 
 # Texts and labels are printed unchanged: brackets are not markup, and ":cat:" is not an emoji.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+out = _Printable(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = _Printable(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 
 _LINE_EVERY_S = 15.0
 

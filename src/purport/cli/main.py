@@ -10,6 +10,7 @@ from contextlib import suppress
 import typer
 
 from ..errors import PurportError
+from ..wording import printable
 from . import classify, compare, config, data, doctor, evaluate, explore, init, predict, serve, train
 
 app = typer.Typer(
@@ -87,7 +88,7 @@ def _invoke() -> int:
 def _tell(message: str, prefix: str = "") -> None:
     with suppress(OSError, ValueError):
         typer.secho(prefix, fg=typer.colors.RED, bold=True, err=True, nl=False)
-        typer.echo(message, err=True)
+        typer.echo(printable(message), err=True)
 
 
 def _open_streams() -> None:

@@ -86,11 +86,10 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
 
 
 def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_json: bool) -> None:
-    import json
-
     from ..data.formats.text import is_utf8
     from ..errors import TextEmpty, TextInvalid
     from ..prediction import encode
+    from ..wording import json_line
     from .console import out
 
     if not all(text.strip() for text in texts):
@@ -100,7 +99,7 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
     for text, prediction in zip(texts, classifier.predict(texts, threshold=options.threshold), strict=True):
         if as_json:
             fields = {"text": text, **encode(prediction, options), "bundle": prediction.bundle}
-            typer.echo(json.dumps(fields, ensure_ascii=False))
+            typer.echo(json_line(fields))
             continue
         out.print(text, style="bold")
         decided = ", ".join(prediction.labels) or "none (out of scope)"

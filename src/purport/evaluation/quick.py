@@ -21,7 +21,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from ..model import BoolArray, FloatArray
 from ..progress import SILENT, Progress, Reporter
-from ..text import mostly_unspaced, segments
+from ..text import mostly_unspaced, pieces
 
 _EPOCHS = 8
 _MOST_FEATURES = 100_000
@@ -32,7 +32,7 @@ LARGE = 50_000  # more rows than this get three folds
 def features(texts: Sequence[str]) -> Any:
     """TF-IDF ``(n_texts, n_terms)`` of words and word pairs; in scripts without spaces, of up to three characters."""
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
-    longest = 3 if mostly_unspaced(map(segments, sample)) else 2
+    longest = 3 if mostly_unspaced(map(pieces, sample)) else 2
     options: dict[str, Any] = {"min_df": 2 if len(texts) > 1000 else 1, "max_features": _MOST_FEATURES}
     vectorizer = TfidfVectorizer(
         analyzer=partial(_terms, longest=longest), sublinear_tf=True, dtype=np.float32, **options
@@ -44,7 +44,7 @@ def features(texts: Sequence[str]) -> Any:
 
 
 def _terms(text: str, longest: int) -> list[str]:
-    split = segments(text)
+    split = pieces(text)
     return [" ".join(split[at : at + size]) for size in range(1, longest + 1) for at in range(len(split) - size + 1)]
 
 

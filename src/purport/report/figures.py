@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
+
+from ..wording import printable
 
 # Readable on both white and near-black backgrounds.
 COLOURS = ("#3b7dd8", "#d97706", "#2a9d63", "#c2410c", "#8b5cf6", "#0e9aa7", "#8a8f98")
@@ -35,6 +38,7 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8.0,
     "axes.prop_cycle": cycler(color=COLOURS),
+    "text.parse_math": False,  # a label may have dollar signs
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
 }
 _THEME = (
@@ -67,7 +71,9 @@ class Figure:
             self.draw(canvas.add_subplot())
             svg = io.StringIO()
             canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-        with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}):
+        with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}), warnings.catch_warnings():
+            # The page shows the SVG, with the reader's fonts; the font of the PNG has no Chinese or Thai characters.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             png = io.BytesIO()
             canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
         head, end, body = svg.getvalue().partition("<svg")[2].partition(">")
@@ -100,14 +106,16 @@ def bars(
         base = np.arange(len(rows))
         for index, (label, values) in enumerate(series.items()):
             at = base + (index - (len(series) - 1) / 2) * thickness
-            axes.barh(at, values, height=thickness, label=label)
+            axes.barh(at, values, height=thickness, label=shorten(label))
             if errors is not None:
                 centre = np.asarray(values, dtype=float)
                 low, high = (np.array(end, dtype=float) for end in zip(*errors, strict=True))
                 spread = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
                 axes.errorbar(centre, at, xerr=spread, fmt="none", ecolor=_INK, elinewidth=0.8)
         axes.set_yticks(base, [shorten(row, limit) for row in rows], fontsize=7.5)
-        axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=xlabel, xscale="log" if log else "linear")
+        axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=xlabel)
+        if log:
+            _logarithmic(axes, "x")
         axes.grid(axis="y", visible=False)
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -152,9 +160,9 @@ def line_figure(
         if diagonal:
             axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2, linestyle="--")
         for label, points in series.items():
-            axes.plot(*zip(*points, strict=True), label=label, linewidth=1.5, **style)
-        xscale, yscale = ("log" if axis in log else "linear" for axis in "xy")
-        axes.set(xlabel=labels[0], ylabel=labels[1], xscale=xscale, yscale=yscale)
+            axes.plot(*zip(*points, strict=True), label=shorten(label), linewidth=1.5, **style)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        _logarithmic(axes, log)
         if len(series) > 1:
             axes.legend()
 
@@ -182,8 +190,16 @@ def heatmap(
     return draw
 
 
+def _logarithmic(axes: Axes, log: str) -> None:
+    """Logarithmic axes (``"x"``, ``"xy"``), whose ticks are plain numbers instead of mathematical text."""
+    for name in log:
+        axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
+        axes.set(**{f"{name}scale": "log"})
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter())
+
+
 def shorten(name: str, limit: int = 26) -> str:
-    """``name``, with its middle cut out if it is longer than ``limit``; dollar signs are escaped."""
-    if len(name) > limit:
-        name = f"{name[: limit - 9]}…{name[-8:]}"
-    return name.replace("$", r"\$")
+    """``name`` in one line without control characters, with its middle cut out if it is longer than ``limit``."""
+    name = printable(" ".join(name.split()))
+    return name if len(name) <= limit else f"{name[: limit - 9]}…{name[-8:]}"

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ..files import updating
 from ..wording import percent as percent
+from ..wording import printable
 from .figures import Figure
 
 HTML_FILE = "index.html"
@@ -114,7 +115,11 @@ class Page:
                     drawn[block.name] = base64.b64encode(svg.encode()).decode()
         (directory / FACTS_FILE).write_text(self.facts.model_dump_json(indent=1) + "\n", "utf-8")
         environment = Environment(
-            loader=PackageLoader("purport.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("purport.report"),
+            autoescape=True,
+            finalize=lambda value: printable(value) if isinstance(value, str) else value,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
         template = environment.get_template("page.html.j2")
         html = template.render(page=self, drawn=drawn, version=version("purport"))

@@ -16,6 +16,7 @@ from ..errors import BundleCorrupt, DeviceUnavailable
 from ..model import FloatArray, Lengths, Model, Traits
 from ..resources import cpus
 from .calibration import Calibrated, Scores
+from .literal import read_literally
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -51,6 +52,7 @@ class OnnxScorer:
         self._max_length = max_length
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length)
+        read_literally(tokenizer)
         self._tokenizer = tokenizer
 
     @classmethod
@@ -78,6 +80,7 @@ class OnnxScorer:
         """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
         tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
         tokenizer.no_truncation()
+        read_literally(tokenizer)
         counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
         return Lengths("tokens", self._max_length, np.array(counts, dtype=np.int64))
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
+from .spreadsheet import escape, is_ours, unescape
 from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 _BREAK = re.compile(r"[\t\r\n]+")
@@ -82,7 +83,7 @@ class Delimited:
             places = [found.columns.index(name) for name in layout.columns] if layout.header else list(range(wanted))
             width: int | None = len(found.columns) if layout.header or wanted > 1 else None
             names = unique_names(found.columns) if layout.keep_columns else []
-            skip = bool(layout.header)
+            skip, ours = bool(layout.header), is_ours(found.columns)
             for number, row in rows:
                 if number == 1 and isinstance(row, list) and _HINT.fullmatch(delimiter.join(row).strip()):
                     continue
@@ -92,6 +93,8 @@ class Delimited:
                     skip = False
                     continue
                 width = width or len(row)
+                if ours and isinstance(row, list):
+                    row = list(map(unescape, row))
                 yield self._row(number, row, places, width, names, delimiter)
 
     def _cells(self, stream: IO[str], delimiter: str) -> _Cells:
@@ -129,11 +132,17 @@ class Delimited:
     ) -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
         delimiter = self.delimiter if like is None else self.understand(*like).layout.delimiter or self.delimiter
+        ours = like is None and is_ours(columns)
         with open_write(path) as stream:
 
             def write(row: Mapping[str, Any] | str) -> None:
                 if not isinstance(row, str):
-                    row = self._line([_cell(row.get(name), label_delimiter) for name in columns], delimiter)
+                    values = [row.get(name) for name in columns]
+                    cells = [self._one_line(_cell(value, label_delimiter), delimiter) for value in values]
+                    if ours:  # a negative number is no formula
+                        numbers = [isinstance(value, int | float) for value in values]
+                        cells = [cell if n else escape(cell) for cell, n in zip(cells, numbers, strict=True)]
+                    row = self._line(cells, delimiter)
                 stream.write(row + "\n")
 
             if like is None or self.understand(*like).layout.header:
@@ -147,9 +156,13 @@ class Delimited:
             rows = (row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and row != [""])
             return next((row for row in rows if not _HINT.fullmatch(delimiter.join(row).strip())), [])
 
+    def _one_line(self, cell: str, delimiter: str) -> str:
+        # Without quoting, a tab or line break in a value would start another column or row.
+        return cell if self._quotes(delimiter) else _BREAK.sub(" ", cell)
+
     def _line(self, row: Sequence[str], delimiter: str) -> str:
-        if not self._quotes(delimiter):  # a tab or line break in a value would start another column or row
-            return delimiter.join(_BREAK.sub(" ", cell) for cell in row)
+        if not self._quotes(delimiter):
+            return delimiter.join(self._one_line(cell, delimiter) for cell in row)
         line = io.StringIO()
         csv.writer(line, delimiter=delimiter, lineterminator="").writerow(row)
         return line.getvalue()

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...wording import json_line
 from . import BadRow, Layout, Row, RowWriter, Understood
 from .json_array import JSON, is_array, named, row_of
 from .lines import TOO_LONG, Overlong, lines
@@ -76,7 +77,7 @@ class JsonLines:
             def write(row: Mapping[str, Any] | str) -> None:
                 if not isinstance(row, str):
                     kept = row if like else {name: row[name] for name in columns if row.get(name) is not None}
-                    row = json.dumps(kept, ensure_ascii=False, default=str)
+                    row = json_line(kept)
                 stream.write(row + "\n")
 
             yield write

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
 from ...errors import RecipeError, TrainingError, needs
 from ...files import sha256
 from ...labels import Task
+from ...runtime.literal import read_literally
+from ...text import normalizer
 from .recipe import EncoderModel
 
 MINILM = "minilm"
@@ -84,7 +87,7 @@ def load_encoder(spec: EncoderModel) -> nn.Module:
 
 
 def load_tokenizer(spec: EncoderModel) -> Any:
-    """The fast tokenizer of the encoder.
+    """The fast tokenizer of the encoder, which normalises texts first and reads special tokens inside them as text.
 
     Raises:
         RecipeError: it has no fast tokenizer, so that there would be no ``tokenizer.json`` for the bundle.
@@ -95,6 +98,11 @@ def load_tokenizer(spec: EncoderModel) -> Any:
         raise RecipeError(f"encoder {spec.name} has no fast tokenizer; choose one with a tokenizer.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    backend = tokenizer.backend_tokenizer
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = normalizers.Sequence([normalizer(), *own])
+    read_literally(backend)
+    tokenizer.split_special_tokens = True  # the library applies it to its tokenizer on every call
     return tokenizer
 
 

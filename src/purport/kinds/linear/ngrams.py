@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from ...frozen import Frozen
-from ...text import normalise, phrase, segments
+from ...text import normalise, phrase, pieces
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -42,7 +42,7 @@ class Ngrams(Frozen):
         if self.splitting == 1:
             words = runs = _WORD.findall(read.lower())
         else:
-            words = segments(read.replace("ı", "i"))  # Turkish, which many type without dots, and whose I is ı or i
+            words = pieces(read.replace("ı", "i"))  # Turkish, which many type without dots, and whose I is ı or i
             runs = words if read.isascii() else phrase(words).split(" ")
         yield from _word_ngrams(words, self.words)
         for run in runs:

@@ -1,0 +1,29 @@
+"""Makes cells of our own CSV and TSV files safe to open in a spreadsheet, which takes some for formulas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+ANSWER_COLUMNS = ("labels", "error")
+"""Every file of answers has these columns, so that it is known again when it is read."""
+# After https://owasp.org/www-community/attacks/CSV_Injection, with the apostrophes that escape it.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+
+
+def is_ours(columns: Iterable[str]) -> bool:
+    """Whether a table with these columns has answers, whose cells are escaped."""
+    return set(ANSWER_COLUMNS) <= set(columns)
+
+
+def escape(cell: str) -> str:
+    """``cell`` with an apostrophe in front if a spreadsheet could take it for a formula; :func:`unescape` removes it.
+
+    Cells that start with apostrophes and such a sign get one more, so that every cell comes back as it was.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unescape(cell: str) -> str:
+    """The cell that :func:`escape` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
