@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+DASH = "–"
+"""Stands for a value that is not there or not defined."""
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 row``, ``2,000 rows``; ``plural`` defaults to ``noun`` with an s."""
@@ -15,4 +18,4 @@ def sentence(said: str) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """``12.3 %``, or a dash."""
-    return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")
+    return DASH if value is None else f"{value:.{digits}%}".replace("%", " %")
