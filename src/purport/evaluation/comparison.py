@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..frozen import Frozen
 from ..wording import count
 from .evaluate import Estimate
-from .gates import Gate
+from .gates import Gate, check_gates
 from .label_tests import SURE
 
 _MOST_NAMED = 10
@@ -95,6 +95,15 @@ class Comparison(Frozen):
     def passed(self) -> bool:
         """Whether every gate holds."""
         return all(gate.holds for gate in self.gates)
+
+    def gated(self, conditions: str) -> Comparison:
+        """A copy with its gates checked.
+
+        Raises:
+            GateInvalid: ``conditions`` cannot be parsed, or names what is not measured.
+        """
+        gates = check_gates(conditions, self.measured(), {"label_f1": self.largest_fall()[0]})
+        return self.model_copy(update={"gates": tuple(gates)})
 
     def without_texts(self) -> Comparison:
         """A copy without any utterance."""
