@@ -49,11 +49,9 @@ class ModelFacts(Frozen):
 
 
 class Temperature(Frozen):
-    """Logits are divided by ``temperature`` before they become probabilities (Guo et al. 2017).
+    """Logits are divided by ``temperature`` before they become probabilities (Guo et al. 2017)."""
 
-    ``searched``: the lowest and the highest temperature that is tried.
-    """
-
+    # The lowest and the highest temperature that is tried.
     searched: ClassVar[tuple[float, float]] = (0.05, 20.0)
     method: Literal["temperature"] = "temperature"
     temperature: FiniteFloat = Field(gt=0)

@@ -11,6 +11,9 @@ from typing import Any
 # reverse the direction of what follows (UAX #9), lone surrogates. Direction marks around one character stay.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+DASH = "–"
+"""Stands for a value that is not there or not defined."""
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 row``, ``2,000 rows``; ``plural`` defaults to ``noun`` with an s."""
@@ -24,7 +27,7 @@ def sentence(said: str) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """``12.3 %``, or a dash."""
-    return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")
+    return DASH if value is None else f"{value:.{digits}%}".replace("%", " %")
 
 
 def printable(text: str) -> str:

@@ -86,10 +86,17 @@ def test_train_and_evaluate(tmp_path: Path) -> None:
     assert again.returncode == 73 and "--overwrite" in again.stderr
     done = purport("evaluate", "bundle", "test", "--per-label", "--resamples", "50", cwd=tmp_path)
     assert done.returncode == 0 and "f1_micro" in done.stdout and "track_order" in done.stdout
-    written = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"], "no file that nobody asked for"
+    told = purport("evaluate", "bundle", "test", "--output", "told.json", "--resamples", "50", cwd=tmp_path).stdout
+    assert told.startswith("sample test: 200 rows, multilabel\nlabels decided: ")
+    assert (
+        "out of scope: 15 of 200 rows (7.5 %)" in told and "warning: The temperature and thresholds rest on 143" in told
+    )
+    written = json.loads((tmp_path / "told.json").read_text("utf-8"))
     assert written["n"] == 200 and written["metrics"]["f1_micro"]["low"] is not None
     (tmp_path / "mine.csv").write_text("text,label\nwhere is my parcel,track_order\nwho are you,chat\n", "utf-8")
-    purport("evaluate", "bundle", "mine.csv", "--output", "mine.json", cwd=tmp_path)
+    mine = purport("evaluate", "bundle", "mine.csv", "--output", "mine.json", cwd=tmp_path).stdout
+    assert mine.startswith("mine.csv: 2 rows, multilabel\n"), "a file is named by its name alone"
     assert json.loads((tmp_path / "mine.json").read_text("utf-8"))["unseen_labels"] == {"chat": 1}
 
 

@@ -210,7 +210,7 @@ def test_labels_and_rows_that_only_one_bundle_knows_are_named_and_gated(tmp_path
     split = Dataset.from_examples({"test": rows})["test"]
     found = compare(a, b, split, resamples=20, gate="label_f1>=-0.1,lost_labels<=0,new_labels<=0")
     assert (found.only_a_knows, found.only_b_knows, found.unknown) == ({"lock": 1}, {"shop": 1}, {"music": 1})
-    said = "\n".join(labels_said(found))
+    said = "\n".join(line for _, line in labels_said(found))
     for line in ('only A knows "lock" (1 row)', 'only B knows "shop" (1 row)', 'neither knows "music" (1 row)'):
         assert line in said
     # One row is enough: B cannot decide the label any more.

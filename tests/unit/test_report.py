@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from purport.evaluation.compare import compare
 from purport.evaluation.compare_page import page as compare_page
 from purport.evaluation.report import report_on
 from purport.evaluation.report_page import page as report_page
+from purport.report.page import Table
 
 ROWS = {
     "a single row": [Example("where is my parcel", ("track_order",))],
@@ -62,3 +64,28 @@ def test_a_message_cannot_put_a_script_into_a_page(linear_bundle: Bundle, tmp_pa
                  compare_page(compare(classifier, classifier, split, resamples=10))):  # fmt: skip
         html = page.write(tmp_path / page.title[:5]).read_text("utf-8")
         assert "<script" not in html and "<b>" not in html
+
+
+def test_slices_by_length_do_not_overlap_and_cover_every_row(linear_bundle: Bundle) -> None:
+    classifier = Classifier.open(linear_bundle)
+    for lengths in ([1], [1, 2, 3], [2, 2, 2, 2], list(range(1, 40)), [1] * 8 + [30]):
+        rows = [Example(" ".join(["parcel"] * n), ("track_order",)) for n in lengths]
+        found = report_on(classifier, Dataset.from_examples({"test": rows})["test"], resamples=5)
+        parts = {part.name: part.n for part in found.slices if re.search(r"\bwords?$", part.name)}
+        assert sum(parts.values()) == len(lengths)
+        covered = [n for name, count in parts.items() for n in _lengths_in(name) if count]
+        assert len(covered) == len(set(covered)) and {*lengths} <= {*covered}
+
+
+def _lengths_in(name: str) -> range:
+    numbers = [int(number) for number in re.findall(r"\d+", name)]
+    if name.startswith("up to"):
+        return range(numbers[0] + 1)
+    return range(numbers[0] + 1, 100) if name.startswith("more than") else range(numbers[0], numbers[-1] + 1)
+
+
+def test_columns_of_fractions_share_their_decimals_and_dashes_are_numbers() -> None:
+    table = Table("t", ("a", "b", "c", "d"), [(0.95, 1, "–", 14.0), (1.0, 20, "3.2 %", 3), (0.9134, None, "–", None)])
+    assert table.numeric == [True, True, True, True]
+    shown = [[text for text, _ in row] for row in table.cells()]
+    assert shown == [["0.9500", "1", "–", "14"], ["1.0000", "20", "3.2 %", "3"], ["0.9134", "–", "–", "–"]]

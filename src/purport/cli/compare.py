@@ -96,7 +96,7 @@ def compare(
                 name, f"{change.support:,}", *values, interval(change.f1.difference), f"{change.p_value:.2g}"
             )
         out.print(changes)
-    for said in labels_said(found):
+    for _, said in labels_said(found):
         out.print(said)
     for condition in found.gates:
         out.print(str(condition))

@@ -40,6 +40,7 @@ def explore(
     from ..errors import needs
     from ..labels import Task
     from ..progress import Progress
+    from ..wording import count
     from .console import out, reporting
 
     with needs("purport explore", "eval"):
@@ -56,7 +57,7 @@ def explore(
         written = page(found if texts else found.without_texts()).write(output or Path(f"explore-{rows.name}"))
     for split in found.splits:
         out.print(
-            f"{split.name}: {split.rows:,} rows, {len(split.labels)} labels, "
-            f"{split.several_labels:,} rows with several labels, {split.duplicate_texts:,} repeated texts"
+            f"{split.name}: {count(split.rows, 'row')}, {count(len(split.labels), 'label')}, "
+            f"{count(split.several_labels, 'row')} with several labels, {count(split.duplicate_texts, 'repeated text')}"
         )
     out.print(f"written to {written}")

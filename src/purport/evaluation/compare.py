@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,7 +18,6 @@ from ..progress import SILENT, Reporter
 from . import curves
 from .comparison import ChangedRow, Comparison, Difference, LabelChange, Side, judge
 from .evaluate import answer, bootstrapped, estimate, rounded
-from .gates import check_gates
 from .label_tests import label_p_values
 from .metrics import Counts, averaged, out_of_scope, per_label
 from .outcome import Outcome, Values
@@ -30,6 +30,12 @@ METRICS = (*AVERAGES, "out_of_scope_precision", "out_of_scope_recall")
 _PER_LABEL = "f1 per label"
 
 LabelSets = list[frozenset[str]]
+
+
+class _Known(TypedDict):
+    only_a_knows: dict[str, int]
+    only_b_knows: dict[str, int]
+    unknown: dict[str, int]
 
 
 def compare(
@@ -52,16 +58,10 @@ def compare(
     """
     held = split.held()
     examples = list(held)
-    decided = [_label_sets(classifier, held, reporter) for classifier in (a, b)]
-    gold = [data_spec(a.bundle).parts(frozenset(example.labels)) for example in examples]
-    known = [data_spec(side.bundle).parts(frozenset(side.labels)) for side in (a, b)]
+    gold, decided, known = _answered(a, b, held, reporter)
     names = LabelSet(sorted(frozenset().union(*gold, *known)))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
-    labels = {
-        name: change.model_copy(update={"p_value": value})
-        for (name, change), value in zip(labels.items(), label_p_values(left, right), strict=True)
-    }
     a_right, b_right = curves.right(left), curves.right(right)
     only_a, only_b, p_value = mcnemar(a_right, b_right)
     rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
@@ -77,10 +77,8 @@ def compare(
         resamples=resamples,
         seed=seed,
         metrics=metrics,
-        labels=labels,
-        only_a_knows=_carried(labels, known[0] - known[1]),
-        only_b_knows=_carried(labels, known[1] - known[0]),
-        unknown=_carried(labels, frozenset(names) - known[0] - known[1]),
+        labels=_tested(labels, left, right),
+        **_known(labels, *known),
         only_a_right=only_a,
         only_b_right=only_b,
         mcnemar_p=round(p_value, 6),
@@ -89,21 +87,39 @@ def compare(
         verdict=verdict,
         reason=reason,
     )
-    if not gate:
-        return found
-    gates = check_gates(gate, found.measured(), {"label_f1": found.largest_fall()[0]})
-    return found.model_copy(update={"gates": tuple(gates)})
+    return found if not gate else found.gated(gate)
 
 
-def _carried(labels: Mapping[str, LabelChange], names: frozenset[str]) -> dict[str, int]:
-    """The number of rows that carry each of ``names``."""
-    return {name: change.support for name, change in labels.items() if name in names}
+def _tested(labels: Mapping[str, LabelChange], a: Outcome, b: Outcome) -> dict[str, LabelChange]:
+    """``labels`` with the p-values of their changes."""
+    values = zip(labels.items(), label_p_values(a, b), strict=True)
+    return {name: change.model_copy(update={"p_value": value}) for (name, change), value in values}
 
 
-def _label_sets(classifier: Classifier, split: Split, reporter: Reporter) -> LabelSets:
-    """The decided labels of each row, with joint labels split into the labels they combine."""
-    spec = data_spec(classifier.bundle)
-    return [spec.parts(labels) for labels in answer(classifier, split, reporter).decided]
+def _known(labels: Mapping[str, LabelChange], a: frozenset[str], b: frozenset[str]) -> _Known:
+    """The labels that not both bundles know, each with the number of rows that carry it."""
+    rows = {name: change.support for name, change in labels.items()}
+
+    def only(names: Collection[str]) -> dict[str, int]:
+        return {name: n for name, n in rows.items() if name in names}
+
+    return _Known(only_a_knows=only(a - b), only_b_knows=only(b - a), unknown=only(rows.keys() - a - b))
+
+
+def _answered(
+    a: Classifier, b: Classifier, split: Split, reporter: Reporter
+) -> tuple[LabelSets, list[LabelSets], list[frozenset[str]]]:
+    """The gold label sets, those that each side decides, and the labels that each side knows.
+
+    Joint labels are split into the labels they combine.
+    """
+    specs = [data_spec(side.bundle) for side in (a, b)]
+    gold = [specs[0].parts(frozenset(example.labels)) for example in split]
+    decided = [
+        [spec.parts(labels) for labels in answer(side, split, reporter).decided]
+        for side, spec in zip((a, b), specs, strict=True)
+    ]
+    return gold, decided, [spec.parts(frozenset(side.labels)) for side, spec in zip((a, b), specs, strict=True)]
 
 
 def _changed_rows(

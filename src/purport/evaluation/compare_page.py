@@ -20,7 +20,7 @@ def page(found: Comparison) -> Page:
     notices = [Notice(_LEVELS[found.verdict], found.reason)]
     for gate in found.gates:
         notices.append(Notice("good" if gate.holds else "error", sentence(str(gate))))
-    notices += [Notice("warning", sentence(said)) for said in labels_said(found)]
+    notices += [Notice("warning" if loss else "info", sentence(said)) for loss, said in labels_said(found)]
     exact = found.metrics["exact_match"]
     return Page(
         title=f"{found.a.bundle} (A) against {found.b.bundle} (B)",
@@ -69,7 +69,7 @@ def _labels(found: Comparison) -> list[Block]:
             change.f1.a,
             change.f1.b,
             *cells(change.f1.difference),
-            round(change.p_value, 4),
+            float(f"{change.p_value:.2g}"),
         )
         for name, change in sorted(found.labels.items(), key=lambda item: (item[1].p_value, -item[1].support))
     ]

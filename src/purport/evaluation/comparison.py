@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..frozen import Frozen
 from ..wording import count
 from .evaluate import Estimate
-from .gates import Gate
+from .gates import Gate, check_gates
 from .label_tests import SURE
 
 _MOST_NAMED = 10
@@ -96,6 +96,15 @@ class Comparison(Frozen):
         """Whether every gate holds."""
         return all(gate.holds for gate in self.gates)
 
+    def gated(self, conditions: str) -> Comparison:
+        """A copy with its gates checked.
+
+        Raises:
+            GateInvalid: ``conditions`` cannot be parsed, or names what is not measured.
+        """
+        gates = check_gates(conditions, self.measured(), {"label_f1": self.largest_fall()[0]})
+        return self.model_copy(update={"gates": tuple(gates)})
+
     def without_texts(self) -> Comparison:
         """A copy without any utterance."""
         return self.model_copy(update={"rows": [row.model_copy(update={"text": ""}) for row in self.rows]})
@@ -170,22 +179,23 @@ def _points(value: float | None) -> str:
     return "–" if value is None else f"{value * 100:+.2f}"
 
 
-def labels_said(found: Comparison) -> Iterator[str]:
-    """Labels that fell or rose beyond chance, and labels that not both bundles know."""
+def labels_said(found: Comparison) -> Iterator[tuple[bool, str]]:
+    """Labels that fell or rose beyond chance, and labels that not both bundles know; and whether each is a loss."""
     for name, change in found.labels.items():
         value = change.f1.difference.value
         if value and change.shown and name not in (*found.only_a_knows, *found.only_b_knows):
             yield (
+                value < 0,
                 f'"{name}" {"falls" if value < 0 else "rises"}: F1 {change.f1.a:.4f} → {change.f1.b:.4f} on '
                 f"{count(change.support, 'row')}, more than by chance (p = {change.p_value:.2g}, corrected for "
-                "the number of labels)"
+                "the number of labels)",
             )
     if found.only_a_knows:
-        yield f"only A knows {_named(found.only_a_knows)}; B cannot answer these"
+        yield True, f"only A knows {_named(found.only_a_knows)}; B cannot answer these"
     if found.only_b_knows:
-        yield f"only B knows {_named(found.only_b_knows)}; A cannot answer these"
+        yield False, f"only B knows {_named(found.only_b_knows)}; A cannot answer these"
     if found.unknown:
-        yield f"neither knows {_named(found.unknown)}; these count as errors of both"
+        yield True, f"neither knows {_named(found.unknown)}; these count as errors of both"
 
 
 def _named(labels: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from ..wording import DASH
 from .evaluate import Estimate, Evaluation
 
 
@@ -15,12 +16,12 @@ def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
 
 def number(value: float | None) -> str:
     """Four decimals, or a dash for an undefined metric."""
-    return "–" if value is None else f"{value:.4f}"
+    return DASH if value is None else f"{value:.4f}"
 
 
 def interval(estimate: Estimate) -> str:
     """``low to high``, or a dash."""
-    return "–" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
+    return DASH if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
 
 
 def cells(estimate: Estimate) -> tuple[float | None, str]:

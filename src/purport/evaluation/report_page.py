@@ -53,18 +53,22 @@ def _tiles(found: Report) -> list[tuple[str, str]]:
     """The few numbers to read first."""
     evaluation = found.evaluation
     values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
-    tiles = [(name.replace("_", " "), number(values[name])) for name in _HEADLINE if name in values]
-    every, sure = evaluation.answers
-    tiles += [
-        (f"answers above {sure.above:g}", f"{sure.n:,}"),
-        ("of these right / promised", f"{percent(sure.right.value)} / {percent(sure.confidence)}"),
-        ("all answers, right / promised", f"{percent(every.right.value)} / {percent(every.confidence)}"),
-        ("calibration error of answers", number(values["decided_calibration_error"])),
-    ]
+    tiles = []
+    for promise in reversed(evaluation.answers):
+        name = f"answers above {promise.above:g}" if promise.above else "labels decided"
+        tiles.append(
+            (f"{name}: right / promised", f"{_both(promise.right.value, promise.confidence)} of {promise.n:,}")
+        )
+    errors = (number(values[f"{name}_calibration_error"]) for name in ("decided", "top_label"))
+    tiles.append(("calibration error: decided / most likely labels", " / ".join(errors)))
     for pair in (("gold", "decided"), ("precision", "recall")):
-        shares = " / ".join(percent(values[f"out_of_scope_{name}"]) for name in pair)
-        tiles.append((f"out of scope, {' / '.join(pair)}", shares))
+        tiles.append((f"out of scope: {' / '.join(pair)}", _both(*(values[f"out_of_scope_{name}"] for name in pair))))
+    tiles += [(name.replace("_", " "), number(values[name])) for name in _HEADLINE if name in values]
     return [*tiles, ("time per text", f"{found.cost.median_ms:.1f} ms")]
+
+
+def _both(first: float | None, second: float | None) -> str:
+    return f"{percent(first).removesuffix(' %')} / {percent(second)}"
 
 
 def _metrics(found: Report) -> Table:
@@ -126,11 +130,11 @@ def _confidence(found: Report) -> list[Block]:
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
     cases = "most likely labels" if found.evaluation.task is Task.MULTICLASS else "all pairs of row and label"
     reliability = {
-        f"{cases}, before": found.reliability_before,
-        f"{cases}, after": found.reliability_after,
+        f"{cases}, uncalibrated": found.reliability_before,
+        f"{cases}, calibrated": found.reliability_after,
         "decided labels": found.reliability_decided,
     }
-    needed = "" if found.confidence_at_99 is None else f" (confidence at least {found.confidence_at_99:.3f})"
+    needed = "" if found.confidence_at_99 is None else f" (confidence at least {found.confidence_at_99:.6g})"
     multiclass = found.evaluation.task is Task.MULTICLASS
     what = (
         "of its label, or that this label is wrong where none is decided"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..labels import Task
-from ..manifest import Calibration, Decision, Manifest, PerLabel, Temperature
+from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Temperature
 from ..runtime.decision import DEFAULT_THRESHOLD
 from ..wording import count, percent
 from .evaluate import Evaluation, Promise
@@ -43,7 +43,7 @@ def promise_said(promise: Promise) -> str:
     if not promise.n:
         return f"{name}: none"
     right, promised = percent(promise.right.value), percent(promise.confidence)
-    doubt = ": the model is too sure of itself" if promise.too_sure else ""
+    doubt = ", fewer than promised" if promise.too_sure else ""
     return f"{name}: {promise.n:,}, of which {right} right ({promised} promised){doubt}"
 
 
@@ -52,14 +52,16 @@ def scope_said(evaluation: Evaluation) -> str:
     shares = [evaluation.metrics[f"out_of_scope_{name}"].value or 0.0 for name in ("gold", "decided")]
     gold, decided = (round(share * evaluation.n) for share in shares)
     precision, recall = (evaluation.metrics[f"out_of_scope_{name}"].value for name in ("precision", "recall"))
+    if not gold and not decided:
+        return "out of scope: no row is, and every row got a label, so precision and recall are undefined"
     said = (
         f"out of scope: {gold:,} of {count(evaluation.n, 'row')} ({percent(shares[0])}), "
         f"no label decided for {decided:,} ({percent(shares[1])}); precision {percent(precision)}, "
         f"recall {percent(recall)}"
     )
-    undefined = ["every row got a label, so precision is undefined"] * (not decided)
-    undefined += ["no row is out of scope, so recall is undefined"] * (not gold)
-    return "; ".join([said, *undefined])
+    if not decided:
+        return f"{said} (every row got a label, so precision is undefined)"
+    return said if gold else f"{said} (no row is out of scope, so recall is undefined)"
 
 
 def notes(evaluation: Evaluation) -> Iterator[str]:
@@ -94,10 +96,12 @@ def calibration_warnings(calibration: Calibration, decision: Decision, rows: int
                 f"The temperature {calibration.temperature:g} is the highest that is tried: on the validation rows the "
                 "model's scores say next to nothing. Check that train and validation rows have the same kind of labels."
             )
+    if isinstance(decision, Likeliest) and decision.fitted:
+        fitted.append("threshold")
     if isinstance(decision, PerLabel) and decision.fitted and set(decision.thresholds) - {DEFAULT_THRESHOLD}:
         fitted.append("thresholds")
     if fitted and rows < ENOUGH_ROWS:
-        what, verb = " and ".join(fitted), "rest" if fitted[-1] == "thresholds" else "rests"
+        what, verb = " and ".join(fitted), "rests" if fitted in (["temperature"], ["threshold"]) else "rest"
         found.append(
             f"The {what} {verb} on {count(rows, 'validation row')}, fewer than {ENOUGH_ROWS}: take every confidence as "
             "a rough guess, and validate on more rows."

@@ -14,13 +14,14 @@ from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel
 
 from ..files import updating
+from ..wording import DASH, printable
 from ..wording import percent as percent
-from ..wording import printable
 from .figures import Figure
 
 HTML_FILE = "index.html"
 FACTS_FILE = "facts.json"
 FIGURES = "figures"
+_SMALL = 1e-3  # smaller numbers are shown with four significant digits
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. Numbers are right-aligned; ``folded`` collapses the table under its title."""
+    """Rows of cells. Numbers are right-aligned, with as many decimals as the column needs.
+
+    ``folded`` collapses the table under its title.
+    """
 
     title: str
     columns: Sequence[str]
@@ -52,20 +56,34 @@ class Table:
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Which columns contain only numbers, percentages or empty cells."""
-        return [all(_is_number(row[at]) for row in self.rows) for at in range(len(self.columns))]
+        """Which columns contain only numbers, percentages or dashes."""
+        return [_is_numeric([row[at] for row in self.rows]) for at in range(len(self.columns))]
+
+    @cached_property
+    def decimals(self) -> list[int | None]:
+        """The decimals that each column of fractions is shown with; ``None`` for any other column."""
+        return [_decimals([row[at] for row in self.rows]) for at in range(len(self.columns))]
 
     def cells(self) -> Iterator[list[tuple[str, bool]]]:
         """The text of each cell, and whether it is right-aligned."""
         for row in self.rows:
-            yield [(cell(value), number) for value, number in zip(row, self.numeric, strict=True)]
+            columns = zip(row, self.numeric, self.decimals, strict=True)
+            yield [(cell(value, decimals), number) for value, number, decimals in columns]
 
 
 Block = Text | Notice | Table | Figure
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
+def _is_numeric(values: Sequence[Any]) -> bool:
+    shown = [value for value in values if value is not None and value != DASH]
+    return all(isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %")) for value in shown)
+
+
+def _decimals(values: Sequence[Any]) -> int | None:
+    shown = [value for value in values if value is not None]
+    if not shown or not all(isinstance(value, float) for value in shown):
+        return None
+    return max(len(cell(value).partition(".")[2]) for value in shown if abs(value) >= _SMALL or not value)
 
 
 @dataclass(frozen=True)
@@ -126,14 +144,16 @@ class Page:
         (directory / HTML_FILE).write_text(html, "utf-8")
 
 
-def cell(value: Any) -> str:
-    """A value as table text: four decimals, thousands separators, a dash for ``None``."""
+def cell(value: Any, decimals: int | None = None) -> str:
+    """A value as table text: up to four decimals, or just ``decimals``; a dash for ``None``."""
     if value is None:
-        return "–"
+        return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e-3 and value else f"{value:,.4f}".rstrip("0").rstrip(".")
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value and abs(value) < _SMALL:
+        return f"{value:.4g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".") if decimals is None else f"{value:,.{decimals}f}"

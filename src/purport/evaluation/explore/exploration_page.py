@@ -9,10 +9,12 @@ import numpy as np
 
 from ...report.figures import Figure, bar_figure, bars, heatmap, line_figure
 from ...report.page import Block, Notice, Page, Section, Table, Text, cell, percent
+from ...wording import count
 from .exploration import Drift, Exploration, LabelFacts, SplitFacts
 
 _MOST_SPLITS = 4  # side by side in a figure or a list
 _MOST_LABELS = 40
+_WIDE = 20  # shares that differ by more than this factor are drawn on a logarithmic axis
 # Attributes of the vocabulary, and their titles.
 _NGRAMS = {
     "bigrams": "Word pairs",
@@ -39,7 +41,7 @@ def page(found: Exploration) -> Page:
         sections.append(_drift(found.drift))
     return Page(
         title=f"Dataset {found.dataset}",
-        subtitle=f"{rows:,} rows in {len(found.splits)} splits; fingerprint {found.fingerprint[:16]}",
+        subtitle=f"{count(rows, 'row')} in {count(len(found.splits), 'split')}; fingerprint {found.fingerprint[:16]}",
         headline=[
             ("rows", f"{rows:,}"),
             ("labels", f"{found.labels:,}"),
@@ -74,8 +76,8 @@ def _splits(found: Exploration) -> Section:
     ]
     blocks: list[Block] = [Table("Splits side by side", ("", *(split.name for split in splits)), rows)]
     for split in splits:
-        for label, count in split.labels_not_in_training.items():
-            text = f'"{label}" is in {count:,} rows of {split.name} but in no training row.'
+        for label, number in split.labels_not_in_training.items():
+            text = f'"{label}" is in {count(number, "row")} of {split.name} but in no training row.'
             blocks.append(Notice("error", text))
     return Section("Splits", blocks)
 
@@ -98,17 +100,21 @@ def _labels(found: Exploration, shown: list[SplitFacts]) -> Section:
     ratio = ""
     if first.imbalance:
         ratio = f"In {first.name}, the most frequent label is {first.imbalance:,.1f} times as frequent as the rarest. "
-    more = f", the first {_MOST_LABELS} of {len(names)}" if len(names) > _MOST_LABELS else ""
+    values = [value for shares in share.values() for value in shares if value]
+    # Shares of similar size on a logarithmic axis would look very different.
+    wide = max(values) > _WIDE * min(values)
+    notes = ["log scale"] * wide + [f"the first {_MOST_LABELS} of {len(names)}"] * (len(names) > _MOST_LABELS)
+    more = f" ({', '.join(notes)})" if notes else ""
     words = [
         f"{name} " + ", ".join(f"{split} {percent(share[split][at])}" for split in share)
         for at, name in enumerate(top[:10])
     ]
-    title, alt = f"Share of rows with each label (log scale{more})", f"Bars of label shares: {'; '.join(words)}"
+    title, alt = f"Share of rows with each label{more}", f"Bars of label shares: {'; '.join(words)}"
     return Section(
         "Labels",
         [
             Text(f"{ratio}Evenness is 1 if all labels are equally frequent."),
-            bars("label-shares", title, alt, top, share, xlabel="share of rows", log=True),
+            bars("label-shares", title, alt, top, share, xlabel="share of rows", log=wide),
             Table("Labels", columns, rows, folded=len(rows) > 30),
         ],
     )
@@ -119,7 +125,9 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
     for split in found.splits:
         if split.combinations_not_in_training:
             new, rows = split.combinations_not_in_training, split.rows_with_new_combination
-            text = f"{split.name}: {new} label combinations ({rows} rows) do not occur in the training rows."
+            text = (
+                f"{split.name}: {count(new, 'label combination')} ({count(rows, 'row')}) not among the training rows."
+            )
             blocks.append(Notice("warning", text))
     for split in shown:
         pairs = [(entry.item or "none", entry.count) for entry in split.combinations]
@@ -129,7 +137,7 @@ def _combinations(found: Exploration, shown: list[SplitFacts]) -> Section:
         matrix = np.array(found.cooccurrence)
         np.fill_diagonal(matrix, 0)
         counted = [(matrix[a, b], names[a], names[b]) for a, b in zip(*np.tril(matrix).nonzero(), strict=True)]
-        together = "; ".join(f"{a} with {b} {count}" for count, a, b in sorted(counted, reverse=True)[:8])
+        together = "; ".join(f"{a} with {b} {number}" for number, a, b in sorted(counted, reverse=True)[:8])
         title, alt = "Labels that occur together in a row, all splits", f"Most frequent pairs: {together}"
         size = max(3.4, 0.9 + 0.2 * len(names))
         draw = heatmap(matrix, names, names, xlabel="", ylabel="")
@@ -206,10 +214,13 @@ def _ngrams(shown: list[SplitFacts]) -> Section:
 
 
 def _clusters(found: Exploration) -> Section:
-    text = f"{found.clustered_rows:,} rows are in {found.clusters:,} clusters of texts that differ by about one word."
+    text = (
+        f"{count(found.clustered_rows, 'row')} in {count(found.clusters, 'cluster')} of texts that differ by about one "
+        "word."
+    )
     rows = []
     for cluster in found.largest_clusters:
-        splits = ", ".join(f"{split} {count}" for split, count in cluster.splits.items())
+        splits = ", ".join(f"{split} {number}" for split, number in cluster.splits.items())
         rows.append((cluster.size, splits, cluster.label_sets, cluster.text))
     blocks: list[Block] = [Text(text)]
     if rows:
