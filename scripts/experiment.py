@@ -16,7 +16,8 @@ from purport.evaluation.compare import AVERAGES, mcnemar, outcome_of, paired
 from purport.evaluation.comparison import judge
 from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
-from purport.evaluation.rows import data_spec, evaluation_split
+from purport.data.spec import data_spec
+from purport.evaluation.rows import evaluation_split
 from purport.labels import LabelSet
 
 RESAMPLES, SEED = 2000, 0

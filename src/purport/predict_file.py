@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .classifier import Classifier
-from .data.formats import BadRow, Layout, Row, format_of, read_rows
-from .data.formats.text import NOT_UTF8, is_utf8
+from .data.formats import BadRow, Layout, Row, format_of, read_rows, understand, unique_names
+from .data.reading import text_problem
+from .data.spec import data_spec
 from .errors import DataError, DatasetNotFound
 from .files import replacing
+from .labels import Task
 from .prediction import AnswerOptions, Prediction, encode
 from .progress import SILENT, Progress, Reporter
 
 _BATCH = 512
+_DELIMITERS = "+;|,/"
 
 
-def column_names(classifier: Classifier, options: AnswerOptions) -> list[str]:
-    """``text``, ``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` if requested."""
+def answer_columns(classifier: Classifier, options: AnswerOptions) -> list[str]:
+    """``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` if requested."""
     ranks = range(1, min(options.top_k, len(classifier.labels)) + 1)
     top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
     every = [f"p({label})" for label in classifier.labels] if options.probabilities else []
-    return ["text", "labels", "error", *top, *every]
+    return ["labels", "error", *top, *every]
 
 
-def columns_of(text: str, prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
-    """The output row for ``text``."""
+def answer_cells(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
+    """The answer of one row, by column."""
     fields = encode(prediction, options)
-    row: dict[str, Any] = {"text": text, "labels": fields["labels"]}
+    row: dict[str, Any] = {"labels": fields["labels"]}
     for rank, intent in enumerate(fields["intents"], start=1):
         row |= {f"label_{rank}": intent["label"], f"confidence_{rank}": intent["confidence"]}
     return row | {f"p({label})": value for label, value in fields.get("probabilities", {}).items()}
 
 
+def label_delimiter(classifier: Classifier) -> str:
+    """What joins decided labels where a format has no lists: that of the training data, if no label contains it.
+
+    Raises:
+        DataError: every usual delimiter is part of a label.
+    """
+    if classifier.task is Task.MULTICLASS:
+        return "+"
+    own: str = data_spec(classifier.bundle).label_delimiter
+    for delimiter in (own, *_DELIMITERS):
+        if delimiter and not any(delimiter in label for label in classifier.labels):
+            return delimiter
+    raise DataError(
+        f"labels have all of {' '.join(_DELIMITERS)} in their names, so that nothing can join them; write JSON Lines "
+        "or Parquet, which have lists"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The number of rows classified, and the bad rows."""
+    """The number of rows classified, the bad rows, and what joins labels where the format has no lists."""
 
     answered: int
     bad: tuple[BadRow, ...]
+    delimiter: str = "+"
 
 
 def predict_file(
@@ -56,31 +78,40 @@ def predict_file(
 ) -> Tally:
     """Classify each row of ``source`` and write it to ``target``; the file names determine the formats.
 
-    ``target`` has the rows of ``source``, in the same order. A bad row (malformed, or without a text) keeps its place,
-    with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues.
+    ``target`` has the rows of ``source``, in the same order, with all their columns; the answer is in columns after
+    them (an older answer in columns of the same names is renamed). A bad row (malformed, or without a text) keeps its
+    place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues.
 
     Raises:
         DataError: ``source`` is not a file of a known format, or has no usable rows.
     """
-    layout = layout or Layout(label_column=None)
+    layout = replace(layout or Layout(), label_column=None, keep_columns=True)
     if source.is_dir():
         raise DataError(f"{source} is a directory; name a file in it")
     if not source.is_file():
         raise DatasetNotFound(f"no file {source}")
     if target.is_dir():
         raise DataError(f"{target} is a directory; name the file to write")
-    writer = format_of(target)
+    writer, joined = format_of(target), label_delimiter(classifier)
+    answers = answer_columns(classifier, options)
+    given = _renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
+    # In JSON, later rows may have columns that the first ones have not.
+    like = (source, layout) if getattr(writer, "own_columns", False) else None
     answered, bad = 0, []
     found = map(_check, read_rows(source, layout))
-    with replacing(target) as partial, writer.write(partial, column_names(classifier, options)) as write:
+    with (
+        replacing(target) as partial,
+        writer.write(partial, [*given.values(), *answers], label_delimiter=joined, like=like) as write,
+    ):
         while rows := list(islice(found, _BATCH)):
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = iter(classifier.predict(texts, threshold=options.threshold) if texts else [])
             for row in rows:
+                kept = {given.get(name, name): value for name, value in row.cells.items()}
                 if isinstance(row, Row):
-                    write(columns_of(row.text, next(predictions), options))
+                    write(kept | answer_cells(next(predictions), options))
                     continue
-                write({"text": "", "labels": [], "error": f"row {row.number} {row.problem}"})
+                write(kept | {"labels": [], "error": f"row {row.number} {row.problem}"})
                 bad.append(row)
                 if on_bad:
                     on_bad(row)
@@ -90,12 +121,19 @@ def predict_file(
             raise DataError(f"{source} has no rows; name a file with texts")
         if not answered:
             raise DataError(f"{source}: no row can be classified; row {bad[0].number}: {bad[0].problem}")
-    return Tally(answered, tuple(bad))
+    return Tally(answered, tuple(bad), joined)
+
+
+def _renamed(columns: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
+    """The name in the output of each column of the input; one that the answer needs is marked."""
+    names = {name: f"{name} (input)" if name in answers else name for name in columns}
+    return dict(zip(names, unique_names(list(names.values())), strict=True))
 
 
 def _check(row: Row | BadRow) -> Row | BadRow:
     if isinstance(row, BadRow):
         return row
-    if not (isinstance(row.text, str) and row.text.strip()):
-        return BadRow(row.number, "has no text")
-    return row if is_utf8(row.text) else BadRow(row.number, NOT_UTF8)
+    problem = text_problem(row.text) if isinstance(row.text, str) else "has no text"
+    return (
+        row if problem is None else BadRow(row.number, problem.replace("text is empty", "has no text"), cells=row.cells)
+    )

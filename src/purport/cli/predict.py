@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import BundleName, Header, TextColumn, Threshold, TopK
+from .options import BundleName, Threshold, TopK
+from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 20
 
 
+@reads_table(without=("label_column", "label_names", "out_of_scope", "unlabelled", "label_delimiter"))
 def predict(
     bundle: BundleName,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.")] = None,
@@ -27,8 +31,9 @@ def predict(
     target: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the predictions. Its extension decides the format.")
     ] = None,
-    text_column: TextColumn = "text",
-    header: Header = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="Format of --output -: csv, tsv, jsonl, json or parquet.")
+    ] = "jsonl",
     top_k: TopK = 3,
     threshold: Threshold = None,
     probabilities: Annotated[
@@ -36,21 +41,27 @@ def predict(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    *,
+    table: TableOptions,
 ) -> None:
     """Classify texts, or every row of a file.
 
-    Files are streamed. The output has the same rows in the same order, and appears only once it is complete.
-    A row that cannot be classified keeps its place, with the reason in the column "error".
+    Files are streamed. The output has the same rows in the same order with all their columns, then the answer, and
+    appears only once it is complete. A row that cannot be classified keeps its place, with the reason in the column
+    "error". "-" is standard input (a table, JSON Lines, or a text per line) or standard output.
 
     Examples:
 
         purport predict atis "flights from boston to denver and the fares"
 
         purport predict atis --input questions.csv --output answers.jsonl --top-k 1
+
+        cat questions.txt | purport predict atis --input - --output - --format csv
     """
     from ..classifier import Classifier
-    from ..data.formats import Layout
+    from ..data.spec import DataSpec
     from ..errors import SettingsError
+    from ..labels import Task
     from ..prediction import AnswerOptions
 
     if (source is None) != (target is None):
@@ -60,27 +71,60 @@ def predict(
     classifier = Classifier.open(bundle, device=device)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold)
     if source is not None and target is not None:
-        _file(classifier, source, target, Layout(text_column, None, header), options)
+        layout = table.spec(DataSpec(name=str(source))).reading(Task.MULTILABEL).layout
+        with standard(source, target, format_) as (given, made):
+            _file(classifier, given, made, layout, options, shown=(source, target))
     else:
         _texts(classifier, texts or [], options, as_json)
 
 
-def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, options: AnswerOptions) -> None:
+@contextmanager
+def standard(source: Path, target: Path, format_: str) -> Iterator[tuple[Path, Path]]:
+    """Files in the place of ``-``: a copy of standard input, and what is then copied to standard output."""
+    import shutil
+    import sys
+    import tempfile
+
+    from .. import registry
+    from ..errors import FormatUnknown
+
+    suffix = registry.load("formats", format_, FormatUnknown).suffixes[0] if str(target) == "-" else ""
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        given, made = source, target
+        if str(source) == "-":
+            head = sys.stdin.buffer.read(1)
+            # In a table without quoting, each line is a text unless the first one is a header.
+            given = Path(work, "standard-input.jsonl" if head in (b"{", b"[") else "standard-input.tsv")
+            with given.open("wb") as copy:
+                copy.write(head)
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+        if str(target) == "-":
+            made = Path(work, f"standard-output{suffix}")
+        yield given, made
+        if str(target) == "-" and made.exists():
+            with made.open("rb") as complete:
+                shutil.copyfileobj(complete, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, options: AnswerOptions, *,
+          shown: tuple[Path, Path]) -> None:  # fmt: skip
     from ..predict_file import predict_file
     from .console import err, reporting
 
-    shown = count(1)
+    told = count(1)
 
     def on_bad(row: BadRow) -> None:
-        if next(shown) <= _MOST_SHOWN:
-            err.print(f"{source}:{row.number}: {row.problem}")
+        if next(told) <= _MOST_SHOWN:
+            err.print(f"{shown[0]}:{row.number}: {row.problem}")
 
     with reporting() as reporter:
         tally = predict_file(
             classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter
         )
     bad = f"; bad rows: {len(tally.bad)}, see the column error" if tally.bad else ""
-    err.print(f"{target}: rows classified: {tally.answered}{bad}")
+    joined = f'; labels joined by "{tally.delimiter}"' if tally.delimiter != "+" else ""
+    err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{bad}")
     if tally.bad:
         raise typer.Exit(1)
 

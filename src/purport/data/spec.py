@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from ..errors import DataError, did_you_mean
+from ..bundle import Bundle
+from ..destination import MANIFEST
+from ..errors import BundleCorrupt, DataError, did_you_mean
 from ..frozen import Frozen
 from ..labels import Task
 from ..progress import SILENT, Line, Reporter
@@ -136,3 +138,15 @@ def _found_again(dataset: Dataset, known: Mapping[str, Prints], shares: Iterable
     if new > 0:
         reporter.emit(Line(f"{new:,} rows of {dataset.name} are new since the bundle was trained, and are left out"))
     return Dataset(dataset.name, splits, dataset.task)
+
+
+def data_spec(bundle: Bundle) -> DataSpec:
+    """The ``data`` table of the recipe that ``bundle`` was trained with.
+
+    Raises:
+        BundleCorrupt: the recipe has no such table.
+    """
+    try:
+        return DataSpec.model_validate(bundle.manifest.recipe.get("data"))
+    except ValidationError:
+        raise BundleCorrupt(bundle.path, MANIFEST, "does not say which data it was trained on") from None

@@ -12,9 +12,9 @@ import numpy as np
 from ..bundle import DEFAULT_BUNDLE
 from ..classifier import Classifier
 from ..data.duplicates import near_duplicates
+from ..data.spec import data_spec
 from ..data.table import Positions, RowTable
 from ..evaluation import quick
-from ..evaluation.rows import data_spec
 from ..model import BoolArray, FloatArray, Lengths
 from ..progress import Progress, Reporter
 from .finding import Action, Finding, Fix, RowRef, Severity, Worth

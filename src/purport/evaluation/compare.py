@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from ..classifier import Classifier
 from ..data.dataset import Split
 from ..data.reading import Example
+from ..data.spec import data_spec
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
@@ -22,7 +23,6 @@ from .label_tests import label_p_values
 from .metrics import Counts, averaged, out_of_scope, per_label
 from .outcome import Outcome, Values
 from .report import milliseconds
-from .rows import data_spec
 
 _MOST_ROWS = 500
 AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")

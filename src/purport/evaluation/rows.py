@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ..bundle import Bundle
 from ..data import catalog, shares
 from ..data.dataset import Dataset, Split
-from ..data.spec import DataSpec
-from ..destination import MANIFEST
-from ..errors import BundleCorrupt, DataError
+from ..data.spec import DataSpec, data_spec
+from ..errors import DataError
 from ..progress import SILENT, Reporter
-
-
-def data_spec(bundle: Bundle) -> DataSpec:
-    """The ``data`` table of the recipe that ``bundle`` was trained with.
-
-    Raises:
-        BundleCorrupt: the recipe has no such table.
-    """
-    try:
-        return DataSpec.model_validate(bundle.manifest.recipe.get("data"))
-    except ValidationError:
-        raise BundleCorrupt(bundle.path, MANIFEST, "does not say which data it was trained on") from None
 
 
 def evaluation_split(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...errors import DataError
 from . import BadRow, Layout, Row, RowWriter, Understood
@@ -24,6 +24,8 @@ class JsonArray:
     """
 
     suffixes: tuple[str, ...] = (".json",)
+    own_columns: ClassVar[bool] = True
+    """Rows may have other columns than those before them."""
 
     def recognises(self, path: Path) -> bool:
         """Whether a JSON file has an array of objects, and not the settings of a tool."""

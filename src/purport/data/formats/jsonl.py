@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...wording import json_line
 from . import BadRow, Layout, Row, RowWriter, Understood
@@ -24,6 +24,8 @@ class JsonLines:
     """One JSON object per line. Blank lines are skipped, except when only texts are read."""
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+    own_columns: ClassVar[bool] = True
+    """Rows may have other columns than those before them."""
 
     def understand(self, path: Path, layout: Layout) -> Understood:
         """How :meth:`read` reads ``path``: its columns are the names in its first objects.
