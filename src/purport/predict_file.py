@@ -47,8 +47,8 @@ def label_delimiter(classifier: Classifier) -> str:
     """
     if classifier.task is Task.MULTICLASS:
         return "+"
-    own: str = data_spec(classifier.bundle).label_delimiter
-    for delimiter in (own, *_DELIMITERS):
+    candidates: list[str] = [data_spec(classifier.bundle).label_delimiter, *_DELIMITERS]
+    for delimiter in candidates:
         if delimiter and not any(delimiter in label for label in classifier.labels):
             return delimiter
     raise DataError(

@@ -80,7 +80,7 @@ def test_a_failure_leaves_the_old_output(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "has no rows"), ("id,texts\n1,hello\n", "columns are id, texts"), (" \n", "no row can be")],
+    [("", "has no rows"), ("id,note\n1,hello\n", "columns are id, note"), (" \n", "no row can be")],
 )
 def test_a_file_without_an_answer_is_an_error(
     tmp_path: Path, classifier: Classifier, content: str, message: str
