@@ -39,7 +39,8 @@ def read(path: Path, layout: Layout | None = None) -> list[tuple[str, str]]:
     "header",
     [
         "text,label", "Text,Label", " text , label ", "TEXT,LABEL", "utterance,intent", "query,category",
-        "Question,Tag", "user_message,class", "Nachricht,Absicht", "requête,étiquette", "текст,метка", "文本,标签", "Metin,Etiket",
+        "Question,Tag", "user_message,class", "Nachricht,Absicht", "requête,étiquette", "текст,метка",
+        "文本,标签", "Metin,Etiket",
         "message,Thema",
     ],
 )  # fmt: skip
