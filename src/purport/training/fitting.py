@@ -63,16 +63,21 @@ def fit_rejection(probabilities: FloatArray, gold: BoolArray, *, keep: float) ->
 
     If there are rows without a gold label, it is the one with which most rows are right: those with a label answered
     with it, those without rejected (of equally good ones, the middle). Otherwise it is the highest one that keeps the
-    share ``keep`` of the right answers.
+    share ``keep`` of the right answers. It is midway between the confidences of two rows.
     """
     confidence, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right = np.sort(confidence[gold[np.arange(len(gold)), best]])
     none = np.sort(confidence[~gold.any(axis=1)])
     if not len(right):
         return 0.0
-    if not len(none):
-        return float(right[int(np.floor((1 - keep) * len(right) + 1e-9))])
     cuts = np.unique(confidence)
-    gained = np.searchsorted(none, cuts) + len(right) - np.searchsorted(right, cuts)
-    equal = cuts[gained == gained.max()]
-    return float(equal[len(equal) // 2])
+    if len(none):
+        gained = np.searchsorted(none, cuts) + len(right) - np.searchsorted(right, cuts)
+        equal = cuts[gained == gained.max()]
+        lowest = equal[len(equal) // 2]
+    else:
+        lowest = right[int(np.floor((1 - keep) * len(right) + 1e-9))]
+    below = cuts[cuts < lowest]
+    middle = (float(below[-1]) + float(lowest)) / 2 if len(below) else float(lowest)
+    # Between two adjacent float32 values there is no third, so the upper one is the cut.
+    return middle if np.float32(middle) > (below[-1] if len(below) else 0) else float(lowest)
