@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,7 +65,7 @@ def data(
         err.print(problem)
     if found.problems:
         raise typer.Exit(65)
-    _print(found)
+    _print(found, [*table.words(), *["--joint"] * joint])
 
 
 def _list() -> None:
@@ -81,7 +82,7 @@ def _list() -> None:
     out.print(listing)
 
 
-def _print(found: Survey) -> None:
+def _print(found: Survey, options: list[str]) -> None:
     from rich.table import Table
 
     from .console import out
@@ -98,4 +99,5 @@ def _print(found: Survey) -> None:
         out.print(f"warning: {said}")
     out.print(f"fingerprint {dataset.fingerprint}")
     out.print(f"task: {found.task} ({found.why})")
-    out.print(f"next: {found.next}")
+    command = ["purport", "init", found.spec.name, *options]
+    out.print(f"next: {shlex.join(command)}")

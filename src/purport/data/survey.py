@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -62,11 +61,6 @@ class Survey:
     suspicions: tuple[str, ...]
     task: Task
     why: str
-
-    @property
-    def next(self) -> str:
-        """The command that writes a recipe for this data."""
-        return f"purport init {shlex.quote(self.spec.name)} --output recipe.toml"
 
 
 def survey(spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT) -> Survey:
