@@ -164,8 +164,9 @@ class Delimited:
         if not self._quotes(delimiter):
             return delimiter.join(self._one_line(cell, delimiter) for cell in row)
         line = io.StringIO()
-        csv.writer(line, delimiter=delimiter, lineterminator="").writerow(row)
-        return line.getvalue()
+        # Cells with a character of the line end are quoted, so that it must have both.
+        csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(row)
+        return line.getvalue().removesuffix("\r\n")
 
 
 def _wrong_width(row: Sequence[str], width: int, delimiter: str) -> str:
