@@ -138,7 +138,7 @@ LANGUAGES = {
     "vietnamese": Language(
         {
             "balance": (
-                ("số dư {} còn bao nhiêu", "cho tôi xem tiền trong {}", "kiểm tra {} giúp tôi", "{} của tôi còn gì không"),
+                ("số dư {} còn bao nhiêu", "cho xem tiền trong {}", "kiểm tra {} giúp tôi", "{} của tôi còn gì không"),
                 ("tài khoản", "ví điện tử", "sổ tiết kiệm", "quỹ"),
             ),
             "block": (
@@ -162,7 +162,7 @@ LANGUAGES = {
     "turkish": Language(
         {
             "balance": (
-                ("{} ne kadar para var", "{} bakiyeyi göster", "{} kalan tutarı öğrenmek istiyorum", "{} kaç lira kaldı"),
+                ("{} ne kadar para var", "{} bakiyeyi göster", "{} kalan tutarı istiyorum", "{} kaç lira kaldı"),
                 ("hesabımda", "cüzdanımda", "vadeli hesapta", "fonda"),
             ),
             "block": (
@@ -180,7 +180,7 @@ LANGUAGES = {
         },
         word="istiyorum",
         pair="ortak hesap",
-        same=("İstanbul'a para gönder", "istanbul’a para gönder", "İSTANBUL'A PARA GÖNDER!", decomposed("İstanbul'a para gönder")),
+        same=("İzmir'e para gönder", "izmir’e para gönder", "İZMİR'E PARA GÖNDER!", decomposed("İzmir'e para gönder")),
         different=("kız", "kiz", "ılık su", "ilik su", "sac", "saç"),
     ),
 }

@@ -1,4 +1,4 @@
-"""Tables of answers are opened in spreadsheets, which run formulas: none of ours has one, and nothing is lost by that."""
+"""Tables of answers are opened in spreadsheets, which run formulas: none of ours has one, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def test_every_cell_is_safe_and_comes_back(cell: str) -> None:
         assert escape(cell) == cell, "nothing else is touched"
 
 
-def written(table: Delimited, rows: list[tuple[str, str, float]], columns: tuple[str, ...] = HEADER) -> tuple[bytes, list[Row]]:
+def written(
+    table: Delimited, rows: list[tuple[str, str, float]], columns: tuple[str, ...] = HEADER
+) -> tuple[bytes, list[Row]]:
     with TemporaryDirectory() as folder:
         file = Path(folder, f"answers{table.suffixes[0]}")
         with table.write(file, columns) as write:
@@ -50,7 +52,8 @@ ROWS = st.lists(st.tuples(CELLS.filter(str.strip), CELLS.filter(str.strip), st.f
 def test_a_file_of_answers_has_no_formula_and_is_read_back(rows: list[tuple[str, str, float]]) -> None:
     content, found = written(CSV, rows)
     assert [(row.text, row.label) for row in found] == [(text, label) for text, label, _ in rows]
-    for cells, (_, _, confidence) in zip(list(csv.reader(io.StringIO(content.decode(), newline="")))[1:], rows, strict=True):
+    _, *lines = csv.reader(io.StringIO(content.decode(), newline=""))
+    for cells, (_, _, confidence) in zip(lines, rows, strict=True):
         assert not any(cell.startswith(SIGNS) for cell in cells[:4])
         assert float(cells[4]) == confidence, "a negative number is a number"
 

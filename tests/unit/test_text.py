@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from .languages import LANGUAGES, Language, decomposed
 from tokenizers import Tokenizer
 
 from purport import Bundle, Classifier, Dataset, Example
@@ -23,6 +22,8 @@ from purport.text import mostly_unspaced, normal_form, normalise, phrase, pieces
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
+from .languages import LANGUAGES, Language, decomposed
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
@@ -31,7 +32,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
     [
         ("How do I learn C++, C# and .NET?", ["how", "do", "i", "learn", "c++", "c#", "and", ".net"]),
         ("C++11 is a+b, not C", ["c++", "11", "is", "a", "+", "b", "not", "c"]),
-        ("Don’t pay $5 or 50% -- just -3.14 (R&D)", ["don't", "pay", "$", "5", "or", "50", "%", "just", "-3.14", "r", "&", "d"]),
+        ("Don’t pay $5 or 50% -- -3.14 (R&D)", ["don't", "pay", "$", "5", "or", "50", "%", "-3.14", "r", "&", "d"]),
         ("dial *100# now.", ["dial", "*", "100#", "now"]),
         ("e-mail: A.B@c.org", ["e", "mail", "a.b", "@", "c.org"]),
         ("my order 😀👍🏽 ❤️ 👨\u200d👩\u200d👧 🇩🇪", ["my", "order", "😀", "👍🏽", "❤", "👨\u200d👩\u200d👧", "🇩🇪"]),
@@ -63,7 +64,7 @@ def test_texts_are_the_same_or_different_as_people_say(language: Language) -> No
     assert len({normal_form(text) for text in language.different}) == len(language.different)
     for text in (row.text for row in language.rows()):
         assert words(text) == words(decomposed(text)) == words(text + "?!")
-        assert not any(unicodedata.category(word[0]).startswith("M") for word in words(text)), "a mark stays with its letter"
+        assert not any(unicodedata.category(word[0]).startswith("M") for word in words(text)), "marks have letters"
 
 
 @given(TEXTS)
@@ -161,7 +162,8 @@ def test_the_doctor_finds_what_is_planted_and_nothing_else(language: Language) -
     clean = diagnose(RowTable.of(Dataset.from_examples({"train": rows})), reporter=SILENT)
     assert not [finding.title for finding in clean.findings if finding.severity.value == "error"]
     assert not [fix for fix in proposed(clean.findings) if fix.apply]
-    assert not [f.title for f in clean.findings if f.check == "repeats" or f.title.startswith(("One wording", "Different"))]
+    assert not [each.title for each in clean.findings if each.check == "repeats"]
+    assert not [each.title for each in clean.findings if each.title.startswith(("One wording", "Different"))]
     pairs = [Example(text, (f"intent {n}",)) for n, text in enumerate(language.different)]
     marked = diagnose(RowTable.of(Dataset.from_examples({"train": [*rows, *pairs]})), reporter=SILENT)
     assert not [finding.title for finding in marked.findings if "onflict" in finding.title]
