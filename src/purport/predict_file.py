@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from .classifier import Classifier
 from .data.formats import BadRow, Layout, Row, format_of, read_rows, understand, unique_names
+from .data.formats.spreadsheet import column_cell
 from .data.reading import text_problem
 from .data.spec import data_spec
 from .errors import DataError, DatasetNotFound
@@ -86,12 +87,7 @@ def predict_file(
         DataError: ``source`` is not a file of a known format, or has no usable rows.
     """
     layout = replace(layout or Layout(), label_column=None, keep_columns=True)
-    if source.is_dir():
-        raise DataError(f"{source} is a directory; name a file in it")
-    if not source.is_file():
-        raise DatasetNotFound(f"no file {source}")
-    if target.is_dir():
-        raise DataError(f"{target} is a directory; name the file to write")
+    _require_files(source, target)
     writer, joined = format_of(target), label_delimiter(classifier)
     answers = answer_columns(classifier, options)
     given = _renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
@@ -107,7 +103,7 @@ def predict_file(
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = iter(classifier.predict(texts, threshold=options.threshold) if texts else [])
             for row in rows:
-                kept = {given.get(name, name): value for name, value in row.cells.items()}
+                kept = _kept(row, given)
                 if isinstance(row, Row):
                     write(kept | answer_cells(next(predictions), options))
                     continue
@@ -122,6 +118,21 @@ def predict_file(
         if not answered:
             raise DataError(f"{source}: no row can be classified; row {bad[0].number}: {bad[0].problem}")
     return Tally(answered, tuple(bad), joined)
+
+
+def _require_files(source: Path, target: Path) -> None:
+    if source.is_dir():
+        raise DataError(f"{source} is a directory; name a file in it")
+    if not source.is_file():
+        raise DatasetNotFound(f"no file {source}")
+    if target.is_dir():
+        raise DataError(f"{target} is a directory; name the file to write")
+
+
+def _kept(row: Row | BadRow, names: Mapping[str, str]) -> dict[str, Any]:
+    """The cells of ``row`` under their new ``names``; what looks like a number is one, except in the text."""
+    text = row.text if isinstance(row, Row) else None
+    return {names.get(name, name): value if value == text else column_cell(value) for name, value in row.cells.items()}
 
 
 def _renamed(columns: Sequence[str], answers: Sequence[str]) -> dict[str, str]:

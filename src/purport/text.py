@@ -25,7 +25,7 @@ _BEFORE, _AFTER = "\u0e40-\u0e44\u0ec0-\u0ec4", "\u0e30\u0e32\u0e33\u0e45\u0eb0\
 # In the mode y{w}, \X is one segment of UAX #29. A sign of a name or a number stays with it: C++, C#, .NET, -5.
 _SEGMENT = (
     rf"(?y{{w}})(?!\s)(?:(?<!\S)(?:\.(?=[\p{{L}}\p{{N}}])|-(?=\p{{N}})))?"
-    rf"[{_BEFORE}]*\X[{_AFTER}]*(?:[+#]+(?![\p{{L}}\p{{N}}]))?"
+    rf"[{_BEFORE}]*\X[{_AFTER}]*(?:\+\+|[+#](?![\p{{L}}\p{{N}}+#]))?"
 )
 _SPLITTER = Split(Regex(_SEGMENT), "removed", invert=True)
 _PIECE = re.compile("[.':,]|[^.':,]+")

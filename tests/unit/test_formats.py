@@ -11,7 +11,7 @@ import pytest
 
 from purport import registry
 from purport.data.formats import BadRow, Layout, Row, format_of, read_rows
-from purport.data.formats.text import open_read, open_write
+from purport.data.formats.encoded import open_read, open_write
 from purport.errors import DataError, FormatUnknown
 
 SUFFIXES = [".tsv", ".csv", ".jsonl", ".parquet", ".tsv.gz", ".csv.gz", ".jsonl.gz"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from purport.data.formats.encoded import open_read
 from purport.data.formats.lines import TOO_LONG, Overlong, lines, quoted_rows
-from purport.data.formats.text import open_read
 
 LINE = Overlong.LINE
 MIB = 1 << 20
@@ -22,7 +22,7 @@ _COUNT = """
 import sys
 from pathlib import Path
 from purport.data.formats.lines import Overlong, lines, quoted_rows
-from purport.data.formats.text import open_read
+from purport.data.formats.encoded import open_read
 
 path = Path(sys.argv[1])
 with open_read(path) as stream:

@@ -130,7 +130,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
 
 
 def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_json: bool) -> None:
-    from ..data.formats.text import is_utf8
+    from ..data.formats.encoded import is_utf8
     from ..errors import TextEmpty, TextInvalid
     from ..prediction import encode
     from ..wording import json_line

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..labels import Task
 from .formats import BadRow, Layout, Row
-from .formats.text import NOT_UTF8, is_utf8
+from .formats.encoded import NOT_UTF8, is_utf8
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
+from .encoded import NOT_UTF8, is_utf8, open_read, open_write
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
-from .spreadsheet import escape, is_ours, unescape
-from .text import NOT_UTF8, is_utf8, open_read, open_write
+from .spreadsheet import Number, escape, is_ours, unescape
 
 _BREAK = re.compile(r"[\t\r\n]+")
 _HINT = re.compile(r"sep=(.)")  # the first line of a file, for a spreadsheet
@@ -140,7 +140,7 @@ class Delimited:
                     values = [row.get(name) for name in columns]
                     cells = [self._one_line(_cell(value, label_delimiter), delimiter) for value in values]
                     if ours:  # a negative number is no formula
-                        numbers = [isinstance(value, int | float) for value in values]
+                        numbers = [isinstance(value, int | float | Number) for value in values]
                         cells = [cell if n else escape(cell) for cell, n in zip(cells, numbers, strict=True)]
                     row = self._line(cells, delimiter)
                 stream.write(row + "\n")
@@ -164,8 +164,9 @@ class Delimited:
         if not self._quotes(delimiter):
             return delimiter.join(self._one_line(cell, delimiter) for cell in row)
         line = io.StringIO()
-        csv.writer(line, delimiter=delimiter, lineterminator="").writerow(row)
-        return line.getvalue()
+        # Cells with a character of the line end are quoted, so that it must have both.
+        csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(row)
+        return line.getvalue().removesuffix("\r\n")
 
 
 def _wrong_width(row: Sequence[str], width: int, delimiter: str) -> str:

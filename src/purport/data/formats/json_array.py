@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ...errors import DataError
 from . import BadRow, Layout, Row, RowWriter, Understood
-from .text import is_utf8, open_read, open_write
+from .encoded import is_utf8, open_read, open_write
 
 _MOST = 1 << 28  # characters; an array has to be in memory as a whole
 

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from ...wording import json_line
 from . import BadRow, Layout, Row, RowWriter, Understood
+from .encoded import NOT_UTF8, is_utf8, open_read, open_write
 from .json_array import JSON, is_array, named, row_of
 from .lines import TOO_LONG, Overlong, lines
-from .text import NOT_UTF8, is_utf8, open_read, open_write
 
 _LOOK = 100  # lines from which the names of the columns are taken
 

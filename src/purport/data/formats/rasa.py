@@ -13,7 +13,7 @@ from typing import Any
 
 from ...errors import DataError, DependencyMissing
 from . import BadRow, Layout, Row, RowWriter, Understood
-from .text import is_utf8, open_read, open_write
+from .encoded import is_utf8, open_read, open_write
 
 _MOST = 1 << 26  # characters; a YAML document has to be in memory as a whole
 _ENTITY = re.compile(r"\[(?P<text>[^\[\]]+)\](?:\((?P<entity>[^()]+)\)|\{[^{}]*\})")

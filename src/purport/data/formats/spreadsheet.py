@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 ANSWER_COLUMNS = ("labels", "error")
 """Every file of answers has these columns, so that it is known again when it is read."""
 # After https://owasp.org/www-community/attacks/CSV_Injection, with the apostrophes that escape it.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+class Number(str):
+    """A cell that is a number: no formula, though it may start with a sign."""
+
+    __slots__ = ()
+
+
+def column_cell(value: Any) -> Any:
+    """``value`` of a column that has no texts to classify; a string that is a number becomes a :class:`Number`."""
+    return Number(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def is_ours(columns: Iterable[str]) -> bool:
