@@ -83,7 +83,9 @@ def test_one_test_decides_and_the_sentence_does_not_contradict_it() -> None:
         assert verdict == expected and "on 1,200 rows" in reason and "McNemar's exact test, which decides" in reason
         excludes = exact.low > 0 or exact.high < 0  # type: ignore[operator]
         assert ("too few to tell from chance" in reason) == (excludes and verdict == "no difference shown")
-    assert "on 1 row," in judge(unsure, 0, 0, 1.0, 1)[1]
+    verdict, reason = judge(Estimate(value=0.0, low=0.0, high=0.0), 0, 0, 1.0, 1)
+    assert verdict == "no difference shown" and "on 1 row," in reason and "up to 95 points can go unseen" in reason
+    assert "up to 1.5 points can go unseen" in judge(Estimate(value=0.0, low=0.0, high=0.0), 0, 0, 1.0, 200)[1]
 
 
 def by_all_swaps(gold: list[bool], a: list[bool], b: list[bool]) -> float:

@@ -12,6 +12,7 @@ from purport.evaluation.compare import compare
 from purport.evaluation.compare_page import page as compare_page
 from purport.evaluation.report import report_on
 from purport.evaluation.report_page import page as report_page
+from purport.report.figures import bar_figure
 from purport.report.page import Table
 
 ROWS = {
@@ -89,3 +90,9 @@ def test_columns_of_fractions_share_their_decimals_and_dashes_are_numbers() -> N
     assert table.numeric == [True, True, True, True]
     shown = [[text for text, _ in row] for row in table.cells()]
     assert shown == [["0.9500", "1", "–", "14"], ["1.0000", "20", "3.2 %", "3"], ["0.9134", "–", "–", "–"]]
+
+
+def test_labels_of_any_script_are_drawn_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    svg, _ = bar_figure("f", "t", [("退款", 1.0), ("คืนเงิน", 2.0), ("धन वापसी", 3.0)], "{}", xlabel="x").render()
+    assert "退款" in svg and "คืนเงิน" in svg
+    assert [str(warning.message) for warning in recwarn] == []

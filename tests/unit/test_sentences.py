@@ -40,6 +40,10 @@ def test_the_answers_given_come_first_with_what_they_promise() -> None:
     decided, above, _ = headline(measured([[0]] * 39 + [[1]], [[0.94, 0.01]] * 40))
     assert decided == "labels decided: 40, of which 97.5 % right (94.0 % promised)"
     assert above == "answers above 0.95: none"
+    # Two wrong answers at 0.7 happen by chance; six do not.
+    for rows, too_few in ((2, False), (6, True)):
+        decided, *_ = headline(measured([[1]] * rows, [[0.7, 0.01]] * rows))
+        assert decided.endswith("fewer than promised") == too_few
 
 
 @pytest.mark.parametrize("task", list(Task))

@@ -166,6 +166,13 @@ def judge(exact: Estimate, only_a: int, only_b: int, p_value: float, n: int) -> 
         verdict = "better" if only_b > only_a else "worse"
         return verdict, f"B is {verdict}: {facts} ({decides})."
     reason = f"No difference is shown: {facts} ({decides})."
+    if not only_a + only_b:
+        # Of n rows none changed: the rate is below 1 - 0.05^(1/n) with 95 % confidence (Hanley & Lippman-Hand 1983).
+        unseen = f"{100 * (1 - SURE ** (1 / n)):.2g}"
+        return "no difference shown", (
+            f"No difference is shown: on {count(n, 'row')}, no row is right with one bundle and wrong with the "
+            f"other. A difference of up to {unseen} points can go unseen on so many rows."
+        )
     if low > 0 or high < 0:
         changed = count(only_a + only_b, "row")
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ LEVEL = 0.95
 _CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
 _ANSWER_ROWS = 1024
 _RIGHT_ABOVE = "right above"
+_FEW = 30
 
 
 class Estimate(Frozen):
@@ -61,8 +63,16 @@ class Promise(Frozen):
 
     @property
     def too_sure(self) -> bool:
-        """Whether fewer are right than their confidence promises, beyond the interval."""
-        return self.confidence is not None and self.right.high is not None and self.right.high < self.confidence
+        """Whether fewer are right than their confidence promises, beyond the interval and beyond chance."""
+        promised, share = self.confidence, self.right
+        if promised is None or share.value is None or share.high is None or share.high >= promised:
+            return False
+        if self.n >= _FEW:
+            return True
+        # A bootstrap of a few answers that are all wrong has no width: here the binomial distribution decides.
+        right = round(share.value * self.n)
+        odds = [comb(self.n, k) * promised**k * (1 - promised) ** (self.n - k) for k in range(right + 1)]
+        return sum(odds) < (1 - LEVEL) / 2
 
 
 class Evaluation(Frozen):

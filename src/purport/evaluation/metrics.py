@@ -183,21 +183,33 @@ def _ranking_loss(outcome: Outcome) -> Values:
 
 
 def _by_score(outcome: Outcome, weights: Weights) -> Iterator[tuple[Values, Values]]:
-    """For each label, the positive and negative weight at each of its distinct scores, from the highest down."""
+    """For each label, the positive and negative weight at falling scores: ``(n_scores, n_resamples)``.
+
+    Scores between two positives that only negatives have are taken together: no curve bends there.
+    """
+    by_row = np.ascontiguousarray(weights.T)  # rows that are drawn in order lie together in memory
     for scores, gold in zip(outcome.probabilities.T, outcome.gold.T, strict=True):
         order = np.argsort(-scores, kind="stable")
-        starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
-        ordered = weights[:, order]
-        positive = np.add.reduceat(ordered * gold[order], starts, axis=1)
-        yield positive, np.add.reduceat(ordered, starts, axis=1) - positive
+        falling, positives = -scores[order], np.flatnonzero(gold[order])
+        # Where the score of each positive begins and ends, ties included.
+        ends = [np.searchsorted(falling, falling[positives], side) for side in ("left", "right")]
+        starts = np.unique(np.concatenate([[0], *ends]))
+        starts = starts[starts < len(order)]
+        every = np.add.reduceat(by_row[order], starts, axis=0)
+        positive = np.zeros_like(every)
+        if len(positives):
+            at = np.searchsorted(starts, positives, "right") - 1
+            first = np.flatnonzero(np.diff(at, prepend=-1))
+            positive[at[first]] = np.add.reduceat(by_row[order[positives]], first, axis=0)
+        yield positive, every - positive
 
 
 def roc_auc(outcome: Outcome, weights: Weights) -> Values:
     """Area under the ROC curve of each label against the rest; NaN without positives or negatives."""
     areas = []
     for positive, negative in _by_score(outcome, weights):
-        won = (negative * (np.cumsum(positive, axis=1) - positive / 2)).sum(axis=1)
-        areas.append(ratio(won, positive.sum(axis=1) * negative.sum(axis=1)))
+        won = (negative * (np.cumsum(positive, axis=0) - positive / 2)).sum(axis=0)
+        areas.append(ratio(won, positive.sum(axis=0) * negative.sum(axis=0)))
     return np.stack(areas, axis=1)
 
 
@@ -205,7 +217,7 @@ def average_precision(outcome: Outcome, weights: Weights) -> Values:
     """Mean precision over the recall steps of each label, without interpolation; NaN without positives."""
     means = []
     for positive, negative in _by_score(outcome, weights):
-        hits = np.cumsum(positive, axis=1)
-        precision = np.nan_to_num(ratio(hits, hits + np.cumsum(negative, axis=1)))
-        means.append(ratio((positive * precision).sum(axis=1), positive.sum(axis=1)))
+        hits = np.cumsum(positive, axis=0)
+        precision = np.nan_to_num(ratio(hits, hits + np.cumsum(negative, axis=0)))
+        means.append(ratio((positive * precision).sum(axis=0), positive.sum(axis=0)))
     return np.stack(means, axis=1)

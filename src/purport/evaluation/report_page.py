@@ -55,12 +55,9 @@ def _tiles(found: Report) -> list[tuple[str, str]]:
     values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
     tiles = []
     for promise in reversed(evaluation.answers):
-        name = f"answers above {promise.above:g}" if promise.above else "labels decided"
-        tiles.append(
-            (f"{name}: right / promised", f"{_both(promise.right.value, promise.confidence)} of {promise.n:,}")
-        )
-    errors = (number(values[f"{name}_calibration_error"]) for name in ("decided", "top_label"))
-    tiles.append(("calibration error: decided / most likely labels", " / ".join(errors)))
+        name = f"answers above {promise.above:g}" if promise.above else "decided labels"
+        tiles.append((f"{promise.n:,} {name}: right / promised", _both(promise.right.value, promise.confidence)))
+    tiles.append(("calibration error of decided labels", number(values["decided_calibration_error"])))
     for pair in (("gold", "decided"), ("precision", "recall")):
         tiles.append((f"out of scope: {' / '.join(pair)}", _both(*(values[f"out_of_scope_{name}"] for name in pair))))
     tiles += [(name.replace("_", " "), number(values[name])) for name in _HEADLINE if name in values]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
@@ -41,12 +43,28 @@ _STYLE: Any = {
     "text.parse_math": False,  # a label may have dollar signs
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
 }
+_SCRIPTS = (
+    "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Sans Arabic", "Unifont",
+)  # fmt: skip
 _THEME = (
     "<style>:root{--ink:#1f2430;--grid:#e3e6ea}"
     "@media (prefers-color-scheme: dark){:root{--ink:#dfe3ea;--grid:#3a404b}}"
     "text{font-family:system-ui,'DejaVu Sans',sans-serif !important}</style>"
 )
 _WIDTH = 4.6  # inches: 440 CSS pixels, so that text is nearly full size on a page 400 pixels wide
+
+
+@contextmanager
+def _drawing(style: Any) -> Iterator[None]:
+    """Draw in ``style``, with fonts of this machine for scripts that the first one lacks.
+
+    Browsers find a font for the text of the SVG themselves; the PNG has boxes where no font has a character.
+    """
+    known = set(font_manager.get_font_names())
+    fonts = [*style["font.sans-serif"], *(name for name in _SCRIPTS if name in known)]
+    with mpl.rc_context({**style, "font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ class Figure:
 
     def render(self) -> tuple[str, bytes]:
         """Draw the figure: SVG and PNG."""
-        with mpl.rc_context(_STYLE):
+        with _drawing(_STYLE):
             canvas = Canvas(figsize=(self.width, self.height), layout="constrained")
             self.draw(canvas.add_subplot())
             svg = io.StringIO()
