@@ -156,7 +156,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(interrupted: Pa
             spoil(newest / name, how)
             recorder.lines.clear()
             found = latest_checkpoint(run)
-            assert found and found.name < newest.name, (name, how)
+            assert found and found != newest, (name, how)
             assert recorder.lines[0].startswith(f"{newest.name} is damaged"), (name, how)
             (newest / name).write_bytes(kept)
     assert latest_checkpoint(run) == newest
