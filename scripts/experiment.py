@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from purport import Classifier
+from purport.data.spec import data_spec
 from purport.evaluation.compare import AVERAGES, mcnemar, outcome_of, paired
 from purport.evaluation.comparison import judge
 from purport.evaluation.curves import right
 from purport.evaluation.evaluate import answer
-from purport.data.spec import data_spec
 from purport.evaluation.rows import evaluation_split
 from purport.labels import LabelSet
 

@@ -22,7 +22,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from urllib.parse import quote
 
-from .errors import ServerError, needs
+from .errors import ServerError, SettingsError, needs
 from .prediction import Prediction, ScoredLabel
 
 with needs("the client", "client"):
@@ -36,6 +36,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _LONGEST_RETRY_AFTER_S = 60.0
 # Longer than the server's own time limit for loading a model.
 _LOAD_S = 150.0
+_OTHER_SERVER = "{} does not answer as a purport server does; check the address"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,8 +99,16 @@ class _Calls(ABC, Generic[HttpT]):
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._retries = retries
+        if api_key and not api_key.isascii():
+            raise SettingsError("the API key has characters other than ASCII; check that it was copied completely")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http: HttpT = self._http_client(base_url=self._url, headers=headers)
+        try:
+            self._http: HttpT = self._http_client(base_url=self._url, headers=headers)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:  # a proxy of the environment, or the address
+            raise SettingsError(
+                f"cannot ask {self._url} ({error}); correct the address, or the proxy in ALL_PROXY, HTTP_PROXY or "
+                "HTTPS_PROXY, or name the server in NO_PROXY"
+            ) from None
 
     @_call
     async def intent(self, text: str) -> tuple[ScoredLabel, ...]:
@@ -109,7 +118,7 @@ class _Calls(ABC, Generic[HttpT]):
             ServerError: the server returned an error or could not be reached.
         """
         answer = await self._request("POST", "/intent", {"text": text})
-        return _ranked(answer["intents"])
+        return self._understood(_ranked_of, answer)
 
     @_call
     async def classify(
@@ -126,28 +135,37 @@ class _Calls(ABC, Generic[HttpT]):
         options = {name: value for name, value in given.items() if value is not None}
         found: list[Prediction | ServerError] = []
         for start in range(0, len(texts), MOST_TEXTS):
-            body = {"texts": list(texts[start : start + MOST_TEXTS]), **options}
-            answer = await self._request("POST", "/v1/classify", body)
-            found += [_prediction(each, answer["bundle"]) for each in answer["results"]]
+            chunk = list(texts[start : start + MOST_TEXTS])
+            answer = await self._request("POST", "/v1/classify", {"texts": chunk, **options})
+            found += self._understood(_predictions, answer, len(chunk))
         return found
 
     @_call
     async def models(self) -> list[ServedModel]:
         """The models on the server, default first."""
         answer = await self._request("GET", "/v1/models")
-        return [_model(each) for each in answer["models"]]
+        return self._understood(_models, answer)
 
     @_call
     async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
         """Serve the bundle in a directory on the server as ``name``; without ``bundle``, reload its directory."""
         path = f"/v1/models/{quote(name, safe='')}"
-        return _model(await self._request("PUT", path, {"bundle": bundle}, timeout=_LOAD_S))
+        answer = await self._request("PUT", path, {"bundle": bundle}, timeout=_LOAD_S)
+        return self._understood(_model, answer)
 
     @_call
     async def roll_back(self, name: str) -> ServedModel:
         """Switch ``name`` back to its previous bundle."""
         path = f"/v1/models/{quote(name, safe='')}/rollback"
-        return _model(await self._request("POST", path, timeout=_LOAD_S, twice=False))
+        answer = await self._request("POST", path, timeout=_LOAD_S, twice=False)
+        return self._understood(_model, answer)
+
+    def _understood(self, read: Callable[..., T], answer: Any, *more: Any) -> T:
+        """What ``read`` makes of ``answer``, which may be that of some other server."""
+        try:
+            return read(answer, *more)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ServerError(200, "", _OTHER_SERVER.format(self._url)) from None
 
     async def _request(
         self, method: str, path: str, body: object = None, *, timeout: float = 0.0, twice: bool = True
@@ -167,7 +185,7 @@ class _Calls(ABC, Generic[HttpT]):
             jitter = random.uniform(0, min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S))
             try:
                 response = await self._send(request, pause)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if last or not (twice or isinstance(error, httpx.ConnectError)):
                     reason = str(error) or type(error).__name__
                     message = f"cannot reach {self._url} ({reason}); check the address and that the server is running"
@@ -228,25 +246,57 @@ class AsyncClient(_Calls[httpx.AsyncClient]):
 def _read(response: httpx.Response) -> Any:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
-    if response.is_success and answer:
+    if response.is_success:
+        if not answer:
+            raise ServerError(response.status_code, "", _OTHER_SERVER.format(response.url))
         return answer
     said = answer if isinstance(answer, dict) else {}
-    message = said.get("message") or f"HTTP {response.status_code}: {response.text[:200]}"
-    raise ServerError(response.status_code, said.get("label", ""), message)
+    message = said.get("message") or (
+        f"{response.url} returned HTTP {response.status_code} ({response.text[:200]!r}); check the address"
+    )
+    label = said.get("label", "")
+    raise ServerError(response.status_code, label if isinstance(label, str) else "", str(message))
+
+
+def _ranked_of(answer: dict[str, Any]) -> tuple[ScoredLabel, ...]:
+    return _ranked(answer["intents"])
+
+
+def _models(answer: dict[str, Any]) -> list[ServedModel]:
+    return [_model(each) for each in answer["models"]]
 
 
 def _ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
-    return tuple(ScoredLabel(each["label"], each["confidence"]) for each in intents)
+    return tuple(ScoredLabel(_text(each["label"]), float(each["confidence"])) for each in intents)
+
+
+def _predictions(answer: dict[str, Any], texts: int) -> list[Prediction | ServerError]:
+    found = [_prediction(each, _text(answer["bundle"])) for each in answer["results"]]
+    if len(found) != texts:
+        raise ValueError(f"{len(found)} results for {texts} texts")
+    return found
 
 
 def _prediction(result: dict[str, Any], bundle: str) -> Prediction | ServerError:
     if "error" in result:
-        return ServerError(200, result["error"]["label"], result["error"]["message"])
-    labels, ranked = tuple(result["labels"]), _ranked(result["intents"])
-    return Prediction(labels, ranked, result["out_of_scope"], result["truncated"], bundle)
+        return ServerError(200, _text(result["error"]["label"]), _text(result["error"]["message"]))
+    labels, ranked = tuple(map(_text, result["labels"])), _ranked(result["intents"])
+    return Prediction(labels, ranked, bool(result["out_of_scope"]), bool(result["truncated"]), bundle)
 
 
 def _model(answer: dict[str, Any]) -> ServedModel:
-    return ServedModel(answer["name"], answer["bundle"], answer["previous"], tuple(answer["labels"]))
+    previous = answer["previous"]
+    return ServedModel(
+        _text(answer["name"]),
+        _text(answer["bundle"]),
+        None if previous is None else _text(previous),
+        tuple(map(_text, answer["labels"])),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -23,6 +24,24 @@ def cpus() -> int:
     # Not every system tells which cores a process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([cores, *_cpu_quotas()])))
+
+
+@contextmanager
+def waiting_threads_sleep() -> Iterator[None]:
+    """In this block, an OpenMP library that is loaded lets its threads sleep while they wait, instead of spinning.
+
+    A spinning thread takes a core from another process, and from the thread that it waits for if that one shares its
+    core. The library (``libgomp`` in torch) reads ``OMP_WAIT_POLICY`` once, when it is loaded. A value of the user's
+    is kept. See benchmarks/training_threads.py.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_WAIT_POLICY"]
 
 
 def memory() -> int:

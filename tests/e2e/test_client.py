@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from purport import AsyncClient, Bundle, Classifier, Client
-from purport.errors import ServerError
+from purport.errors import ServerError, SettingsError
 
 from .conftest import Server
 
@@ -27,7 +27,7 @@ BUSY = (503, {"label": "OVERLOADED", "message": "busy"}, {"Retry-After": "1"})
 
 
 @contextmanager
-def scripted_server(*answers: tuple[int, dict[str, Any], dict[str, str]]) -> Iterator[tuple[str, list[float]]]:
+def scripted_server(*answers: tuple[int, Any, dict[str, str]]) -> Iterator[tuple[str, list[float]]]:
     """A server that gives these answers, one a request, and when each request came."""
     came: list[float] = []
 
@@ -38,7 +38,7 @@ def scripted_server(*answers: tuple[int, dict[str, Any], dict[str, str]]) -> Ite
             self.rfile.read(int(self.headers["Content-Length"]))
             status, body, headers = answers[min(len(came), len(answers) - 1)]
             came.append(time.monotonic())
-            content = json.dumps(body).encode()
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -128,3 +128,50 @@ def test_the_command_answers_arguments_and_lines(server: Server, linear_bundle: 
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1 and len(lines) == 301 and "TEXT_EMPTY" in lines[-1]["error"]
+
+
+MODEL = {"name": "a", "bundle": "b", "previous": None, "labels": ["x"]}
+RESULT = {"labels": ["x"], "intents": [{"label": "x", "confidence": 0.5}], "out_of_scope": False, "truncated": False}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>welcome</html>",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        [],
+        {},
+        [1],
+        {"results": 3, "bundle": "b", "intents": 3},
+        {"results": [RESULT], "bundle": 1, "intents": [{"label": 1, "confidence": 0.5}]},
+        {"results": [RESULT, RESULT], "bundle": "b", "intents": [{"label": "x", "confidence": "high"}]},
+        {"results": [{**RESULT, "labels": 5}], "bundle": "b", "intents": [{}]},
+        {"results": [{"error": "no"}], "bundle": "b", "intents": [None]},
+        "text",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_what_another_server_answers_is_an_error_with_a_remedy(body: Any, status: int) -> None:
+    with scripted_server((status, body, {})) as (url, _), Client(url) as client:
+        for ask in (lambda: client.classify(["hello"]), lambda: client.intent("hello"), lambda: client.put_model("a")):
+            with pytest.raises(ServerError, match="check the address"):
+                ask()
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "key"),
+    [
+        ("http://127.0.0.1:1", {"ALL_PROXY": "socks5://127.0.0.1:1"}, None),
+        ("http://127.0.0.1:1", {"HTTP_PROXY": "gopher://x"}, None),
+        ("http://[::1", {}, None),
+        ("http://127.0.0.1:1", {}, "schlüssel"),
+    ],
+)
+def test_an_address_a_proxy_or_a_key_that_cannot_be_used_says_so(
+    url: str, environment: dict[str, str], key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"correct the address, or the proxy|check that it was copied"):
+        Client(url, api_key=key)

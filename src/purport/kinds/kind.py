@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from ..errors import needs
+from ..resources import waiting_threads_sleep
 from .recipe import Recipe
 from .run import Fitted, Run
 
@@ -45,6 +46,6 @@ class Kind:
         if not isinstance(self.fit, str):
             return self.fit
         package = self.fit.partition(":")[0].partition(".")[0]
-        with needs("training", self.extra, own=package):
+        with needs("training", self.extra, own=package), waiting_threads_sleep():
             found: Fit = resolve_name(self.fit)
         return found

@@ -57,9 +57,9 @@ def train(
     if not leader and not kind.distributed:
         return None
     destination.require_free(overwrite=overwrite)
-    fit = kind.load_fit()
     # Helper processes never commit a bundle, so their files go to the system's temporary directory.
     with workspace(destination, reporter) if leader else nullcontext(Path(tempfile.gettempdir())) as base:
+        fit = kind.load_fit()  # takes seconds, so that it follows all that may be wrong with the output
         dataset = dataset or steps.load(recipe, reporter)
         if leader:
             prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)

@@ -28,9 +28,10 @@ from ...runtime.calibration import probabilities
 from ...runtime.decision import decide
 from ..encoder.adapters import merged
 from ..encoder.batching import Collator, TokenRows
+from ..encoder.checkpoints import latest_checkpoint
 from ..encoder.device import contained, device, precision_on
 from ..encoder.export import EncoderFacts, deployed
-from ..encoder.fit import latest_checkpoint, restored, torch_logits
+from ..encoder.fit import restored, torch_logits
 from ..encoder.network import IntentModel, load_tokenizer, losses
 from ..encoder.recipe import EncoderRecipe
 from ..run import Fitted, Rows, Run
@@ -245,10 +246,9 @@ def _save(run: Run[DistilledRecipe], parts: dict[str, Any], step: int) -> None:
 
 
 def _resume(run: Run[DistilledRecipe], parts: dict[str, Any]) -> int:
-    found = latest_checkpoint(run.work / "checkpoints") if run.resume else None
+    found = latest_checkpoint(run) if run.resume else None
     if found is None:
         return 0
     for name, state in torch.load(found / "state.pt", weights_only=True, map_location=device()).items():
         parts[name].load_state_dict(state)
-    run.say(f"resuming from {found.name}")
     return int(found.name.rpartition("-")[2])

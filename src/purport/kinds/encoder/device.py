@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import warnings
 from collections.abc import Iterator
@@ -47,8 +48,10 @@ def contained(seed: int) -> Iterator[None]:
         if library_logging.is_progress_bar_enabled():
             after.callback(library_logging.enable_progress_bar)
         after.callback(torch.set_num_threads, torch.get_num_threads())
-        # Torch counts the machine's cores, not what a container may use; torchrun has given each process fewer.
-        torch.set_num_threads(min(torch.get_num_threads(), cpus()))
+        # Torch counts the machine's cores, not what a container may use. A number that is set is wanted: torchrun gives
+        # each process its share.
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(min(torch.get_num_threads(), cpus()))
         set_seed(seed)
         # The library's progress bars and warnings would hide the progress that is reported here.
         library_logging.set_verbosity_error()

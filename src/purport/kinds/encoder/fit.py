@@ -6,7 +6,6 @@ loss, the order of batches, the saved weights and the metric are defined here.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from ..run import Fitted, Run
 from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
 from .callback import ReportProgress
+from .checkpoints import latest_checkpoint
 from .compose import with_composed
 from .device import contained, device, precision_on
 from .export import EncoderFacts, deployed
@@ -93,9 +93,7 @@ def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
         trainer.add_callback(TensorBoardCallback(SummaryWriter(run.work / "tensorboard")))
     if run.recipe.fit.patience:
         trainer.add_callback(EarlyStoppingCallback(run.recipe.fit.patience))
-    checkpoint = latest_checkpoint(run.work / "checkpoints") if run.resume else None
-    if checkpoint:
-        run.say(f"resuming from {checkpoint.name}")
+    checkpoint = latest_checkpoint(run) if run.resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
@@ -134,19 +132,6 @@ def torch_logits(model: IntentModel, rows: TokenRows, collator: Collator) -> Flo
             batch = collator([rows[int(position)] for position in positions])
             logits[positions] = model(batch["input_ids"], batch["attention_mask"]).numpy()
     return logits
-
-
-def latest_checkpoint(directory: Path) -> Path | None:
-    """The last complete checkpoint; the trainer writes ``trainer_state.json`` last."""
-    complete = [path for path in directory.glob("checkpoint-*") if _is_complete(path / "trainer_state.json")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _is_complete(state: Path) -> bool:
-    try:
-        return bool(json.loads(state.read_text("utf-8")))
-    except (OSError, ValueError):
-        return False
 
 
 def _metrics(prediction: EvalPrediction, task: Task) -> dict[str, float]:
@@ -241,4 +226,6 @@ class IntentTrainer(Trainer):  # type: ignore[misc]
         self.model.load_state_dict(load_file(Path(resume_from_checkpoint) / WEIGHTS), strict=False)
 
     def _load_best_model(self) -> None:
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        # By its name: the directory of a resumed run may have been moved.
+        best = Path(self.args.output_dir, Path(self.state.best_model_checkpoint).name)
+        self._load_from_checkpoint(str(best))
