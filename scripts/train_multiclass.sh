@@ -21,5 +21,5 @@ exec "${PURPORT:-.venv/bin/purport}" train recipes/atis-multiclass.toml --out "$
   --set fit.head_learning_rate=1e-3 \
   --set fit.class_weight=balanced \
   --set decide.calibration=temperature \
-  --set export.quantize=int8 \
+  --set export.quantize=auto \
   "$@"

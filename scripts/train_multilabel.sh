@@ -22,5 +22,5 @@ exec "${PURPORT:-.venv/bin/purport}" train recipes/atis-teacher.toml --out "${OU
   --set fit.compose=0.1 \
   --set decide.calibration=temperature \
   --set decide.thresholds=per-label \
-  --set export.quantize=int8 \
+  --set export.quantize=auto \
   "$@"

@@ -113,10 +113,9 @@ def predict_file(
                     on_bad(row)
             answered += len(texts)
             reporter.emit(Progress("classifying", answered + len(bad), None, "rows"))
-        if not answered and not bad:
-            raise DataError(f"{source} has no rows; name a file with texts")
         if not answered:
-            raise DataError(f"{source}: no row can be classified; row {bad[0].number}: {bad[0].problem}")
+            why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
+            raise DataError(f"{source}{why}; name a file with texts")
     return Tally(answered, tuple(bad), joined)
 
 

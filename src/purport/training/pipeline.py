@@ -64,21 +64,25 @@ def train(
         if leader:
             prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)
         with staging(base) as stage:
-            run = Run(
-                recipe=recipe,
-                labels=dataset.labels,
-                train=steps.rows(dataset, "train"),
-                valid=steps.rows(dataset, "valid"),
-                stage=stage,
-                work=destination.work,
-                resume=resume,
-                reporter=reporter,
-            )
+            run = _run(recipe, dataset, stage, destination.work, resume, reporter)
             fitted = fit(run)
             bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite, also or {})
         if bundle is not None and not keep_run:
             clear(base)
     return bundle
+
+
+def _run(recipe: Recipe, dataset: Dataset, stage: Path, work: Path, resume: bool, reporter: Reporter) -> Run[Any]:
+    return Run(
+        recipe=recipe,
+        labels=dataset.labels,
+        train=steps.rows(dataset, "train"),
+        valid=steps.rows(dataset, "valid"),
+        stage=stage,
+        work=work,
+        resume=resume,
+        reporter=reporter,
+    )
 
 
 def _finish(
