@@ -87,11 +87,11 @@ def compare(
     out.print(found.reason)
     moved = found.most_changed(_MOST_LABELS)
     if moved:
-        changes = Table("label", "rows", "F1 of A → B", "B - A, 95 % interval", "p", title="labels that changed most")
+        changes = Table("label", "rows", "F1 of A → B", "B - A (95 % interval)", "p", title="labels that changed most")
         changes.columns[0].overflow = "fold"  # a label is shown whole
         for name, change in moved:
             moves, by = f"{number(change.f1.a, 3)} → {number(change.f1.b, 3)}", change.f1.difference
-            spread = f"{number(by.value, 3)} ({number(by.low, 3)} to {number(by.high, 3)})"
+            spread = f"{number(by.value, 3)} ({number(by.low, 3)}, {number(by.high, 3)})"
             changes.add_row(name, f"{change.support:,}", moves, spread, f"{change.p_value:.2g}")
         out.print(changes)
     for _, said in labels_said(found):
