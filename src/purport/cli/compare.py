@@ -65,7 +65,7 @@ def compare(
 
     from ..classifier import Classifier
     from ..errors import needs
-    from ..evaluation.metric_table import interval, number
+    from ..evaluation.metric_table import number
     from ..evaluation.rows import evaluation_split
     from .console import out, reporting
 
@@ -87,14 +87,12 @@ def compare(
     out.print(found.reason)
     moved = found.most_changed(_MOST_LABELS)
     if moved:
-        changes = Table(
-            "label", "rows", "F1 of A", "F1 of B", "B - A", "95 % interval", "p", title="labels that changed most"
-        )
+        changes = Table("label", "rows", "F1 of A → B", "B - A (95 % interval)", "p", title="labels that changed most")
+        changes.columns[0].overflow = "fold"  # a label is shown whole
         for name, change in moved:
-            values = number(change.f1.a), number(change.f1.b), number(change.f1.difference.value)
-            changes.add_row(
-                name, f"{change.support:,}", *values, interval(change.f1.difference), f"{change.p_value:.2g}"
-            )
+            moves, by = f"{number(change.f1.a, 3)} → {number(change.f1.b, 3)}", change.f1.difference
+            spread = f"{number(by.value, 3)} ({number(by.low, 3)}, {number(by.high, 3)})"
+            changes.add_row(name, f"{change.support:,}", moves, spread, f"{change.p_value:.2g}")
         out.print(changes)
     for _, said in labels_said(found):
         out.print(said)

@@ -14,9 +14,9 @@ def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
         yield name, number(estimate.value), interval(estimate)
 
 
-def number(value: float | None) -> str:
-    """Four decimals, or a dash for an undefined metric."""
-    return DASH if value is None else f"{value:.4f}"
+def number(value: float | None, decimals: int = 4) -> str:
+    """``value`` with so many decimals, or a dash for an undefined metric."""
+    return DASH if value is None else f"{value:.{decimals}f}"
 
 
 def interval(estimate: Estimate) -> str:
