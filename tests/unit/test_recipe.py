@@ -54,7 +54,7 @@ def test_defaults_and_overrides(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("fit.epoch=3", 'unknown key "fit.epoch". Did you mean "epochs"?'),
+        ("fit.epoch=3", 'unknown key "fit.epoch". Did you mean "fit.epochs"?'),
         ("fitt.epochs=3", 'unknown key "fitt". Did you mean "fit"?'),
         ("data.valid=1.5", '"data.valid'),
         ("fit.schedule=cosin", '"fit.schedule"'),

@@ -42,11 +42,14 @@ def test_no_other_cut_gets_more_rows_right(drawn: list[tuple[float, bool | None]
 
 
 def test_without_rows_out_of_scope_the_right_answers_stay() -> None:
-    confidences = list(np.linspace(0.5, 0.999, 200))
-    probabilities, gold = outcome(confidences, [True] * 200)
-    cut = fit_rejection(probabilities, gold, keep=0.99)
-    assert right_rows(probabilities, gold, cut) == 198
+    probabilities, gold = outcome(list(np.linspace(0.3, 0.499, 200)), [True] * 200)
+    assert right_rows(probabilities, gold, fit_rejection(probabilities, gold, keep=0.99)) == 198
     assert right_rows(probabilities, gold, fit_rejection(probabilities, gold, keep=1.0)) == 200
+
+
+def test_without_them_an_answer_that_is_more_likely_right_is_given() -> None:
+    probabilities, gold = outcome([0.51, *[0.9999] * 50], [True] * 51)
+    assert fit_rejection(probabilities, gold, keep=0.5) <= 0.5
 
 
 def test_a_model_that_is_never_right_is_not_made_silent_by_it() -> None:

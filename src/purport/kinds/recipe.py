@@ -25,7 +25,7 @@ class Decide(Frozen):
     reject_below: Literal["fitted"] | Annotated[float, Field(ge=0, lt=1)] = "fitted"
     """multiclass: out of scope if the most likely label is less probable than this; ``0`` never rejects."""
     keep: float = Field(default=0.995, gt=0, le=1)
-    """multiclass: without validation rows that are out of scope, this share of the right answers is kept."""
+    """multiclass: without validation rows that are out of scope, at least this share of the right answers is kept."""
 
 
 class Recipe(Frozen):

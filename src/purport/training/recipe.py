@@ -81,7 +81,9 @@ def _problem(recipe_type: type[BaseModel], item: Any) -> str:
     where: Sequence[Any] = item["loc"]
     name = ".".join(map(str, where)) or "recipe"
     if item["type"] == "extra_forbidden":
-        return f'unknown key "{name}".{did_you_mean(str(where[-1]), _keys(recipe_type, where[:-1]))}'
+        section = ".".join(map(str, where[:-1]))
+        known = [f"{section}.{key}" if section else key for key in _keys(recipe_type, where[:-1])]
+        return f'unknown key "{name}".{did_you_mean(name, known)}'
     if item["type"] == "missing":
         return f'"{name}" is missing'
     if item["type"] == "value_error":  # from our own validators, whose messages name keys and values
