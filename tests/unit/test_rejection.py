@@ -42,7 +42,7 @@ def test_no_other_cut_gets_more_rows_right(drawn: list[tuple[float, bool | None]
 
 
 def test_without_rows_out_of_scope_the_right_answers_stay() -> None:
-    probabilities, gold = outcome(list(np.linspace(0.3, 0.499, 200)), [True] * 200)
+    probabilities, gold = outcome(list(np.linspace(0.45, 0.499, 200)), [True] * 200)
     assert right_rows(probabilities, gold, fit_rejection(probabilities, gold, keep=0.99)) == 198
     assert right_rows(probabilities, gold, fit_rejection(probabilities, gold, keep=1.0)) == 200
 

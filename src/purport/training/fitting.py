@@ -63,8 +63,8 @@ def fit_rejection(probabilities: FloatArray, gold: BoolArray, *, keep: float) ->
 
     If there are rows without a gold label, it is the one with which most rows are right: those with a label answered
     with it, those without rejected (of equally good ones, the middle). Otherwise it is the highest one that keeps the
-    share ``keep`` of the right answers, but not above 0.5: an answer that is more likely right than wrong is given. It is
-    midway between the confidences of two rows.
+    share ``keep`` of the right answers, but not above 0.5: an answer that is more likely right than wrong is given. It
+    is midway between the confidences of two rows.
     """
     confidence, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right = np.sort(confidence[gold[np.arange(len(gold)), best]])
