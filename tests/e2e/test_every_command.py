@@ -24,7 +24,7 @@ from purport.cli.exits import DEFECT, EXIT_CODES, IO_ERROR, TERMINATED
 from purport.cli.main import app
 
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
-WRITES = {"train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
+WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S = 60
@@ -72,6 +72,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     arguments = {
+        "init": [rows],
         "train": [str(place / "recipe.toml")],
         "evaluate": [bundle, str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "predict": [bundle, "--input", str(place / "in.csv")],
