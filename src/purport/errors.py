@@ -21,7 +21,8 @@
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
     │   └── BundleUnsupported
-    ├── SettingsError              flags, environment, purport.toml
+    ├── SettingsError              environment, purport.toml
+    │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── GateInvalid                a gate that cannot be parsed
     ├── DependencyMissing          an extra that is not installed
     ├── DeviceUnavailable
@@ -150,6 +151,10 @@ class BundleUnsupported(BundleError):
 
 class SettingsError(PurportError):
     """An invalid flag, environment variable or purport.toml value."""
+
+
+class FlagInvalid(SettingsError):
+    """An option on the command line has a value that cannot be used, or lacks another option."""
 
 
 class GateInvalid(PurportError):

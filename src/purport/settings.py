@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from .errors import SettingsError, did_you_mean
+from .errors import FlagInvalid, SettingsError, did_you_mean
 
 FILE = "purport.toml"
 
@@ -79,13 +79,16 @@ def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
     """The effective settings; ``flags`` that are ``None`` were not given.
 
     Raises:
-        SettingsError: an invalid value, or an unknown key in ``purport.toml``.
+        FlagInvalid: an invalid value of a flag.
+        SettingsError: another invalid value, or an unknown key in ``purport.toml``.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return ServerSettings(**given)
     except ValidationError as error:
-        raise SettingsError("\n".join(_problem(item, given) for item in error.errors())) from None
+        problems = "\n".join(_problem(item, given) for item in error.errors())
+        by_flag = all(item["loc"][0] in given for item in error.errors())
+        raise (FlagInvalid if by_flag else SettingsError)(problems) from None
     except ValueError as error:  # tomllib
         raise SettingsError(f"{FILE} is not valid TOML: {error}") from None
 

@@ -61,14 +61,14 @@ def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) 
     ("arguments", "code", "message"),
     [
         (("predict", "nowhere", "x"), 66, "no bundle at nowhere"),
-        (("predict", "atis"), 78, "pass either texts, or --input"),
-        (("predict", "atis", "--input", "x.csv"), 78, "--input needs --output"),
+        (("predict", "atis"), 2, "pass either texts, or --input"),
+        (("predict", "atis", "--input", "x.csv"), 2, "--input needs --output"),
         (("predict", "atis", " "), 65, '"text" is empty.'),
         (("train", "none.toml", "--out", "x"), 78, "cannot read recipe"),
         (("evaluate", "atis", "none.csv", "--data", "nodata"), 66, "no file, directory or catalog dataset"),
         (("serve", "nowhere"), 66, "no bundle at nowhere"),
-        (("serve", "--port", "99999"), 78, "--port"),
-        (("data", "sample", "--task", "both"), 78, "multilabel or multiclass"),
+        (("serve", "--port", "99999"), 2, "--port"),
+        (("data", "sample", "--task", "both"), 2, "multilabel or multiclass"),
     ],
 )
 def test_an_error_is_one_message_and_a_code(

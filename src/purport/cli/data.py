@@ -42,7 +42,7 @@ def data(
         purport data ./tickets --unlabelled out_of_scope --out-of-scope other
     """
     from ..data.survey import survey
-    from ..errors import SettingsError
+    from ..errors import FlagInvalid
     from ..labels import Task
     from .console import err, out, reporting
 
@@ -50,7 +50,7 @@ def data(
         _list()
         return
     if task not in (None, *Task):
-        raise SettingsError(f'--task must be multilabel or multiclass, not "{task}"')
+        raise FlagInvalid(f'--task must be multilabel or multiclass, not "{task}"')
     with reporting() as reporter:
         found = survey(
             table.spec(name=name, joint=joint, unlabelled="out_of_scope"),

@@ -86,12 +86,12 @@ def examine(
     """
     from ..classifier import Classifier
     from ..data.table import RowTable
-    from ..errors import SettingsError, needs
+    from ..errors import FlagInvalid, needs
     from ..progress import Progress
     from .console import out, reporting
 
     if fail_on not in _FAIL_ON:
-        raise SettingsError(f'--fail-on must be error, warning or never, not "{fail_on}"')
+        raise FlagInvalid(f'--fail-on must be error, warning or never, not "{fail_on}"')
     with needs("purport doctor", "eval"):
         from ..doctor.diagnose import diagnose, proposed
         from ..doctor.diagnosis_page import page
@@ -165,10 +165,10 @@ def apply(
     from ..data.formats import Format
     from ..doctor.finding import count
     from ..doctor.plan import DONE, apply_plan, read_plan
-    from ..errors import FormatUnknown
+    from ..errors import FlagInvalid
     from .console import out, reporting
 
-    kind: Format = registry.load("formats", format_, FormatUnknown)
+    kind: Format = registry.load("formats", format_, FlagInvalid)
     with reporting() as reporter:
         source = catalog.load(dataset, lenient_reading(text_column, label_column, label_delimiter, header), reporter)
     applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0], label_delimiter=label_delimiter)

@@ -8,6 +8,8 @@ import traceback
 
 from .. import errors
 
+USAGE = 2
+"""A wrong command line: the code of Typer, whoever notices it."""
 EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.PurportError: 1,
     errors.DataError: 65,
@@ -21,7 +23,8 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.BundleError: 65,
     errors.BundleNotFound: 66,
     errors.SettingsError: 78,
-    errors.GateInvalid: 64,
+    errors.FlagInvalid: USAGE,
+    errors.GateInvalid: USAGE,
     errors.DependencyMissing: 69,
     errors.DeviceUnavailable: 69,
     errors.WorkerLost: 70,

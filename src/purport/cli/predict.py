@@ -60,14 +60,14 @@ def predict(
     """
     from ..classifier import Classifier
     from ..data.spec import DataSpec
-    from ..errors import SettingsError
+    from ..errors import FlagInvalid
     from ..labels import Task
     from ..prediction import AnswerOptions
 
     if (source is None) != (target is None):
-        raise SettingsError("--input needs --output and vice versa: pass the file to read and the file to write")
+        raise FlagInvalid("--input needs --output and vice versa: pass the file to read and the file to write")
     if (source is None) == (not texts):
-        raise SettingsError("pass either texts, or --input FILE --output FILE")
+        raise FlagInvalid("pass either texts, or --input FILE --output FILE")
     classifier = Classifier.open(bundle, device=device)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold)
     if source is not None and target is not None:

@@ -62,12 +62,12 @@ class TableOptions:
         """``base``, or data with these fields, with what was passed.
 
         Raises:
-            SettingsError: an option cannot be used.
+            FlagInvalid: an option cannot be used.
         """
         from pydantic import ValidationError
 
         from ..data.spec import DataSpec
-        from ..errors import SettingsError
+        from ..errors import FlagInvalid
 
         given = {each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) is not None}
         if "label_names" in given:
@@ -79,7 +79,7 @@ class TableOptions:
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]).replace("_", "-")
-            raise SettingsError(f"--{name} {first['input']!r}: {first['msg'].lower()}") from None
+            raise FlagInvalid(f"--{name} {first['input']!r}: {first['msg'].lower()}") from None
 
     def words(self) -> list[str]:
         """These options as they are typed on a command line."""
@@ -94,14 +94,14 @@ class TableOptions:
 
 
 def _names(text: str) -> Any:
-    from ..errors import SettingsError
+    from ..errors import FlagInvalid
 
     if text == "numbers":
         return text
     try:
         return tuple(line.strip() for line in Path(text).read_text("utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
+        raise FlagInvalid(
             f'--label-names needs a file with one name per line, or the word "numbers"; cannot read {text} ({error})'
         ) from None
 

@@ -59,7 +59,7 @@ def train(
     from contextlib import nullcontext
 
     from ..destination import Destination
-    from ..errors import SettingsError
+    from ..errors import FlagInvalid
     from ..progress import SILENT
     from ..training.cross_validation import NAME
     from ..training.cross_validation import cross_validate as cross_validated
@@ -70,7 +70,7 @@ def train(
 
     leader = int(os.environ.get("RANK", "0")) == 0
     if cross_validate == 1:
-        raise SettingsError("--cross-validate needs at least 2 folds")
+        raise FlagInvalid("--cross-validate needs at least 2 folds")
     loaded = _recipe(recipe, override or [], table)
     Destination.of(out).require_free(overwrite=overwrite)
     try:
@@ -90,14 +90,14 @@ def train(
 
 def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
     from ..data.survey import survey
-    from ..errors import SettingsError
+    from ..errors import FlagInvalid
     from ..training.draft import described, draft
     from ..training.recipe import load_recipe, parse_recipe
     from .console import err
 
     if source.endswith(".toml"):
         if words := table.words():
-            raise SettingsError(
+            raise FlagInvalid(
                 f"{words[0]} is for data; change a recipe with --set, for example --set data.encoding=cp1252"
             )
         return load_recipe(source, overrides)

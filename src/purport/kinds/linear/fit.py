@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from ...errors import RecipeError
 from ...model import BoolArray, FloatArray
 from ...progress import Progress
 from ..checks import Independence
@@ -26,7 +27,13 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
         max_features=recipe.max_features,
         dtype=np.float32,
     )
-    features = vectorizer.fit_transform(run.train.texts)
+    try:
+        features = vectorizer.fit_transform(run.train.texts)
+    except ValueError:  # the library's: no term is left
+        raise RecipeError(
+            f"no n-gram is in {vectorizer.min_df} of the {len(run.train):,} training texts (model.min_count); "
+            "set model.min_count to 1, or add rows that have words in common"
+        ) from None
     run.say(f"training on {features.shape[1]:,} n-grams from {len(run.train):,} texts")
     weights = np.zeros((features.shape[1], len(run.labels)), dtype=np.float32)
     bias = np.zeros(len(run.labels), dtype=np.float32)
