@@ -15,7 +15,7 @@ from purport.data.formats import BadRow, Layout, Row, read_rows, understand
 from purport.data.reading import Reading
 from purport.data.spec import DataSpec
 from purport.data.survey import survey
-from purport.errors import DataError, RowInvalid
+from purport.errors import DataError, FormatUnknown, RowInvalid
 from purport.labels import Task
 
 TEXTS = ["where is my parcel", "cancel the order please", "has it been sent", "I want my money back", "stop the order"]
@@ -224,6 +224,44 @@ def test_a_hugging_face_folder(tmp_path: Path) -> None:
     assert [row.labels for row in dataset["test"]] == [(), ("track",)]
 
 
+def test_the_card_of_a_hugging_face_folder_names_the_numbers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), tmp_path / "train-00000-of-00001.parquet")
+    features = "{name: label, dtype: {class_label: {names: {'0': cancel, '1': track}}}}"
+    for card, expected in (
+        (f"---\ndataset_info:\n  features:\n  - {{name: text, dtype: string}}\n  - {features}\n---\n# A\n", "cancel"),
+        (f"---\ndataset_info:\n- config_name: x\n  features:\n  - {features}\n---\n", "cancel"),
+    ):
+        (tmp_path / "README.md").write_text(card, "utf-8")
+        assert next(iter(load_dataset(tmp_path)["train"])).labels == (expected,)
+    for card in ("---\nclass_label: [\n---\n", "---\nclass_label\n---\n", "# class_label\n"):
+        (tmp_path / "README.md").write_text(card, "utf-8")
+        with pytest.raises(RowInvalid, match="--label-names"):
+            list(load_dataset(tmp_path)["train"])
+
+
+def test_a_text_per_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("where is my parcel, please\ncancel; now\n", "utf-8")
+    (tmp_path / "train.csv").write_text("\n\ntext,label\na b,x\n", "utf-8")
+    texts = [row.text for row in read_rows(tmp_path / "a.txt", Layout(label_column=None)) if isinstance(row, Row)]
+    assert texts == ["where is my parcel, please", "cancel; now"]
+    assert list(load_dataset(tmp_path).splits) == ["train"] and len(load_dataset(tmp_path)["train"]) == 1
+
+
+def test_blank_lines_before_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\n\ntext,id\nwhere is it,1\n", "utf-8")
+    found = list(read_rows(tmp_path / "a.csv", Layout(label_column=None)))
+    assert [row.text for row in found if isinstance(row, Row)] == ["where is it"] and len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.xlsx", "CSV UTF-8"), ("a.pkl", "to_parquet"), ("a.docx", "rename it")]
+)
+def test_a_format_that_is_not_read_says_what_to_do(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(FormatUnknown, match=remedy):
+        list(load_dataset(tmp_path / name)["train"])
+
+
 def test_labels_that_are_numbers_are_read_where_asked(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b", "c"], "label": [0, 2, 1]}), tmp_path / "a.parquet")
 
@@ -247,6 +285,8 @@ def test_labels_that_are_numbers_are_read_where_asked(tmp_path: Path) -> None:
     [
         ([("to [Rome](city) please", "book"), ("to [Oslo](city)", "book"), ("hi there", "greet")] * 4, "markup of"),
         ([("a b", "['refund']"), ("c d", "['track']")] * 6, "lists that were written as text"),
+        ([("a b", "('refund',)"), ("c d", "{'track'}")] * 6, "lists that were written as text"),
+        ([("a b", "x"), ("Text", "Label"), ("c d", "y")] * 4, "looks like a header inside the table"),
         ([("a b", "x;y"), ("c d", "x"), ("e f", "y")] * 4, '--label-delimiter ";"'),
         ([("a b", "track"), ("c d", "track")], 'every row has the label "track"'),
         ([(f"some text {n}", f"id {n}") for n in range(20)], "--label-column"),

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import DatasetNotFound, DownloadFailed, FormatUnknown, did_you_mean
+from ..errors import DatasetNotFound, DependencyMissing, DownloadFailed, FormatUnknown, did_you_mean
 from ..files import replacing
 from ..progress import SILENT, Reporter
 from .dataset import Dataset
@@ -118,7 +118,29 @@ def from_directory(path: Path, reading: Reading) -> Dataset:
         if split != "train" and len(parts) > 1 and not all(_PART.fullmatch(_stem(part)) for part in parts):
             listed = ", ".join(part.name for part in parts)
             raise DatasetNotFound(f"{path} has {len(parts)} files for split {split}: {listed}; move all but one away")
+    if reading.label_names is None and (names := _class_names(path, reading.layout.label_column)):
+        reading = replace(reading, label_names=names)
     return Dataset.from_files(found, name=path.resolve().name, reading=reading)
+
+
+def _class_names(path: Path, column: str | None) -> tuple[str, ...]:
+    """The names of label numbers in the card of a Hugging Face dataset (``dataset_info`` in README.md), if any."""
+    card = path / "README.md"
+    content = card.read_text("utf-8", errors="replace") if card.is_file() else ""
+    if not content.startswith("---") or "class_label" not in content:
+        return ()
+    try:
+        import yaml
+    except ImportError:
+        raise DependencyMissing("the card of a Hugging Face dataset", "train") from None
+    try:
+        info = yaml.safe_load(content.split("---")[1])["dataset_info"]
+        features = (info[0] if isinstance(info, list) else info)["features"]
+        names = next(each["dtype"]["class_label"]["names"] for each in features if each["name"] == column)
+        ordered = [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else names
+    except (LookupError, TypeError, ValueError, StopIteration, yaml.YAMLError):
+        return ()
+    return tuple(map(str, ordered))
 
 
 def _data_files(path: Path) -> list[tuple[str, Path]]:

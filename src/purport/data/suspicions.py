@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..wording import count
+from .formats.columns import is_header
 from .names import means_none, twins
 from .reading import Example, Reading
 
 _MARKUP = re.compile(r"\[[^\[\]]+\](?:\([^()]+\)|\{[^{}]*\})")
-_LIST = re.compile(r"""\[\s*(?:'.*'|".*"|)\s*\]""")
+_LIST = re.compile(r"""[\[({]\s*(?:'.*'|".*"|)\s*,?\s*[\])}]""")
 _DELIMITERS = ";,|/&+"
 _FEW_PER_LABEL = 2
 
@@ -43,6 +44,12 @@ def suspicions(examples: Sequence[Example], reading: Reading) -> Iterator[str]:
 
 
 def _texts(examples: Sequence[Example]) -> Iterator[str]:
+    headers = [example for example in examples if is_header(example.text, example.labels)]
+    if headers:
+        yield (
+            f"row {headers[0].row} ({headers[0].text}, {headers[0].labels[0]}) looks like a header inside the table; "
+            "delete it, or pass --header if it is the first row"
+        )
     marked = [example for example in examples if _MARKUP.search(example.text)]
     if len(marked) >= max(2, 0.01 * len(examples)):
         shown = _MARKUP.search(marked[0].text)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ... import registry
 from ...errors import DataError, FormatUnknown
 from .columns import DEFAULT_LABEL_COLUMN, DEFAULT_TEXT_COLUMN, find_column, no_column
-from .content import magic
+from .content import REMEDIES, magic
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,10 @@ def format_of(path: Path) -> Format:
         if plain.suffix.lower() in candidate.suffixes:
             return candidate
         known += candidate.suffixes
+    remedy = REMEDIES.get(plain.suffix.lower(), "rename it, or save it in one of these formats")
     raise FormatUnknown(
-        f"{path}: unknown file format; the name must end in one of {', '.join(known)}, optionally followed by .gz"
+        f"{path}: unknown file format; {remedy}. The name must end in one of {', '.join(known)}, "
+        "optionally followed by .gz"
     )
 
 

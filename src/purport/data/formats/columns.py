@@ -35,6 +35,11 @@ def _plain(name: str) -> str:
 _KNOWN = {"text": frozenset(map(_plain, _TEXTS)), "label": frozenset(map(_plain, _LABELS))}
 
 
+def is_header(text: str, labels: Sequence[str]) -> bool:
+    """Whether a row has well-known names of columns for its text and its only label."""
+    return _plain(text) in _KNOWN["text"] and len(labels) == 1 and _plain(labels[0]) in _KNOWN["label"]
+
+
 def find_column(wanted: str, names: Sequence[str], *, role: str) -> str | None:
     """The one of ``names`` that is meant by ``wanted``; ``role`` is ``text`` or ``label``.
 

@@ -30,6 +30,16 @@ _REMEDIES = {
     "sqlite": "an SQLite database; export the table as CSV",
     "pdf": "a PDF; export the table as CSV",
 }
+_SHEET, _FRAME = "save the sheet as CSV UTF-8", "write it with to_parquet or to_csv"
+REMEDIES = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".pkl", ".pickle", ".feather", ".arrow", ".h5"), _FRAME),
+    **dict.fromkeys((".zip", ".tar", ".7z", ".bz2", ".xz", ".zst"), "unpack it"),
+    ".md": "write it as YAML (rasa data convert nlu)",
+    ".xml": "save it as CSV",
+    ".sqlite": "export the table as CSV",
+}
+"""What to do with files that have one of these suffixes."""
 # UTF-32 first, because its byte order mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -87,8 +87,8 @@ class Delimited:
             for number, row in rows:
                 if number == 1 and isinstance(row, list) and _HINT.fullmatch(delimiter.join(row).strip()):
                     continue
-                if row == [""] and wanted > 1:
-                    continue  # when only texts are read, a blank line is a (bad) row
+                if row == [""] and (wanted > 1 or skip):
+                    continue  # when only texts are read, a blank line after the header is a (bad) row
                 if skip:
                     skip = False
                     continue
@@ -188,3 +188,15 @@ def _cell(value: Any, label_delimiter: str) -> str:
 
 TSV = Delimited(suffixes=(".tsv", ".tab"), delimiter="\t", quoting=False)
 CSV = Delimited(suffixes=(".csv",), delimiter=",", quoting=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Delimited):
+    """A plain text file: a text per line, or a table with tabs. In a directory it is a note or a licence, no split."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file in a directory is a split."""
+        return False
+
+
+TXT = Lines(suffixes=(".txt",), delimiter="\t", quoting=False)
