@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from purport import Bundle, Dataset, Example, load_dataset
 from purport.data.reading import Reading
@@ -17,6 +18,9 @@ from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A machine that does other work as well takes its time; speed is measured in benchmarks.
+settings.register_profile("purport", deadline=None)
+settings.load_profile("purport")
 
 SAMPLE = {"name": "sample", "valid": "valid", "test": "test", "unlabelled": "out_of_scope"}
 

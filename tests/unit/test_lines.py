@@ -97,6 +97,7 @@ def test_a_line_of_300_megabytes_is_skipped_in_bounded_memory(tmp_path: Path, pa
     path = tmp_path / ("long.csv.gz" if packed else "long.csv")
     with gzip.open(path, "wb", 1) if packed else path.open("wb") as file:
         file.write(b"good,row\n")
+        file.write(b"x" * MIB)
         if packed:
             for _ in range(300):
                 file.write(b"x" * MIB)
