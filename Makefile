@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A process per core, up to four; the tests of one file share what they have made.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check components docker-test lint docs lowest format bench bench-large results constraints dist clean
+.PHONY: demo test check components docker-test lint docs lowest format bench bench-large bench-doctor results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
@@ -18,6 +18,7 @@ format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
 bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
+bench-doctor: $(VENV)/.dev ; $(BIN)/python benchmarks/doctor_precision.py --output results/doctor/precision.json
 results: $(VENV)/.dev ; $(BIN)/python scripts/results.py $(if $(FRESH),--fresh)
 constraints: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/constraints.sh
 dist: $(VENV)/.dev ; rm -rf dist && $(BIN)/python -m build

@@ -49,6 +49,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "load": measured.load,
     "peers": measured.peers,
     "overload": measured.overload,
+    "doctor-precision": measured.doctor_precision,
     "containers": measured.containers,
     "environments": measured.environments,
     "transcript-inference": lambda: measured.transcript("inference"),

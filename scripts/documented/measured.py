@@ -55,6 +55,26 @@ def overload() -> str:
     return f"`{found['command']}`; {found['machine']}.\n\n" + table(["measured", "value"], rows)
 
 
+def doctor_precision() -> str:
+    """How often the doctor's proposed relabellings are right."""
+    found = json.loads((_ROOT / "results" / "doctor" / "precision.json").read_text("utf-8"))
+    rows = [
+        (
+            each["dataset"],
+            f"{each['rows']:,}",
+            f"{each['planted']:,}",
+            f"{each['yes']:,}",
+            *("–" if each[name] is None else f"{each[name]:.3f}" for name in ("precision", "precision_on_planted")),
+            f"{each['recall']:.3f}",
+            f"{each['recall_of_suspicions']:.3f}",
+        )
+        for each in found["sets"]
+    ]
+    head = f"Seeds {' and '.join(map(str, found['seeds']))}, three rates and two ways each; {found['machine']}."
+    columns = ["dataset", "rows", "planted", "proposed", "precision", "on planted rows", "recall", "suspected"]
+    return f"{head}\n\n" + table(columns, rows)
+
+
 def environments() -> str:
     """What each extra holds and weighs."""
     found = json.loads((_ROOT / "results" / "environments.json").read_text("utf-8"))

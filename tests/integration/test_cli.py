@@ -114,24 +114,48 @@ def test_config_shows_where_a_value_came_from(tmp_path: Path) -> None:
     assert "PURPORT_PORT" in shown and "9001" in shown and "hunter2" not in shown
 
 
-def test_the_command_that_the_doctor_prints_reads_the_table_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "header", "separator", "labels", "options"),
+    [
+        ("my table.tsv", "text\tlabel", "\t", ";", ["--label-delimiter", ";"]),
+        ("it's.csv", "Frage;Absicht", ";", "|", ["--label-delimiter", "|", "--delimiter", ";"]),
+        ("$HOME.csv", "body,team", ",", "+", ["--text-column", "body", "--label-column", "team"]),
+        ("plain.csv", "", ",", " & ", ["--no-header", "--label-delimiter", " & ", "--out-of-scope", "no one"]),
+    ],
+)
+def test_the_command_that_the_doctor_prints_works_as_printed(
+    name: str, header: str, separator: str, labels: str, options: list[str], tmp_path: Path
+) -> None:
     rows = [
-        f"my {thing} number {n} is broken\t{thing}{';pay' * (n % 5 == 0)}"
+        separator.join((f"my {thing} number {n} is broken", f"{thing}{f'{labels}pay' * (n % 5 == 0)}"))
         for n in range(9)
         for thing in ("lamp", "sofa")
     ]
-    (tmp_path / "my table.tsv").write_text("\n".join(["text\tlabel", *rows, rows[0]]) + "\n")
-    done = purport(
-        "doctor",
-        "my table.tsv",
-        "--label-delimiter",
-        ";",
-        "--fix-plan",
-        "plan 1.csv",
-        "--fail-on",
-        "never",
-        cwd=tmp_path,
-    )
+    rows.append(separator.join(("mein GerÃ¤t ist kaputt", "lamp")))
+    lines = [*([header] if header else []), *rows, rows[0]]
+    (tmp_path / name).write_text("\n".join(lines) + "\n", "utf-8")
+    done = purport("doctor", name, *options, "--fix-plan", "plan 1.csv", "--fail-on", "never", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    command = done.stdout.partition("review it, then run: purport ")[2].splitlines()[0]
-    assert command == "doctor apply 'plan 1.csv' 'my table.tsv' --label-delimiter ';' --output DIRECTORY"
+    command = done.stdout.partition("review it, then run: ")[2].splitlines()[0]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    pasted = subprocess.run(
+        command, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert pasted.returncode == 0, pasted.stderr
+    [folder] = [each for each in tmp_path.iterdir() if each.name.endswith("-corrected")]
+    written = (folder / name).read_text("utf-8").splitlines()
+    assert written == [line.replace("Ã¤", "ä") for line in lines]
+
+
+def test_what_a_plan_would_empty_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\none,a\ntwo,b\nthree,b\n", "utf-8")
+    plan = ["apply;action;split;row;text;labels", "WAHR;drop;train;2;one;a", "FALSCH;drop;train;3;changed;b"]
+    (tmp_path / "plan.csv").write_text("\r\n".join(plan), "utf-16")
+    done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 65 and "--allow-empty" in done.stderr and not (tmp_path / "out").exists()
+    done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out", "--allow-empty", cwd=tmp_path)
+    assert done.returncode == 0 and "1 row dropped" in done.stdout, done.stderr
+    assert "warning: 1 row skipped, but not in the data as the plan has it: train 3" in done.stdout
+    (tmp_path / "plan.csv").write_bytes(b"\x00\x01\xff\x81")
+    done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out2", cwd=tmp_path)
+    assert done.returncode == 65 and "--plan-encoding" in done.stderr and "Traceback" not in done.stderr

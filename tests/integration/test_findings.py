@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,13 @@ def test_flipped_labels_of_banking77(public_data: Path, seed: int) -> None:
     assert hits / len(flipped) >= 0.8, hits / len(flipped)
     assert hits / len(suspects) >= 0.6, hits / len(suspects)
     assert diagnosis.findings[0].worth is not None
+
+
+@pytest.mark.parametrize("name", ["atis", "snips", "banking77", "clinc150", "mixatis", "mixsnips"])
+def test_nine_in_ten_proposed_relabellings_are_right(public_data: Path, name: str) -> None:
+    """5 % of the labels of train replaced, at random or by similar ones; every proposal for another row is wrong."""
+    benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "doctor_precision.py"))
+    examples = list(load_dataset(name, Reading(unlabelled="out_of_scope"))["train"])
+    rows = min(len(examples), 10_000)
+    found = sum((benchmark["once"](examples, rows, flips, 0.05, 30) for flips in ("uniform", "near")), Counter())
+    assert found["yes"] >= 5 and found["right"] >= 0.9 * found["yes"], found

@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from purport import Classifier, Dataset, Example, load_dataset
-from purport.data.catalog import load
+from purport import Classifier, Dataset, Example
 from purport.data.duplicates import jaccard, near_duplicates
-from purport.data.formats import Layout
+from purport.data.names import twins
 from purport.data.reading import Reading
 from purport.data.table import RowTable, is_evaluation
 from purport.doctor.checks.texts import repaired
-from purport.doctor.diagnose import diagnose, proposed
+from purport.doctor.diagnose import diagnose, proposed, without_losses
 from purport.doctor.diagnosis_page import page as doctor_page
 from purport.doctor.examination import Examination
 from purport.doctor.finding import Diagnosis, Finding, Fix, Severity, Worth, count
-from purport.doctor.plan import apply_plan, read_plan, write_plan
-from purport.errors import OutputExists, PlanInvalid
 from purport.evaluation.explore.exploration_page import page as explore_page
 from purport.evaluation.explore.measure import explore
 from purport.progress import SILENT
@@ -74,7 +71,8 @@ def test_conflicts_and_the_majority() -> None:
     conflict = named(examine(train=rows), "Conflict: 4 rows with the same text")
     assert conflict.worth is not None and conflict.worth.value == pytest.approx(1 / len(rows))
     [fix] = conflict.fixes
-    assert fix.action == "relabel" and fix.new_labels == ("track",) and fix.apply
+    # Three people may be wrong together, so that a person has to decide.
+    assert fix.action == "relabel" and fix.new_labels == ("track",) and not fix.apply
 
 
 def test_rows_to_measure_on_are_left_to_a_person() -> None:
@@ -101,9 +99,38 @@ def test_one_sentence_under_many_rows() -> None:
     assert found.n_rows == 12 and sentence in found.quote
 
 
-def test_label_names_that_are_twins() -> None:
-    rows = [*clean(), Example("bring my wardrobe upstairs", ("Track",))]
-    assert named(examine(train=rows), "differ only in spelling").labels == ("Track", "track")
+def test_spellings_of_one_label_are_merged_as_a_whole() -> None:
+    names = {
+        "bring my wardrobe upstairs": "Track",
+        "carry my wardrobe upstairs": " track",
+        "follow my wardrobe": "tra_ck",
+    }
+    odd = [Example(text, (name,)) for text, name in names.items()]
+    odd.append(Example("when will my lamp arrive at the door", ("TRACK",)))
+    diagnosis = examine(train=[*clean(), *odd], test=[Example("where is my ladder", ("Track",))])
+    found = named(diagnosis, "differ only in spelling: track (24), Track (2)")
+    assert found.severity is Severity.ERROR and found.labels[0] == "track"
+    fixes = {fix.labels[0]: (fix.action, fix.new_labels, fix.apply) for fix in found.fixes}
+    assert fixes == {name: ("merge", ("track",), name != "tra_ck") for name in ("Track", "TRACK", " track", "tra_ck")}
+    # The other checks take them for one label: no conflict, no suspicion, nothing row by row.
+    assert not any("onflict" in each.title or "label error" in each.title for each in diagnosis.findings)
+    assert {fix.action for fix in proposed(diagnosis.findings) if fix.labels[0].lower() != "refund"} <= {
+        "merge",
+        "drop",
+    }
+
+
+def test_different_names_are_no_spellings_of_one() -> None:
+    assert twins({"C++": 3, "C#": 2, "c": 1, "refund": 1, "refund_status": 1, "é": 2, "e\u0301": 1}) == {"e\u0301": "é"}
+
+
+@pytest.mark.parametrize("name", ["other", "NO_NODES", "oos", "nlu_fallback", "None"])
+def test_a_label_that_means_none_is_named_as_out_of_scope(name: str) -> None:
+    odd = [Example("sing me a song", (name,)), Example("what is the capital of france", (name,))]
+    diagnosis = examine(train=[*clean(), *odd[:1]], test=odd)
+    said = f'data.out_of_scope = ["{name}"]'
+    assert said in named(diagnosis, "seems to mean that none applies").remedy
+    assert said in named(examine(train=clean(), test=odd), "Not in train").remedy
 
 
 def test_encoding_junk_is_repaired_and_plain_text_left_alone() -> None:
@@ -143,61 +170,6 @@ def test_texts_stay_at_home_when_asked() -> None:
     told, kept = diagnosis.model_dump_json(), diagnosis.without_texts().model_dump_json()
     for private in ("LAMP", "lamp arrive", "warranty of the blue"):
         assert private in told and private not in kept
-
-
-def test_a_plan_goes_out_and_comes_back(tmp_path: Path) -> None:
-    data = Dataset.from_examples(
-        {
-            "train": [
-                *clean(),
-                Example('fish &amp; "chips", hot', ("refund",)),
-                *[Example("help me out now", ("track",))] * 3,
-                Example("help me out, now", ("refund",)),
-            ],
-            "test": [Example("when will my lamp arrive at the door", ("track",))],
-        }
-    )
-    fixes = proposed(diagnose(RowTable.of(data)).findings)
-    write_plan(fixes, tmp_path / "plan.csv")
-    assert read_plan(tmp_path / "plan.csv") == fixes
-    applied = apply_plan(data, fixes, tmp_path / "out")
-    assert applied.actions == {"drop": 1, "relabel": 1, "rewrite": 1}
-    after = load_dataset(tmp_path / "out")
-    train = {(example.text, example.labels) for example in after["train"]}
-    assert ('fish & "chips", hot', ("refund",)) in train and ("help me out, now", ("track",)) in train
-    assert len(after["train"]) == len(data["train"]) - 1 and after["test"].fingerprint == data["test"].fingerprint
-    assert not any("Leak" in finding.title for finding in diagnose(RowTable.of(after)).findings)
-
-
-def test_a_plan_for_other_data_changes_nothing(tmp_path: Path) -> None:
-    rows = [*clean(), Example("fish &amp; chips", ("refund",))]
-    fixes = [fix for fix in proposed(examine(train=rows).findings) if fix.apply]
-    other = Dataset.from_examples({"train": [*clean(), Example("fish and chips", ("refund",))]})
-    with pytest.raises(PlanInvalid, match="train row 49 differs from the plan"):
-        apply_plan(other, fixes, tmp_path / "out")
-    with pytest.raises(PlanInvalid, match="train row 49 is not in dataset"):
-        apply_plan(Dataset.from_examples({"train": clean()}), fixes, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").touch()
-    with pytest.raises(OutputExists):
-        apply_plan(Dataset.from_examples({"train": rows}), fixes, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('maybe,drop,train,1,a,"[""x""]",,,c,w', "apply must be yes or no"),
-        ('yes,burn,train,1,a,"[""x""]",,,c,w', 'unknown action "burn"'),
-        ("yes,drop,train,1,a,x,,,c,w", "plan.csv:2"),
-        ('yes,rewrite,train,1,a,"[""x""]",,,c,w', "rewrite needs a new_text"),
-    ],
-)
-def test_a_plan_that_cannot_be_read_names_the_line(line: str, said: str, tmp_path: Path) -> None:
-    header = "apply,action,split,row,text,labels,new_text,new_labels,check,why"
-    (tmp_path / "plan.csv").write_text(f"{header}\n{line}\n", "utf-8")
-    with pytest.raises(PlanInvalid, match=said):
-        read_plan(tmp_path / "plan.csv")
 
 
 def test_words_forms_and_roles() -> None:
@@ -250,29 +222,6 @@ def test_small_and_odd_datasets_have_pages(splits: dict[str, list[Example]], tmp
         assert "<nav" in written and ">nan<" not in written.lower()
 
 
-@pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])
-def test_labels_are_joined_as_they_were_in_the_source(format_: str, tmp_path: Path) -> None:
-    layout = Layout(label_delimiter=";", header=True)
-    (tmp_path / "table").mkdir()
-    rows = ["text,label", "where is it,track+trace;refund", "money back,refund"]
-    (tmp_path / "table" / "train.csv").write_text("\n".join(rows) + "\n", "utf-8")
-    source = load(tmp_path / "table", Reading(layout=layout))
-    out = tmp_path / "corrected"
-    apply_plan(source, [], out, suffix=f".{format_}", label_delimiter=";")
-    again = load(out, Reading(layout=layout))
-    assert list(again["train"].gold) == list(source["train"].gold) == [("refund", "track+trace"), ("refund",)]
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def test_a_new_label_that_holds_the_delimiter_is_refused(tmp_path: Path) -> None:
-    source = Dataset.from_examples({"train": [Example("where is it", ("track",), 1)]})
-    fix = Fix(apply=True, action="relabel", split="train", row=1, text="where is it", labels=("track",),
-              new_labels=("a;b",), check="labels", why="")  # fmt: skip
-    with pytest.raises(PlanInvalid, match=r"contains the delimiter ';'"):
-        apply_plan(source, [fix], tmp_path / "out", suffix=".csv", label_delimiter=";")
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("delimiter", ["+", ";"])
 def test_joint_labels_of_a_bundle_are_split_as_its_recipe_says(delimiter: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
@@ -288,17 +237,129 @@ def test_joint_labels_of_a_bundle_are_split_as_its_recipe_says(delimiter: str, t
     assert (examined.probabilities[table.positions("test")] > 0.5).all(), "both parts of the joint label are probable"
 
 
-def test_an_effect_is_told_in_words() -> None:
-    for kind, value, said in (
-        ("gain", 0.0123, "fixing may gain 1.23 points"),
-        ("gain", -0.004, "fixing may lose 0.40 points"),
-        ("gain", 0.0, "none measurable"),
-        ("limit", 0.3627, "up to 36.27 points cannot be reached"),
-        ("inflation", 0.011, "metrics are 1.10 points too high"),
-    ):
-        assert Worth.model_validate({"kind": kind, "value": value, "how": ""}).in_words == said
+@pytest.mark.parametrize(
+    ("kind", "value", "interval", "said"),
+    [
+        ("gain", 0.0123, (0.01, 0.015), "fixing may gain 1.23 points (95 %: +1.00 to +1.50)"),
+        (
+            "gain",
+            -0.004,
+            (-0.006, -0.002),
+            "not proposed: the fix was measured to lose 0.40 points (95 %: -0.60 to -0.20)",
+        ),
+        ("gain", -0.004, (-0.009, 0.001), "no clear effect: -0.40 points (95 %: -0.90 to +0.10)"),
+        ("gain", None, None, "cannot be estimated: why"),
+        ("bound", 0.01, None, "fixing may gain at most 1.00 points"),
+        ("bound", 0.0, None, "no effect measured: why"),
+        ("limit", 0.3627, None, "up to 36.27 points cannot be reached"),
+        ("inflation", 0.011, None, "metrics are 1.10 points too high"),
+        ("inflation", -0.011, None, "no effect measured: why"),
+        ("inflation", None, None, "cannot be estimated: why"),
+    ],
+)
+def test_an_effect_is_told_in_words(
+    kind: str, value: float | None, interval: tuple[float, float] | None, said: str
+) -> None:
+    worth = Worth.model_validate({"kind": kind, "value": value, "how": "why", "interval": interval})
+    assert worth.in_words == said
+
+
+def test_numbers_of_things() -> None:
     assert [count(1, "fix", "fixes"), count(2, "fix", "fixes"), count(2_000, "row")] == [
         "1 fix",
         "2 fixes",
         "2,000 rows",
     ]
+
+
+def test_a_fix_that_loses_is_not_proposed() -> None:
+    fix = Fix(apply=True, action="drop", split="train", row=1, text="a", labels=("a",), check="c", why="")
+    for interval, apply in (((-0.02, -0.01), False), ((-0.02, 0.01), True)):
+        worth = Worth(kind="gain", value=-0.01, how="", interval=interval)
+        found = Finding(
+            check="c", severity=Severity.INFO, title="", why="", remedy="", n_rows=1, fixes=(fix,), worth=worth
+        )
+        assert [each.apply for each in without_losses(found).fixes] == [apply]
+
+
+# Prices at the extremes: nothing is priced better than it is, and what cannot be measured has no price.
+
+
+def leak_of(**splits: list[Example]) -> Finding:
+    return named(examine(**splits), f"Leak: {len(splits['test'])} texts of test")
+
+
+def test_the_price_of_identical_splits_cannot_be_estimated() -> None:
+    leak = leak_of(train=clean(), test=clean())
+    assert leak.worth is not None and leak.worth.value is None
+    assert leak.worth.in_words == "cannot be estimated: no fresh row of test is left to compare with"
+    assert not leak.fixes and "split the data again" in leak.remedy, "train is not to be dropped as a whole"
+
+
+def test_the_price_of_a_leak_is_that_of_leaked_against_fresh_rows() -> None:
+    fresh = [Example(f"{noun} zzz{noun} qqq", ("track", "refund")[n % 2 : n % 2 + 1]) for n, noun in
+             enumerate(("ox", "yak", "gnu", "emu", "asp", "owl", "elk", "bat"))]  # fmt: skip
+    test = [*clean()[:8], *fresh]
+    leak = named(examine(train=clean(), test=test), "Leak: 8 texts of test")
+    assert leak.worth is not None and leak.worth.value is not None and leak.worth.value > 0.1
+    assert "on these 8 rows and" in leak.worth.how and "on the 8 fresh ones" in leak.worth.how
+
+
+def test_a_leak_between_evaluation_splits_has_no_price() -> None:
+    other = [Example("parcel where", ("track",)), Example("cash return", ("refund",))]
+    leak = named(examine(train=clean(), valid=other, test=other), "Leak: 2 texts of valid")
+    assert leak.worth is not None and leak.worth.value is None and "other evaluation splits" in leak.worth.how
+
+
+def test_out_of_scope_rows_have_no_price() -> None:
+    strangers = [Example(f"how tall is mount {name}", ()) for name in ("ararat", "elbrus", "etna", "fuji", "logan")]
+    for splits in ({"train": clean(), "test": strangers}, {"train": [*clean(), *strangers]}, {"train": strangers}):
+        assert named(examine(**splits), "No label").worth is None
+
+
+def test_out_of_scope_rows_do_not_count_as_errors_of_a_model_that_learnt_them() -> None:
+    mountains = ["ararat", "elbrus", "etna", "fuji", "logan", "rainier", "kenya", "cook", "blanc", "rosa", "viso"]
+    strangers = [Example(f"how tall is mount {name}", ()) for name in mountains]
+    diagnosis = examine(train=[*clean(), *strangers])
+    assert diagnosis.exact_match is not None and diagnosis.exact_match > 0.9
+
+
+def test_rows_without_others_to_compare_with_have_no_price() -> None:
+    few = [Example("where is it", ("track",)), Example("my money", ("refund",))]
+    rare = named(examine(train=few), "Fewer than 10 training rows")
+    assert (
+        rare.worth is not None and rare.worth.in_words == "cannot be estimated: there are no other rows to compare with"
+    )
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": [Example(f"hello number {n}", ("a",)) for n in range(30)]},
+        {"train": clean(), "valid": clean(), "test": clean()},
+        {"train": [Example(f"hello number {n}", ()) for n in range(30)], "test": [Example("hi", ())] * 3},
+        {"test": clean()},
+        {"train": [Example("same text", (name,)) for name in "abcdef"]},
+    ],
+)
+def test_no_price_is_better_than_all_rows_and_no_plan_empties_anything(splits: dict[str, list[Example]]) -> None:
+    diagnosis = diagnose(RowTable.of(Dataset.from_examples(splits)), measure_plan=True)
+    for finding in diagnosis.findings:
+        if finding.worth and finding.worth.value is not None:
+            assert -1 <= finding.worth.value <= 1
+            assert "gain" not in finding.worth.in_words or finding.worth.value > 0
+    rows = {(name, number): row for name, each in splits.items() for number, row in enumerate(each, start=1)}
+    before = {(split, label) for (split, _), row in rows.items() for label in ("", *row.labels)}
+    for fix in (fix for fix in proposed(diagnosis.findings) if fix.apply):
+        del rows[fix.split, fix.row]
+    assert before == {(split, label) for (split, _), row in rows.items() for label in ("", *row.labels)}
+
+
+def test_every_suspicion_has_a_line_in_the_plan() -> None:
+    rows = [*clean(), *(Example(row.text + " indeed", ("refund", "track")) for row in clean()[:4]),
+            Example("when will my sofa bed arrive at the door", ("refund",))]  # fmt: skip
+    diagnosis = examine(train=rows)
+    assert any("uspected label error" in finding.title for finding in diagnosis.findings)
+    for finding in diagnosis.findings:
+        if finding.check == "labels" and "Overlapping" not in finding.title:
+            assert len(finding.fixes) == finding.n_rows and all(fix.new_labels for fix in finding.fixes)

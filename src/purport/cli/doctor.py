@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .options import DatasetName, Header, LabelColumn, LabelDelimiter, TextColumn, Texts, as_options, lenient_reading
+from .options import DatasetName, Texts
+from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
+    from ..data.reading import Reading
+    from ..doctor.apply import Applied
     from ..doctor.finding import Diagnosis
 
 _FAIL_ON = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
@@ -47,6 +50,7 @@ def doctor() -> None:
 
 
 @app.command()
+@reads_table(without=("unlabelled",))
 def examine(
     dataset: DatasetName,
     bundle: Annotated[
@@ -66,10 +70,8 @@ def examine(
     ] = "error",
     texts: Texts = True,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of folds and samples.")] = 0,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    label_delimiter: LabelDelimiter = "+",
-    header: Header = None,
+    *,
+    table: TableOptions,
 ) -> None:
     """Check a dataset for leaks, conflicts, label errors, gaps, overlaps and damaged texts.
 
@@ -98,28 +100,47 @@ def examine(
         from ..doctor.finding import count
         from ..doctor.plan import write_plan
 
-    reading = lenient_reading(text_column, label_column, label_delimiter, header)
+    reading = _reading(dataset, table)
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {dataset}"))
-        table = RowTable.load(dataset, reading, reporter)
+        rows = RowTable.load(dataset, reading, reporter)
         classifier = None if bundle is None else Classifier.open(bundle)
         diagnosis = diagnose(
-            table, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, reporter=reporter
+            rows, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, reporter=reporter
         )
         shown = diagnosis if texts else diagnosis.without_texts()
         reporter.emit(Progress("writing the page"))
-        written = page(shown).write(output or Path(f"doctor-{table.name}"))
+        options = [*table.words(), *(["--bundle", bundle] if bundle else []), "--seed", str(seed)]
+        command = shlex.join(["purport", "doctor", dataset, *options])
+        written = page(shown, command).write(output or Path(f"doctor-{rows.name}"))
     _print(diagnosis)
     if fix_plan is not None:
         fixes = proposed(diagnosis.findings)
         write_plan(fixes, fix_plan)
         yes = sum(fix.apply for fix in fixes)
         out.print(f"{count(len(fixes), 'fix', 'fixes')} written to {fix_plan}, {yes} with apply = yes")
-        command = ["purport", "doctor", "apply", str(fix_plan), dataset, *as_options(reading.layout)]
-        out.print(f"review it, then run: {shlex.join(command)} --output DIRECTORY", soft_wrap=True)
+        if fixes:
+            out.print(f"review it, then run: {_next_command(fix_plan, dataset, rows.name, table)}", soft_wrap=True)
     out.print(f"written to {written}")
     if diagnosis.worst in _FAIL_ON[fail_on]:
         raise typer.Exit(1)
+
+
+def _reading(dataset: str, table: TableOptions) -> Reading:
+    """Rows with any number of labels, none too: to look at data, not to train on it."""
+    from ..labels import Task
+
+    return table.spec(name=dataset, unlabelled="out_of_scope").reading(Task.MULTILABEL)
+
+
+def _next_command(plan: Path, dataset: str, name: str, table: TableOptions) -> str:
+    """The command that applies ``plan``, to be pasted into a shell in this directory."""
+    output, number = Path(f"{name}-corrected"), 1
+    while output.exists():
+        number += 1
+        output = Path(f"{name}-corrected-{number}")
+    files = [f"./{word}" if word.startswith("-") else word for word in (str(plan), dataset)]
+    return shlex.join(["purport", "doctor", "apply", *files, *table.words(), "--output", str(output)])
 
 
 def _print(diagnosis: Diagnosis) -> None:
@@ -140,39 +161,69 @@ def _print(diagnosis: Diagnosis) -> None:
 
 
 @app.command()
+@reads_table(without=("unlabelled",))
 def apply(
     plan: Annotated[Path, typer.Argument(help="Reviewed fix plan, as written by purport doctor --fix-plan.")],
     dataset: Annotated[str, typer.Argument(help="The dataset that the plan was made from.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory for the corrected splits.")],
-    format_: Annotated[str, typer.Option("--format", help="jsonl, csv, tsv or parquet.")] = "jsonl",
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    label_delimiter: LabelDelimiter = "+",
-    header: Header = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv, tsv or parquet.  [default: that of each file]")
+    ] = None,
+    new_labels: Annotated[bool, typer.Option("--new-labels", help="Allow labels that no row has so far.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Allow that a split, or a label of a split, loses its last row.")
+    ] = False,
+    plan_encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the plan.  [default: UTF-8, or what the file certainly has]")
+    ] = None,
+    *,
+    table: TableOptions,
 ) -> None:
     """Write a corrected copy of the dataset with the fixes whose `apply` is yes. The original stays unchanged.
 
-    If a row of the plan does not match the data, nothing is written.
+    The copy has the same files with the same columns; only the fixed rows differ. If a fix does not match the data,
+    nothing is written. The plan may have been saved by a spreadsheet: with semicolons or tabs, plain labels, other
+    columns, or UTF-16.
 
     Examples:
 
         purport doctor apply fixes.csv ./tickets --output tickets-corrected
 
-        purport doctor apply fixes.csv atis --output atis-corrected --format tsv
+        purport doctor apply fixes.csv atis --output atis-corrected --format jsonl
     """
     from .. import registry
-    from ..data import catalog
     from ..data.formats import Format
-    from ..doctor.finding import count
-    from ..doctor.plan import DONE, apply_plan, read_plan
+    from ..doctor.apply import apply_plan
+    from ..doctor.plan import read_plan
+    from ..doctor.source import Source
     from ..errors import FlagInvalid
-    from .console import out, reporting
+    from .console import reporting
 
-    kind: Format = registry.load("formats", format_, FlagInvalid)
+    suffix = None
+    if format_ is not None:
+        kind: Format = registry.load("formats", format_, FlagInvalid)
+        suffix = kind.suffixes[0]
+    reading = _reading(dataset, table)
     with reporting() as reporter:
-        source = catalog.load(dataset, lenient_reading(text_column, label_column, label_delimiter, header), reporter)
-    applied = apply_plan(source, read_plan(plan), output, suffix=kind.suffixes[0], label_delimiter=label_delimiter)
+        source = Source.load(dataset, reading, reporter)
+    fixes = read_plan(plan, label_delimiter=reading.layout.label_delimiter, encoding=plan_encoding, in_data=source.has)
+    _print_applied(apply_plan(source, fixes, output, suffix=suffix, new_labels=new_labels, allow_empty=allow_empty))
+
+
+def _print_applied(applied: Applied) -> None:
+    from ..doctor.apply import DONE
+    from ..doctor.finding import count
+    from .console import out
+
     done = ", ".join(f"{count(n, 'row')} {DONE[action]}" for action, n in applied.actions.items() if n)
     out.print(f"{done or 'no row changed'}; {count(applied.refused, 'fix', 'fixes')} skipped (apply = no)")
+    for rows, said in (
+        (applied.changed, "skipped, but not in the data as the plan has it"),
+        (applied.unusable, "unusable, copied as it is"),
+        (applied.left_out, "unusable and left out, because another format cannot hold it"),
+    ):
+        if rows:
+            listed = ", ".join(rows[:5]) + (", …" if len(rows) > 5 else "")
+            out.print(f"warning: {count(len(rows), 'row')} {said}: {listed}", soft_wrap=True)
     for file in applied.files:
-        out.print(f"written to {file}")
+        out.print(f"written to {file}", soft_wrap=True)

@@ -30,6 +30,8 @@ class Examination:
     classifier: Classifier | None
     seed: int
     reporter: Reporter
+    as_written: RowTable | None = None
+    """``table`` with the labels as they stand in the data, where it has one name for several spellings."""
 
     def say(self, what: str) -> None:
         """Report what is being computed."""
@@ -69,18 +71,20 @@ class Examination:
         gold = [self.table.gold[position] for position in self.training]
         return quick.folds(keys, gold, quick.fold_count(len(self.training)), self.seed)
 
-    def change(self, learnt: BoolArray, kept: BoolArray, judged: BoolArray) -> float:
-        """Change of cross-validated exact match on the ``judged`` training rows.
+    def gain(self, learnt: BoolArray, kept: BoolArray, judged: BoolArray, how: str) -> Worth:
+        """Change of cross-validated exact match on the ``judged`` training rows, with a 95 % interval.
 
         ``learnt`` replaces the labels to learn from, ``kept`` marks the rows to learn from. Large datasets use one
-        fold only.
+        fold only. The interval is that of a mean of paired differences, by the normal approximation.
         """
         tried = np.unique(self.folds)[: 1 if len(self.training) > quick.LARGE else None]
         judged = judged & np.isin(self.folds, tried)
         if not judged.any():
-            return 0.0
+            return Worth(kind="gain", value=None, how="the fix leaves no other row to measure on")
         after = self._cross_validate(learnt, kept, tried).exact(self.gold(self.training))
-        return float(after[judged].mean() - self.right[self.training][judged].mean())
+        changed = after[judged].astype(np.float64) - self.right[self.training][judged]
+        value, error = float(changed.mean()), 1.96 * float(changed.std()) / len(changed) ** 0.5
+        return Worth(kind="gain", value=value, how=how, interval=(value - error, value + error))
 
     def _cross_validate(
         self, learnt: BoolArray | None = None, kept: BoolArray | None = None, only: Positions | None = None
@@ -113,10 +117,7 @@ class Examination:
         if not len(self.evaluation):
             return proba
         if self.classifier is not None:
-            self.say("classifying with the bundle")
-            texts = [self.table.texts[position] for position in self.evaluation]
-            answered = self.classifier.predict_proba(texts)
-            spec = data_spec(self.classifier.bundle)
+            spec, answered = data_spec(self.classifier.bundle), self._answered
             for column, label in enumerate(self.classifier.labels):
                 for part in [label] if label in self.table.labels else spec.parts(frozenset([label])):
                     if part in self.table.labels:
@@ -133,9 +134,24 @@ class Examination:
         return proba
 
     @cached_property
+    def _answered(self) -> FloatArray:
+        """Probabilities of the bundle's labels on the evaluation rows ``(n_evaluation, n_bundle_labels)``."""
+        assert self.classifier is not None
+        self.say("classifying with the bundle")
+        return self.classifier.predict_proba([self.table.texts[position] for position in self.evaluation])
+
+    @cached_property
+    def decided(self) -> BoolArray:
+        """The labels that a model that was not trained on the row decides: ``(n, n_labels) bool``."""
+        decided = quick.decide(self.probabilities, exclusive=self.table.exclusive)
+        if self.classifier is not None and len(self.evaluation):
+            decided[self.evaluation[self.classifier.decide(self._answered).out_of_scope]] = False
+        return decided
+
+    @cached_property
     def right(self) -> BoolArray:
         """Which rows get exactly the right labels from a model that was not trained on them: ``(n,) bool``."""
-        return quick.CrossValidated(self.probabilities, self.table.exclusive).exact(self.table.matrix)
+        return np.asarray((self.decided == self.table.matrix).all(axis=1))
 
     @cached_property
     def token_lengths(self) -> Lengths:
@@ -146,31 +162,34 @@ class Examination:
         """How much exact match is lost because these rows do worse than the other training or evaluation rows."""
         chosen = np.array(list(positions))
         pool = self.training if np.isin(chosen, self.training).any() else self.evaluation
+        if not len(self.training):
+            return Worth(kind="bound", value=None, how="there are no training rows to learn from")
         inside, others = np.intersect1d(pool, chosen), np.setdiff1d(pool, chosen)
-        if not len(inside) or not len(others):
-            return Worth(kind="gain", value=0.0, how="there are no other rows to compare with")
-        excess = float((~self.right[inside]).mean() - (~self.right[others]).mean())
-        value = max(0.0, excess) * (len(inside) / len(pool))
-        return Worth(kind="gain", value=value, how="error rate of these rows compared with that of the other rows")
+        if not len(others):
+            return Worth(kind="bound", value=None, how="there are no other rows to compare with")
+        here, elsewhere = float(self.right[inside].mean()), float(self.right[others].mean())
+        how = f"exact match is {here:.1%} on these rows and {elsewhere:.1%} on the others"
+        return Worth(kind="bound", value=max(0.0, elsewhere - here) * (len(inside) / len(pool)), how=how)
 
-    def rows(self, positions: Iterable[int], notes: Sequence[str] | None = None) -> tuple[RowRef, ...]:
+    def _rows(self, positions: Iterable[int], notes: Sequence[str] | None = None) -> tuple[RowRef, ...]:
         """References to the first of ``positions``, each with its note."""
         found = []
         for at, position in enumerate(list(positions)[:_MOST_ROWS]):
-            split, example, note = self.table.split(position), self.table.examples[position], notes[at] if notes else ""
+            split, note = self.table.split(position), notes[at] if notes else ""
+            example = (self.as_written or self.table).examples[position]
             found.append(RowRef(split=split, row=example.row, text=example.text, labels=example.labels, note=note))
         return tuple(found)
 
     def finding(self, check: str, severity: Severity, rows: Iterable[int] | Mapping[int, str], **said: Any) -> Finding:
         """A finding about ``rows``, each with a note if ``rows`` is a mapping; ``said`` are its other fields."""
         positions, notes = list(rows), list(rows.values()) if isinstance(rows, Mapping) else None
-        listed = self.rows(positions, notes)
+        listed = self._rows(positions, notes)
         return Finding(check=check, severity=severity, n_rows=len(positions), rows=listed, **said)
 
     def fix(self, position: int, action: Action, check: str, why: str, *, apply: bool, labels: Iterable[str] = (),
             text: str = "") -> Fix:  # fmt: skip
         """The fix for one row. Fixes of evaluation rows are never proposed with ``apply``: a person has to decide."""
-        example = self.table.examples[position]
+        example = (self.as_written or self.table).examples[position]
         return Fix(
             apply=apply and bool(self.table.is_training[position]),
             action=action,

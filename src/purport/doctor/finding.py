@@ -8,7 +8,7 @@ from typing import Literal
 from ..frozen import Frozen
 from ..wording import count as count
 
-Action = Literal["drop", "relabel", "rewrite"]
+Action = Literal["drop", "relabel", "rewrite", "merge"]
 
 
 class Severity(StrEnum):
@@ -37,33 +37,57 @@ class RowRef(Frozen):
 class Worth(Frozen):
     """The effect of a finding on exact match (the share of rows with exactly the right labels), and its method.
 
-    ``gain``: fixing may gain this much; ``limit``: up to this much cannot be reached; ``inflation``: metrics are this
-    much too high.
+    ``gain``: measured after the fix, negative if it loses; ``bound``: no fix can gain more; ``limit``: no model can
+    reach this much; ``inflation``: metrics are this much too high. ``value`` is a share of rows, or ``None`` if it
+    cannot be estimated, for the reason in ``how``. ``interval`` is the 95 % interval of a gain.
     """
 
-    kind: Literal["gain", "limit", "inflation"]
-    value: float
+    kind: Literal["gain", "bound", "limit", "inflation"]
+    value: float | None
     how: str
+    interval: tuple[float, float] | None = None
 
     @property
     def in_words(self) -> str:
-        """The effect in points, for example ``fixing may gain 1.20 points``."""
+        """The effect in points, for example ``fixing may gain 1.20 points (95 %: +0.80 to +1.60)``."""
+        if self.value is None:
+            return f"cannot be estimated: {self.how}"
         points = f"{abs(self.value) * 100:.2f} points"
-        if points == "0.00 points":
-            return "none measurable"
         if self.kind == "gain":
-            return f"fixing may {'lose' if self.value < 0 else 'gain'} {points}"
+            return self._gain(points)
+        if points == "0.00 points" or self.value < 0:
+            return f"no effect measured: {self.how}"
+        if self.kind == "bound":
+            return f"fixing may gain at most {points}"
         return f"up to {points} cannot be reached" if self.kind == "limit" else f"metrics are {points} too high"
+
+    def _gain(self, points: str) -> str:
+        assert self.value is not None
+        low, high = self.interval or (self.value, self.value)
+        within = f" (95 %: {low * 100:+.2f} to {high * 100:+.2f})" if self.interval else ""
+        if low > 0:
+            return f"fixing may gain {points}{within}"
+        if high < 0:
+            return f"not proposed: the fix was measured to lose {points}{within}"
+        return f"no clear effect: {self.value * 100:+.2f} points{within}"
+
+    @property
+    def loses(self) -> bool:
+        """Whether the fix was measured to lose: its whole interval is below zero."""
+        return self.kind == "gain" and self.interval is not None and self.interval[1] < 0
 
 
 class Fix(Frozen):
-    """One line of a fix plan. ``apply`` is the doctor's proposal, which the reviewer may change."""
+    """One line of a fix plan. ``apply`` is the doctor's proposal, which the reviewer may change.
+
+    A ``merge`` has no row: it renames ``labels`` to the one in ``new_labels`` in every row of every split.
+    """
 
     apply: bool
     action: Action
-    split: str
-    row: int
-    text: str
+    split: str = ""
+    row: int = 0
+    text: str = ""
     labels: tuple[str, ...]
     new_text: str = ""
     new_labels: tuple[str, ...] = ()
@@ -89,12 +113,20 @@ class Finding(Frozen):
     worth: Worth | None = None
     fixes: tuple[Fix, ...] = ()
 
+    @property
+    def price(self) -> float:
+        """The effect as a share of rows; 0 if there is none, none that is clear, or none that can be estimated."""
+        if self.worth is None or self.worth.value is None:
+            return 0.0
+        low = self.worth.interval[0] if self.worth.interval else self.worth.value
+        return max(self.worth.value, 0.0) if low > 0 else 0.0
+
 
 class Diagnosis(Frozen):
     """All findings in one dataset, most severe and costly first.
 
     ``exact_match`` belongs to the linear reference model, cross-validated on the training rows. ``plan_gain`` is how
-    much the proposed fixes change it on the rows that the plan does not touch.
+    much the proposed fixes change it on the rows that the plan does not touch, with a 95 % interval.
     """
 
     dataset: str
@@ -108,6 +140,7 @@ class Diagnosis(Frozen):
     exact_match: float | None
     findings: tuple[Finding, ...]
     plan_gain: float | None = None
+    plan_interval: tuple[float, float] | None = None
     plan_rows: int | None = None
 
     @property

@@ -1,160 +1,187 @@
-"""A fix plan: a table that a person reviews in an editor or a spreadsheet, and how it is applied.
+"""A fix plan: a table that a person reviews in an editor or a spreadsheet.
 
 Every line contains the current text and labels of its row, so that a plan made from other data is rejected.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
-from ..data.dataset import Dataset
-from ..data.formats import format_of
 from ..data.formats.spreadsheet import escaped, unescaped
-from ..data.reading import Example
-from ..errors import OutputExists, PlanInvalid, did_you_mean
-from ..files import replacing, write_text
+from ..errors import PlanInvalid, did_you_mean
+from ..files import write_text
 from .finding import Action, Fix
 
 COLUMNS = tuple(Fix.model_fields)
-DONE = {"drop": "dropped", "relabel": "relabelled", "rewrite": "rewritten"}
-"""Each action in the past tense, for messages."""
-_YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0", "")
+_OPTIONAL = ("new_text", "new_labels", "check", "why")
+# What people and spreadsheets write for yes and no, in English, German, French, Spanish and Italian.
+_YES = ("yes", "y", "true", "1", "x", "ja", "j", "wahr", "oui", "o", "vrai", "sí", "si", "sì", "verdadero", "vero")
+_NO = ("no", "n", "false", "0", "", "-", "nein", "falsch", "non", "faux", "falso")
+_SMART_QUOTES = str.maketrans("“”„‟", '""""')
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_GUESS = "cp1252"  # what spreadsheets in western Europe and America write for "CSV"
 
 
 def write_plan(fixes: Iterable[Fix], path: Path) -> None:
-    """Write ``fixes`` as CSV with a header. Labels are JSON lists, so that they may contain any delimiter."""
+    """Write ``fixes`` as CSV with a header. Labels are JSON lists, so that they may contain any delimiter.
+
+    A plan that is not ASCII starts with a byte order mark, without which Excel does not read UTF-8. Cells that a
+    spreadsheet could take for formulas start with an apostrophe, which :func:`read_plan` removes.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for fix in fixes:
         labels, new_labels = (json.dumps(each, ensure_ascii=False) for each in (fix.labels, fix.new_labels))
-        cells = {"apply": "yes" if fix.apply else "no", "labels": labels}
-        row = fix.model_dump() | cells | {"new_labels": new_labels if fix.action == "relabel" else ""}
+        cells = {"apply": "yes" if fix.apply else "no", "labels": labels, "row": fix.row or ""}
+        said = fix.action in ("relabel", "merge")
+        row = fix.model_dump() | cells | {"new_labels": new_labels if said else ""}
         writer.writerow(escaped(row))
-    write_text(path, out.getvalue())
+    plan = out.getvalue()
+    write_text(path, plan if plan.isascii() else "\ufeff" + plan)
 
 
-def read_plan(path: Path) -> list[Fix]:
-    """The fixes in ``path``.
+def read_plan(
+    path: Path,
+    *,
+    label_delimiter: str = "+",
+    encoding: str | None = None,
+    in_data: Callable[[str], bool] = lambda text: False,
+) -> list[Fix]:
+    """The fixes in ``path``, as the doctor or a spreadsheet wrote it.
+
+    Columns may be in any order, and may be separated by commas, semicolons or tabs. Labels may be JSON lists, or plain
+    and joined by ``label_delimiter``. Without ``encoding``, the file is UTF-8 or starts with a byte order mark;
+    Windows-1252 is taken if it makes every text of the plan one that is ``in_data``.
 
     Raises:
         PlanInvalid: it is not a plan, or a line cannot be used; the message names the line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise PlanInvalid(f"no fix plan {path}; create one with purport doctor DATASET --fix-plan {path}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise PlanInvalid(f"{path}: missing columns: {', '.join(missing)}; the header must be {','.join(COLUMNS)}")
-    fixes = []
-    for cells in reader:
+    text, guessed = _decoded(path, encoding)
+    fixes: list[Fix] = []
+    foreign = ""
+    for line, cells in _lines(path, text):
         try:
-            fixes.append(_fix(unescaped(cells)))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise PlanInvalid(f"{path}:{reader.line_num}: {error}") from None
+            fixes.append(_fix(cells, label_delimiter))
+        except (ValueError, TypeError) as error:
+            raise PlanInvalid(f"{path}:{line}: {error}") from None
+        if not cells["text"].isascii():
+            foreign = foreign or cells["text"]
+            if guessed and not in_data(cells["text"]):
+                foreign = ""
+                break
+    if guessed and not foreign:
+        raise PlanInvalid(
+            f"{path} is not UTF-8, and it cannot be told what it is; save it as UTF-8, or name its encoding with "
+            "--plan-encoding: cp1252 (Western Europe), cp1250 (Central Europe), cp1251 (Cyrillic), mac_roman, "
+            "shift_jis, gb18030"
+        )
     return fixes
 
 
-def _fix(cells: dict[str, str]) -> Fix:
-    answer = cells["apply"].strip().lower()
+def _decoded(path: Path, encoding: str | None) -> tuple[str, bool]:
+    """The text of the file, and whether its encoding is a guess."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise PlanInvalid(f"no fix plan {path}; create one with purport doctor DATASET --fix-plan {path}") from None
+    except OSError as error:
+        raise PlanInvalid(f"cannot read the fix plan {path}: {error.strerror or error}") from None
+    marked = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    try:
+        return content.decode(encoding or marked or "utf-8"), False
+    except LookupError:
+        raise PlanInvalid(f'unknown --plan-encoding "{encoding}"; usual ones are utf-8, utf-16, cp1252') from None
+    except UnicodeError as error:
+        if encoding or marked:
+            said = encoding or marked
+            raise PlanInvalid(
+                f"{path} is not {said} ({error}); name another --plan-encoding or save it as UTF-8"
+            ) from None
+    try:
+        return content.decode(_GUESS), True
+    except UnicodeError:
+        raise PlanInvalid(f"{path} is not UTF-8; save it as UTF-8, or name its encoding with --plan-encoding") from None
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each line that is not blank, by column; a column that may be missing is empty."""
+    head, _, rest = text.partition("\n")
+    skipped = 0
+    if head.strip().lower() in ("sep=;", "sep=,", "sep=\t"):  # a line for Excel only
+        text, skipped = rest, 1
+    head = text.partition("\n")[0].lower()
+    delimiter = max(",;\t", key=lambda sign: sum(name.strip(' "\r') in COLUMNS for name in head.split(sign)))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    longest = csv.field_size_limit(sys.maxsize)  # a text may be longer than the module's 128 KiB
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        missing = [column for column in COLUMNS if column not in header and column not in _OPTIONAL]
+        if missing:
+            raise PlanInvalid(f"{path}: missing columns: {', '.join(missing)}; the header must be {','.join(COLUMNS)}")
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                cells = dict.fromkeys(COLUMNS, "") | dict(zip(header, row, strict=False))
+                yield reader.line_num + skipped, unescaped(cells)
+    except csv.Error as error:
+        raise PlanInvalid(f"{path}:{reader.line_num + skipped}: {error}; save the plan as CSV again") from None
+    finally:
+        csv.field_size_limit(longest)
+
+
+def _fix(cells: Mapping[str, str], label_delimiter: str) -> Fix:
+    answer, action = cells["apply"].strip().lower(), cells["action"].strip().lower()
     if answer not in (*_YES, *_NO):
         raise ValueError(f'apply must be yes or no, not "{cells["apply"]}"')
-    action = cells["action"]
     if action not in get_args(Action):
-        raise ValueError(f'unknown action "{action}".{did_you_mean(action, get_args(Action))}')
+        raise ValueError(f'unknown action "{cells["action"]}".{did_you_mean(action, get_args(Action))}')
     read = {
         "apply": answer in _YES,
-        "row": int(cells["row"]),
-        "labels": _labels(cells["labels"]),
-        "new_labels": _labels(cells["new_labels"] or "[]"),
+        "action": action,
+        "row": 0 if action == "merge" else _row_number(cells["row"]),
+        "labels": _labels(cells["labels"], label_delimiter),
+        "new_labels": _labels(cells["new_labels"], label_delimiter),
     }
     fix = Fix.model_validate({column: cells[column] for column in COLUMNS} | read)
-    if fix.action == "rewrite" and not fix.new_text.strip():
+    if action == "rewrite" and not fix.new_text.strip():
         raise ValueError("rewrite needs a new_text; to delete the row, use drop")
+    if action == "relabel" and not cells["new_labels"].strip():
+        raise ValueError("relabel needs new_labels; write [] if no label applies")
+    if action == "merge" and (len(fix.labels), len(fix.new_labels)) != (1, 1):
+        raise ValueError("merge needs one name in labels and one in new_labels")
     return fix
 
 
-def _labels(cell: str) -> tuple[str, ...]:
-    found = json.loads(cell)
+def _row_number(cell: str) -> int:
+    number = float(cell or "nan")  # some spreadsheets and pandas write 7.0
+    if not number.is_integer() or number < 1:
+        raise ValueError(f'row must be a row number, not "{cell}"')
+    return int(number)
+
+
+def _labels(cell: str, delimiter: str) -> tuple[str, ...]:
+    """The labels in a cell: a JSON list, a list as Python writes it, or plain names."""
+    plain = cell.strip()
+    if not (plain.startswith("[") and plain.endswith("]")):
+        return tuple(sorted({part.strip() for part in _parts(plain, delimiter)} - {""}))
+    try:
+        found = json.loads(plain)
+    except ValueError:
+        try:
+            found = ast.literal_eval(plain.translate(_SMART_QUOTES))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise ValueError(f'labels must be names, or a list such as ["refund"], not {cell}') from None
     if not isinstance(found, list) or not all(isinstance(label, str) and label for label in found):
-        raise ValueError(f"labels must be a JSON list of names, not {cell}")
+        raise ValueError(f'labels must be names, or a list such as ["refund"], not {cell}')
     return tuple(sorted(set(found)))
 
 
-@dataclass(frozen=True)
-class Applied:
-    """What a plan changed: rows per action, the files written, and the number of fixes skipped (apply = no)."""
-
-    actions: dict[str, int]
-    files: tuple[Path, ...]
-    refused: int
-
-
-def apply_plan(
-    dataset: Dataset, fixes: Iterable[Fix], out: Path, *, suffix: str = ".jsonl", label_delimiter: str = "+"
-) -> Applied:
-    """Write every split of ``dataset``, with the fixes whose ``apply`` is yes, to ``out/<split><suffix>``.
-
-    Where a format has no lists, labels are joined by ``label_delimiter``, as they are in the source.
-
-    Raises:
-        PlanInvalid: a fix is for a row that does not exist, has changed or has two fixes, or a new label contains the
-            delimiter.
-        OutputExists: ``out`` exists and is not an empty directory.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExists(f"{out} already exists; choose a new directory for the corrected data")
-    chosen: dict[tuple[str, int], Fix] = {}
-    refused = 0
-    for fix in fixes:
-        if not fix.apply:
-            refused += 1
-        elif chosen.setdefault((fix.split, fix.row), fix) is not fix:
-            raise PlanInvalid(f"{fix.split} row {fix.row} has two fixes with apply = yes; set one to no")
-        elif any(label_delimiter in label for label in fix.new_labels if label_delimiter):
-            raise PlanInvalid(
-                f"{fix.split} row {fix.row}: one of the new labels {list(fix.new_labels)} contains the delimiter "
-                f"{label_delimiter!r}; list each label separately"
-            )
-    actions: Counter[str] = Counter()
-    corrected = {name: list(_corrected(dataset, name, chosen, actions)) for name in dataset.splits}
-    if chosen:
-        split, row = next(iter(chosen))
-        raise PlanInvalid(f"{split} row {row} is not in dataset {dataset.name}; create the plan again from this data")
-    with replacing(out) as partial:
-        partial.mkdir()
-        for name, examples in corrected.items():
-            file = partial / f"{name}{suffix}"
-            with format_of(file).write(file, ("text", "label"), label_delimiter=label_delimiter) as write:
-                for example in examples:
-                    write({"text": example.text, "label": list(example.labels)})
-    return Applied(dict(actions), tuple(out / f"{name}{suffix}" for name in corrected), refused)
-
-
-def _corrected(
-    dataset: Dataset, name: str, chosen: dict[tuple[str, int], Fix], actions: Counter[str]
-) -> Iterator[Example]:
-    """The rows of one split after its fixes, which are removed from ``chosen`` and counted in ``actions``."""
-    for number, example in enumerate(dataset[name], start=1):
-        fix = chosen.pop((name, example.row or number), None)
-        if fix is None:
-            yield example
-            continue
-        if fix.text != example.text or fix.labels != example.labels:
-            raise PlanInvalid(
-                f"{name} row {fix.row} differs from the plan: the data has changed; create the plan again"
-            )
-        actions[fix.action] += 1
-        if fix.action == "relabel":
-            yield Example(example.text, fix.new_labels)
-        elif fix.action == "rewrite":
-            yield Example(fix.new_text, example.labels)
+def _parts(plain: str, delimiter: str) -> list[str]:
+    return plain.split(delimiter) if delimiter else [plain]

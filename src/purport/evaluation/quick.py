@@ -51,8 +51,12 @@ def _terms(text: str, longest: int) -> list[str]:
 def fit_predict(train: Any, gold: BoolArray, other: Any, *, exclusive: bool, seed: int) -> FloatArray:
     """Probabilities ``(n_other, n_labels) float32`` after training on ``gold (n_train, n_labels)``.
 
-    ``exclusive``: each row's probabilities sum to 1.
+    ``exclusive``: each row's probabilities sum to 1, or to less by the probability that it has no label, which is
+    learnt where some training rows have none.
     """
+    n_labels, none = gold.shape[1], ~gold.any(axis=1)
+    if exclusive and none.any():
+        gold = np.column_stack([gold, none])
     proba = np.zeros((other.shape[0], gold.shape[1]), dtype=np.float32)
     counts = gold.sum(axis=0)
     proba[:, counts == len(gold)] = 1.0
@@ -70,7 +74,7 @@ def fit_predict(train: Any, gold: BoolArray, other: Any, *, exclusive: bool, see
         proba[:, columns] = found if len(columns) > 1 else found[:, -1:]
     if exclusive:
         proba /= np.maximum(proba.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return proba
+    return proba[:, :n_labels]
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,14 @@ class CrossValidated:
 
 
 def decide(probabilities: FloatArray, *, exclusive: bool) -> BoolArray:
-    """The most likely label of each row, or every label with probability 0.5 or more: ``(n, n_labels) bool``."""
+    """The decided labels ``(n, n_labels) bool``: every label with probability 0.5 or more.
+
+    ``exclusive``: the most likely label, unless it is more likely that the row has none.
+    """
     if not exclusive or not probabilities.size:
         return probabilities >= 0.5
     best = np.eye(probabilities.shape[1], dtype=np.bool_)[probabilities.argmax(axis=1)]
-    return np.asarray(best & (probabilities > 0))  # if nothing was learnt, nothing is decided
+    return np.asarray(best & (probabilities > 1 - probabilities.sum(axis=1, keepdims=True)))
 
 
 def folds(keys: Sequence[str], gold: Sequence[tuple[str, ...]], count: int, seed: int) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
-from .encoded import NOT_UTF8, is_utf8, open_read, open_write
+from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
 from .spreadsheet import Number, escape, is_ours, unescape
 
@@ -133,7 +133,8 @@ class Delimited:
         """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
         delimiter = self.delimiter if like is None else self.understand(*like).layout.delimiter or self.delimiter
         ours = like is None and is_ours(columns)
-        with open_write(path) as stream:
+        encoding, end = ("utf-8", "\n") if like is None else habits(like[0], like[1].encoding)
+        with open_write(path, encoding) as stream:
 
             def write(row: Mapping[str, Any] | str) -> None:
                 if not isinstance(row, str):
@@ -143,7 +144,7 @@ class Delimited:
                         numbers = [isinstance(value, int | float | Number) for value in values]
                         cells = [cell if n else escape(cell) for cell, n in zip(cells, numbers, strict=True)]
                     row = self._line(cells, delimiter)
-                stream.write(row + "\n")
+                stream.write(row + end)
 
             if like is None or self.understand(*like).layout.header:
                 write(self._line(columns if like is None else self._header(*like), delimiter))

@@ -43,15 +43,25 @@ def open_read(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
         raise
 
 
-def open_write(path: Path) -> IO[str]:
+def open_write(path: Path, encoding: str = "utf-8") -> IO[str]:
     """Open ``path`` for writing text; what was read as not UTF-8 is written as it was.
 
     Gzip files have no time stamp, so that equal content gives equal bytes.
     """
     if path.suffix.lower() == ".gz":
         binary = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
-        return io.TextIOWrapper(binary, encoding="utf-8", errors=ERRORS, newline="")
-    return path.open("w", encoding="utf-8", errors=ERRORS, newline="")
+        return io.TextIOWrapper(binary, encoding=encoding, errors=ERRORS, newline="")
+    return path.open("w", encoding=encoding, errors=ERRORS, newline="")
+
+
+def habits(path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """The encoding to write a file like ``path`` in, and its line end."""
+    with open_read(path, encoding) as stream:
+        end = "\r\n" if stream.readline().endswith("\r\n") else "\n"
+        found = stream.encoding
+    with open_read(path, "latin-1") as stream:  # the bytes as characters
+        marked = stream.read(3).encode("latin-1") == codecs.BOM_UTF8
+    return ("utf-8" if found == "utf-8-sig" and not marked else found), end
 
 
 def is_utf8(text: str) -> bool:

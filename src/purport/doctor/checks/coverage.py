@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...data.facts import RARE
+from ...data.names import means_none
 from ...evaluation.explore.measure import ngrams
 from ...text import phrase
 from ..examination import Examination
@@ -30,6 +31,8 @@ def check(examination: Examination) -> Iterator[Finding]:
 def _unseen(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     taught = table.matrix[table.is_training].any(axis=0)
+    if not table.is_training.any():
+        return
     for split in table.split_names:
         positions = table.positions(split)
         for column in np.flatnonzero(table.matrix[positions].any(axis=0) & ~taught):
@@ -43,7 +46,9 @@ def _unseen(examination: Examination) -> Iterator[Finding]:
                 title=f'Not in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
                 why=f"No model trained on this data can predict it: exact match on {split} cannot exceed "
                 f"{1 - share:.2%}.",
-                remedy="Add training rows with this label, or remove it from the evaluation rows.",
+                remedy=f'If it means that no label applies, set data.out_of_scope = ["{label}"] in the recipe.'
+                if means_none(label)
+                else "Add training rows with this label, or remove it from the evaluation rows.",
                 labels=(label,),
                 worth=Worth(kind="limit", value=share, how=f"rows of {split} with this label"),
             )

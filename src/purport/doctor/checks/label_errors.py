@@ -13,12 +13,16 @@ from ...evaluation import quick
 from ...model import BoolArray, FloatArray
 from ..examination import Examination
 from ..finding import Finding, Severity, Worth, count
+from ..neighbours import neighbour_votes
 
 NAME = "labels"
 _LEAST_ROWS = 20  # with fewer training or evaluation rows, nothing can be said about their labels
 _LEAST_CLASS = 5
 _KNOWN = 0.6  # F1 on a label above which the model may question it
-_SURE = 0.8  # probability of another label above which the plan proposes it
+# What a relabelling needs to be proposed, chosen with benchmarks/doctor_precision.py (docs/decisions/0020):
+_WELL_KNOWN = 0.7  # F1 on the old and on the new label
+_UNSURE, _DISSENT = 0.3, 0.15  # most doubt of the model and of the nearest rows, as a share of that of a random guess
+_MORE_FREQUENT, _SEEN = 5, 100  # a label this much more frequent than one with fewer rows than this attracts its rows
 _OVERLAP = 0.15
 _LEAST_CONFUSED = 5
 
@@ -32,11 +36,10 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield from _overlaps(examination)
 
 
-def _known(proba: FloatArray, gold: BoolArray, *, exclusive: bool) -> BoolArray:
-    """Labels that the model predicts well enough to question: ``(n_labels,) bool``."""
+def _f1(proba: FloatArray, gold: BoolArray, *, exclusive: bool) -> FloatArray:
+    """F1 of the model on each label ``(n_labels,)``."""
     decided = quick.decide(proba, exclusive=exclusive)
-    f1 = 2 * (decided & gold).sum(axis=0) / np.maximum(decided.sum(axis=0) + gold.sum(axis=0), 1)
-    return np.asarray(f1 >= _KNOWN)
+    return np.asarray(2 * (decided & gold).sum(axis=0) / np.maximum(decided.sum(axis=0) + gold.sum(axis=0), 1))
 
 
 def _exclusive(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArray:
@@ -75,12 +78,15 @@ def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArr
 def _suspects(examination: Examination, positions: Positions, role: str) -> Iterator[Finding]:
     exclusive, names = examination.table.exclusive, examination.table.labels.names
     proba, gold = examination.probabilities[positions], examination.gold(positions)
-    known = _known(proba, gold, exclusive=exclusive)
-    corrected = (_exclusive if exclusive else _multilabel)(proba, gold, known)
+    f1 = _f1(proba, gold, exclusive=exclusive)
+    corrected = (_exclusive if exclusive else _multilabel)(proba, gold, f1 >= _KNOWN)
+    _suggest_where_none(corrected, proba, gold)
     wrong, missing = gold & ~corrected, corrected & ~gold
-    unknown = int((gold.any(axis=0) & ~known).sum())
-    unjudged = f" Labels that it predicts too poorly to judge (F1 under {_KNOWN}): {unknown}."
-    unjudged *= unknown > 0
+    sure = np.zeros(len(positions), dtype=np.bool_)
+    if role == "training":
+        sure = _sure(examination, positions, proba, gold, corrected, f1)
+    unknown = int((gold.any(axis=0) & (f1 < _KNOWN)).sum())
+    unjudged = f" Labels that it predicts too poorly to judge (F1 under {_KNOWN}): {unknown}." * (unknown > 0)
     doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
     suspected = wrong.any(axis=1)
     for chosen, is_missing in ((suspected, False), (missing.any(axis=1) & ~suspected, True)):
@@ -90,17 +96,15 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
         fixes, notes = [], []
         for row in order:
             suggested = [names[column] for column in np.flatnonzero(corrected[row])]
-            least = min((float(proba[row, column]) for column in np.flatnonzero(missing[row])), default=0.0)
-            said = "+".join(suggested) or "another label"
-            notes.append(f"suggested: {said}" + (f" ({least:.2f})" if least else ""))
-            if suggested:
-                why = f"suspected label error; {notes[-1]}"
-                sure = least >= _SURE and not is_missing
-                fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=sure, labels=suggested))
+            least = min(float(proba[row, column]) for column in np.flatnonzero(corrected[row]))
+            notes.append(f"suggested: {'+'.join(suggested)} ({least:.2f})")
+            why = f"suspected label error; {notes[-1]}"
+            apply = bool(sure[row])
+            fixes.append(examination.fix(int(positions[row]), "relabel", NAME, why, apply=apply, labels=suggested))
         share, rows = len(order) / len(positions), positions[order]
         worth = Worth(kind="limit", value=share, how="rows whose gold label may be wrong")
         if role == "training":
-            worth = _gain(examination, rows, corrected[order])
+            worth = _gain(examination, positions, corrected, order[sure[order]] if sure[order].any() else order)
         yield examination.finding(
             NAME,
             Severity.WARNING if share >= 0.005 else Severity.INFO,
@@ -116,21 +120,55 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
         )
 
 
-def _gain(examination: Examination, rows: Positions, corrected: BoolArray) -> Worth:
+def _suggest_where_none(corrected: BoolArray, proba: FloatArray, gold: BoolArray) -> None:
+    """Where a suspicion leaves a row of ``corrected`` without a label, suggest the likeliest other one."""
+    bare = np.flatnonzero(gold.any(axis=1) & ~corrected.any(axis=1))
+    corrected[bare, np.where(gold[bare], -1.0, proba[bare]).argmax(axis=1)] = True
+
+
+def _sure(
+    examination: Examination,
+    positions: Positions,
+    proba: FloatArray,
+    gold: BoolArray,
+    corrected: BoolArray,
+    f1: FloatArray,
+) -> BoolArray:
+    """Rows whose relabelling is proposed ``(n,) bool``: one label for another, both well known, and both judges agree.
+
+    The judges are the model and the nearest training rows.
+    """
+    wrong, missing, counts = gold & ~corrected, corrected & ~gold, gold.sum(axis=0)
+    sure: BoolArray = (wrong.sum(axis=1) == 1) & (missing.sum(axis=1) == 1)
+    rows = np.flatnonzero(sure)
+    old, new = wrong[rows].argmax(axis=1), missing[rows].argmax(axis=1)
+    guess = 1 - counts[new] / len(positions)  # doubt of who only knows how frequent the label is
+    known = (np.minimum(f1[old], f1[new]) >= _WELL_KNOWN) & (1 - proba[rows, new] <= _UNSURE * guess)
+    known &= (counts[new] <= _MORE_FREQUENT * counts[old]) | (counts[old] >= _SEEN)
+    sure[rows[~known]] = False
+    rows, new, guess = rows[known], new[known], guess[known]
+    if len(rows):
+        votes = neighbour_votes(examination, positions[rows])[np.arange(len(rows)), new]
+        sure[rows[1 - votes > _DISSENT * guess]] = False
+    return sure
+
+
+def _gain(examination: Examination, positions: Positions, corrected: BoolArray, order: Positions) -> Worth:
+    """What relabelling the rows ``positions[order]`` gains on all other training rows."""
     learnt = examination.gold(examination.training)
-    at = np.searchsorted(examination.training, rows)
-    learnt[at] = corrected
-    trusted = ~np.isin(examination.training, rows)
-    gain = examination.change(learnt, np.ones_like(trusted), trusted)
-    how = "cross-validated exact match on the other rows after relabelling these as suggested"
-    return Worth(kind="gain", value=gain, how=how)
+    at = np.searchsorted(examination.training, positions[order])
+    learnt[at] = corrected[order]
+    trusted = np.ones(len(learnt), dtype=np.bool_)
+    trusted[at] = False
+    how = f"cross-validated exact match on the other rows after relabelling {count(len(order), 'row')} as suggested"
+    return examination.gain(learnt, np.ones_like(trusted), trusted, how)
 
 
 def _overlaps(examination: Examination) -> Iterator[Finding]:
     table = examination.table
     positions = np.concatenate([examination.training, examination.evaluation])
     gold = table.matrix[positions]
-    decided = quick.decide(examination.probabilities[positions], exclusive=table.exclusive)
+    decided = examination.decided[positions]
     missed, added = (gold & ~decided).astype(np.float32), (decided & ~gold).astype(np.float32)
     confused = missed.T @ added  # [a, b]: rows of a that were classified as b
     both = confused + confused.T
@@ -153,5 +191,5 @@ def _overlaps(examination: Examination) -> Iterator[Finding]:
             f'{confused[first, second]:.0f} rows of "{a}" as "{b}" and {confused[second, first]:.0f} the other way.',
             remedy="Write down how the two labels differ and relabel these rows accordingly, or merge the labels.",
             labels=(a, b),
-            worth=Worth(kind="limit", value=len(rows) / len(positions), how="rows that were confused"),
+            worth=Worth(kind="bound", value=len(rows) / len(positions), how="rows that the linear model confused"),
         )

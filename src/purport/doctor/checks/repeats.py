@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from ...data.table import is_evaluation
 from ..examination import Examination
 from ..finding import Finding, Fix, Severity, Worth, count
@@ -33,6 +31,7 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
     notes: dict[int, str] = {}  # for each leaked row
     fixes: list[Fix] = []
     exact = 0
+    taught: set[int] = set()  # leaked rows that are also in a training split
     for group in groups:
         # Splits are in order: training first, then evaluation by name.
         origin = [position for position in group if position < measured[0]]
@@ -51,27 +50,48 @@ def _leak(examination: Examination, split: str, groups: Sequence[list[int]], *, 
             notes[position] = f"{places}: {table.texts[origin[0]]}" if near else places + likeness
         why = f"also in {table.split(here[0])}, row {table.examples[here[0]].row}"
         training = [position for position in origin if table.is_training[position]]
+        taught.update(here if training else ())
         fixes += [examination.fix(position, "drop", NAME, why, apply=not near) for position in training]
     if not notes:
         return
     rows = sorted(notes)
     share = len(rows) / len(measured)
     detail = "" if near else f" ({exact} exact)"
-    clean = np.setdiff1d(measured, rows)
-    gain = float(examination.right[measured].mean() - examination.right[clean].mean()) if len(clean) else 0.0
-    how = f"exact match on {split} with and without these rows"
+    many = 2 * len(fixes) > len(examination.training)
     yield examination.finding(
         NAME,
         Severity.ERROR if not near else Severity.WARNING if share >= 0.01 else Severity.INFO,
         {row: notes[row] for row in rows},
         title=f"{'Near leak' if near else 'Leak'}: {count(len(rows), 'text')} of {split} also in another split{detail}",
         why=f"They are {share:.2%} of {split}. The model may have memorised them, so metrics on {split} look too good.",
-        remedy="Drop the copies in train and train again; keep the evaluation rows."
-        if not near
-        else "Review them: templates filled with other names are harmless, rewordings of one message are not.",
-        worth=Worth(kind="inflation", value=max(0.0, gain), how=how),
-        fixes=tuple(fixes),
+        remedy=_leak_remedy(split, near=near, many=many),
+        worth=_inflation(examination, split, sorted(taught)),
+        fixes=() if many else tuple(fixes),
     )
+
+
+def _leak_remedy(split: str, *, near: bool, many: bool) -> str:
+    if near:
+        return "Review them: templates filled with other names are harmless, rewordings of one message are not."
+    if many:
+        return f"Most training rows are copies of {split}: collect new rows for {split}, or split the data again."
+    return "Drop the copies in train and train again; keep the evaluation rows."
+
+
+def _inflation(examination: Examination, split: str, leaked: list[int]) -> Worth:
+    """How much better the metrics of ``split`` are than those of its rows that are not, even nearly, in train."""
+    table = examination.table
+    if not leaked:
+        return Worth(kind="inflation", value=None, how="these rows are in other evaluation splits only, not in train")
+    seen = [group for groups in (table.same_text, examination.near) for group in groups]
+    taught = {position for group in seen if table.is_training[group].any() for position in group}
+    fresh = [position for position in table.positions(split).tolist() if position not in taught]
+    if not fresh:
+        return Worth(kind="inflation", value=None, how=f"no fresh row of {split} is left to compare with")
+    here, there = float(examination.right[leaked].mean()), float(examination.right[fresh].mean())
+    share = len(leaked) / (len(leaked) + len(fresh))
+    how = f"exact match is {here:.1%} on these {len(leaked):,} rows and {there:.1%} on the {len(fresh):,} fresh ones"
+    return Worth(kind="inflation", value=(here - there) * share, how=how)
 
 
 def _duplicates(examination: Examination) -> Iterator[Finding]:
@@ -116,9 +136,8 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
         votes = Counter(table.gold[position] for position in group)
         if len(votes) < 2 or (near and len({table.forms[position] for position in group}) < 2):
             continue
-        (winner, most), (_, second) = votes.most_common(2)
+        winner, most = votes.most_common(1)[0]
         minority += len(group) - most
-        clear = most >= 2 * second and most > 2 and not near
         for position in group:
             others = ", ".join("+".join(labels) or "none" for labels in votes if labels != table.gold[position])
             notes[position] = f"labelled elsewhere: {others}"
@@ -126,7 +145,7 @@ def _conflicts(examination: Examination, groups: Sequence[list[int]], *, near: b
                 why = (
                     f"{most} of {len(group)} {'near-' if near else ''}duplicates have {'+'.join(winner) or 'no label'}"
                 )
-                fixes.append(examination.fix(position, "relabel", NAME, why, apply=clear, labels=winner))
+                fixes.append(examination.fix(position, "relabel", NAME, why, apply=False, labels=winner))
     if not notes:
         return
     rows = list(notes)

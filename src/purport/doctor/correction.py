@@ -1,0 +1,169 @@
+"""What the fixes of a plan make of the rows of a dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..data.dataset import Dataset
+from ..data.formats import BadRow, Layout
+from ..data.names import renamed
+from ..data.reading import Example
+from ..errors import LabelUnknown, PlanInvalid, did_you_mean
+from .finding import Fix
+from .source import Source, layout_of
+
+
+class Correction:
+    """Applies fixes to rows, and keeps account of what they did."""
+
+    def __init__(self, fixes: Iterable[Fix]) -> None:
+        self.actions: Counter[str] = Counter()
+        self.changed: list[str] = []
+        self.unusable: list[str] = []
+        self._chosen: dict[tuple[str, int], Fix] = {}
+        self._skipped: dict[tuple[str, int], list[Fix]] = {}
+        self._names: dict[str, str] = {}
+        self._before: dict[str, Counter[str]] = {}  # rows of each label and split; of the split itself under ""
+        self._after: dict[str, Counter[str]] = {}
+        for fix in fixes:
+            place = (fix.split, fix.row)
+            if not fix.apply:
+                if fix.action != "merge":
+                    self._skipped.setdefault(place, []).append(fix)
+            elif fix.action == "merge":
+                self._names[fix.labels[0]] = fix.new_labels[0]
+            elif self._chosen.setdefault(place, fix) is not fix:
+                raise PlanInvalid(f"{fix.split} row {fix.row} has two fixes with apply = yes; set one to no")
+        self._wanted = dict(self._chosen)
+        self._names = {name: self._last(name) for name in self._names}
+
+    def _last(self, name: str) -> str:
+        """What ``name`` is called after all merges."""
+        seen = {name}
+        while (name := self._names.get(name, name)) not in seen:
+            seen.add(name)
+        if name in self._names:
+            raise PlanInvalid(f'the plan merges "{name}" into another label and that one back; set one to no')
+        return name
+
+    def rows(self, source: Source, split: str) -> Iterator[Example | BadRow]:
+        """The rows of one split as they are to be written."""
+        before, after = self._before.setdefault(split, Counter()), self._after.setdefault(split, Counter())
+        layout = layout_of(source.dataset[split])
+        for row in source.rows(source.dataset[split]):
+            if isinstance(row, BadRow):
+                self.unusable.append(f"{split} {row.number}")
+                yield row
+                continue
+            before.update(("", *row.labels))
+            fixed = self._fixed(split, row)
+            if fixed is not None:
+                after.update(("", *fixed.labels))
+                yield row if fixed == row else _with_cells(fixed, row, layout, split)
+
+    def _fixed(self, split: str, example: Example) -> Example | None:
+        place = (split, example.row)
+        for skipped in self._skipped.pop(place, ()):
+            if not _matches(skipped, example):
+                self.changed.append(f"{split} {example.row}")
+        fix = self._chosen.pop(place, None)
+        text, labels = example.text, example.labels
+        if fix is not None:
+            if not _matches(fix, example):
+                raise PlanInvalid(
+                    f"{split} row {fix.row} differs from the plan: the data has changed; create the plan again"
+                )
+            self.actions[fix.action] += 1
+            if fix.action == "drop":
+                return None
+            text, labels = (fix.new_text, labels) if fix.action == "rewrite" else (text, fix.new_labels)
+        if not self._names.keys().isdisjoint(labels):
+            self.actions["merge"] += 1
+            labels = renamed(labels, self._names)
+        return replace(example, text=text, labels=labels)
+
+    def finish(self, dataset: Dataset) -> None:
+        """Check that every fix found its row.
+
+        Raises:
+            PlanInvalid: one did not.
+        """
+        if self._chosen:
+            split, row = next(iter(self._chosen))
+            raise PlanInvalid(
+                f"{split} row {row} is not in dataset {dataset.name}; create the plan again from this data"
+            )
+        self.changed += [f"{split} {row}" for split, row in self._skipped]
+
+    def require_known_labels(self) -> None:
+        """Check that no fix invents a label.
+
+        Raises:
+            LabelUnknown: one does.
+        """
+        known = {label for counts in self._before.values() for label in counts if label}
+        new = {label for fix in self._wanted.values() for label in fix.new_labels} | set(self._names.values())
+        for label in sorted(new - known):
+            raise LabelUnknown(
+                f'the plan gives the label "{label}", which no row of the data has.{did_you_mean(label, known)} '
+                "Correct the plan, or pass --new-labels if it is meant"
+            )
+
+    def require_rows(self) -> None:
+        """Check that no split and no label of a split loses its last row, except by a merge.
+
+        Raises:
+            PlanInvalid: one does.
+        """
+        for split, before in self._before.items():
+            after = self._after[split]
+            lost = sorted(name for name in before if not after[name] and name not in self._names)
+            if before and not after[""]:
+                raise PlanInvalid(
+                    f"the plan drops all {before['']:,} rows of {split}; nothing is written. Set some of them to no, "
+                    "or pass --allow-empty if it is meant"
+                )
+            if lost:
+                named = ", ".join(f'"{name}" ({before[name]:,})' for name in lost[:5]) + ", …" * (len(lost) > 5)
+                raise PlanInvalid(
+                    f"the plan leaves no row of {split} with {named}; nothing is written. Set some of the fixes of "
+                    "these rows to no, or pass --allow-empty if it is meant"
+                )
+
+
+def _matches(fix: Fix, example: Example) -> bool:
+    """Whether the plan has the row as it is; line breaks and spaces may have changed in a spreadsheet."""
+    return fix.text.split() == example.text.split() and fix.labels == example.labels
+
+
+def _with_cells(fixed: Example, before: Example, layout: Layout, split: str) -> Example:
+    """``fixed`` with the cells of its row changed likewise."""
+    if before.cells is None:
+        return fixed
+    cells = {**before.cells}
+    if fixed.text != before.text:
+        cells[layout.text_column] = fixed.text
+    if fixed.labels != before.labels and layout.label_column is not None:
+        cells[layout.label_column] = _label_cell(cells[layout.label_column], fixed, layout, split)
+    return replace(fixed, cells=cells)
+
+
+def _label_cell(old: Any, fixed: Example, layout: Layout, split: str) -> str | list[str]:
+    """The labels of ``fixed`` in the form in which ``old`` has those of the row."""
+    delimiter, where = layout.label_delimiter, f"{split} row {fixed.row}"
+    if wrong := [label for label in fixed.labels if delimiter and delimiter in label]:
+        raise PlanInvalid(
+            f'{where}: the label "{wrong[0]}" contains the delimiter {delimiter!r}; list each label separately'
+        )
+    if isinstance(old, list) or (old is None and len(fixed.labels) > 1):
+        return list(fixed.labels)
+    if old is not None and not isinstance(old, str):
+        raise PlanInvalid(
+            f"{where}: its label is {old!r} and not a name, so it cannot be changed; save the data with names"
+        )
+    if len(fixed.labels) > 1 and not delimiter:
+        raise PlanInvalid(f"{where} gets {len(fixed.labels)} labels; say what separates them with --label-delimiter")
+    return delimiter.join(fixed.labels)
