@@ -16,6 +16,7 @@ from typing import get_args
 
 from ..data.dataset import Dataset
 from ..data.formats import format_of
+from ..data.formats.spreadsheet import escaped, unescaped
 from ..data.reading import Example
 from ..errors import OutputExists, PlanInvalid, did_you_mean
 from ..files import replacing, write_text
@@ -35,7 +36,8 @@ def write_plan(fixes: Iterable[Fix], path: Path) -> None:
     for fix in fixes:
         labels, new_labels = (json.dumps(each, ensure_ascii=False) for each in (fix.labels, fix.new_labels))
         cells = {"apply": "yes" if fix.apply else "no", "labels": labels}
-        writer.writerow(fix.model_dump() | cells | {"new_labels": new_labels if fix.action == "relabel" else ""})
+        row = fix.model_dump() | cells | {"new_labels": new_labels if fix.action == "relabel" else ""}
+        writer.writerow(escaped(row))
     write_text(path, out.getvalue())
 
 
@@ -56,7 +58,7 @@ def read_plan(path: Path) -> list[Fix]:
     fixes = []
     for cells in reader:
         try:
-            fixes.append(_fix(cells))
+            fixes.append(_fix(unescaped(cells)))
         except (ValueError, TypeError, AttributeError) as error:
             raise PlanInvalid(f"{path}:{reader.line_num}: {error}") from None
     return fixes

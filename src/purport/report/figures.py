@@ -89,9 +89,7 @@ class Figure:
             self.draw(canvas.add_subplot())
             svg = io.StringIO()
             canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-        with mpl.rc_context({**_STYLE, "savefig.facecolor": "white"}), warnings.catch_warnings():
-            # The page shows the SVG, with the reader's fonts; the font of the PNG has no Chinese or Thai characters.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        with _drawing({**_STYLE, "savefig.facecolor": "white"}):
             png = io.BytesIO()
             canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
         head, end, body = svg.getvalue().partition("<svg")[2].partition(">")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 ANSWER_COLUMNS = ("labels", "error")
@@ -37,6 +37,19 @@ def escape(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
+def escaped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """``row`` with its strings escaped; numbers, and a :class:`Number`, stay."""
+    return {
+        name: escape(value) if isinstance(value, str) and not isinstance(value, Number) else value
+        for name, value in row.items()
+    }
+
+
 def unescape(cell: str) -> str:
     """The cell that :func:`escape` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def unescaped(row: Mapping[str, str]) -> dict[str, str]:
+    """The row that :func:`escaped` was given."""
+    return {name: unescape(value) for name, value in row.items()}
