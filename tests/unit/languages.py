@@ -180,7 +180,7 @@ LANGUAGES = {
         },
         word="istiyorum",
         pair="ortak hesap",
-        same=("İzmir'e para gönder", "izmir’e para gönder", "İZMİR'E PARA GÖNDER!", decomposed("İzmir'e para gönder")),
+        same=("İstanbul'a havale", "istanbul’a havale", "İSTANBUL'A HAVALE!", decomposed("İstanbul'a havale")),
         different=("kız", "kiz", "ılık su", "ilik su", "sac", "saç"),
     ),
 }

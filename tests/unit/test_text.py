@@ -159,20 +159,19 @@ def test_exploring_finds_words_pairs_and_near_duplicates(language: Language) -> 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 def test_the_doctor_finds_what_is_planted_and_nothing_else(language: Language) -> None:
     rows = language.rows()
-    clean = diagnose(RowTable.of(Dataset.from_examples({"train": rows})), reporter=SILENT)
-    assert not [finding.title for finding in clean.findings if finding.severity.value == "error"]
-    assert not [fix for fix in proposed(clean.findings) if fix.apply]
-    assert not [each.title for each in clean.findings if each.check == "repeats"]
-    assert not [each.title for each in clean.findings if each.title.startswith(("One wording", "Different"))]
     pairs = [Example(text, (f"intent {n}",)) for n, text in enumerate(language.different)]
-    marked = diagnose(RowTable.of(Dataset.from_examples({"train": [*rows, *pairs]})), reporter=SILENT)
-    assert not [finding.title for finding in marked.findings if "onflict" in finding.title]
-    planted = {"train": [*rows, Example(language.same[0], ("open",))], "test": [Example(language.same[-1], ("open",))]}
-    leaked = diagnose(RowTable.of(Dataset.from_examples(planted)), reporter=SILENT)
-    assert any(finding.title.startswith("Leak: 1 text of test") for finding in leaked.findings)
-    twice = [*rows, Example(f"«{decomposed(rows[20].text)}»", ("open",))]
-    conflict = diagnose(RowTable.of(Dataset.from_examples({"train": twice})), reporter=SILENT)
-    assert any(finding.title.startswith("Conflict: 2 rows") for finding in conflict.findings)
+    clean = diagnose(RowTable.of(Dataset.from_examples({"train": [*rows, *pairs]})), reporter=SILENT)
+    assert not [each.title for each in clean.findings if each.severity.value == "error" or each.check == "repeats"]
+    assert not [each.title for each in clean.findings if each.title.startswith(("One wording", "Different"))]
+    assert not [fix for fix in proposed(clean.findings) if fix.apply]
+    again = Example(f"«{decomposed(rows[20].text)}»", ("open",))
+    planted = {
+        "train": [*rows, Example(language.same[0], ("open",)), again],
+        "test": [Example(language.same[-1], ("open",))],
+    }
+    found = diagnose(RowTable.of(Dataset.from_examples(planted)), reporter=SILENT)
+    for title in ("Leak: 1 text of test", "Conflict: 2 rows"):
+        assert any(finding.title.startswith(title) for finding in found.findings), title
 
 
 def test_label_names_that_differ_by_a_sign_are_different() -> None:
