@@ -12,6 +12,7 @@ import ftfy
 import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from ...text import mostly_unspaced, words
 from ..examination import Examination
 from ..finding import Finding, Severity, count
 
@@ -37,7 +38,9 @@ def repaired(text: str) -> str:
         return text
     fixed = html.unescape(text) if _ENTITY.search(text) else text
     fixed = ftfy.fix_encoding(fixed)
-    return "".join(letter for letter in fixed if not _is_junk(letter)).strip()
+    # In scripts without spaces, a zero-width space separates words.
+    kept = "\u200b" if "\u200b" in fixed and mostly_unspaced([words(fixed)]) else ""
+    return "".join(letter for letter in fixed if letter == kept or not _is_junk(letter)).strip()
 
 
 def _is_junk(letter: str) -> bool:
