@@ -127,7 +127,7 @@ def test_cross_validation_answers_every_row_once(tickets: Path, tmp_path: Path) 
     found = cross_validate(chosen, 4)
     assert found.n == len(lines()) and found.split == NAME
     assert (found.metrics["accuracy"].value or 0) > 0.8
-    made = train(chosen, tmp_path / "bundle", also={NAME: found})
+    made = train(chosen, tmp_path / "bundle", also=lambda: {NAME: found})
     assert made is not None and set(stored(made)) == {"valid", "test", NAME}
     assert NAME in (made.path / "README.md").read_text("utf-8")
     with pytest.raises(DataError, match="too few for 5000 folds"):

@@ -250,3 +250,19 @@ def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
             assert isinstance(row, Row)
             write(row.cells)
     assert parquet.read_table(copy).equals(parquet.read_table(source))
+
+
+def test_a_damaged_parquet_file_is_an_error_of_data(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    table = pyarrow.table({"text": [f"text {number % 7}" for number in range(300)], "label": ["a", "b"] * 150})
+    pyarrow.parquet.write_table(table, path)
+    content, damaged = path.read_bytes(), 0
+    for position in range(4, len(content), 3):
+        path.write_bytes(content[:position] + b"\xff\xff" + content[position + 2 :])
+        try:
+            list(read_rows(path, Layout()))
+        except DataError:
+            damaged += 1
+    assert damaged > 100

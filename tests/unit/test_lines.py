@@ -102,7 +102,8 @@ def test_a_line_of_300_megabytes_is_skipped_in_bounded_memory(tmp_path: Path, pa
             for _ in range(300):
                 file.write(b"x" * MIB)
         else:
-            file.seek(300 * MIB)  # zeros that take no room on the disk
+            file.write(b"x" * MIB)
+            file.seek(300 * MIB)  # what is left out takes no room on the disk
         file.write(b"\ngood,row\n")
 
     def limit_memory() -> None:

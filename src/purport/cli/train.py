@@ -12,6 +12,7 @@ from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..evaluation.evaluate import Evaluation
     from ..kinds.recipe import Recipe
 
 
@@ -73,9 +74,12 @@ def train(
         raise FlagInvalid("--cross-validate needs at least 2 folds")
     loaded = _recipe(recipe, override or [], table)
     Destination.of(out).require_free(overwrite=overwrite)
+
+    def also() -> dict[str, Evaluation]:
+        return {NAME: cross_validated(loaded, cross_validate, reporter=reporter)} if cross_validate else {}
+
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
-            also = {NAME: cross_validated(loaded, cross_validate, reporter=reporter)} if cross_validate else {}
             bundle = run(
                 loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, also=also, reporter=reporter
             )

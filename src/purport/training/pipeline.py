@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def train(
     resume: bool = False,
     keep_run: bool = False,
     dataset: Dataset | None = None,
-    also: Mapping[str, Evaluation] | None = None,
+    also: Callable[[], Mapping[str, Evaluation]] = dict,
     reporter: Reporter = SILENT,
 ) -> Bundle | None:
     """Train the bundle that ``recipe`` describes, and write it to the directory ``out``, completely or not at all.
@@ -42,7 +42,8 @@ def train(
     An interrupted run leaves its checkpoints in ``<out>.run``. ``resume`` continues from them if there are any,
     ``overwrite`` deletes them; without either they are an error. Returns ``None`` in helper processes of ``torchrun``.
 
-    ``dataset`` replaces the data that the recipe names; ``also`` are evaluations for the bundle besides its own.
+    ``dataset`` replaces the data that the recipe names; ``also`` makes evaluations for the bundle besides its own,
+    once it is clear that the bundle can be written.
 
     Raises:
         DataError, RecipeError: the data or the recipe is invalid.
@@ -63,10 +64,11 @@ def train(
         dataset = dataset or steps.load(recipe, reporter)
         if leader:
             prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)
+        evaluations = also() if leader else {}
         with staging(base) as stage:
             run = _run(recipe, dataset, stage, destination.work, resume, reporter)
             fitted = fit(run)
-            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite, also or {})
+            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite, evaluations)
         if bundle is not None and not keep_run:
             clear(base)
     return bundle

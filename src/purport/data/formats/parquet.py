@@ -34,6 +34,14 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path} is not a Parquet file ({error}); check the file or write it again") from None
 
 
+def _cells(path: Path, file: Any, names: list[str]) -> Iterator[dict[str, Any]]:
+    try:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+            yield from batch.to_pylist()
+    except _pyarrow().ArrowException as error:  # its footer is intact, its pages are not
+        raise DataError(f"{path} is damaged ({error}); copy it again or write it again") from None
+
+
 def class_names(schema: Any, layout: Layout) -> tuple[str, ...]:
     """The names that stand for the numbers of the label column (``ClassLabel`` of Hugging Face datasets), if any."""
     try:
@@ -74,15 +82,13 @@ class Parquet:
 
     def read(self, path: Path, layout: Layout) -> Iterator[Row | BadRow]:
         """The rows of ``path``; see :class:`~purport.data.formats.Format`."""
-        layout, file, number = self.understand(path, layout).layout, _open(path), 0
+        layout, file = self.understand(path, layout).layout, _open(path)
         classes = class_names(file.schema_arrow, layout)
         names = file.schema_arrow.names if layout.keep_columns else list(layout.columns)
-        for batch in file.iter_batches(batch_size=_BATCH, columns=names):
-            for cells in batch.to_pylist():
-                number += 1
-                text, *label = (cells[name] for name in layout.columns)
-                label = [_named(value, classes) for value in label] if classes else label
-                yield Row(number, text, *label, cells=cells if layout.keep_columns else {})
+        for number, cells in enumerate(_cells(path, file, names), start=1):
+            text, *label = (cells[name] for name in layout.columns)
+            label = [_named(value, classes) for value in label] if classes else label
+            yield Row(number, text, *label, cells=cells if layout.keep_columns else {})
 
     @contextmanager
     def write(
