@@ -137,7 +137,8 @@ def test_encoding_junk_is_repaired_and_plain_text_left_alone() -> None:
     rows = [*clean(), Example("mein GerÃ¤t ist kaputt", ("refund",)), Example("fish &amp; chips", ("refund",))]
     found = named(examine(train=rows), "Encoding damage in 2 texts")
     assert [fix.new_text for fix in found.fixes] == ["mein Gerät ist kaputt", "fish & chips"]
-    for text in ("naïve café – “quoted” 😀", "नमस्ते दुनिया", "a\u200db", "AT&T; R&D", "مرحبا بالعالم", "ยกเลิก\u200bคำสั่งซื้อ"):
+    for text in ("naïve café – “quoted” 😀", "नमस्ते दुनिया", "a\u200db", "AT&T; R&D", "مرحبا بالعالم",
+                 "ยกเลิก\u200bคำสั่งซื้อ"):  # fmt: skip
         assert repaired(text) == text
 
 
