@@ -18,7 +18,8 @@ _VALID, _TEST = ("valid", "validation", "dev", "val"), ("test", "eval", "holdout
 _SMALL, _TINY = 1000, 50  # rows
 _SHARE = 0.2
 _PASSES = 12_000  # texts that training passes, about 25 seconds on one core with the packaged encoder
-_EPOCHS = (6, 20)
+_EPOCHS, _FEWER = (6, 20), 3
+_LARGE = 10_000  # rows
 _ENGLISH = 0.99  # share of letters without accents, below which the packaged encoder cannot tell words apart
 _LENGTHS = (64, 128, 256)
 _TOKENS_PER_WORD = 1.6
@@ -123,7 +124,7 @@ def _fit(dataset: Dataset, rows: int, kind: str) -> list[Choice]:
     if kind != "encoder":
         return []
     low, high = _EPOCHS
-    epochs = min(high, max(low, math.ceil(_PASSES / max(rows, 1))))
+    epochs = min(high, max(low if rows <= _LARGE else _FEWER, math.ceil(_PASSES / max(rows, 1))))
     words = sorted(len(text.split()) for text in dataset["train"].texts)
     tokens = words[int(0.99 * (len(words) - 1))] * _TOKENS_PER_WORD + 2
     length = next((each for each in _LENGTHS if each >= tokens), _LENGTHS[-1])
