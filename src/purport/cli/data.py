@@ -56,6 +56,7 @@ def data(
             table.spec(name=name, joint=joint, unlabelled="out_of_scope"),
             None if task is None else Task(task),
             reporter,
+            unlabelled_is_chosen=table.unlabelled is not None,
         )
     for file in found.files:
         out.print(file.in_words)

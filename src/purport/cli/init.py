@@ -46,7 +46,8 @@ def init(
     from .console import out, reporting
 
     with reporting() as reporter:
-        found = survey(table.spec(name=dataset, joint=joint, unlabelled="out_of_scope"), reporter=reporter)
+        spec, chosen = table.spec(name=dataset, joint=joint, unlabelled="out_of_scope"), table.unlabelled is not None
+        found = survey(spec, reporter=reporter, unlabelled_is_chosen=chosen)
     made = draft(found, kind=kind)
     target = output or Path(f"{found.dataset.name}.toml")
     if target.exists() and not overwrite:

@@ -105,7 +105,8 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
                 f"{words[0]} is for data; change a recipe with --set, for example --set data.encoding=cp1252"
             )
         return load_recipe(source, overrides)
-    found = survey(table.spec(name=source, unlabelled="out_of_scope"))
+    chosen = table.unlabelled is not None
+    found = survey(table.spec(name=source, unlabelled="out_of_scope"), unlabelled_is_chosen=chosen)
     made = draft(found)
     for said in (*(file.in_words for file in found.files), *(f"warning: {each}" for each in found.suspicions)):
         err.print(said)

@@ -63,8 +63,12 @@ class Survey:
     why: str
 
 
-def survey(spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT) -> Survey:
+def survey(
+    spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT, *, unlabelled_is_chosen: bool = False
+) -> Survey:
     """Read every row of every split of ``spec``; rows that cannot be used are collected, split by split.
+
+    Rows without a label are suspicious unless somebody has chosen how to read them.
 
     Raises:
         DataError: the data cannot be read, or it is doubtful how.
@@ -93,7 +97,7 @@ def survey(spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT
         files=files,
         shown=tuple(islice(rows, _SHOWN)),
         problems=tuple(_problems(source, bad)),
-        suspicions=tuple(suspicions(rows, reading)),
+        suspicions=tuple(suspicions(rows, reading, unlabelled_is_chosen=unlabelled_is_chosen)),
         task=chosen,
         why=why,
     )

@@ -17,7 +17,7 @@ _DELIMITERS = ";,|/&+"
 _FEW_PER_LABEL = 2
 
 
-def suspicions(examples: Sequence[Example], reading: Reading) -> Iterator[str]:
+def suspicions(examples: Sequence[Example], reading: Reading, *, unlabelled_is_chosen: bool = False) -> Iterator[str]:
     """A sentence for each sign, with what to do; ``examples`` are the rows of one split."""
     labels = Counter(label for example in examples for label in example.labels)
     yield from _texts(examples)
@@ -36,7 +36,7 @@ def suspicions(examples: Sequence[Example], reading: Reading) -> Iterator[str]:
     lengths = [len(example.text) for example in examples], [len(label) for label in labels.elements()]
     if lengths[1] and len({example.text for example in examples}) < len(labels) and sum(lengths[0]) < sum(lengths[1]):
         yield "the labels are longer and more varied than the texts: the two columns may be swapped"
-    if unlabelled and not reading.out_of_scope:
+    if unlabelled and not reading.out_of_scope and not unlabelled_is_chosen:
         yield (
             f"{count(unlabelled, 'row')} have no label. They are read as out of scope; if they are not, label them or "
             "leave them out (--unlabelled skip)"
