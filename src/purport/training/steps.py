@@ -51,6 +51,13 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     dataset = recipe.data.load(recipe.task, recipe.seed, reporter)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     reporter.emit(Line(f"{dataset.name}: {sizes}, {len(dataset.labels)} labels"))
+    if recipe.task is Task.MULTILABEL and all(len(labels) <= 1 for labels in dataset["train"].gold):
+        reporter.emit(
+            Line(
+                'warning: no row has several labels, so that task = "multiclass" fits better: a model that decides each '
+                "label on its own gets fewer of such rows exactly right"
+            )
+        )
     for name in dataset.splits:
         for label, number in dataset.unseen(name).items():
             reporter.emit(

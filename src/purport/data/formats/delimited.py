@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
+from .content import magic
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
 from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
@@ -59,12 +60,19 @@ class Delimited:
         first = parsed[0]
         layout = replace(layout, header=find_header(first, parsed[1:], layout))
         columns = tuple(cell.strip() for cell in first) if layout.header else layout.columns
-        return Understood(roles(first, layout) if layout.header else layout, columns, self._notes(layout, encoding))
+        return Understood(
+            roles(first, layout) if layout.header else layout, columns, self._notes(path, layout, encoding)
+        )
 
-    def _notes(self, layout: Layout, encoding: str) -> tuple[str, ...]:
+    def _notes(self, path: Path, layout: Layout, encoding: str) -> tuple[str, ...]:
         delimiter = layout.delimiter or self.delimiter
-        other = f"columns separated by {separated_by(delimiter)}" if delimiter != self.delimiter else ""
-        return tuple(note for note in (other, encoding.upper() if not encoding.startswith("utf-8") else "") if note)
+        packed = magic(path) == "gzip" and path.suffix.lower() != ".gz"
+        found = {
+            "compressed with gzip": packed,
+            f"columns separated by {separated_by(delimiter)}": delimiter != self.delimiter,
+            encoding.upper(): not encoding.startswith("utf-8"),
+        }
+        return tuple(note for note, unexpected in found.items() if unexpected)
 
     def _quotes(self, delimiter: str) -> bool:
         return self.quoting or delimiter != self.delimiter
