@@ -54,8 +54,8 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     if recipe.task is Task.MULTILABEL and all(len(labels) <= 1 for labels in dataset["train"].gold):
         reporter.emit(
             Line(
-                'warning: no row has several labels, so that task = "multiclass" fits better: a model that decides each '
-                "label on its own gets fewer of such rows exactly right"
+                'warning: no row has several labels, so that task = "multiclass" fits better: a model that decides '
+                "each label on its own gets fewer of such rows exactly right"
             )
         )
     for name in dataset.splits:
