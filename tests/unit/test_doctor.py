@@ -356,6 +356,14 @@ def test_no_price_is_better_than_all_rows_and_no_plan_empties_anything(splits: d
     assert before == {(split, label) for (split, _), row in rows.items() for label in ("", *row.labels)}
 
 
+def test_the_last_row_of_a_label_is_not_proposed_to_be_dropped() -> None:
+    gift = Example("do you sell vouchers", ("gift",))
+    leaked = [gift, Example("when will my lamp arrive at the door", ("track",))]
+    leak = named(examine(train=[*clean(), gift], test=leaked), "Leak: 2 texts of test")
+    assert {fix.labels: fix.apply for fix in leak.fixes} == {("gift",): False, ("track",): True}
+    assert all("last rows" in fix.why for fix in leak.fixes if not fix.apply)
+
+
 def test_every_suspicion_has_a_line_in_the_plan() -> None:
     rows = [*clean(), *(Example(row.text + " indeed", ("refund", "track")) for row in clean()[:4]),
             Example("when will my sofa bed arrive at the door", ("refund",))]  # fmt: skip

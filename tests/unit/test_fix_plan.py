@@ -247,6 +247,24 @@ def test_other_columns_go_along_to_another_format(format_: str, tmp_path: Path) 
     assert [dict(example.cells or {})["note"] for example in examples][:3] == ['x "y"', "", "z"]
 
 
+@pytest.mark.parametrize("class_label", [True, False])
+def test_labels_that_are_numbers_stay_numbers(class_label: bool, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = arrow.table({"text": ["one", "two", "three", "four"], "label": arrow.array([0, 1, 1, 0], arrow.int16())})
+    features = {"info": {"features": {"label": {"names": ["refund", "track"]}}}}
+    if class_label:
+        rows = rows.replace_schema_metadata({"huggingface": json.dumps(features)})
+    parquet.write_table(rows, tmp_path / "t.parquet")
+    reading = Reading(label_names=None if class_label else ("refund", "track"))
+    source = Source.load(str(tmp_path / "t.parquet"), reading)
+    apply_plan(source, [fix(2, "two", "track", "relabel", new_labels=("refund",))], tmp_path / "out")
+    written = parquet.read_table(tmp_path / "out" / "t.parquet")
+    assert written.schema.equals(rows.schema, check_metadata=True) and written["label"].to_pylist() == [0, 0, 1, 0]
+    apply_plan(source, [], tmp_path / "csv", suffix=".csv")
+    lines = (tmp_path / "csv" / "t.csv").read_text().splitlines()
+    assert lines == ["text,label", "one,refund", "two,track", "three,track", "four,refund"]
+
+
 def test_the_files_of_a_folder_keep_their_names_and_formats(tmp_path: Path) -> None:
     write(tmp_path / "data" / "train.csv", "Utterance,Intent,id\none,a,1\ntwo,b,2\n")
     write(tmp_path / "data" / "test.jsonl", '{"text": "three", "label": "a"}\n')

@@ -14,7 +14,7 @@ from ..errors import OutputExists, PlanInvalid
 from ..files import replacing
 from .correction import Correction
 from .finding import Fix
-from .source import Source, layout_of
+from .source import Source
 
 DONE = {"drop": "dropped", "relabel": "relabelled", "rewrite": "rewritten", "merge": "with a renamed label"}
 """Each action in the past tense, for messages."""
@@ -74,13 +74,13 @@ def apply_plan(
             split = source.dataset[name]
             target = partial / _file_name(split, suffix)
             try:
-                left_out += [f"{name} {row.number}" for row in _write(rows, split, target)]
+                left_out += [f"{name} {row.number}" for row in _write(rows, source, split, target)]
             except UnicodeEncodeError as error:
                 raise PlanInvalid(
                     f"{target.name} cannot hold {error.object[error.start]!r} in its encoding ({error.encoding}); "
                     "save the data as UTF-8 first, or choose another --format"
                 ) from None
-            _require_same(rows, split, target)
+            _require_same(rows, source, split, target)
             files.append(out / target.name)
     unusable = [where for where in correction.unusable if where not in left_out]
     changed = sorted(correction.changed)
@@ -105,9 +105,9 @@ def _keeps_format(split: Split, target: Path) -> bool:
     return columns_known and format_of(target) is format_of(split.files[0])
 
 
-def _write(rows: Sequence[Example | BadRow], split: Split, target: Path) -> list[BadRow]:
+def _write(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> list[BadRow]:
     """Write ``rows`` to ``target``, and return those that its format cannot hold."""
-    layout, kept = layout_of(split), _keeps_format(split, target)
+    layout, kept = source.layout(split), _keeps_format(split, target)
     like = {"like": (split.files[0], layout)} if kept else {}
     own = (layout.text_column, layout.label_column or "label")
     columns = list({name: None for row in rows for name in row.cells or ()}) or list(own)
@@ -116,7 +116,13 @@ def _write(rows: Sequence[Example | BadRow], split: Split, target: Path) -> list
     with file.write(target, columns, label_delimiter=layout.label_delimiter, **like) as write:
         for row in rows:
             if isinstance(row, Example):
-                write(row.cells or dict(zip(own, (row.text, list(row.labels)), strict=True)))
+                named = dict(zip(own, (row.text, list(row.labels)), strict=True))
+                # Numbers mean labels only where their names are known: elsewhere the names are written.
+                write(
+                    row.cells
+                    if row.cells and (kept or isinstance(row.cells[own[1]], str))
+                    else {**(row.cells or {}), **named}
+                )
             elif row.cells:
                 write(row.cells)
             elif not kept:
@@ -128,13 +134,13 @@ def _write(rows: Sequence[Example | BadRow], split: Split, target: Path) -> list
     return left_out
 
 
-def _require_same(rows: Sequence[Example | BadRow], split: Split, target: Path) -> None:
+def _require_same(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> None:
     """Check that ``target`` is read as what was written.
 
     Raises:
         PlanInvalid: a row is not.
     """
-    layout = layout_of(split)
+    layout = source.layout(split)
     if not _keeps_format(split, target):
         layout = replace(layout, header=None, delimiter=None, encoding=None)
     reading = replace(split.reading or Reading(unlabelled="out_of_scope"), layout=layout, on_bad_row=lambda *_: None)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..data.dataset import Dataset
-from ..data.formats import BadRow, Layout
+from ..data.dataset import Dataset, Split
+from ..data.formats import BadRow
 from ..data.names import renamed
 from ..data.reading import Example
 from ..errors import LabelUnknown, PlanInvalid, did_you_mean
 from .finding import Fix
-from .source import Source, layout_of
+from .source import Source
 
 
 class Correction:
@@ -52,7 +52,6 @@ class Correction:
     def rows(self, source: Source, split: str) -> Iterator[Example | BadRow]:
         """The rows of one split as they are to be written."""
         before, after = self._before.setdefault(split, Counter()), self._after.setdefault(split, Counter())
-        layout = layout_of(source.dataset[split])
         for row in source.rows(source.dataset[split]):
             if isinstance(row, BadRow):
                 self.unusable.append(f"{split} {row.number}")
@@ -62,7 +61,7 @@ class Correction:
             fixed = self._fixed(split, row)
             if fixed is not None:
                 after.update(("", *fixed.labels))
-                yield row if fixed == row else _with_cells(fixed, row, layout, split)
+                yield row if fixed == row else _with_cells(fixed, row, source, source.dataset[split])
 
     def _fixed(self, split: str, example: Example) -> Example | None:
         place = (split, example.row)
@@ -139,31 +138,47 @@ def _matches(fix: Fix, example: Example) -> bool:
     return fix.text.split() == example.text.split() and fix.labels == example.labels
 
 
-def _with_cells(fixed: Example, before: Example, layout: Layout, split: str) -> Example:
+def _with_cells(fixed: Example, before: Example, source: Source, split: Split) -> Example:
     """``fixed`` with the cells of its row changed likewise."""
     if before.cells is None:
         return fixed
-    cells = {**before.cells}
+    cells, layout = {**before.cells}, source.layout(split)
     if fixed.text != before.text:
         cells[layout.text_column] = fixed.text
-    if fixed.labels != before.labels and layout.label_column is not None:
-        cells[layout.label_column] = _label_cell(cells[layout.label_column], fixed, layout, split)
+    column = layout.label_column
+    if fixed.labels != before.labels and column is not None:
+        where, old = f"{split.name} row {fixed.row}", cells[column]
+        if _is_number(old):
+            numbers = [source.number(split, label, column) for label in fixed.labels]
+            if None in numbers:
+                raise PlanInvalid(f"{where}: no number stands for the label of the plan; add it to --label-names")
+            if len(numbers) != 1 and not isinstance(old, list):
+                raise PlanInvalid(
+                    f"{where}: the column of labels holds one number, not {len(numbers)}; use --format jsonl"
+                )
+            cells[column] = numbers if isinstance(old, list) else numbers[0]
+        else:
+            cells[column] = _names(old, fixed.labels, layout.label_delimiter, where)
     return replace(fixed, cells=cells)
 
 
-def _label_cell(old: Any, fixed: Example, layout: Layout, split: str) -> str | list[str]:
-    """The labels of ``fixed`` in the form in which ``old`` has those of the row."""
-    delimiter, where = layout.label_delimiter, f"{split} row {fixed.row}"
-    if wrong := [label for label in fixed.labels if delimiter and delimiter in label]:
+def _is_number(cell: Any) -> bool:
+    """Whether the labels in ``cell`` are numbers."""
+    return (
+        all(isinstance(part, int | float) for part in cell)
+        if isinstance(cell, list) and cell
+        else isinstance(cell, int | float)
+    )
+
+
+def _names(old: Any, labels: tuple[str, ...], delimiter: str, where: str) -> str | list[str]:
+    """``labels`` in the form in which ``old`` has those of the row."""
+    if wrong := [label for label in labels if delimiter and delimiter in label]:
         raise PlanInvalid(
             f'{where}: the label "{wrong[0]}" contains the delimiter {delimiter!r}; list each label separately'
         )
-    if isinstance(old, list) or (old is None and len(fixed.labels) > 1):
-        return list(fixed.labels)
-    if old is not None and not isinstance(old, str):
-        raise PlanInvalid(
-            f"{where}: its label is {old!r} and not a name, so it cannot be changed; save the data with names"
-        )
-    if len(fixed.labels) > 1 and not delimiter:
-        raise PlanInvalid(f"{where} gets {len(fixed.labels)} labels; say what separates them with --label-delimiter")
-    return delimiter.join(fixed.labels)
+    if isinstance(old, list) or (old is None and len(labels) > 1):
+        return list(labels)
+    if len(labels) > 1 and not delimiter:
+        raise PlanInvalid(f"{where} gets {len(labels)} labels; say what separates them with --label-delimiter")
+    return delimiter.join(labels)

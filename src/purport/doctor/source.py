@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from ..data.catalog import load
 from ..data.dataset import Dataset, Split
@@ -19,6 +20,8 @@ class Source:
 
     dataset: Dataset
     bad: list[BadRow] = field(default_factory=list)
+    _layouts: dict[str, Layout] = field(default_factory=dict)
+    _numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, ref: str, reading: Reading, reporter: Reporter = SILENT) -> Source:
@@ -36,6 +39,29 @@ class Source:
     def _texts(self) -> frozenset[str]:
         return frozenset(text for split in self.dataset.splits.values() for text in split.texts)
 
+    def layout(self, split: Split) -> Layout:
+        """How the files of ``split`` are laid out, with the names of their columns."""
+        if split.reading is None:
+            return Layout()
+        if split.name not in self._layouts:
+            self._layouts[split.name] = understand(split.files[0], split.reading.layout).layout
+        return self._layouts[split.name]
+
+    def number(self, split: Split, label: str, column: str) -> Any:
+        """What stands for ``label`` in the column of labels where these are numbers; ``None`` if it has no number."""
+        if split.name not in self._numbers:
+            given = split.reading.label_names if split.reading else None
+            numbers: dict[str, Any] = (
+                {} if given in (None, "numbers") else {name: n for n, name in enumerate(given or ())}
+            )
+            for example in split:
+                cell = (example.cells or {}).get(column)
+                cell = cell[0] if isinstance(cell, list) and len(cell) == 1 else cell
+                if len(example.labels) == 1 and isinstance(cell, int | float):
+                    numbers[example.labels[0]] = cell
+            self._numbers[split.name] = numbers
+        return self._numbers[split.name].get(label)
+
     def rows(self, split: Split) -> Iterator[Example | BadRow]:
         """The rows of one split in order, those that cannot be used too."""
         self.bad.clear()
@@ -45,10 +71,3 @@ class Source:
             yield example if example.row else replace(example, row=number)
         yield from self.bad
         self.bad.clear()
-
-
-def layout_of(split: Split) -> Layout:
-    """How the files of ``split`` are laid out, with the names of their columns."""
-    if split.reading is None:
-        return Layout()
-    return understand(split.files[0], split.reading.layout).layout
