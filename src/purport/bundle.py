@@ -128,7 +128,7 @@ def locate(ref: str | os.PathLike[str]) -> Path:
         return by_name[str(ref)]
     if path.is_dir():
         return path
-    if path.exists():
+    if path.is_file():
         raise BundleNotFound(f"{path} is a file; name the bundle's directory, which contains {MANIFEST}")
     recover(path)
     if path.is_dir():

@@ -19,6 +19,7 @@ from purport.bundle import MANIFEST, commit, staging
 from purport.destination import Destination, exchange
 from purport.errors import OutputExists, OutputUnwritable, PurportError
 from purport.files import replacing, write_text
+from purport.locks import lock
 
 # A process that commits a new bundle and is killed just before or just after one of the steps that change paths.
 _KILLED = """
@@ -26,6 +27,7 @@ import os, signal, sys, shutil
 from pathlib import Path
 from purport import Bundle, destination
 from purport.bundle import commit, staging
+from purport.locks import lock
 
 target, step, can_exchange = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
 count = 0
@@ -48,7 +50,8 @@ Path.rename = counted(Path.rename)
 shutil.rmtree = counted(shutil.rmtree)
 os.replace, os.rename = counted(os.replace), counted(os.rename)
 old = Bundle.open(target).manifest
-with staging(destination.Destination.of(target).work) as stage:
+work = destination.Destination.of(target).work
+with lock(work / destination.LOCK), staging(work) as stage:
     (stage / "part").write_text("new")
     commit(stage, target, old, overwrite=True)
 """
@@ -59,7 +62,8 @@ def contents(bundle: Bundle) -> str:
 
 
 def made(target: Path, like: Bundle, content: str, *, overwrite: bool = False) -> Bundle:
-    with staging(Destination.of(target).work) as stage:
+    work = Destination.of(target).work
+    with lock(work / module.LOCK), staging(work) as stage:  # as a run does
         (stage / "part").write_text(content)
         return commit(stage, target, like.manifest, overwrite=overwrite)
 
