@@ -126,6 +126,8 @@ def _require_files(source: Path, target: Path) -> None:
         raise DatasetNotFound(f"no file {source}")
     if target.is_dir():
         raise DataError(f"{target} is a directory; name the file to write")
+    if target.exists() and target.samefile(source):
+        raise DataError(f"{target} is the input itself; name another file for the answers")
 
 
 def _kept(row: Row | BadRow, names: Mapping[str, str]) -> dict[str, Any]:

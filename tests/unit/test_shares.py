@@ -55,6 +55,20 @@ def test_every_label_keeps_a_training_row(drawn: list[tuple[int, int]], fraction
     assert left == {label for row in examples for label in row.labels}
 
 
+def test_a_row_keeps_its_side_when_the_table_grows_and_is_corrected() -> None:
+    before = rows(200)
+    moved = [Example(row.text, ("label 0",)) if at % 40 == 0 else row for at, row in enumerate(before)]
+    after = [*rows(30, seed=9), *reversed(moved)]
+
+    def held(examples: list[Example]) -> set[str]:
+        mask = shares.holdout(examples, 0.2, seed=0)
+        return {row.text for row, out in zip(examples, mask, strict=True) if out}
+
+    first, second = held(before), held(after)
+    assert len(first & second) >= 0.85 * len(first), "most rows stay"
+    assert held(before) == held(list(reversed(before))), "the order of rows does not matter"
+
+
 def test_rows_are_found_again_in_a_longer_and_shuffled_file() -> None:
     before = rows(50)
     mask = shares.holdout(before, 0.2, seed=0)

@@ -15,7 +15,7 @@ from .tables import TableOptions, reads_table
 if TYPE_CHECKING:
     from ..data.reading import Reading
     from ..doctor.apply import Applied
-    from ..doctor.finding import Diagnosis
+    from ..doctor.finding import Diagnosis, Fix
 
 _FAIL_ON = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
 
@@ -207,7 +207,17 @@ def apply(
     with reporting() as reporter:
         source = Source.load(dataset, reading, reporter)
     fixes = read_plan(plan, label_delimiter=reading.layout.label_delimiter, encoding=plan_encoding, in_data=source.has)
+    none = set(reading.out_of_scope)  # a person who edits a plan writes the names that the data has
+    fixes = [_without(fix, none) for fix in fixes]
     _print_applied(apply_plan(source, fixes, output, suffix=suffix, new_labels=new_labels, allow_empty=allow_empty))
+
+
+def _without(fix: Fix, names: set[str]) -> Fix:
+    """``fix`` without the names that mean that no label applies."""
+    kept = {
+        each: tuple(label for label in getattr(fix, each) if label not in names) for each in ("labels", "new_labels")
+    }
+    return fix if fix.action == "merge" else fix.model_copy(update=kept)
 
 
 def _print_applied(applied: Applied) -> None:

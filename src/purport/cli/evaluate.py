@@ -51,6 +51,7 @@ def evaluate(
     from rich.table import Table
 
     from ..classifier import Classifier
+    from ..data import shares
     from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.metric_table import interval, metric_rows, number
@@ -76,6 +77,10 @@ def evaluate(
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
     out.print(f"{title(result)}: {count(result.n, 'row')}, {result.task}")
+    if split != "train" and (learned := int(shares.learned(classifier.bundle.path, rows).sum())):
+        out.print(
+            f"warning: {count(learned, 'row')} of {result.n:,} were training rows of this bundle, which flatters it"
+        )
     for said in headline(result):
         out.print(said)
     metrics = Table("metric", "value", "95 % interval")

@@ -11,7 +11,7 @@ import typer
 from .options import DatasetName
 from .tables import TableOptions, reads_table
 
-Kind = Annotated[str | None, typer.Option(help="linear, encoder or distilled.  [default: what fits the data]")]
+Kind = Annotated[str | None, typer.Option(help="linear or encoder.  [default: what fits the data]")]
 
 
 @reads_table()
@@ -43,12 +43,14 @@ def init(
     from ..errors import OutputExists
     from ..files import write_text
     from ..training.draft import described, draft
+    from ..training.recipe import parse_recipe
     from .console import out, reporting
 
     with reporting() as reporter:
         spec, chosen = table.spec(name=dataset, joint=joint, unlabelled="out_of_scope"), table.unlabelled is not None
         found = survey(spec, reporter=reporter, unlabelled_is_chosen=chosen)
-    made = draft(found, kind=kind)
+    made = draft(found, kind=kind, delimiter_is_chosen=table.label_delimiter is not None)
+    parse_recipe(made.raw, dataset)  # a kind that is not there, or needs more than data
     target = output or Path(f"{found.dataset.name}.toml")
     if target.exists() and not overwrite:
         raise OutputExists(f"{target} already exists; pass --output to name another file, or --overwrite to replace it")

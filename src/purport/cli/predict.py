@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,8 +60,9 @@ def predict(
         cat questions.txt | purport predict atis --input - --output - --format csv
     """
     from ..classifier import Classifier
-    from ..data.spec import DataSpec
-    from ..errors import FlagInvalid
+    from ..data.formats import understand
+    from ..data.spec import DataSpec, data_spec
+    from ..errors import DataError, FlagInvalid
     from ..labels import Task
     from ..prediction import AnswerOptions
 
@@ -73,6 +75,10 @@ def predict(
     if source is not None and target is not None:
         layout = table.spec(DataSpec(name=str(source))).reading(Task.MULTILABEL).layout
         with standard(source, target, format_) as (given, made):
+            if table.text_column is None:  # a table like that of the training, or else one with a well-known name
+                with suppress(DataError):
+                    trained = replace(layout, text_column=data_spec(classifier.bundle).text_column)
+                    layout = understand(given, replace(trained, label_column=None)).layout
             _file(classifier, given, made, layout, options, shown=(source, target))
     else:
         _texts(classifier, texts or [], options, as_json)
@@ -100,15 +106,19 @@ def standard(source: Path, target: Path, format_: str) -> Iterator[tuple[Path, P
                 shutil.copyfileobj(sys.stdin.buffer, copy)
         if str(target) == "-":
             made = Path(work, f"standard-output{suffix}")
-        yield given, made
-        if str(target) == "-" and made.exists():
-            with made.open("rb") as complete:
-                shutil.copyfileobj(complete, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        try:
+            yield given, made
+        finally:
+            # It is there if it is complete, also where a bad row makes the command end with 1.
+            if str(target) == "-" and made.exists():
+                with made.open("rb") as complete:
+                    shutil.copyfileobj(complete, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
 
 
 def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, options: AnswerOptions, *,
           shown: tuple[Path, Path]) -> None:  # fmt: skip
+    from ..data.formats import understand
     from ..predict_file import predict_file
     from .console import err, reporting
 
@@ -118,6 +128,9 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
         if next(told) <= _MOST_SHOWN:
             err.print(f"{shown[0]}:{row.number}: {row.problem}")
 
+    found = understand(source, replace(layout, label_column=None))
+    how = "; ".join([*found.notes, f'texts from "{found.layout.text_column}"'])
+    err.print(f"{shown[0]}: {how if found.layout.header is not False else 'a text per line, no header'}")
     with reporting() as reporter:
         tally = predict_file(
             classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter

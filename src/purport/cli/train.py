@@ -60,10 +60,8 @@ def train(
     from contextlib import nullcontext
 
     from ..destination import Destination
-    from ..errors import FlagInvalid
+    from ..errors import FlagInvalid, needs
     from ..progress import SILENT
-    from ..training.cross_validation import NAME
-    from ..training.cross_validation import cross_validate as cross_validated
     from ..training.pipeline import train as run
     from ..training.workspace import has_checkpoint
     from .console import err, reporting
@@ -76,7 +74,12 @@ def train(
     Destination.of(out).require_free(overwrite=overwrite)
 
     def also() -> dict[str, Evaluation]:
-        return {NAME: cross_validated(loaded, cross_validate, reporter=reporter)} if cross_validate else {}
+        if not cross_validate:
+            return {}
+        with needs("--cross-validate", "train"):
+            from ..training.cross_validation import NAME
+            from ..training.cross_validation import cross_validate as cross_validated
+        return {NAME: cross_validated(loaded, cross_validate, reporter=reporter)}
 
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
@@ -107,7 +110,10 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
         return load_recipe(source, overrides)
     chosen = table.unlabelled is not None
     found = survey(table.spec(name=source, unlabelled="out_of_scope"), unlabelled_is_chosen=chosen)
-    made = draft(found)
+    kind = next(
+        (each.partition("=")[2].strip(" \"'") for each in overrides if each.partition("=")[0].strip() == "kind"), None
+    )
+    made = draft(found, kind=kind, delimiter_is_chosen=table.label_delimiter is not None)
     for said in (*(file.in_words for file in found.files), *(f"warning: {each}" for each in found.suspicions)):
         err.print(said)
     for said in described(made):
@@ -144,6 +150,10 @@ def _last(bundle: Bundle, out: Path) -> Path | None:
         if file.parent.resolve() == out.resolve():
             continue
         with suppress(BundleError):
-            if Bundle.open(file.parent).manifest.provenance.dataset == bundle.manifest.provenance.dataset:
+            other = Bundle.open(file.parent)
+            shared = set(other.labels) & set(bundle.labels)
+            if other.manifest.provenance.dataset == bundle.manifest.provenance.dataset and 2 * len(shared) > len(
+                bundle.labels
+            ):
                 return file.parent
     return None

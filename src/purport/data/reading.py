@@ -115,7 +115,9 @@ class Reading:
                 "label_names in a recipe), or take the numbers as names with --label-names numbers"
             )
         if not 0 <= number < len(self.label_names):
-            return _Problem(f"label is {number}, but there are {len(self.label_names)} label_names, counted from 0")
+            return _Problem(
+                f"label is {number}, but there are {len(self.label_names)} label_names, counted from 0; add the others"
+            )
         return self.label_names[number]
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..text import words
+from ..text import normal_form, words
 from .duplicates import near_duplicates
 from .reading import Example
 from .stratify import stratified_mask
 
 FILE = "rows.npz"
+_LEARNED = "texts of train"
 Prints = NDArray[np.uint64]
 _LARGE = 100_000  # rows above which only equal texts are kept together: comparing all of them takes minutes
 
@@ -24,11 +25,15 @@ def holdout(examples: Sequence[Example], fraction: float, *, seed: int) -> NDArr
     """Choose about ``fraction`` of the ``examples``, stratified by labels: ``(n,) bool``, true where chosen.
 
     Rows that are near-duplicates (see :func:`~purport.data.duplicates.near_duplicates`) are chosen together, so that no
-    row is measured with a copy of itself in the training rows.
+    row is measured with a copy of itself in the training rows. A row stays on its side when the table is corrected or
+    grows, so that a new model can be compared with an old one on rows that neither has learned from.
     """
-    group = groups([example.text for example in examples])
+    texts = [example.text for example in examples]
+    group, hashed = groups(texts), text_prints(texts, salt=str(seed))
+    keys = np.full(int(group.max()) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(keys, group, hashed)
     first = np.unique(group, return_index=True)[1]
-    chosen = stratified_mask((examples[row].labels for row in first), fraction, seed=seed)
+    chosen = stratified_mask((examples[row].labels for row in first), fraction, seed=seed, keys=keys)
     mask: NDArray[np.bool_] = chosen[group]
     # A label whose rows are all near-duplicates of chosen ones must stay in the other rows.
     kept = {label for example, out in zip(examples, mask, strict=True) if not out for label in example.labels}
@@ -50,22 +55,43 @@ def groups(texts: Sequence[str]) -> NDArray[np.intp]:
     return np.unique(group, return_inverse=True)[1]
 
 
+def text_prints(texts: Iterable[str], *, salt: str = "") -> Prints:
+    """64 bits for each text, whatever its case, punctuation and white space: ``(n,) uint64``."""
+    return _prints(f"{salt}\x1f{normal_form(text)}" for text in texts)
+
+
 def fingerprints(examples: Iterable[Example]) -> Prints:
     """64 bits for the text and the labels of each row (the first of their sha256), in order: ``(n,) uint64``."""
-    digests = (
-        hashlib.sha256("\x1f".join((example.text, *example.labels)).encode()).digest()[:8] for example in examples
-    )
-    return np.frombuffer(b"".join(digests), dtype=np.dtype("<u8")).astype(np.uint64)
+    return _prints("\x1f".join((example.text, *example.labels)) for example in examples)
+
+
+def _prints(contents: Iterable[str]) -> Prints:
+    digests = b"".join(hashlib.sha256(content.encode()).digest()[:8] for content in contents)
+    return np.frombuffer(digests, dtype=np.dtype("<u8")).astype(np.uint64)
 
 
 def save(splits: Mapping[str, Iterable[Example]], directory: Path) -> None:
-    """Write the fingerprints of the rows of ``splits`` to ``directory``, so that :func:`find_again` can use them."""
+    """Write the fingerprints of the rows of ``splits`` to ``directory``, for :func:`load` and :func:`learned`."""
     held = {name: fingerprints(split) for name, split in splits.items()}
-    np.savez_compressed(directory / FILE, **held)  # type: ignore[arg-type]
+    texts = text_prints(example.text for example in splits["train"])
+    np.savez_compressed(directory / FILE, **held, **{_LEARNED: texts})  # type: ignore[arg-type]
 
 
 def load(directory: Path) -> dict[str, Prints]:
-    """What :func:`save` wrote; empty if there is no such file."""
+    """The fingerprints of each split that :func:`save` wrote; empty if there is no such file."""
+    return {name: prints for name, prints in _load(directory).items() if name != _LEARNED}
+
+
+def learned(directory: Path, examples: Iterable[Example]) -> NDArray[np.bool_]:
+    """Whether the text of each row was in the training rows of the bundle in ``directory``: ``(n,) bool``.
+
+    Nothing is known of the rows of a bundle without :data:`FILE`.
+    """
+    prints = text_prints(example.text for example in examples)
+    return np.isin(prints, _load(directory).get(_LEARNED, np.array([], dtype=np.uint64)))
+
+
+def _load(directory: Path) -> dict[str, Prints]:
     try:
         with np.load(directory / FILE, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -85,8 +111,8 @@ def find_again(examples: Iterable[Example], prints: Prints, name: str, source: s
     missing = max(len(wanted) - len(present), len(prints) - int(found.sum()))
     if missing:
         raise DataError(
-            f"{source} has changed since the bundle was trained: {missing:,} of the {len(prints):,} rows of its split "
-            f"{name} are not there any more. Restore the file, or evaluate on other rows: name a file with texts and "
-            "labels, or pass --data"
+            f"{source} has changed since the bundle was trained: {missing:,} of the {len(prints):,} rows of its "
+            f"split {name} are gone or have another text or label. Restore the file, or evaluate on rows as they are "
+            "now: name a file with texts and labels, or pass --data"
         )
     return found

@@ -66,7 +66,7 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
             f'labels such as "{listed[0]}" are lists that were written as text; save the table as JSON Lines or '
             'Parquet, or join the labels of a row with "+"'
         )
-    if delimiter := _other_delimiter(labels, reading.layout.label_delimiter):
+    if delimiter := other_delimiter(labels, reading.layout.label_delimiter):
         shown = next(label for label in labels if delimiter in label)
         yield f'labels such as "{shown}" look like several labels: pass --label-delimiter "{delimiter}" if they are'
     if labels and all(label.lstrip("-").isdecimal() for label in labels):
@@ -81,7 +81,7 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
         yield f'"{label}" ({count(labels[label], "row")}) and "{same}" may be one label; purport doctor can merge them'
 
 
-def _other_delimiter(labels: Counter[str], used: str) -> str | None:
+def other_delimiter(labels: Counter[str], used: str) -> str | None:
     """What stands between names that are labels on their own as well, or that occur in several combinations."""
     for delimiter in _DELIMITERS:
         joined = [label for label in labels if delimiter in label.strip(delimiter)] if delimiter != used else []

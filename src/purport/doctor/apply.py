@@ -60,6 +60,8 @@ def apply_plan(
         raise OutputExists(f"{out} already exists; choose a new directory for the corrected data")
     if isinstance(source, Dataset):
         source = Source(source)
+    if suffix is None:
+        _require_whole(source.dataset)
     correction = Correction(fixes)
     splits = {name: list(correction.rows(source, name)) for name in source.dataset.splits}
     correction.finish(source.dataset)
@@ -86,6 +88,16 @@ def apply_plan(
     changed = sorted(correction.changed)
     actions, refused = dict(correction.actions), sum(not fix.apply for fix in fixes)
     return Applied(actions, tuple(files), refused, tuple(changed), tuple(unusable), tuple(left_out))
+
+
+def _require_whole(dataset: Dataset) -> None:
+    for split in dataset.splits.values():
+        for file in split.files:
+            if getattr(format_of(file), "keeps_rows_only", False):
+                raise PlanInvalid(
+                    f"{file} has more than rows (entities, synonyms), which a copy would lose; edit it by hand, "
+                    "or pass --format jsonl for a table of its texts and labels"
+                )
 
 
 def _file_name(split: Split, suffix: str | None) -> str:

@@ -10,12 +10,15 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ..classifier import Classifier
+from ..data import shares
 from ..data.dataset import Split
 from ..data.reading import Example
 from ..data.spec import data_spec
+from ..errors import DataError
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
+from ..wording import count
 from . import curves
 from .comparison import ChangedRow, Comparison, Difference, LabelChange, Side, judge
 from .evaluate import answer, bootstrapped, estimate, rounded
@@ -51,12 +54,14 @@ def compare(
 ) -> Comparison:
     """Compare ``b`` with ``a`` by their decided label sets. A joint label is split into the labels it combines.
 
+    Rows that only one of the two has learned from are left out: they would flatter it.
+
     Raises:
-        DataError: the split has no rows.
+        DataError: the split has no rows, or none of them is fair to both.
         GateInvalid: ``gate`` cannot be parsed.
         ValueError: ``resamples`` is less than 1.
     """
-    held = split.held()
+    held, unfair = _fair(a, b, split)
     examples = list(held)
     gold, decided, known = _answered(a, b, held, reporter)
     names = LabelSet(sorted(frozenset().union(*gold, *known)))
@@ -67,6 +72,8 @@ def compare(
     rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
     times = milliseconds((a, b), [example.text for example in examples])
     verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value, len(examples))
+    if unfair:
+        reason += f" {count(unfair, 'row')} left out: only one of the two has learned from them."
     found = Comparison(
         a=_side(a, times[0], a_right),
         b=_side(b, times[1], b_right),
@@ -74,6 +81,7 @@ def compare(
         split=split.name,
         fingerprint=held.fingerprint,
         n=len(examples),
+        left_out=unfair,
         resamples=resamples,
         seed=seed,
         metrics=metrics,
@@ -120,6 +128,20 @@ def _answered(
         for side, spec in zip((a, b), specs, strict=True)
     ]
     return gold, decided, [spec.parts(frozenset(side.labels)) for side, spec in zip((a, b), specs, strict=True)]
+
+
+def _fair(a: Classifier, b: Classifier, split: Split) -> tuple[Split, int]:
+    """The rows that both bundles or neither have learned from, and the number of others."""
+    held = split.held()
+    examples = list(held)
+    left, right = (shares.learned(each.bundle.path, examples) for each in (a, b))
+    unfair = left != right
+    if examples and unfair.all():
+        raise DataError(
+            f"all {len(examples):,} rows were training rows of one of the two bundles, so that they say nothing about "
+            "which is better; compare on other rows: pass --data"
+        )
+    return held.where(~unfair, split.name).held() if unfair.any() else held, int(unfair.sum())
 
 
 def _changed_rows(

@@ -65,7 +65,8 @@ class Comparison(Frozen):
     """The full comparison of A and B.
 
     ``mcnemar_p`` is the exact (binomial) p-value of the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
-    ``only_a_knows`` and ``only_b_knows`` are labels that one bundle knows alone, ``unknown`` those that neither knows,
+    ``left_out`` counts rows that only one of the two has learned from. ``only_a_knows`` and ``only_b_knows`` are
+    labels that one bundle knows alone, ``unknown`` those that neither knows,
     each with the number of rows that carry it.
     """
 
@@ -75,6 +76,7 @@ class Comparison(Frozen):
     split: str
     fingerprint: str
     n: int
+    left_out: int = 0
     resamples: int
     seed: int
     metrics: dict[str, Difference]

@@ -9,7 +9,7 @@ from ..bundle import Bundle
 from ..data import catalog, shares
 from ..data.dataset import Dataset, Split
 from ..data.spec import DataSpec, data_spec
-from ..errors import DataError
+from ..errors import DataError, SplitUnknown, did_you_mean
 from ..progress import SILENT, Reporter
 
 
@@ -40,7 +40,11 @@ def evaluation_split(
     own = _load(bundle, spec, reporter)
     if split in own.splits:
         return own.name, own[split]
-    return own.name, catalog.load(spec.name, reading, reporter)[split]
+    source = catalog.load(spec.name, reading, reporter)
+    if split not in source.splits:
+        known = list(dict.fromkeys([*own.splits, *source.splits]))
+        raise SplitUnknown(f'{own.name} has no split "{split}", and there is no such file.{did_you_mean(split, known)}')
+    return own.name, source[split]
 
 
 def own_data(bundle: Bundle, reporter: Reporter = SILENT) -> Dataset | None:
@@ -59,7 +63,7 @@ def _load(bundle: Bundle, spec: DataSpec, reporter: Reporter) -> Dataset:
     """
     manifest, known = bundle.manifest, shares.load(bundle.path)
     seed, source = manifest.recipe.get("seed"), manifest.provenance.source
-    if source and not catalog.is_path(spec.name) and Path(source).exists():
+    if source and Path(source).exists():
         spec = spec.model_copy(update={"name": source})
     # Bundles without fingerprints of their rows were divided row by row.
     own = spec.load(manifest.task, seed if isinstance(seed, int) else 0, reporter, known=known, grouped=bool(known))

@@ -57,7 +57,7 @@ class Agreement:
         subject.reporter.emit(
             Line(
                 f"check: the exported model makes the same decisions on {agreement:.2%} of {len(same)} validation rows "
-                f"(required: {LEAST_AGREEMENT:.1%})"
+                f"(required: {LEAST_AGREEMENT:.1%}, or all but one)"
             )
         )
         if agreement < LEAST_AGREEMENT and (~same).sum() > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..data.dataset import Dataset
 from ..data.survey import Survey
+from ..data.suspicions import other_delimiter
 from ..errors import DataError, SplitUnknown
 from ..wording import count
 
@@ -65,8 +67,10 @@ class Draft:
         return "\n".join(lines) + "\n"
 
 
-def draft(survey: Survey, *, kind: str | None = None) -> Draft:
+def draft(survey: Survey, *, kind: str | None = None, delimiter_is_chosen: bool = False) -> Draft:
     """A recipe for the data of ``survey`` that can be trained as it is.
+
+    Labels that look like several joined ones are an error, unless somebody has chosen the delimiter.
 
     Raises:
         DataError: the data has rows that cannot be used, no labels, or no split to train on.
@@ -74,6 +78,14 @@ def draft(survey: Survey, *, kind: str | None = None) -> Draft:
     if survey.problems:
         raise DataError("\n".join(survey.problems))
     dataset = survey.dataset
+    labels = Counter(label for split in dataset.splits.values() for label in split.label_counts.elements())
+    delimiter = other_delimiter(labels, survey.spec.label_delimiter)
+    if delimiter and not delimiter_is_chosen:
+        shown = next(label for label in labels if delimiter in label)
+        raise DataError(
+            f'labels such as "{shown}" look like several labels: pass --label-delimiter "{delimiter}" if they are, or '
+            f'--label-delimiter "{survey.spec.label_delimiter}" if they are not'
+        )
     if "train" not in dataset.splits:
         raise SplitUnknown(
             f'{dataset.name} has no split "train", only {", ".join(dataset.splits)}; rename the file to train on to '

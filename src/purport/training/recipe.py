@@ -83,6 +83,12 @@ def _problem(recipe_type: type[BaseModel], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         section = ".".join(map(str, where[:-1]))
         known = [f"{section}.{key}" if section else key for key in _keys(recipe_type, where[:-1])]
+        if not section and name in ("fit", "model", "adapter", "export"):
+            kind = recipe_type.model_fields["kind"].default
+            return (
+                f'kind {kind} has no table "{name}"; remove it, or write a recipe of that kind with '
+                f"purport init DATA --kind {kind}"
+            )
         return f'unknown key "{name}".{did_you_mean(name, known)}'
     if item["type"] == "missing":
         return f'"{name}" is missing'

@@ -52,7 +52,7 @@ class Delimited:
         if separator and layout.delimiter is None:
             layout = replace(layout, delimiter=separator[1])
         head = [line for line in head[1 if separator else 0 :] if line.strip()]
-        delimiter = find_delimiter(head, layout, self.delimiter)
+        delimiter = find_delimiter(head, layout, self.delimiter, tables=self.quoting)
         layout = replace(layout, delimiter=delimiter, encoding=encoding)
         if not head:
             return Understood(layout)

@@ -18,6 +18,7 @@ _CONSISTENT = 0.9  # share of rows with the same number of columns
 _REPEATED = 0.5  # share of rows whose label occurs again, from which a label that does not is conspicuous
 _EVIDENCE = 1000  # rows looked at
 _FEW = 10  # rows from which nothing can be said about the repetition of labels
+_LONGEST_NAME = 4  # words that the name of a column has
 Cells = Sequence[Sequence[str]]
 
 
@@ -26,11 +27,12 @@ def separated_by(delimiter: str) -> str:
     return NAMES.get(delimiter, repr(delimiter))
 
 
-def find_delimiter(lines: Sequence[str], layout: Layout, default: str) -> str:
+def find_delimiter(lines: Sequence[str], layout: Layout, default: str, *, tables: bool = True) -> str:
     """The character between the columns of ``lines``, the first of a file.
 
     It is the one under which the first row has the names of the wanted columns. Otherwise it is ``default``, unless
-    lines have one column with it, and the same number of columns with exactly one other.
+    lines have one column with it, and the same number of columns with exactly one other. Without ``tables``, a file of
+    which only texts are read has one column.
 
     Raises:
         DataError: two others fit equally well.
@@ -42,7 +44,8 @@ def find_delimiter(lines: Sequence[str], layout: Layout, default: str) -> str:
     named = [each for each in candidates if _has_names(found[each], layout)]
     if named:
         return named[0]
-    if layout.label_column is None or _consistent(found[default]):
+    # Lines of plain text have no columns, and may all have a comma.
+    if _consistent(found[default]) or (layout.label_column is None and not tables):
         return default
     fitting = sorted((_consistent(found[each]), each) for each in candidates[1:] if _consistent(found[each]))
     if len(fitting) > 1 and fitting[-1][0] == fitting[-2][0]:
@@ -113,7 +116,7 @@ def find_header(first: Sequence[str], others: Cells, layout: Layout) -> bool:
 
 def _looks_like_a_header(names: Sequence[str], others: Cells, layout: Layout) -> bool:
     rows = [row for row in islice(others, _EVIDENCE) if len(row) == len(names)]
-    if not rows:
+    if not rows or any(len(name.split()) > _LONGEST_NAME for name in names):
         return False
     spaced = sum(" " in row[0].strip() for row in rows) > len(rows) / 2
     short = all(name and " " not in name for name in names)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...errors import DataError, DependencyMissing
 from . import BadRow, Layout, Row, RowWriter, Understood
@@ -40,6 +40,8 @@ class Rasa:
     """
 
     suffixes: tuple[str, ...] = (".yml", ".yaml")
+    keeps_rows_only: ClassVar[bool] = True
+    """A file that is written has the rows of the one that was read, and nothing else of it."""
 
     def recognises(self, path: Path) -> bool:
         """Whether a YAML file has training data, and not the rules, stories or settings of a project."""

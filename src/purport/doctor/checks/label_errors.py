@@ -8,7 +8,7 @@ import numpy as np
 from cleanlab.filter import find_label_issues
 from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
 
-from ...data.table import Positions
+from ...data.table import Positions, RowTable
 from ...evaluation import quick
 from ...model import BoolArray, FloatArray
 from ..examination import Examination
@@ -75,6 +75,11 @@ def _multilabel(proba: FloatArray, gold: BoolArray, known: BoolArray) -> BoolArr
     return corrected
 
 
+def _disputed(table: RowTable) -> list[int]:
+    """Rows whose text has other labels elsewhere: each of two would get the label of the other."""
+    return [row for group in table.same_text if len({table.gold[row] for row in group}) > 1 for row in group]
+
+
 def _suspects(examination: Examination, positions: Positions, role: str) -> Iterator[Finding]:
     exclusive, names = examination.table.exclusive, examination.table.labels.names
     proba, gold = examination.probabilities[positions], examination.gold(positions)
@@ -85,6 +90,7 @@ def _suspects(examination: Examination, positions: Positions, role: str) -> Iter
     sure = np.zeros(len(positions), dtype=np.bool_)
     if role == "training":
         sure = _sure(examination, positions, proba, gold, corrected, f1)
+        sure &= ~np.isin(positions, _disputed(examination.table))
     unknown = int((gold.any(axis=0) & (f1 < _KNOWN)).sum())
     unjudged = f" Labels that it predicts too poorly to judge (F1 under {_KNOWN}): {unknown}." * (unknown > 0)
     doubt = np.where(wrong, 1 - proba, np.where(missing, proba, 0.0)).max(axis=1)
