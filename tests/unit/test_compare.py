@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from purport import Bundle, Classifier, Dataset, Example, Task
+from purport.data import shares
 from purport.data.spec import DataSpec
-from purport.errors import GateInvalid
+from purport.errors import DataError, GateInvalid
 from purport.evaluation.compare import compare, outcome_of, paired, set_metrics
 from purport.evaluation.comparison import judge, labels_said
 from purport.evaluation.evaluate import Estimate
@@ -208,7 +209,7 @@ def test_labels_and_rows_that_only_one_bundle_knows_are_named_and_gated(tmp_path
     known = {"pay": "invoice", "ship": "parcel", "lock": "password", "shop": "opening"}
     a = trained({name: known[name] for name in ("pay", "ship", "lock")}, tmp_path / "a")
     b = trained({name: known[name] for name in ("pay", "ship", "shop")}, tmp_path / "b")
-    rows = [Example(f"{word} number 3", (label,)) for label, word in {**known, "music": "song"}.items()]
+    rows = [Example(f"{word} number 99", (label,)) for label, word in {**known, "music": "song"}.items()]
     split = Dataset.from_examples({"test": rows})["test"]
     found = compare(a, b, split, resamples=20, gate="label_f1>=-0.1,lost_labels<=0,new_labels<=0")
     assert (found.only_a_knows, found.only_b_knows, found.unknown) == ({"lock": 1}, {"shop": 1}, {"music": 1})
@@ -220,3 +221,16 @@ def test_labels_and_rows_that_only_one_bundle_knows_are_named_and_gated(tmp_path
     assert 'gate label_f1>=-0.1 failed: measured -1 for "lock"' in map(str, found.gates)
     same = compare(a, a, split, resamples=20, gate="label_f1>=-0.1,lost_labels<=0,new_labels<=0")
     assert same.passed and not same.only_a_knows and not list(same.most_changed(5))
+
+
+def test_rows_that_only_one_bundle_has_learned_from_are_left_out(tmp_path: Path) -> None:
+    a = trained({"pay": "invoice", "ship": "parcel"}, tmp_path / "a")
+    b = trained({"pay": "bill", "ship": "parcel"}, tmp_path / "b")
+    fair = [Example("parcel number 99", ("ship",)), Example("INVOICE number 98", ("pay",))]
+    bills = [Example(f"Bill number {n}!", ("pay",)) for n in range(12)]
+    found = compare(a, b, Dataset.from_examples({"test": [*fair, *bills]})["test"], resamples=20)
+    assert 6 <= found.left_out <= 10 and found.n == 14 - found.left_out, "those in the training rows of B"
+    assert f"{found.left_out} rows left out: only one of the two has learned from them" in found.reason
+    learned = [row for row, is_learned in zip(bills, shares.learned(b.bundle.path, bills), strict=True) if is_learned]
+    with pytest.raises(DataError, match="were training rows of one of the two bundles"):
+        compare(a, b, Dataset.from_examples({"test": learned})["test"], resamples=20)

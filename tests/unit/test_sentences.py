@@ -92,7 +92,7 @@ def test_doubtful_calibrations_are_told(
         assert part in warning
 
 
-def test_a_temperature_from_a_few_separable_rows_is_warned_of_everywhere(tmp_path: Path) -> None:
+def test_a_temperature_from_a_few_separable_rows_is_finite_and_warned_of_everywhere(tmp_path: Path) -> None:
     words = {"pay": "invoice", "ship": "parcel", "lock": "password"}
     rng = np.random.default_rng(0)
     lines = [
@@ -106,7 +106,8 @@ def test_a_temperature_from_a_few_separable_rows_is_warned_of_everywhere(tmp_pat
     bundle = train(parse_recipe(recipe), tmp_path / "bundle", reporter=recorder)
     assert bundle is not None
     warnings = warnings_of(bundle.manifest)
-    assert any("The temperature 0.05 is the lowest" in said for said in warnings)
+    temperature = bundle.manifest.calibration.temperature
+    assert temperature > 1.1 * Temperature.searched[0], "a few rows without an error do not make the model certain"
     assert any("validation rows, fewer than 200" in said for said in warnings)
     assert [f"warning: {said}" for said in warnings] == [line for line in recorder.lines if line.startswith("warning")]
     card = (bundle.path / "README.md").read_text("utf-8")

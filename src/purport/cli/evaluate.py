@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import BootstrapSeed, BundleName, Resamples, Texts
 from .tables import TableOptions, reads_table
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Evaluation
+    from ..manifest import Manifest
 
 
 @reads_table()
@@ -48,17 +52,12 @@ def evaluate(
 
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
-    from rich.table import Table
-
     from ..classifier import Classifier
     from ..data import shares
     from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
-    from ..evaluation.metric_table import interval, metric_rows, number
     from ..evaluation.rows import evaluation_split, own_data
-    from ..evaluation.sentences import headline, notes, title, warnings_of
     from ..files import write_text
-    from ..wording import count
     from .console import out, reporting
 
     classifier = Classifier.open(bundle)
@@ -76,11 +75,27 @@ def evaluate(
                               reporter=reporter)  # fmt: skip
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
+    learned = 0 if split == "train" else int(shares.learned(classifier.bundle.path, rows).sum())
+    _print(result, classifier.bundle.manifest, learned, per_label=per_label)
+    if output is not None:
+        write_text(output, result.model_dump_json(indent=1) + "\n")
+        out.print(f"written to {output}")
+    if report is not None:
+        out.print(f"written to {report / 'index.html'}")
+
+
+def _print(result: Evaluation, manifest: Manifest, learned: int, *, per_label: bool) -> None:
+    from rich.table import Table
+
+    from ..evaluation.metric_table import interval, metric_rows, number
+    from ..evaluation.sentences import headline, notes, title, warnings_of
+    from ..wording import count
+    from .console import out
+
     out.print(f"{title(result)}: {count(result.n, 'row')}, {result.task}")
-    if split != "train" and (learned := int(shares.learned(classifier.bundle.path, rows).sum())):
-        out.print(
-            f"warning: {count(learned, 'row')} of {result.n:,} were training rows of this bundle, which flatters it"
-        )
+    if learned:
+        rows = f"{count(learned, 'row')} of {result.n:,}"
+        out.print(f"warning: {rows} were training rows of this bundle, which flatters it")
     for said in headline(result):
         out.print(said)
     metrics = Table("metric", "value", "95 % interval")
@@ -95,10 +110,5 @@ def evaluate(
         out.print(labels)
     for said in notes(result):
         out.print(said)
-    for said in warnings_of(classifier.bundle.manifest):
+    for said in warnings_of(manifest):
         out.print(f"warning: {said}")
-    if output is not None:
-        write_text(output, result.model_dump_json(indent=1) + "\n")
-        out.print(f"written to {output}")
-    if report is not None:
-        out.print(f"written to {report / 'index.html'}")

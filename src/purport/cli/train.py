@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..evaluation.evaluate import Evaluation
     from ..kinds.recipe import Recipe
+    from ..progress import Reporter
 
 
 @reads_table()
@@ -60,7 +62,7 @@ def train(
     from contextlib import nullcontext
 
     from ..destination import Destination
-    from ..errors import FlagInvalid, needs
+    from ..errors import FlagInvalid
     from ..progress import SILENT
     from ..training.pipeline import train as run
     from ..training.workspace import has_checkpoint
@@ -73,18 +75,16 @@ def train(
     loaded = _recipe(recipe, override or [], table)
     Destination.of(out).require_free(overwrite=overwrite)
 
-    def also() -> dict[str, Evaluation]:
-        if not cross_validate:
-            return {}
-        with needs("--cross-validate", "train"):
-            from ..training.cross_validation import NAME
-            from ..training.cross_validation import cross_validate as cross_validated
-        return {NAME: cross_validated(loaded, cross_validate, reporter=reporter)}
-
     try:
         with reporting() if leader else nullcontext(SILENT) as reporter:
             bundle = run(
-                loaded, out, overwrite=overwrite, resume=resume, keep_run=keep_run, also=also, reporter=reporter
+                loaded,
+                out,
+                overwrite=overwrite,
+                resume=resume,
+                keep_run=keep_run,
+                also=partial(_cross_validated, loaded, cross_validate, reporter) if cross_validate else dict,
+                reporter=reporter,
             )
     except Stopped as stopped:
         if not (leader and has_checkpoint(Destination.of(out).work)):
@@ -93,6 +93,14 @@ def train(
         raise typer.Exit(stopped.exit_code) from None
     if bundle:
         _report(bundle, out)
+
+
+def _cross_validated(recipe: Recipe, folds: int, reporter: Reporter) -> dict[str, Evaluation]:
+    from ..errors import needs
+
+    with needs("--cross-validate", "train"):
+        from ..training.cross_validation import NAME, cross_validate
+    return {NAME: cross_validate(recipe, folds, reporter=reporter)}
 
 
 def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:

@@ -11,9 +11,10 @@ _NONE = frozenset(
     ("other", "others", "none", "noneoftheabove", "oos", "ood", "outofscope", "outofdomain", "nointent", "nolabel",
      "nonodes", "unknown", "fallback", "nlufallback", "misc", "miscellaneous", "chitchat", "irrelevant",
      "sonstiges", "sonstige", "andere", "anderes", "keine", "autre", "autres", "aucun", "otro", "otros", "otra",
-     "ninguno", "ninguna", "outro", "outros", "nenhum", "altro", "altri", "nessuno", "overig", "overige", "geen", "inne",
-     "żaden", "brak", "diğer", "hiçbiri", "прочее", "другое", "иное", "нет", "інше", "άλλο", "khác", "lainnya", "muu",
-     "annat", "andet", "أخرى", "غيرذلك", "אחר", "अन्य", "อื่นๆ", "其他", "其它", "无", "無", "その他", "기타")
+     "ninguno", "ninguna", "outro", "outros", "nenhum", "altro", "altri", "nessuno", "overig", "overige", "geen",
+     "inne", "żaden", "brak", "diğer", "hiçbiri", "прочее", "другое", "иное", "нет", "інше", "άλλο", "khác",
+     "lainnya", "muu", "annat", "andet", "أخرى", "غيرذلك", "אחר", "अन्य", "อื่นๆ", "其他", "其它", "无", "無",
+     "その他", "기타")
 )  # fmt: skip
 
 

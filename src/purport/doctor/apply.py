@@ -60,8 +60,7 @@ def apply_plan(
         raise OutputExists(f"{out} already exists; choose a new directory for the corrected data")
     if isinstance(source, Dataset):
         source = Source(source)
-    if suffix is None:
-        _require_whole(source.dataset)
+    _require_whole(source.dataset, suffix)
     correction = Correction(fixes)
     splits = {name: list(correction.rows(source, name)) for name in source.dataset.splits}
     correction.finish(source.dataset)
@@ -90,8 +89,8 @@ def apply_plan(
     return Applied(actions, tuple(files), refused, tuple(changed), tuple(unusable), tuple(left_out))
 
 
-def _require_whole(dataset: Dataset) -> None:
-    for split in dataset.splits.values():
+def _require_whole(dataset: Dataset, suffix: str | None) -> None:
+    for split in dataset.splits.values() if suffix is None else ():
         for file in split.files:
             if getattr(format_of(file), "keeps_rows_only", False):
                 raise PlanInvalid(

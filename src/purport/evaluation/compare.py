@@ -21,7 +21,7 @@ from ..progress import SILENT, Reporter
 from ..wording import count
 from . import curves
 from .comparison import ChangedRow, Comparison, Difference, LabelChange, Side, judge
-from .evaluate import answer, bootstrapped, estimate, rounded
+from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
 from .label_tests import label_p_values
 from .metrics import Counts, averaged, out_of_scope, per_label
 from .outcome import Outcome, Values
@@ -53,7 +53,6 @@ def compare(
     reporter: Reporter = SILENT,
 ) -> Comparison:
     """Compare ``b`` with ``a`` by their decided label sets. A joint label is split into the labels it combines.
-
     Rows that only one of the two has learned from are left out: they would flatter it.
 
     Raises:
@@ -61,8 +60,7 @@ def compare(
         GateInvalid: ``gate`` cannot be parsed.
         ValueError: ``resamples`` is less than 1.
     """
-    held, unfair = _fair(a, b, split)
-    examples = list(held)
+    held, examples, unfair = _fair(a, b, split)
     gold, decided, known = _answered(a, b, held, reporter)
     names = LabelSet(sorted(frozenset().union(*gold, *known)))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
@@ -71,9 +69,6 @@ def compare(
     only_a, only_b, p_value = mcnemar(a_right, b_right)
     rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
     times = milliseconds((a, b), [example.text for example in examples])
-    verdict, reason = judge(metrics["exact_match"].difference, only_a, only_b, p_value, len(examples))
-    if unfair:
-        reason += f" {count(unfair, 'row')} left out: only one of the two has learned from them."
     found = Comparison(
         a=_side(a, times[0], a_right),
         b=_side(b, times[1], b_right),
@@ -92,8 +87,7 @@ def compare(
         mcnemar_p=round(p_value, 6),
         flips=len(rows),
         rows=rows[:_MOST_ROWS],
-        verdict=verdict,
-        reason=reason,
+        **_judged(metrics["exact_match"].difference, only_a, only_b, p_value, len(examples), unfair),
     )
     return found if not gate else found.gated(gate)
 
@@ -130,8 +124,19 @@ def _answered(
     return gold, decided, [spec.parts(frozenset(side.labels)) for side, spec in zip((a, b), specs, strict=True)]
 
 
-def _fair(a: Classifier, b: Classifier, split: Split) -> tuple[Split, int]:
-    """The rows that both bundles or neither have learned from, and the number of others."""
+class _Judged(TypedDict):
+    verdict: str
+    reason: str
+
+
+def _judged(exact: Estimate, only_a: int, only_b: int, p_value: float, n: int, unfair: int) -> _Judged:
+    verdict, reason = judge(exact, only_a, only_b, p_value, n)
+    left_out = f" {count(unfair, 'row')} left out: only one of the two has learned from them." if unfair else ""
+    return {"verdict": verdict, "reason": reason + left_out}
+
+
+def _fair(a: Classifier, b: Classifier, split: Split) -> tuple[Split, list[Example], int]:
+    """The rows that both bundles or neither have learned from, twice, and the number of others."""
     held = split.held()
     examples = list(held)
     left, right = (shares.learned(each.bundle.path, examples) for each in (a, b))
@@ -141,7 +146,8 @@ def _fair(a: Classifier, b: Classifier, split: Split) -> tuple[Split, int]:
             f"all {len(examples):,} rows were training rows of one of the two bundles, so that they say nothing about "
             "which is better; compare on other rows: pass --data"
         )
-    return held.where(~unfair, split.name).held() if unfair.any() else held, int(unfair.sum())
+    fair = held.where(~unfair, split.name).held() if unfair.any() else held
+    return fair, list(fair), int(unfair.sum())
 
 
 def _changed_rows(

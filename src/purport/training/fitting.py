@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..labels import Task
 from ..manifest import Temperature
@@ -14,23 +15,37 @@ def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperat
     """The temperature with the least negative log-likelihood of ``gold`` (Guo et al. 2017, §4.2).
 
     All labels share one temperature, because rare labels have too few validation rows for their own. For multilabel,
-    the likelihood assumes independent labels. A temperature never changes which label is most likely. On separable
-    data there is no finite optimum; the search then stops at its bounds.
+    the likelihood assumes independent labels. A temperature never changes which label is most likely.
+
+    Gold labels count as the estimate of their probability after so many rows, (n + 1) / (n + 2), and not as certain
+    (Platt 1999, §2.2): otherwise a model without an error on a few rows would promise that it never makes one.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_expit, log_softmax
 
-    scores = logits.astype(np.float64)
+    scores, target = logits.astype(np.float64), _targets(gold, task)
 
     def loss(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)
         if task is Task.MULTILABEL:
-            return float(-log_expit(np.where(gold, scaled, -scaled)).sum())
-        return float(-log_softmax(scaled, axis=1)[gold].sum())
+            return float(-(target * log_expit(scaled) + (1 - target) * log_expit(-scaled)).sum())
+        return float(-(target * log_softmax(scaled, axis=1)).sum())
 
     # The loss is convex in 1 / temperature, so that there is at most one minimum between the bounds.
     found = minimize_scalar(loss, bounds=np.log(Temperature.searched), method="bounded", options={"xatol": 1e-7})
     return Temperature(temperature=round(float(np.exp(found.x)), 5))
+
+
+def _targets(gold: BoolArray, task: Task) -> NDArray[np.float64]:
+    """The probabilities ``(n, n_labels)`` that stand for gold labels; all 0 in a multiclass row without a label."""
+    if task is Task.MULTILABEL:
+        yes = int(gold.sum())
+        return np.where(gold, (yes + 1) / (yes + 2), 1 / (gold.size - yes + 2))
+    rows = int(gold.any(axis=1).sum())
+    others = max(gold.shape[1] - 1, 1)
+    sure = (rows + 1) / (rows + 2) if gold.shape[1] > 1 else 1.0
+    spread = np.where(gold, sure, (1 - sure) / others)
+    return np.where(gold.any(axis=1, keepdims=True), spread, 0.0)
 
 
 def fit_thresholds(probabilities: FloatArray, gold: BoolArray, *, min_gain: int) -> tuple[float, ...]:
