@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from purport import Bundle, Classifier
+from purport.cli.tables import TableOptions
 from purport.data.spec import DataSpec
 from purport.data.survey import survey
-from purport.errors import DataError, SplitUnknown
+from purport.errors import DataError, RecipeError, SplitUnknown
 from purport.evaluation.evaluate import stored
 from purport.evaluation.rows import evaluation_split
 from purport.training.cross_validation import NAME, cross_validate
@@ -132,3 +136,54 @@ def test_cross_validation_answers_every_row_once(tickets: Path, tmp_path: Path) 
     assert NAME in (made.path / "README.md").read_text("utf-8")
     with pytest.raises(DataError, match="too few for 5000 folds"):
         cross_validate(chosen, 5000)
+
+
+def test_a_recipe_stands_for_its_data(tickets: Path, tmp_path: Path) -> None:
+    found = survey(DataSpec(name=str(tickets), label_column="Thema", out_of_scope=("other",)))
+    (tmp_path / "tickets.toml").write_text(draft(found, kind="linear").toml, "utf-8")
+    spec = TableOptions().spec(name=str(tmp_path / "tickets.toml"), unlabelled="out_of_scope")
+    assert (spec.name, spec.label_column, spec.out_of_scope) == (str(tickets), "Thema", ("other",))
+    assert spec.unlabelled == "out_of_scope"
+    (tmp_path / "a.toml").write_text("kind = 'linear'\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"has no table \[data\]"):
+        TableOptions().spec(name=str(tmp_path / "a.toml"))
+
+
+def test_a_draft_asks_where_it_is_in_doubt(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "book a flight,flight|fare\nwhich fare,fare\nany flight,flight\n" * 9, "utf-8")
+    with pytest.raises(
+        DataError, match=r'pass --label-delimiter "\|" if they are, or --label-delimiter "\+" if they are'
+    ):
+        draft(survey(DataSpec(name=str(path))))
+    assert draft(survey(DataSpec(name=str(path))), delimiter_is_chosen=True).raw["task"] == "multiclass"
+    assert draft(survey(DataSpec(name=str(path), label_delimiter="|"))).raw["task"] == "multilabel"
+    with pytest.raises(DataError, match='out_of_scope has "flihgt".*Did you mean "flight"'):
+        draft(survey(DataSpec(name=str(path), label_delimiter="|", out_of_scope=("flihgt",))))
+
+
+def test_answers_go_to_standard_output_although_a_row_is_bad(
+    tickets: Path, bundle: Bundle, program_output: Callable[..., tuple[int, str]]
+) -> None:
+    status, output = program_output("predict", str(bundle.path), "--input", "-", "--output", "-", "--format", "csv",
+                                    given="where is my lamp\n\nrefund the lamp now\n")  # fmt: skip
+    assert status == 1 and len(output.splitlines()) == 4 and "row 2 has no text" in output
+    own = tickets.with_name("own.csv")
+    own.write_text("Nr;Frage\n1;where is my lamp\n", "utf-8")
+    status, output = program_output("predict", str(bundle.path), "--input", str(own), "--output", "-")
+    assert status == 0 and '"Nr": "1"' in output, "the bundle knows the column of the texts"
+    status, _ = program_output("predict", str(bundle.path), "--input", str(own), "--output", str(own))
+    assert status == 65 and own.read_text("utf-8").startswith("Nr;Frage")
+
+
+@pytest.fixture
+def program_output() -> Callable[..., tuple[int, str]]:
+    """Runs a command; its exit code and what it wrote to standard output."""
+
+    def run(*arguments: str, given: str = "") -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "purport", *arguments], input=given, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout
+
+    return run

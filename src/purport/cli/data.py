@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @reads_table()
 def data(
     name: Annotated[
-        str | None, typer.Argument(help="sample, a catalog name, a directory with one file per split, or a file.")
+        str | None,
+        typer.Argument(help="sample, a catalog name, a directory with one file per split, a file, or a recipe."),
     ] = None,
     *,
     task: Annotated[

@@ -100,10 +100,10 @@ def examine(
         from ..doctor.finding import count
         from ..doctor.plan import write_plan
 
-    reading = _reading(dataset, table)
+    name, reading = _reading(dataset, table)
     with reporting() as reporter:
-        reporter.emit(Progress(f"reading {dataset}"))
-        rows = RowTable.load(dataset, reading, reporter)
+        reporter.emit(Progress(f"reading {name}"))
+        rows = RowTable.load(name, reading, reporter)
         classifier = None if bundle is None else Classifier.open(bundle)
         diagnosis = diagnose(
             rows, classifier=classifier, seed=seed, measure_plan=fix_plan is not None, reporter=reporter
@@ -126,11 +126,12 @@ def examine(
         raise typer.Exit(1)
 
 
-def _reading(dataset: str, table: TableOptions) -> Reading:
-    """Rows with any number of labels, none too: to look at data, not to train on it."""
+def _reading(dataset: str, table: TableOptions) -> tuple[str, Reading]:
+    """The name of the data, and rows with any number of labels, none too: to look at data, not to train on it."""
     from ..labels import Task
 
-    return table.spec(name=dataset, unlabelled="out_of_scope").reading(Task.MULTILABEL)
+    spec = table.spec(name=dataset, unlabelled="out_of_scope")
+    return spec.name, spec.reading(Task.MULTILABEL)
 
 
 def _next_command(plan: Path, dataset: str, name: str, table: TableOptions) -> str:
@@ -203,9 +204,9 @@ def apply(
     if format_ is not None:
         kind: Format = registry.load("formats", format_, FlagInvalid)
         suffix = kind.suffixes[0]
-    reading = _reading(dataset, table)
+    name, reading = _reading(dataset, table)
     with reporting() as reporter:
-        source = Source.load(dataset, reading, reporter)
+        source = Source.load(name, reading, reporter)
     fixes = read_plan(plan, label_delimiter=reading.layout.label_delimiter, encoding=plan_encoding, in_data=source.has)
     none = set(reading.out_of_scope)  # a person who edits a plan writes the names that the data has
     fixes = [_without(fix, none) for fix in fixes]

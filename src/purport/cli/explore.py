@@ -47,10 +47,10 @@ def explore(
         from ..evaluation.explore.exploration_page import page
         from ..evaluation.explore.measure import explore as measure
 
-    reading = table.spec(name=dataset, unlabelled="out_of_scope").reading(Task.MULTILABEL)
+    spec = table.spec(name=dataset, unlabelled="out_of_scope")
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {dataset}"))
-        rows = RowTable.load(dataset, reading, reporter)
+        rows = RowTable.load(spec.name, spec.reading(Task.MULTILABEL), reporter)
         classifier = None if bundle is None else Classifier.open(bundle)
         found = measure(rows, classifier=classifier, seed=seed, reporter=reporter)
         reporter.emit(Progress("writing the page"))

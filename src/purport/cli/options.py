@@ -8,7 +8,7 @@ import typer
 
 BundleName = Annotated[str, typer.Argument(help="Directory of a bundle, or a shipped name (atis).")]
 DatasetName = Annotated[
-    str, typer.Argument(help="sample, a catalog name, a directory with one file per split, or a file.")
+    str, typer.Argument(help="sample, a catalog name, a directory with one file per split, a file, or a recipe.")
 ]
 Texts = Annotated[bool, typer.Option("--texts/--no-texts", help="Include message texts in the page.")]
 TextColumn = Annotated[str, typer.Option(help="Name of the text column.")]

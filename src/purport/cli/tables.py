@@ -59,23 +59,28 @@ class TableOptions:
     ] = None
 
     def spec(self, base: DataSpec | None = None, **fields_: Any) -> DataSpec:
-        """``base``, or data with these fields, with what was passed.
+        """``base``, or data with these fields, with what was passed. A name that is a recipe stands for its data.
 
         Raises:
             FlagInvalid: an option cannot be used.
+            RecipeError: the recipe cannot be read.
         """
         from pydantic import ValidationError
 
         from ..data.spec import DataSpec
         from ..errors import FlagInvalid
+        from ..training.recipe import data_table
 
         given = {each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) is not None}
         if "label_names" in given:
             given["label_names"] = _names(given["label_names"])
         if given.get("delimiter") in ("\\t", "tab"):
             given["delimiter"] = "\t"
+        own = base.model_dump() if base else fields_
+        if base is None and str(fields_["name"]).endswith(".toml"):
+            own = fields_ | data_table(fields_["name"]) | {"unlabelled": fields_.get("unlabelled", "error")}
         try:
-            return DataSpec.model_validate((base.model_dump() if base else fields_) | given)
+            return DataSpec.model_validate(own | given)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]).replace("_", "-")

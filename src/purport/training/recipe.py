@@ -22,13 +22,28 @@ def load_recipe(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
     Raises:
         RecipeError: the file cannot be read, is not TOML, or has an unknown kind, an unknown key or an invalid value.
     """
+    return parse_recipe(_read(path), str(path), overrides)
+
+
+def data_table(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The table ``data`` of a recipe file.
+
+    Raises:
+        RecipeError: the file cannot be read, or has no such table.
+    """
+    table = _read(path).get("data")
+    if not isinstance(table, dict):
+        raise RecipeError(f"{path} has no table [data]; name a recipe, or the data itself")
+    return table
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(Path(path).read_text("utf-8"))
+        return tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise RecipeError(f"cannot read recipe {path}: {error.strerror}; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from None
-    return parse_recipe(raw, str(path), overrides)
 
 
 def parse_recipe(raw: dict[str, Any], source: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
