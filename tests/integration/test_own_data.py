@@ -158,7 +158,7 @@ def test_a_draft_asks_where_it_is_in_doubt(tmp_path: Path) -> None:
         draft(survey(DataSpec(name=str(path))))
     assert draft(survey(DataSpec(name=str(path))), delimiter_is_chosen=True).raw["task"] == "multiclass"
     assert draft(survey(DataSpec(name=str(path), label_delimiter="|"))).raw["task"] == "multilabel"
-    with pytest.raises(DataError, match='out_of_scope has "flihgt".*Did you mean "flight"'):
+    with pytest.raises(DataError, match=r'out_of_scope has "flihgt".*Did you mean "flight"'):
         draft(survey(DataSpec(name=str(path), label_delimiter="|", out_of_scope=("flihgt",))))
 
 
