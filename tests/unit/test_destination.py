@@ -85,7 +85,9 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_bundle(
             break
         assert status == -signal.SIGKILL
         assert contents(made(target, linear_bundle, "newer", overwrite=True)) == "newer", "no further run can start"
-    assert found[0] == "old" and found[-1] == "new" and len(found) >= 3, "killed before and after the exchange, and not at all"
+    assert found[0] == "old" and found[-1] == "new" and len(found) >= 3, (
+        "killed before and after the exchange, and not at all"
+    )
     assert found == sorted(found, reverse=True), "new, and then old again"
 
 
