@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...errors import DataError
+from ...wording import json_line
 from . import BadRow, Layout, Row, RowWriter, Understood
 from .encoded import is_utf8, open_read, open_write
 
@@ -67,14 +68,18 @@ class JsonArray:
 
             def write(row: Mapping[str, Any] | str) -> None:
                 nonlocal before
-                if not isinstance(row, str):
-                    kept = row if like else {name: row[name] for name in columns if row.get(name) is not None}
-                    row = json.dumps(kept, ensure_ascii=False, default=str)
-                stream.write(before + row)
+                stream.write(before + as_json(row, columns, own=like is not None))
                 before = ",\n"
 
             yield write
             stream.write("[]\n" if before == "[\n" else "\n]\n")
+
+
+def as_json(row: Mapping[str, Any] | str, columns: Sequence[str], *, own: bool) -> str:
+    """``row`` as one line: with the columns that it comes with if ``own``, else with those of ``columns`` that it has."""
+    if isinstance(row, str):
+        return row
+    return json_line(row if own else {name: row[name] for name in columns if row.get(name) is not None})
 
 
 def is_array(path: Path, encoding: str | None) -> bool:

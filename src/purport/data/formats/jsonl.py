@@ -10,10 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...wording import json_line
 from . import BadRow, Layout, Row, RowWriter, Understood
 from .encoded import NOT_UTF8, is_utf8, open_read, open_write
-from .json_array import JSON, is_array, named, row_of
+from .json_array import JSON, as_json, is_array, named, row_of
 from .lines import TOO_LONG, Overlong, lines
 
 _LOOK = 100  # lines from which the names of the columns are taken
@@ -77,10 +76,7 @@ class JsonLines:
         with open_write(path) as stream:
 
             def write(row: Mapping[str, Any] | str) -> None:
-                if not isinstance(row, str):
-                    kept = row if like else {name: row[name] for name in columns if row.get(name) is not None}
-                    row = json_line(kept)
-                stream.write(row + "\n")
+                stream.write(as_json(row, columns, own=like is not None) + "\n")
 
             yield write
 
