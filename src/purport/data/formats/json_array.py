@@ -76,7 +76,7 @@ class JsonArray:
 
 
 def as_json(row: Mapping[str, Any] | str, columns: Sequence[str], *, own: bool) -> str:
-    """``row`` as one line: with the columns that it comes with if ``own``, else with ``columns``, as far as it has them."""
+    """``row`` as one line: with all its columns if ``own``, else with those of ``columns`` that it has."""
     if isinstance(row, str):
         return row
     return json_line(row if own else {name: row[name] for name in columns if row.get(name) is not None})
