@@ -27,7 +27,7 @@ SAMPLE = {"name": "sample", "valid": "valid", "test": "test", "unlabelled": "out
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts servers, browsers, environments or trains for long is slow; see `make check`. The longest come first,
-    because the tests of one file run in one process: the last file should be a short one."""
+    because the tests of one file run in one process: the last file should be a short one (`--no-loadscope-reorder`)."""
     items.sort(key=lambda item: not item.path.name.startswith("test_every_"))
     for item in items:
         if {"e2e", "integration"} & set(item.path.parts):
