@@ -24,27 +24,7 @@ from purport.text import normal_form, words
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
-
-def clean() -> list[Example]:
-    """Rows that no check minds: two intents, words of their own."""
-    nouns = (
-        "lamp",
-        "sofa",
-        "chair",
-        "table",
-        "shelf",
-        "mirror",
-        "carpet",
-        "kettle",
-        "rug",
-        "mattress",
-        "cup",
-        "drawer",
-    )
-    return [
-        *(Example(f"when will my {noun} arrive at the {at}", ("track",)) for noun in nouns for at in ("door", "shop")),
-        *(Example(f"{noun} money back please {verb} soon", ("refund",)) for noun in nouns for verb in ("pay", "send")),
-    ]
+from .clean_rows import clean
 
 
 def examine(**splits: list[Example]) -> Diagnosis:

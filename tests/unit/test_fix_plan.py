@@ -23,33 +23,13 @@ from purport.doctor.plan import COLUMNS, read_plan, write_plan
 from purport.doctor.source import Source
 from purport.errors import LabelUnknown, OutputExists, PlanInvalid
 
+from .clean_rows import clean
+
 DROP = Fix(apply=True, action="drop", split="train", row=1, text="naïve café", labels=("a",), check="c", why="w")
 RELABEL = DROP.model_copy(update={"action": "relabel", "row": 2, "text": "two", "new_labels": ("a", "b")})
 REWRITE = DROP.model_copy(update={"action": "rewrite", "row": 3, "text": "GerÃ¤t", "new_text": "Gerät"})
 MERGE = Fix(apply=True, action="merge", labels=("A",), new_labels=("a",), check="c", why="w")
 PLAN = [MERGE, DROP, RELABEL, REWRITE]
-
-
-def clean() -> list[Example]:
-    """Rows that no check minds: two intents, words of their own."""
-    nouns = (
-        "lamp",
-        "sofa",
-        "chair",
-        "table",
-        "shelf",
-        "mirror",
-        "carpet",
-        "kettle",
-        "rug",
-        "mattress",
-        "cup",
-        "drawer",
-    )
-    return [
-        *(Example(f"when will my {noun} arrive at the {at}", ("track",)) for noun in nouns for at in ("door", "shop")),
-        *(Example(f"{noun} money back please {verb} soon", ("refund",)) for noun in nouns for verb in ("pay", "send")),
-    ]
 
 
 def fix(row: int, text: str, labels: str, action: str = "drop", *, split: str = "train", **said: object) -> Fix:

@@ -54,11 +54,7 @@ def init(
     target = output or Path(f"{found.dataset.name}.toml")
     if target.exists() and not overwrite:
         raise OutputExists(f"{target} already exists; pass --output to name another file, or --overwrite to replace it")
-    for file in found.files:
-        out.print(file.in_words)
-    for said in found.suspicions:
-        out.print(f"warning: {said}")
-    for said in described(made):
+    for said in (*found.said, *described(made)):
         out.print(said)
     write_text(target, f"# Written by purport init from {dataset}. Every key: docs/reference/recipe.md.\n{made.toml}")
     out.print(f"written to {target}")

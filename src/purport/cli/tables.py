@@ -69,7 +69,6 @@ class TableOptions:
 
         from ..data.spec import DataSpec
         from ..errors import FlagInvalid
-        from ..training.recipe import data_table
 
         given = {each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) is not None}
         if "label_names" in given:
@@ -78,6 +77,8 @@ class TableOptions:
             given["delimiter"] = "\t"
         own = base.model_dump() if base else fields_
         if base is None and str(fields_["name"]).endswith(".toml"):
+            from ..training.recipe import data_table
+
             own = fields_ | data_table(fields_["name"]) | {"unlabelled": fields_.get("unlabelled", "error")}
         try:
             return DataSpec.model_validate(own | given)

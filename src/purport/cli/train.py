@@ -122,9 +122,7 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
         (each.partition("=")[2].strip(" \"'") for each in overrides if each.partition("=")[0].strip() == "kind"), None
     )
     made = draft(found, kind=kind, delimiter_is_chosen=table.label_delimiter is not None)
-    for said in (*(file.in_words for file in found.files), *(f"warning: {each}" for each in found.suspicions)):
-        err.print(said)
-    for said in described(made):
+    for said in (*found.said, *described(made)):
         err.print(said)
     return parse_recipe(made.raw, source, overrides)
 
@@ -159,9 +157,7 @@ def _last(bundle: Bundle, out: Path) -> Path | None:
             continue
         with suppress(BundleError):
             other = Bundle.open(file.parent)
-            shared = set(other.labels) & set(bundle.labels)
-            if other.manifest.provenance.dataset == bundle.manifest.provenance.dataset and 2 * len(shared) > len(
-                bundle.labels
-            ):
+            alike = 2 * len({*other.labels} & {*bundle.labels}) > len(bundle.labels)
+            if alike and other.manifest.provenance.dataset == bundle.manifest.provenance.dataset:
                 return file.parent
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import UserString
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..errors import did_you_mean
 from ..labels import Task
 from .formats import BadRow, Layout, Row
 from .formats.encoded import NOT_UTF8, is_utf8
@@ -56,6 +57,13 @@ class Reading:
     label_names: tuple[str, ...] | Literal["numbers"] | None = None
     tally: Tally = field(default_factory=lambda: Tally(), compare=False)
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
+
+    def unused_names(self, dataset: str, labels: Iterable[str]) -> Iterator[str]:
+        """A message for each name in ``out_of_scope`` that no row had, once all rows of ``dataset`` are read."""
+        for name in self.out_of_scope:
+            if name not in self.tally.none:
+                hint = did_you_mean(name, labels)
+                yield f'out_of_scope has "{name}", which is not a label of any row of {dataset}.{hint}'
 
     def example(self, row: Row) -> Example | BadRow | None:
         """``row`` as an example, as a bad row with the reason, or ``None`` where it is to be left out."""

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ..bundle import Bundle
 from ..destination import MANIFEST
-from ..errors import BundleCorrupt, DataError, did_you_mean
+from ..errors import BundleCorrupt, DataError
 from ..frozen import Frozen
 from ..labels import Task
 from ..progress import SILENT, Line, Reporter
@@ -119,10 +119,8 @@ class DataSpec(Frozen):
         """Check that there is something to learn, and that every name in ``out_of_scope`` occurs."""
         if not dataset.labels:
             raise DataError(f"no row of {dataset.name} has a label to learn; add labels, or correct out_of_scope")
-        for name in self.out_of_scope:
-            if name not in reading.tally.none:
-                hint = did_you_mean(name, dataset.labels)
-                raise DataError(f'out_of_scope has "{name}", which is not a label of any row of {dataset.name}.{hint}')
+        for problem in reading.unused_names(dataset.name, dataset.labels):
+            raise DataError(problem)
 
 
 def _found_again(dataset: Dataset, known: Mapping[str, Prints], shares: Iterable[str], reporter: Reporter) -> Dataset:

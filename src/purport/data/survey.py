@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from ..errors import RowInvalid, did_you_mean
+from ..errors import RowInvalid
 from ..labels import Task
 from ..progress import SILENT, Reporter
 from ..wording import count
 from .catalog import load
 from .dataset import Dataset
 from .formats import BadRow, Layout, Understood, understand
-from .reading import Example, Tally
+from .reading import Example, Reading
 from .spec import DataSpec
 from .suspicions import suspicions
 
@@ -62,6 +62,11 @@ class Survey:
     task: Task
     why: str
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """How each file is read, and what is suspicious."""
+        return (*(file.in_words for file in self.files), *(f"warning: {each}" for each in self.suspicions))
+
 
 def survey(
     spec: DataSpec, task: Task | None = None, reporter: Reporter = SILENT, *, unlabelled_is_chosen: bool = False
@@ -96,21 +101,18 @@ def survey(
         dataset=dataset,
         files=files,
         shown=tuple(islice(rows, _SHOWN)),
-        problems=tuple(_problems(spec, source, bad, reading.tally)),
+        problems=tuple(_problems(source, bad, reading)),
         suspicions=tuple(suspicions(rows, reading, unlabelled_is_chosen=unlabelled_is_chosen)),
         task=chosen,
         why=why,
     )
 
 
-def _problems(spec: DataSpec, source: Dataset, bad: dict[str, list[BadRow]], tally: Tally) -> Iterator[str]:
+def _problems(source: Dataset, bad: dict[str, list[BadRow]], reading: Reading) -> Iterator[str]:
     for name, rows in bad.items():
         problems = [(row.number, row.problem) for row in rows[:_MOST_PROBLEMS]]
         yield str(RowInvalid(source[name].files[0], problems, _REMEDY, len(rows) - len(problems)))
     labels = {label for split in source.splits.values() for label in split.label_counts}
-    for name in spec.out_of_scope:
-        if name not in tally.none:
-            hint = did_you_mean(name, labels)
-            yield f'out_of_scope has "{name}", which is not a label of any row of {source.name}.{hint}'
+    yield from reading.unused_names(source.name, labels)
     if not labels and not bad:
         yield f"no row of {source.name} has a label; name the label column with --label-column, or label the rows"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ...errors import DataError
 
-_HEAD = 4096
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"PAR1": "parquet",
@@ -58,15 +57,16 @@ def magic(path: Path) -> str | None:
     return next((name for start, name in _MAGIC.items() if head.startswith(start)), None)
 
 
-def require_text(path: Path) -> None:
-    """Check that ``path`` is a text file, compressed with gzip or not.
+def is_packed(path: Path) -> bool:
+    """Whether the text file ``path`` is compressed with gzip.
 
     Raises:
-        DataError: its first bytes belong to something else; the message says to what and what to do.
+        DataError: it is no text file; the message says what its first bytes belong to and what to do.
     """
     found = magic(path)
     if found in _REMEDIES:
         raise DataError(f"{path} is {_REMEDIES[found]}, and name the new file")
+    return found == "gzip"
 
 
 def encoding_of(head: bytes) -> str:

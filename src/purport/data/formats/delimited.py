@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
-from .content import magic
+from .content import is_packed
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
 from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
@@ -66,7 +66,7 @@ class Delimited:
 
     def _notes(self, path: Path, layout: Layout, encoding: str) -> tuple[str, ...]:
         delimiter = layout.delimiter or self.delimiter
-        packed = magic(path) == "gzip" and path.suffix.lower() != ".gz"
+        packed = is_packed(path) and path.suffix.lower() != ".gz"
         found = {
             "compressed with gzip": packed,
             f"columns separated by {separated_by(delimiter)}": delimiter != self.delimiter,
@@ -139,7 +139,8 @@ class Delimited:
         like: tuple[Path, Layout] | None = None,
     ) -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
-        delimiter = self.delimiter if like is None else self.understand(*like).layout.delimiter or self.delimiter
+        layout = Layout() if like is None else self.understand(*like).layout
+        delimiter = layout.delimiter or self.delimiter
         ours = like is None and is_ours(columns)
         encoding, end = ("utf-8", "\n") if like is None else habits(like[0], like[1].encoding)
         with open_write(path, encoding) as stream:
@@ -154,14 +155,15 @@ class Delimited:
                     row = self._line(cells, delimiter)
                 stream.write(row + end)
 
-            if like is None or self.understand(*like).layout.header:
-                write(self._line(columns if like is None else self._header(*like), delimiter))
+            if like is None:
+                write(self._line(columns, delimiter))
+            elif layout.header:
+                write(self._line(self._header(like[0], layout.encoding, delimiter), delimiter))
             yield write
 
-    def _header(self, path: Path, layout: Layout) -> Sequence[str]:
+    def _header(self, path: Path, encoding: str | None, delimiter: str) -> Sequence[str]:
         """The header of a file as it stands there."""
-        with open_read(path, layout.encoding) as stream:
-            delimiter = self.understand(path, layout).layout.delimiter or self.delimiter
+        with open_read(path, encoding) as stream:
             rows = (row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and row != [""])
             return next((row for row in rows if not _HINT.fullmatch(delimiter.join(row).strip())), [])
 

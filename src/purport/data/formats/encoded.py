@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...errors import DataError
-from .content import encoding_of, magic, require_text
+from .content import encoding_of, is_packed
 
 # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not stop the reading of a file.
 ERRORS = "surrogateescape"
@@ -25,10 +25,9 @@ def open_read(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
     Raises:
         DataError: it is not a text file, or ``encoding`` is unknown.
     """
-    require_text(path)
+    zipped = is_packed(path) or path.suffix.lower() == ".gz"
     plain: Any = path.open("rb")
     try:
-        zipped = magic(path) == "gzip" or path.suffix.lower() == ".gz"
         binary = io.BufferedReader(_Closing(gzip.GzipFile(fileobj=plain) if zipped else plain, plain), _CHUNK)
         found = encoding or encoding_of(binary.peek(_HEAD)[:_HEAD])
         try:
