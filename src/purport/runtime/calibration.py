@@ -16,10 +16,19 @@ from .scope import in_scope
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """``logits (n_texts, n_labels) float32``, and ``truncated (n_texts,) bool``: texts longer than the model reads."""
+    """What a scorer makes of ``n`` texts.
+
+    Attributes:
+        logits: ``(n, n_labels) float32``.
+        truncated: ``(n,) bool``, whether the text is longer than the model reads.
+        embedding: ``(n, width) float32`` of unit length, or ``None`` if the scorer has none.
+        familiar: ``(n,) float32``, the share of words that training texts have; ``None`` if that is not known.
+    """
 
     logits: FloatArray
     truncated: BoolArray
+    embedding: FloatArray | None = None
+    familiar: FloatArray | None = None
 
 
 @runtime_checkable

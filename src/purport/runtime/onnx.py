@@ -13,10 +13,12 @@ from tokenizers import Tokenizer
 
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DeviceUnavailable
+from ..manifest import ModelFacts
 from ..model import FloatArray, Lengths, Model, Traits
 from ..resources import cpus
-from .calibration import Calibrated, Scores
-from .literal import read_literally
+from .calibration import Scores, calibrated
+from .spelling import Words
+from .tokens import TextReader, Truncate
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -35,69 +37,74 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         DeviceUnavailable: ``device`` is not available on this machine.
         BundleCorrupt: a file cannot be loaded.
     """
-    manifest = bundle.manifest
-    scorer = OnnxScorer.load(bundle.path, len(manifest.labels), manifest.model.limit, device=device, threads=threads)
-    return Calibrated(scorer, manifest.task, manifest.calibration)
+    scorer = OnnxScorer.load(bundle.path, len(bundle.labels), bundle.facts(ReadingFacts), device=device, threads=threads)
+    return calibrated(scorer, bundle)
+
+
+class ReadingFacts(ModelFacts):
+    """Manifest facts about how a model reads; ``truncate``: what of a long text is kept."""
+
+    truncate: Truncate = "head"
 
 
 class OnnxScorer:
-    """``model.onnx`` with inputs ``input_ids``/``attention_mask (batch, tokens) int64``, output ``logits``."""
+    """``model.onnx`` with inputs ``input_ids``/``attention_mask (batch, tokens) int64``.
+
+    Outputs are ``logits`` and, except in older bundles, ``embedding (batch, width)``, the vector that the head reads.
+    """
 
     traits = Traits()
 
-    def __init__(self, session: Any, tokenizer: Tokenizer, n_labels: int, max_length: int) -> None:
+    def __init__(self, session: Any, reader: TextReader, n_labels: int) -> None:
         self._session = session
-        self._pad_id = (tokenizer.padding or {}).get("pad_id", 0)
+        self._reader = reader
         self._n_labels = n_labels
-        self._max_length = max_length
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length)
-        read_literally(tokenizer)
-        self._tokenizer = tokenizer
+        self._outputs = [output.name for output in session.get_outputs()]
 
     @classmethod
     def load(
-        cls, path: Path, n_labels: int, max_length: int, *, device: str = "cpu", threads: int | None = None
+        cls, path: Path, n_labels: int, facts: ReadingFacts, *, device: str = "cpu", threads: int | None = None
     ) -> OnnxScorer:
         """Load the files in ``path``, whether or not it is a finished bundle."""
         try:
             tokenizer = Tokenizer.from_file(str(path / TOKENIZER_FILE))
         except Exception as error:  # the library raises bare Exception
             raise BundleCorrupt(path, TOKENIZER_FILE, f"cannot be loaded ({error})") from None
-        return cls(_session(path / MODEL_FILE, device, threads), tokenizer, n_labels, max_length)
+        reader = TextReader(tokenizer, facts.limit, Words.load(path), facts.truncate)
+        return cls(_session(path / MODEL_FILE, device, threads), reader, n_labels)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """See :class:`~purport.runtime.calibration.Scorer`."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
-        ids = [encoding.ids for encoding in encodings]
+        read = self._reader(texts)
+        ids = read.ids
         logits = np.empty((len(ids), self._n_labels), dtype=np.float32)
+        embedding: FloatArray | None = None
         for rows in batches([len(row) for row in ids]):
-            logits[rows] = self._forward([ids[row] for row in rows])
-        truncated = np.array([bool(encoding.overflowing) for encoding in encodings], dtype=np.bool_)
-        return Scores(logits, truncated)
+            found = self._forward([ids[row] for row in rows])
+            logits[rows] = found["logits"]
+            if "embedding" in found:
+                if embedding is None:
+                    embedding = np.empty((len(ids), found["embedding"].shape[1]), dtype=np.float32)
+                embedding[rows] = unit(found["embedding"])
+        return Scores(logits, read.truncated, embedding, read.familiar)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
-        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
-        tokenizer.no_truncation()
-        read_literally(tokenizer)
-        counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
-        return Lengths("tokens", self._max_length, np.array(counts, dtype=np.int64))
+        return Lengths("tokens", self._reader.limit, self._reader.counts(texts))
 
-    def _forward(self, ids: list[list[int]]) -> FloatArray:
+    def _forward(self, ids: list[list[int]]) -> dict[str, FloatArray]:
         longest = max(map(len, ids))
         if len(ids) == 1:
             input_ids = np.array(ids, dtype=np.int64)
             attention_mask = np.ones((1, longest), dtype=np.int64)
         else:
-            input_ids = np.full((len(ids), longest), self._pad_id, dtype=np.int64)
+            input_ids = np.full((len(ids), longest), self._reader.pad_id, dtype=np.int64)
             attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
             for row, tokens in enumerate(ids):
                 input_ids[row, : len(tokens)] = tokens
                 attention_mask[row, : len(tokens)] = 1
         feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
-        logits: FloatArray = self._session.run(["logits"], feeds)[0]
-        return logits
+        return dict(zip(self._outputs, self._session.run(self._outputs, feeds), strict=True))
 
 
 def batches(lengths: Sequence[int], budget: int = _BATCH_TOKENS) -> Iterator[list[int]]:

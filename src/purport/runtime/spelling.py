@@ -2,75 +2,128 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Self
 
+from ..errors import BundleCorrupt
+from ..text import normalise
+
+WORDS_FILE = "words.json"
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST_LETTERS = 3
-_LEAST_PART = 3
-_REMEMBERED = 50_000
+_LEAST_COUNT = 2
+_LONGEST = 40
+_REMEMBERED = 20_000
+
+
+class Corrected(NamedTuple):
+    """A text with its misspelt words corrected; which share of its words the training texts have."""
+
+    text: str
+    familiar: float
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of the training texts, in lower case: how often each occurs, and the pairs of neighbours.
+
+    Words and pairs that occur once are left out: they may be somebody's name, or misspelt themselves.
+    """
+
+    counts: Mapping[str, int]
+    pairs: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """The words of ``texts``."""
+        counts: dict[str, int] = {}
+        pairs: dict[tuple[str, str], int] = {}
+        for text in texts:
+            found = _WORD.findall(normalise(text).lower())
+            for word in found:
+                counts[word] = counts.get(word, 0) + 1
+            for pair in zip(found, found[1:], strict=False):
+                pairs[pair] = pairs.get(pair, 0) + 1
+        return cls(
+            {word: count for word, count in sorted(counts.items()) if count >= _LEAST_COUNT and len(word) <= _LONGEST},
+            frozenset(pair for pair, count in pairs.items() if count >= _LEAST_COUNT),
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write the file that :meth:`load` reads."""
+        document = {"counts": self.counts, "pairs": sorted(" ".join(pair) for pair in self.pairs)}
+        (directory / WORDS_FILE).write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> Self | None:
+        """The words in ``directory``, or ``None`` for a bundle without them.
+
+        Raises:
+            BundleCorrupt: the file cannot be read.
+        """
+        try:
+            document = json.loads((directory / WORDS_FILE).read_text("utf-8"))
+            pairs = (pair.split(" ") for pair in document["pairs"])
+            return cls({str(word): int(n) for word, n in document["counts"].items()},
+                       frozenset((left, right) for left, right in pairs))  # fmt: skip
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleCorrupt(directory, WORDS_FILE, f"cannot be loaded ({error})") from None
 
 
 class Spelling:
-    """Replaces unknown words by the most frequent known word at a distance of one.
+    """Replaces a word that is neither in the training texts nor known to the encoder by the most frequent one near it.
 
-    The distance counts insertions, deletions, replacements and swaps of neighbours (Damerau 1964). Candidates are found
-    by the words that remain when one letter is deleted (Garbe 2012, SymSpell). A word with no candidate that is two known words
-    without the space between them is split.
+    Near is a distance of one insertion, deletion, replacement or swap of neighbours (Damerau 1964). Candidates are the
+    words that become the same when a letter is left out of one or both (Garbe 2012, SymSpell). Without any, a word that is two known
+    neighbours without the space between them is split. Only scripts with small and capital letters are corrected.
 
     Args:
-        frequencies: how often each word, in lower case, occurs in the training texts.
-        is_word: whether a word in lower case that does not occur there is a word all the same.
+        words: those of the training texts.
+        is_known: whether the encoder knows a word, in lower case, as a whole.
     """
 
-    def __init__(self, frequencies: Mapping[str, int], is_word: Callable[[str], bool]) -> None:
-        self.frequencies = frequencies
-        self._is_word = is_word
+    def __init__(self, words: Words, is_known: Callable[[str], bool]) -> None:
+        self.words = words
+        self._is_known = is_known
         self._shortened: dict[str, list[str]] = {}
-        for word, count in frequencies.items():
-            if count > 1 and len(word) >= _LEAST_LETTERS - 1:
-                for part in {word, *_deletions(word)}:
-                    self._shortened.setdefault(part, []).append(word)
-        self.corrected_word = lru_cache(_REMEMBERED)(self._corrected_word)
+        for word in words.counts:
+            for part in {word, *_deletions(word)}:
+                self._shortened.setdefault(part, []).append(word)
+        self._replacement = lru_cache(_REMEMBERED)(self._find)
 
-    def __call__(self, text: str) -> str:
+    def correct(self, text: str) -> Corrected:
         """``text`` with its misspelt words corrected."""
-        return _WORD.sub(self._replace, text)
+        text = normalise(text)
+        counts, parts, end, total, familiar = self.words.counts, [], 0, 0, 0
+        for match in _WORD.finditer(text):
+            word = match[0].lower()
+            total += 1
+            if word in counts:
+                familiar += 1
+            elif _LEAST_LETTERS <= len(word) <= _LONGEST and (better := self._replacement(word)):
+                parts += (text[end : match.start()], better)
+                end, familiar = match.end(), familiar + 1
+        share = familiar / total if total else 0.0
+        return Corrected("".join((*parts, text[end:])) if parts else text, share)
 
-    def _replace(self, match: re.Match[str]) -> str:
-        word = match[0].lower()
-        if word in self.frequencies or len(word) < _LEAST_LETTERS:
-            return match[0]
-        return self.corrected_word(word) or match[0]
-
-    def _corrected_word(self, word: str) -> str | None:
-        if self._is_word(word):
+    def _find(self, word: str) -> str | None:
+        if word.upper() == word or self._is_known(word):
             return None
         found = {each for part in (word, *_deletions(word)) for each in self._shortened.get(part, ())}
-        near = [each for each in found if _one_error(word, each)]
+        near = [each for each in found if len(each) > 1 and _one_error(word, each)]
         if near:
-            return max(near, key=lambda each: (self.frequencies[each], each))
-        return self._split(word)
-
-    def _split(self, word: str) -> str | None:
-        halves = [(word[:at], word[at:]) for at in range(1, len(word))]
-        known = [
-            pair for pair in halves if all(self.frequencies.get(half, 0) > 1 for half in pair)
-            and max(map(len, pair)) >= _LEAST_PART
-        ]  # fmt: skip
-        if not known:
-            return None
-        return " ".join(max(known, key=lambda pair: (min(map(self.frequencies.__getitem__, pair)), pair)))
-
-
-def frequencies(texts: Iterable[str]) -> dict[str, int]:
-    """How often each word, in lower case, occurs in ``texts``."""
-    found: dict[str, int] = {}
-    for text in texts:
-        for word in _WORD.findall(text.lower()):
-            found[word] = found.get(word, 0) + 1
-    return found
+            return max(near, key=lambda each: (self.words.counts[each], each))
+        return next(
+            (f"{word[:at]} {word[at:]}" for at in range(1, len(word)) if (word[:at], word[at:]) in self.words.pairs),
+            None,
+        )
 
 
 def _deletions(word: str) -> Iterator[str]:
@@ -83,7 +136,7 @@ def _one_error(left: str, right: str) -> bool:
         left, right = right, left
     at = next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), len(left))
     if len(left) < len(right):
-        return left[at:] == right[at + 1 :]
+        return len(left) + 1 == len(right) and left[at:] == right[at + 1 :]
     return left[at + 1 :] == right[at + 1 :] or (
         left[at : at + 2] == right[at : at + 2][::-1] and left[at + 2 :] == right[at + 2 :]
     )

@@ -26,12 +26,13 @@ from ...labels import Task
 from ...progress import Metric, Progress
 from ...runtime.calibration import probabilities
 from ...runtime.decision import decide
+from ...runtime.tokens import TextReader
 from ..encoder.adapters import merged
 from ..encoder.batching import Collator, TokenRows
 from ..encoder.checkpoints import latest_checkpoint
 from ..encoder.device import contained, device, precision_on
 from ..encoder.export import EncoderFacts, deployed
-from ..encoder.fit import restored, torch_logits
+from ..encoder.fit import restored, text_reader, torch_logits
 from ..encoder.network import IntentModel, load_tokenizer, losses
 from ..encoder.recipe import EncoderRecipe
 from ..run import Fitted, Rows, Run
@@ -74,8 +75,9 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     student = _shallower(teacher, recipe.teacher.layers)
     tokenizer = load_tokenizer(taught.model)
     texts = _Texts(run.train.texts, recipe.fit, recipe.seed)
-    _teach(run, Lesson(student, teacher, texts, tokenizer, taught.model.max_length, manifest.calibration.temperature))
-    valid = TokenRows(run.valid, tokenizer, taught.model.max_length)
+    reader = text_reader(tokenizer, taught.model, run)
+    _teach(run, Lesson(student, teacher, texts, reader, tokenizer.pad_token_id, manifest.calibration.temperature))
+    valid = TokenRows(run.valid, reader)
     collator = Collator(tokenizer.pad_token_id)
     reference, expected = (torch_logits(model.cpu().eval(), valid, collator) for model in (student, teacher))
     own, theirs = (
@@ -161,8 +163,8 @@ class Lesson:
     student: IntentModel
     teacher: IntentModel
     texts: _Texts
-    tokenizer: Any
-    max_length: int
+    reader: TextReader
+    pad_id: int
     temperature: float
 
 
@@ -222,11 +224,11 @@ def _loss(lesson: Lesson, batch: dict[str, Tensor], recipe: DistilledRecipe, pre
 
 def _batches(lesson: Lesson, size: int, first: int, steps: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Batches ``first + 1`` to ``steps``, each with its number."""
-    collator = Collator(lesson.tokenizer.pad_token_id)
+    collator = Collator(lesson.pad_id)
     for window in range(first // _WINDOW, math.ceil(steps / _WINDOW)):
         texts = sorted(lesson.texts.draw(window, size * _WINDOW), key=len)
         gold = np.zeros((len(texts), 1), dtype=np.bool_)
-        rows = TokenRows(Rows(texts, gold), lesson.tokenizer, lesson.max_length)
+        rows = TokenRows(Rows(texts, gold), lesson.reader)
         order = np.random.default_rng((window, len(texts))).permutation(_WINDOW)
         for place, cut in enumerate(order):
             step = window * _WINDOW + place + 1

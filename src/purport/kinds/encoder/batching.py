@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
+from ...data.noise import noisy
 from ...model import BoolArray
+from ...runtime.tokens import TextReader
 from ..run import Rows
 
 # Batches are cut from sorted windows of this many batches: little padding, but different batches in each epoch.
@@ -32,15 +34,27 @@ def row_weights(gold: BoolArray) -> NDArray[np.float32]:
 
 
 class TokenRows(Dataset[dict[str, Any]]):
-    """Token ids as ``int32`` arrays, and gold labels: all that training keeps of its texts."""
+    """Token ids as ``int32`` arrays, and gold labels.
 
-    def __init__(self, rows: Rows, tokenizer: Any, max_length: int, weights: NDArray[np.float32] | None = None) -> None:
+    With ``noise``, that share of the rows, others in each epoch, has the typing errors of
+    :func:`~purport.data.noise.noisy`, which depend only on ``seed``, ``epoch`` and the row.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        reader: TextReader,
+        weights: NDArray[np.float32] | None = None,
+        *,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.ids: list[NDArray[np.int32]] = []
         for start in range(0, len(rows), 4096):
-            texts = list(rows.texts[start : start + 4096])
-            encoded = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
-            self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in encoded)
-        self._gold = rows.gold
+            read = reader(rows.texts[start : start + 4096])
+            self.ids.extend(np.asarray(ids, dtype=np.int32) for ids in read.ids)
+        self._rows, self._reader, self._noise, self._seed = rows, reader, noise, seed
+        self.epoch = 0
         # Composed rows come after the rows with weights; their weight is 1.
         self._weights = np.ones(len(rows), dtype=np.float32)
         if weights is not None:
@@ -50,11 +64,18 @@ class TokenRows(Dataset[dict[str, Any]]):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"ids": self.ids[index], "gold": self._gold[index], "weight": self._weights[index]}
+        return {"ids": self._ids(index), "gold": self._rows.gold[index], "weight": self._weights[index]}
+
+    def _ids(self, index: int) -> NDArray[np.int32]:
+        if self._noise:
+            rng = np.random.default_rng((self._seed, self.epoch, index))
+            if rng.random() < self._noise:
+                return np.asarray(self._reader([noisy(self._rows.texts[index], rng)]).ids[0], dtype=np.int32)
+        return self.ids[index]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens per row."""
+        """Tokens per row, without noise."""
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
@@ -24,6 +25,8 @@ from ...bundle import Bundle
 from ...labels import Task
 from ...model import BoolArray, FloatArray
 from ...runtime.onnx import batches
+from ...runtime.spelling import Words
+from ...runtime.tokens import TextReader
 from ..run import Fitted, Run
 from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
@@ -33,7 +36,7 @@ from .compose import with_composed
 from .device import contained, device, precision_on
 from .export import EncoderFacts, deployed
 from .network import IntentModel, load_encoder, load_tokenizer
-from .recipe import EncoderRecipe, Fit
+from .recipe import EncoderModel, EncoderRecipe, Fit
 
 WEIGHTS = "trained.safetensors"
 
@@ -57,8 +60,9 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     model = build(recipe, len(run.labels))
     weights = row_weights(run.train.gold) if recipe.fit.class_weight == "balanced" else None
     rows = with_composed(run.train, recipe.fit.compose, recipe.fit.conjunction, recipe.seed)
-    train = TokenRows(rows, tokenizer, recipe.model.max_length, weights)
-    valid = TokenRows(run.valid, tokenizer, recipe.model.max_length)
+    reader = text_reader(tokenizer, recipe.model, run)
+    train = TokenRows(rows, reader, weights, noise=recipe.fit.noise, seed=recipe.seed)
+    valid = TokenRows(run.valid, reader)
     collator = Collator(tokenizer.pad_token_id)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     every = sum(parameter.numel() for parameter in model.parameters())
@@ -84,6 +88,15 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     reference = torch_logits(model, valid, collator)
     facts = TunedFacts.of(model, recipe.model, recipe.export, adapter=recipe.adapter.method, trained_weights=trainable)
     return deployed(model, tokenizer, run, facts, reference)
+
+
+def text_reader(tokenizer: Any, spec: EncoderModel, run: Run[Any]) -> TextReader:
+    """What makes tokens of texts, as the bundle will; the words that it needs are written to ``run.stage``."""
+    words = Words.of(run.train.texts) if spec.spelling else None
+    if words is not None:
+        words.save(run.stage)
+    own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    return TextReader(own, spec.max_length, words, spec.truncate)
 
 
 def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
@@ -186,13 +199,13 @@ def _arguments(recipe: EncoderRecipe, work: Path) -> TrainingArguments:
 
 
 class _SetEpoch(TrainerCallback):  # type: ignore[misc]
-    """Tells the sampler the epoch, because the library cannot do so through all of its wrappers."""
+    """Tells sampler and rows the epoch, because the library cannot do so through all of its wrappers."""
 
-    def __init__(self, sampler: LengthGroupedSampler) -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: LengthGroupedSampler, rows: TokenRows) -> None:
+        self._sampler, self._rows = sampler, rows
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._sampler.epoch = int(state.epoch + 1e-6)
+        self._sampler.epoch = self._rows.epoch = int(state.epoch + 1e-6)
 
 
 def _optimizer(model: IntentModel, fit: Fit) -> torch.optim.Optimizer:
@@ -214,7 +227,7 @@ class IntentTrainer(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         size = self.args.train_batch_size * self.args.world_size
         sampler = LengthGroupedSampler(self.train_dataset.lengths, size, self.args.seed)
-        self.add_callback(_SetEpoch(sampler))
+        self.add_callback(_SetEpoch(sampler, self.train_dataset))
         return sampler
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

@@ -22,6 +22,11 @@ class EncoderModel(Frozen):
     """How the vectors of the tokens become one: their mean, the first, or the last."""
     max_length: int = Field(default=64, ge=4)
     """Largest number of tokens that the model reads, special tokens included."""
+    truncate: Literal["head", "head+tail"] = "head+tail"
+    """Which tokens of a longer text are read: the first ones, or three quarters from its beginning and a quarter from
+    its end."""
+    spelling: bool = True
+    """Correct words that the encoder does not know, where a word of the training texts is one typing error away."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Dropout inside the encoder; by default the encoder's own."""
     head_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -70,6 +75,8 @@ class Fit(Frozen):
     """``auto``: bf16 where the device has it, fp32 elsewhere."""
     class_weight: Literal["none", "balanced"] = "none"
     """``balanced``: texts with rare label combinations get up to five times the weight."""
+    noise: float = Field(default=0.5, ge=0, le=1)
+    """Share of the texts, others in each epoch, that are read with one to three typing errors or habits of chats."""
     compose: float = Field(default=0.0, ge=0, le=1)
     """multilabel: number of extra texts made by joining two training texts, as a share of all texts."""
     conjunction: str = " and "

@@ -1,0 +1,187 @@
+"""The training examples of a bundle as vectors: which of them is nearest to a text."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleCorrupt
+from ..model import BoolArray, FloatArray
+
+MEMORY_FILE = "memory.npz"
+EXAMPLES_FILE = "examples.json"
+_COMPARED = 256  # examples of a label that a text is compared with when it is answered
+_BLOCK = 16_384  # rows that are converted to floats at once
+
+
+class Neighbour(NamedTuple):
+    """A training example: its position in the memory, the cosine of its vector with that of the text, its labels."""
+
+    position: int
+    similarity: float
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """``n`` examples. Vectors are int8 with a scale each, whose largest error of a cosine is about 0.004.
+
+    Attributes:
+        vectors: ``(n, width) int8``.
+        scales: ``(n,) float32``; ``vectors * scales`` have unit length.
+        labels: the labels of all examples, one after the other, as positions in the label set.
+        offsets: ``(n + 1,) int64``; the labels of example ``i`` are ``labels[offsets[i]:offsets[i + 1]]``.
+        prints: ``(n,) uint64``, the fingerprint of each row (text and labels), to find it in the data.
+        texts: the texts, if they are kept.
+    """
+
+    vectors: NDArray[np.int8]
+    scales: FloatArray
+    labels: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    prints: NDArray[np.uint64]
+    texts: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        embedding: FloatArray,
+        gold: BoolArray,
+        prints: NDArray[np.uint64],
+        texts: Sequence[str] | None = None,
+    ) -> Self:
+        """Remember ``embedding (n, width)``, of unit length, with the labels ``gold (n, n_labels)``."""
+        scales = np.maximum(np.abs(embedding).max(axis=1), np.finfo(np.float32).tiny) / 127
+        vectors = np.rint(embedding / scales[:, None]).astype(np.int8)
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+        labels = gold.nonzero()[1].astype(np.int32)
+        offsets = np.concatenate([[0], np.cumsum(gold.sum(axis=1))]).astype(np.int64)
+        scales = (1 / np.maximum(lengths, 1)).astype(np.float32)
+        return cls(vectors, scales, labels, offsets, prints, None if texts is None else tuple(texts))
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    def save(self, directory: Path) -> None:
+        """Write the files that :meth:`load` reads."""
+        arrays = {name: getattr(self, name) for name in ("vectors", "scales", "labels", "offsets", "prints")}
+        np.savez(directory / MEMORY_FILE, **arrays)
+        if self.texts is not None:
+            (directory / EXAMPLES_FILE).write_text(json.dumps(self.texts, ensure_ascii=False), "utf-8")
+
+    @classmethod
+    def load(cls, directory: Path, n_labels: int) -> Self | None:
+        """The memory in ``directory``, or ``None`` for a bundle without one.
+
+        Raises:
+            BundleCorrupt: a file cannot be read, or does not fit ``n_labels`` labels.
+        """
+        if not (directory / MEMORY_FILE).exists():
+            return None
+        try:
+            with np.load(directory / MEMORY_FILE, allow_pickle=False) as arrays:
+                found = cls(**{name: arrays[name] for name in ("vectors", "scales", "labels", "offsets", "prints")},
+                            texts=_texts(directory))  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise BundleCorrupt(directory, MEMORY_FILE, f"cannot be loaded ({error})") from None
+        if problem := found._problem(n_labels):
+            raise BundleCorrupt(directory, MEMORY_FILE, problem)
+        return found
+
+    def _problem(self, n_labels: int) -> str | None:
+        """What is inconsistent, or ``None``."""
+        n = len(self)
+        shapes = self.vectors.ndim == 2 and len(self.vectors) == len(self.prints) == n == len(self.offsets) - 1
+        kinds = self.vectors.dtype == np.int8 and self.labels.dtype == np.int32 and self.offsets.dtype == np.int64
+        if not shapes or not kinds or (self.texts is not None and len(self.texts) != n):
+            return "has arrays that do not fit together"
+        if not np.isfinite(self.scales).all():
+            return "has a value that is not a number"
+        bounded = self.offsets[0] == 0 and self.offsets[-1] == len(self.labels) and (np.diff(self.offsets) >= 0).all()
+        if not bounded or (len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < n_labels):
+            return "has labels that the bundle does not have"
+        return None
+
+    def labels_of(self, position: int) -> tuple[int, ...]:
+        """The labels of an example, as positions in the label set."""
+        return tuple(self.labels[self.offsets[position] : self.offsets[position + 1]].tolist())
+
+    def members(self, label: int) -> NDArray[np.int64]:
+        """The positions of the examples with ``label``."""
+        return self._owners[self._by_label[label]] if label in self._by_label else np.empty(0, dtype=np.int64)
+
+    @cached_property
+    def _owners(self) -> NDArray[np.int64]:
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def _by_label(self) -> dict[int, NDArray[np.intp]]:
+        order = np.argsort(self.labels, kind="stable")
+        distinct, starts = np.unique(self.labels[order], return_index=True)
+        return dict(zip(distinct.tolist(), np.split(order, starts[1:]), strict=True))
+
+    @cached_property
+    def _compared(self) -> dict[int, FloatArray]:
+        """The vectors of up to 256 examples of each label, evenly spread over its rows."""
+        found = {}
+        for label in self._by_label:
+            rows = self.members(label)
+            if len(rows) > _COMPARED:
+                rows = rows[np.linspace(0, len(rows) - 1, _COMPARED).astype(np.int64)]
+            found[label] = self._floats(rows)
+        return found
+
+    def _floats(self, rows: NDArray[np.int64] | slice) -> FloatArray:
+        found: FloatArray = self.vectors[rows].astype(np.float32) * self.scales[rows][:, None]
+        return found
+
+    def similarity(self, embedding: FloatArray, label: NDArray[np.intp], *, without: int | None = None) -> FloatArray:
+        """The cosine ``(n,) float32`` of each vector with the nearest example of its ``label (n,)``; 0 without any.
+
+        Of a label with more than 256 examples, so many are compared. ``without`` leaves out the nearest ones, so many, to tell
+        how near a training example is to the others.
+        """
+        found = np.zeros(len(embedding), dtype=np.float32)
+        skipped = 0 if without is None else without
+        for each in np.unique(label).tolist():
+            near = self._compared.get(each)
+            if near is None or len(near) <= skipped:
+                continue
+            rows = np.flatnonzero(label == each)
+            cosines = embedding[rows] @ near.T
+            found[rows] = np.partition(cosines, -1 - skipped, axis=1)[:, -1 - skipped]
+        return found
+
+    def nearest(self, embedding: FloatArray, k: int) -> list[list[Neighbour]]:
+        """The ``k`` nearest examples of each vector, nearest first, by exact search over all of them."""
+        k = min(k, len(self))
+        best = np.full((len(embedding), k), -2, dtype=np.float32)
+        at = np.zeros((len(embedding), k), dtype=np.int64)
+        for start in range(0, len(self), _BLOCK):
+            block = embedding @ self._floats(slice(start, start + _BLOCK)).T
+            places = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
+            values, places = np.hstack([best, block]), np.hstack([at, places])
+            order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+            best, at = np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)
+        return [
+            [Neighbour(place, float(value), self.labels_of(place)) for place, value in zip(*row, strict=True)]
+            for row in zip(at.tolist(), best.tolist(), strict=True)
+        ]
+
+
+def _texts(directory: Path) -> tuple[str, ...] | None:
+    try:
+        texts = json.loads((directory / EXAMPLES_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{EXAMPLES_FILE} is not a list of texts")
+    return tuple(texts)
