@@ -53,12 +53,12 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in model.graph.node)
 
 
-def answers(model: onnx.ModelProto) -> np.ndarray:
+def answers(model: onnx.ModelProto, output: str = "logits") -> np.ndarray:
     rng = np.random.default_rng(0)
     ids = rng.integers(5, 300, (7, 19))
     mask = (np.arange(19) < rng.integers(2, 20, (7, 1))).astype(np.int64)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found: np.ndarray = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+    found: np.ndarray = session.run([output], {"input_ids": ids, "attention_mask": mask})[0]
     return found
 
 
@@ -74,6 +74,18 @@ def test_attention_and_parallel_products_are_one_operator_each(plain: onnx.Model
     np.testing.assert_allclose(answers(fused), answers(plain), atol=2e-6)
     read = {name for node in fused.graph.node for name in node.input}
     assert {held.name for held in fused.graph.initializer} <= read, "constants that nothing reads"
+
+
+def test_the_head_reads_the_embedding_even_when_products_are_int8(plain: onnx.ModelProto) -> None:
+    """Neighbours are sought by ``embedding``: it must be the vector from which the logits come."""
+    head = next(node for node in plain.graph.node if "logits" in node.output)
+    weight, bias = (numpy_helper.to_array(held) for held in plain.graph.initializer if held.name in head.input[1:])
+    for change in (fuse, quantize):
+        model = copy.deepcopy(plain)
+        change(model)
+        embedding = answers(model, "embedding")
+        assert embedding.shape == (7, 32) and embedding.dtype == np.float32
+        np.testing.assert_allclose(embedding @ weight.T + bias, answers(model), atol=1e-5)
 
 
 def test_a_mask_that_hides_more_than_padding_is_left_alone(plain: onnx.ModelProto) -> None:

@@ -209,9 +209,9 @@ def _loss(lesson: Lesson, batch: dict[str, Tensor], recipe: DistilledRecipe, pre
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     mixed = torch.autocast(ids.device.type, dtype, enabled=precision != "fp32")
     with torch.no_grad(), mixed:
-        hidden, logits = lesson.teacher.read(ids, mask)
+        hidden, _, logits = lesson.teacher.read(ids, mask)
     with mixed:
-        own_hidden, own = lesson.student.read(ids, mask)
+        own_hidden, _, own = lesson.student.read(ids, mask)
     hidden, logits, own_hidden, own = hidden.float(), logits.float(), own_hidden.float(), own.float()
     scaled = logits / temperature
     target = scaled.sigmoid() if recipe.task is Task.MULTILABEL else scaled.softmax(dim=1)

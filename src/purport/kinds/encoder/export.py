@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -67,14 +68,14 @@ def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFa
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:
-    """``model`` with merged adapters, in fp32, with dynamic batch size and length."""
+    """``model`` with merged adapters, in fp32, with outputs ``logits`` and ``embedding``, the vector the head reads."""
     plain = copy.deepcopy(model).eval()
     plain.encoder = merged(plain.encoder)
-    return traced(_Positional(plain))
+    return traced(_Positional(plain), ["logits", "embedding"])
 
 
-def traced(module: nn.Module) -> onnx.ModelProto:
-    """``module``, from ``(input_ids, attention_mask)`` to logits, in fp32, with dynamic batch size and length."""
+def traced(module: nn.Module, outputs: Sequence[str] = ("logits",)) -> onnx.ModelProto:
+    """``module``, from ``(input_ids, attention_mask)`` to ``outputs``, in fp32, with dynamic batch size and length."""
     ids = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
@@ -87,13 +88,17 @@ def traced(module: nn.Module) -> onnx.ModelProto:
             module,
             (ids, mask),
             input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
+            output_names=list(outputs),
             dynamic_shapes=(dims, dims),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None, "the dynamo exporter returns a program"
+    # The exporter names values after torch functions, here torch.embedding, even where an output has that name.
+    for value in (value for node in program.model.graph for value in node.outputs):
+        if value.name in outputs and not value.is_graph_output():
+            value.name = f"inner_{value.name}"
     model = program.model_proto
     graph = model.graph
     # Remove source paths and stack traces of this machine, so that equal models give equal bytes.
@@ -105,9 +110,10 @@ def traced(module: nn.Module) -> onnx.ModelProto:
 
 
 class _Positional(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: IntentModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids, attention_mask)  # type: ignore[no-any-return]
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        _, embedding, logits = self.model.read(input_ids, attention_mask)
+        return logits, embedding

@@ -151,14 +151,15 @@ class IntentModel(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, weights: Tensor | None = None
     ) -> Mapping[str, Tensor] | Tensor:
         """``logits (batch, n_labels)``; with ``labels (batch, n_labels) float``, a mapping with ``loss`` as well."""
-        _, logits = self.read(input_ids, attention_mask)
+        _, _, logits = self.read(input_ids, attention_mask)
         if labels is None:
             return logits
         logits = logits.float()
         each = losses(logits, labels, self._task)
         return {"loss": (each if weights is None else each * weights).mean(), "logits": logits}
 
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The last hidden states ``(batch, tokens, width)`` and the logits ``(batch, n_labels)``."""
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The last hidden states ``(batch, tokens, width)``, their pooled vector ``(batch, width)`` and the logits."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return hidden, self.head(self.dropout(pool(hidden, attention_mask, self.pooling)))
+        pooled = pool(hidden, attention_mask, self.pooling)
+        return hidden, pooled, self.head(self.dropout(pooled))
