@@ -11,9 +11,10 @@ from . import registry
 from .bundle import Bundle
 from .errors import BundleUnsupported
 from .labels import LabelSet, Task
-from .model import Answers, FloatArray, Lengths, Model
-from .prediction import Prediction, ScoredLabel
+from .model import Answers, BoolArray, FloatArray, Lengths, Model
+from .prediction import Prediction, Reason, ScoredLabel
 from .runtime.decision import Decided, decide
+from .runtime.scope import weakest
 
 
 class Classifier:
@@ -77,20 +78,21 @@ class Classifier:
         """The lengths of ``texts``, and the limit that the model reads."""
         return self.model.lengths(texts)
 
-    def decide(self, probabilities: FloatArray, threshold: float | None = None) -> Decided:
-        """The decided labels of ``probabilities (n, n_labels)``; for ``threshold`` see :meth:`predict`."""
+    def decide(self, answers: Answers, threshold: float | None = None) -> Decided:
+        """The decided labels of ``answers``; for ``threshold`` see :meth:`predict`."""
         decision = self.bundle.manifest.decision
-        return decide(probabilities, decision if threshold is None else decision.at(threshold))
+        decision = decision if threshold is None else decision.at(threshold)
+        return decide(answers.probabilities, decision, answers.in_scope)
 
     def predictions(
         self, answers: Answers, thresholds: Sequence[float | None], tops: Sequence[int | None]
     ) -> list[Prediction]:
         """``answers`` as predictions, each with its own threshold and its own number of ranked labels."""
         probabilities, names = answers.probabilities, self.labels.names
-        labels = self.decide(probabilities).labels
-        for row, threshold in enumerate(thresholds):
-            if threshold is not None:
-                labels[row] = self.decide(probabilities[row : row + 1], threshold).labels
+        labels = self.decide(answers).labels
+        for threshold in {each for each in thresholds if each is not None}:
+            own = [row for row, each in enumerate(thresholds) if each == threshold]
+            labels[own] = self.decide(answers, threshold).labels[own]
         order = (-probabilities).argsort(axis=1, kind="stable")
         best = order[:, : None if None in tops else max(filter(None, tops), default=0)]
         confidences = probabilities[np.arange(len(best))[:, None], best].tolist()
@@ -98,7 +100,8 @@ class Classifier:
         rows, found = labels.nonzero()
         for row, index in zip(rows.tolist(), found.tolist(), strict=True):
             decided[row].append(index)
-        truncated, own = answers.truncated.tolist(), self.bundle.manifest.id
+        truncated, bundle = answers.truncated.tolist(), self.bundle.manifest.id
+        in_scope, why = answers.in_scope.tolist(), self._reasons(answers, labels)
         return [
             Prediction(
                 labels=tuple(
@@ -106,8 +109,20 @@ class Classifier:
                 ),
                 ranked=tuple(map(ScoredLabel, [names[index] for index in indices[:top_k]], confidences[row])),
                 out_of_scope=not decided[row],
+                in_scope=in_scope[row],
+                reason=why[row],
                 truncated=truncated[row],
-                bundle=answers.answered_by[row] if answers.answered_by else own,
+                bundle=answers.answered_by[row] if answers.answered_by else bundle,
             )
             for row, (indices, top_k) in enumerate(zip(best.tolist(), tops, strict=True))
         ]
+
+    def _reasons(self, answers: Answers, labels: BoolArray) -> list[Reason | None]:
+        """Why no label is decided, for each row of ``labels (n, n_labels)`` without one."""
+        n, none = len(labels), ~labels.any(axis=1)
+        found: list[Reason | None] = [None] * n
+        below = answers.in_scope < np.float32(self.bundle.manifest.decision.in_scope_at)
+        for row in np.flatnonzero(none).tolist():
+            doubt = answers.evidence is not None and below[row]
+            found[row] = weakest(answers.evidence[row]) if doubt else "no_label_decided"  # type: ignore[index]
+        return found

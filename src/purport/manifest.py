@@ -1,6 +1,7 @@
 """The manifest: everything about a bundle except its weights, typed and validated against its labels.
 
-Format 1 (written by version 0.1, before openers, parts and typed decisions) is converted to format 2 when it is read.
+Format 1 (written by version 0.1, before openers, parts and typed decisions) and format 2 (before memory and scope) are
+converted to format 3 when they are read.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, field_validator,
 from .frozen import Frozen
 from .labels import LabelSet, Task
 
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
 
 FactsT = TypeVar("FactsT", bound="ModelFacts")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -67,14 +68,36 @@ class Uncalibrated(Frozen):
 Calibration = Annotated[Temperature | Uncalibrated, Field(discriminator="method")]
 
 
+class Scope(Frozen):
+    """The probability that some label applies: 1 / (1 + exp(-(bias + Σ weight · (signal - center) / scale))).
+
+    The signals are those of :mod:`purport.runtime.scope`, in their order. ``fitted``: the number of rows without a
+    label that weights and bias were adapted to.
+    """
+
+    centers: tuple[FiniteFloat, ...]
+    scales: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
+    weights: tuple[FiniteFloat, ...]
+    bias: FiniteFloat
+    fitted: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _same_number(self) -> Self:
+        if not len(self.centers) == len(self.scales) == len(self.weights):
+            raise ValueError("centers, scales and weights must be as many")
+        return self
+
+
 class PerLabel(Frozen):
     """multilabel: decide every label whose probability reaches its threshold.
 
-    ``fitted``: whether the thresholds were fitted on validation rows or set by hand.
+    None is decided where ``in_scope`` is below ``in_scope_at``. ``fitted``: whether the thresholds were fitted on
+    validation rows or set by hand.
     """
 
     rule: Literal["per_label"] = "per_label"
     thresholds: tuple[Share, ...]
+    in_scope_at: Share = 0.0
     fitted: bool = True
 
     def at(self, threshold: float) -> PerLabel:
@@ -85,11 +108,13 @@ class PerLabel(Frozen):
 class Likeliest(Frozen):
     """multiclass: decide the most likely label, or none if its probability is below ``reject_below``.
 
-    ``fitted``: whether that was fitted on validation rows or set by hand.
+    None is decided, either, where ``in_scope`` is below ``in_scope_at``. ``fitted``: whether that was fitted on
+    validation rows or set by hand.
     """
 
     rule: Literal["likeliest"] = "likeliest"
     reject_below: Share = 0.0
+    in_scope_at: Share = 0.0
     fitted: bool = False
 
     def at(self, threshold: float) -> Likeliest:
@@ -132,6 +157,7 @@ class Manifest(Frozen):
         labels: every label, in the order of the model's outputs.
         model: facts about the model that are known without opening it.
         calibration: how logits become probabilities.
+        scope: how evidence becomes the probability that some label applies; without it, that of the likeliest label.
         decision: how probabilities become labels.
         provenance: the data and the bundles that it was made from.
         recipe: the complete recipe of the run.
@@ -149,6 +175,7 @@ class Manifest(Frozen):
     labels: tuple[str, ...]
     model: ModelFacts = ModelFacts()
     calibration: Calibration = Uncalibrated()
+    scope: Scope | None = None
     decision: Decision
     provenance: Provenance
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
@@ -194,6 +221,8 @@ def upgraded(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a manifest of any readable format, converted to the current format; the id stays."""
     if fields["format_version"] == FORMAT_VERSION:
         return fields
+    if fields["format_version"] == 2:  # what format 3 adds may be missing
+        return {**fields, "format_version": FORMAT_VERSION}
     old = dict(fields)
     model, decision, calibration, checks = old["model"], old.pop("decision"), old["calibration"], old.pop("gates")
     chosen = old["recipe"].get("decide", {})

@@ -28,6 +28,8 @@ class Answers:
         truncated: ``(n,) bool``, whether the text is longer than the model reads.
         embedding: ``(n, width) float32`` of unit length, or ``None`` if the model has none.
         answered_by: the id of the bundle that answered each text, if parts of a bundle share the work.
+        evidence: ``(n, n_signals) float32``, what each signal of :mod:`purport.runtime.scope` says for (positive) or
+            against (negative) ``in_scope``; ``None`` if that is not made from signals.
     """
 
     probabilities: FloatArray
@@ -35,6 +37,7 @@ class Answers:
     truncated: BoolArray
     embedding: FloatArray | None = None
     answered_by: tuple[str, ...] = ()
+    evidence: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

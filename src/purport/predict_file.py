@@ -24,17 +24,19 @@ _DELIMITERS = "+;|,/"
 
 
 def answer_columns(classifier: Classifier, options: AnswerOptions) -> list[str]:
-    """``labels``, ``error``, pairs ``label_1``, ``confidence_1``, …, and ``p(<label>)`` if requested."""
+    """``labels``, ``in_scope``, ``reason``, ``error``, ``label_1``, ``confidence_1``, …, ``p(<label>)`` if asked."""
     ranks = range(1, min(options.top_k, len(classifier.labels)) + 1)
     top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
     every = [f"p({label})" for label in classifier.labels] if options.probabilities else []
-    return ["labels", "error", *top, *every]
+    return ["labels", "in_scope", "reason", "error", *top, *every]
 
 
 def answer_cells(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
     """The answer of one row, by column."""
     fields = encode(prediction, options)
-    row: dict[str, Any] = {"labels": fields["labels"]}
+    row: dict[str, Any] = {"labels": fields["labels"], "in_scope": fields["in_scope"]}
+    if "reason" in fields:
+        row["reason"] = fields["reason"]
     for rank, intent in enumerate(fields["intents"], start=1):
         row |= {f"label_{rank}": intent["label"], f"confidence_{rank}": intent["confidence"]}
     return row | {f"p({label})": value for label, value in fields.get("probabilities", {}).items()}

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+Reason = Literal["between_labels", "unlike_any_example", "unfamiliar_words", "no_label_decided"]
+"""Why no label is decided.
+
+``between_labels``: no label stands out; ``unlike_any_example``: no training example of the likeliest label is near;
+``unfamiliar_words``: few of the words occur in the training texts; ``no_label_decided``: the text may well be in scope,
+but no label is probable enough.
+"""
 DIGITS = 6
 """Number of decimals of every confidence in the output."""
 
@@ -24,6 +31,8 @@ class Prediction:
         labels: the decided labels, most confident first; empty if ``out_of_scope``.
         ranked: labels of the model with their probabilities, most confident first.
         out_of_scope: whether no label was decided.
+        in_scope: probability that some label of the model applies.
+        reason: why no label was decided; ``None`` if one was.
         truncated: whether the text was longer than the model reads, so that only its beginning was used.
         bundle: id of the bundle that answered.
     """
@@ -33,6 +42,8 @@ class Prediction:
     out_of_scope: bool
     truncated: bool
     bundle: str
+    in_scope: float = 1.0
+    reason: Reason | None = None
 
     def top(self, k: int) -> tuple[ScoredLabel, ...]:
         """The ``k`` most likely labels, or all if the model has fewer."""
@@ -45,7 +56,7 @@ class AnswerOptions:
 
     Attributes:
         top_k: number of most likely labels.
-        decided: whether to include the decided labels, ``out_of_scope`` and ``truncated``.
+        decided: whether to include the decided labels, ``out_of_scope``, ``in_scope``, ``reason`` and ``truncated``.
         probabilities: whether to include the probability of every label.
         threshold: minimum probability for a label; overrides the bundle's thresholds.
     """
@@ -67,6 +78,9 @@ def encode(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
     if options.decided:
         fields["labels"] = list(prediction.labels)
         fields["out_of_scope"] = prediction.out_of_scope
+        fields["in_scope"] = round(prediction.in_scope, DIGITS)
+        if prediction.reason is not None:
+            fields["reason"] = prediction.reason
         fields["truncated"] = prediction.truncated
     fields["intents"] = [
         {"label": each.label, "confidence": round(each.confidence, DIGITS)} for each in prediction.top(options.top_k)

@@ -52,6 +52,8 @@ class DataSpec(Frozen):
     """Whether the first row of a CSV or TSV names the columns; without it, it does if it holds ``text_column``."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Stands between the columns of a CSV or TSV; without it, it is found out."""
+    keep_examples: bool = False
+    """Keep the texts of the training rows in the bundle, so that answers can show the nearest of them."""
     encoding: str | None = None
     """Encoding of text files, such as ``cp1252``; without it, UTF-8, or what a byte order mark says."""
 

@@ -15,7 +15,7 @@ from ..data.duplicates import near_duplicates
 from ..data.spec import data_spec
 from ..data.table import Positions, RowTable
 from ..evaluation import quick
-from ..model import BoolArray, FloatArray, Lengths
+from ..model import Answers, BoolArray, FloatArray, Lengths
 from ..progress import Progress, Reporter
 from .finding import Action, Finding, Fix, RowRef, Severity, Worth
 
@@ -117,7 +117,7 @@ class Examination:
         if not len(self.evaluation):
             return proba
         if self.classifier is not None:
-            spec, answered = data_spec(self.classifier.bundle), self._answered
+            spec, answered = data_spec(self.classifier.bundle), self._answered.probabilities
             for column, label in enumerate(self.classifier.labels):
                 for part in [label] if label in self.table.labels else spec.parts(frozenset([label])):
                     if part in self.table.labels:
@@ -134,11 +134,11 @@ class Examination:
         return proba
 
     @cached_property
-    def _answered(self) -> FloatArray:
-        """Probabilities of the bundle's labels on the evaluation rows ``(n_evaluation, n_bundle_labels)``."""
+    def _answered(self) -> Answers:
+        """The bundle's answers to the evaluation rows."""
         assert self.classifier is not None
         self.say("classifying with the bundle")
-        return self.classifier.predict_proba([self.table.texts[position] for position in self.evaluation])
+        return self.classifier.answer([self.table.texts[position] for position in self.evaluation])
 
     @cached_property
     def decided(self) -> BoolArray:

@@ -165,7 +165,7 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) ->
         np.concatenate([part.in_scope for part in held]),
         np.concatenate([part.truncated for part in held]),
     )
-    return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given.probabilities))
+    return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given))
 
 
 def of_answers(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import CheckFailed
 from ..labels import Task
-from ..manifest import Calibration, Decision
+from ..manifest import Calibration, Decision, Scope
 from ..model import Answers, FloatArray, Model
 from ..progress import Line, Reporter
 from ..runtime.calibration import probabilities
@@ -27,6 +27,7 @@ class Subject:
     model: Model
     task: Task
     calibration: Calibration
+    scope: Scope | None
     decision: Decision
     texts: Sequence[str]
     answers: Answers
@@ -84,9 +85,12 @@ class Independence:
             return {}
         rows = np.random.default_rng(subject.seed).permutation(len(subject.texts))[:_MOST_TEXTS]
         together = subject.answers.probabilities[rows]
-        alone = np.concatenate([subject.model.answer([subject.texts[int(row)]]).probabilities for row in rows])
-        change = float(np.abs(alone - together).max())
-        flips = int((~decide(alone, subject.decision).same(decide(together, subject.decision))).sum())
+        asked = [subject.model.answer([subject.texts[int(row)]]) for row in rows]
+        alone = np.concatenate([each.probabilities for each in asked])
+        scope_alone, scope = np.concatenate([each.in_scope for each in asked]), subject.answers.in_scope[rows]
+        change = float(max(np.abs(alone - together).max(), np.abs(scope_alone - scope).max()))
+        decided = decide(together, subject.decision, scope)
+        flips = int((~decide(alone, subject.decision, scope_alone).same(decided)).sum())
         subject.reporter.emit(
             Line(
                 f"check: {flips} of {len(rows)} decisions change when a text is classified alone instead of in a batch "

@@ -8,10 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ..bundle import Bundle
+from ..errors import BundleCorrupt
 from ..labels import Task
-from ..manifest import Calibration
+from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
-from .scope import in_scope
+from .memory import MEMORY_FILE, Memory
+from .scope import evidence, in_scope, likeliest, signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,21 @@ class Scorer(Protocol):
 
 
 class Calibrated:
-    """A scorer as a :class:`~purport.model.Model`."""
+    """A scorer as a :class:`~purport.model.Model`. ``scope`` needs a ``memory`` and a scorer with embeddings."""
 
-    def __init__(self, scorer: Scorer, task: Task, calibration: Calibration) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        task: Task,
+        calibration: Calibration,
+        scope: Scope | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self._scorer = scorer
         self._task = task
         self._calibration = calibration
+        self._scope = scope
+        self.memory = memory
         self.lengths = scorer.lengths
 
     @property
@@ -65,13 +77,36 @@ class Calibrated:
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`."""
-        return answers(self._scorer.score(texts), self._task, self._calibration)
+        return answers(self._scorer.score(texts), self._task, self._calibration, self._scope, self.memory)
 
 
-def answers(scores: Scores, task: Task, calibration: Calibration) -> Answers:
+def calibrated(scorer: Scorer, bundle: Bundle) -> Calibrated:
+    """``scorer`` with the calibration, the scope and the memory of ``bundle``.
+
+    Raises:
+        BundleCorrupt: the memory cannot be loaded, or there is none although the manifest needs it.
+    """
+    manifest = bundle.manifest
+    memory = Memory.load(bundle.path, len(manifest.labels))
+    if manifest.scope is not None and memory is None:
+        raise BundleCorrupt(bundle.path, MEMORY_FILE, "is missing, and the manifest's scope needs it")
+    return Calibrated(scorer, manifest.task, manifest.calibration, manifest.scope, memory)
+
+
+def answers(
+    scores: Scores,
+    task: Task,
+    calibration: Calibration,
+    scope: Scope | None = None,
+    memory: Memory | None = None,
+) -> Answers:
     """``scores`` as calibrated answers."""
     proba = probabilities(scores.logits, task, calibration)
-    return Answers(proba, in_scope(proba), scores.truncated)
+    if scope is None or memory is None or scores.embedding is None:
+        return Answers(proba, likeliest(proba), scores.truncated, scores.embedding)
+    found = signals(scores.logits, scores.embedding, scores.familiar, task, memory)
+    evident = evidence(found, scope).astype(np.float32)
+    return Answers(proba, in_scope(found, scope), scores.truncated, scores.embedding, evidence=evident)
 
 
 def probabilities(logits: FloatArray, task: Task, calibration: Calibration) -> FloatArray:

@@ -31,14 +31,17 @@ class Decided:
         return equal
 
 
-def decide(probabilities: FloatArray, decision: Decision) -> Decided:
-    """Decide each row of ``probabilities (n, n_labels)``."""
+def decide(probabilities: FloatArray, decision: Decision, in_scope: FloatArray | None = None) -> Decided:
+    """Decide each row of ``probabilities (n, n_labels)``; without ``in_scope (n,)``, every text may be in scope."""
     if isinstance(decision, PerLabel):
-        return Decided.of(probabilities >= _cutoffs(decision.thresholds))
-    decided = np.zeros(probabilities.shape, dtype=np.bool_)
-    rows = np.arange(len(probabilities))
-    best = probabilities.argmax(axis=1)
-    decided[rows, best] = probabilities[rows, best] >= np.float32(decision.reject_below)
+        decided = probabilities >= _cutoffs(decision.thresholds)
+    else:
+        decided = np.zeros(probabilities.shape, dtype=np.bool_)
+        rows = np.arange(len(probabilities))
+        best = probabilities.argmax(axis=1)
+        decided[rows, best] = probabilities[rows, best] >= np.float32(decision.reject_below)
+    if in_scope is not None:
+        decided &= (in_scope >= np.float32(decision.in_scope_at))[:, None]
     return Decided.of(decided)
 
 

@@ -143,21 +143,17 @@ class Memory:
         found: FloatArray = self.vectors[rows].astype(np.float32) * self.scales[rows][:, None]
         return found
 
-    def similarity(self, embedding: FloatArray, label: NDArray[np.intp], *, without: int | None = None) -> FloatArray:
+    def similarity(self, embedding: FloatArray, label: NDArray[np.intp]) -> FloatArray:
         """The cosine ``(n,) float32`` of each vector with the nearest example of its ``label (n,)``; 0 without any.
 
-        Of a label with more than 256 examples, so many are compared. ``without`` leaves out the nearest ones, so many, to tell
-        how near a training example is to the others.
+        Of a label with more than 256 examples, so many are compared.
         """
         found = np.zeros(len(embedding), dtype=np.float32)
-        skipped = 0 if without is None else without
         for each in np.unique(label).tolist():
             near = self._compared.get(each)
-            if near is None or len(near) <= skipped:
-                continue
-            rows = np.flatnonzero(label == each)
-            cosines = embedding[rows] @ near.T
-            found[rows] = np.partition(cosines, -1 - skipped, axis=1)[:, -1 - skipped]
+            if near is not None:
+                rows = np.flatnonzero(label == each)
+                found[rows] = (embedding[rows] @ near.T).max(axis=1)
         return found
 
     def nearest(self, embedding: FloatArray, k: int) -> list[list[Neighbour]]:

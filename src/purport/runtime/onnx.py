@@ -37,7 +37,9 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         DeviceUnavailable: ``device`` is not available on this machine.
         BundleCorrupt: a file cannot be loaded.
     """
-    scorer = OnnxScorer.load(bundle.path, len(bundle.labels), bundle.facts(ReadingFacts), device=device, threads=threads)
+    scorer = OnnxScorer.load(
+        bundle.path, len(bundle.labels), bundle.facts(ReadingFacts), device=device, threads=threads
+    )
     return calibrated(scorer, bundle)
 
 
@@ -174,3 +176,10 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     if provider not in session.get_providers():  # the library silently falls back to the CPU
         raise DeviceUnavailable(f'the libraries for device "{device}" cannot be loaded; check the driver')
     return session
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """``vectors (n, width)`` with length 1."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: FloatArray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled

@@ -1,17 +1,74 @@
-"""Whether any label applies to a text."""
+"""Whether any label applies to a text: the evidence, and what it adds up to.
+
+Each signal is what a known method goes by; none is best on all data, and together they are better than each alone
+(docs/decisions/0025).
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..labels import Task
+from ..manifest import Scope
 from ..model import FloatArray
+from ..prediction import Reason
+from .memory import Memory
+
+SIGNALS = ("sureness", "similarity", "familiarity")
+"""The evidence for a label, in this order; more is better.
+
+``sureness``: log odds of the likeliest label, without calibration (Hendrycks & Gimpel 2017).
+``similarity``: cosine of the text's vector and that of the nearest training example of the likeliest label.
+``familiarity``: share of words that occur in the training texts.
+"""
+_REASONS: tuple[Reason, ...] = ("between_labels", "unlike_any_example", "unfamiliar_words")
+_SUREST = 12.0
 
 
-def in_scope(probabilities: FloatArray) -> FloatArray:
-    """The probability ``(n,) float32`` that some label applies, from ``probabilities (n, n_labels)``.
+def signals(
+    logits: FloatArray, embedding: FloatArray, familiar: FloatArray | None, task: Task, memory: Memory
+) -> NDArray[np.float64]:
+    """The :data:`SIGNALS` of ``n`` texts: ``(n, 3) float64``."""
+    label = logits.argmax(axis=1)
+    similarity = memory.similarity(embedding, label)
+    known = np.ones(len(logits)) if familiar is None else familiar
+    return np.column_stack([_sureness(logits.astype(np.float64), task), similarity, known])
+
+
+def _sureness(logits: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
+    best = logits.max(axis=1)
+    if task is Task.MULTICLASS and logits.shape[1] > 1:
+        # log(p / (1 - p)) of a softmax: the highest logit minus the log of the summed exponentials of the others.
+        others = np.exp(logits - best[:, None]).sum(axis=1) - 1
+        best = -np.log(np.maximum(others, np.exp(-_SUREST)))
+    clipped: NDArray[np.float64] = np.clip(best, -_SUREST, _SUREST)
+    return clipped
+
+
+def evidence(found: NDArray[np.float64], scope: Scope) -> NDArray[np.float64]:
+    """What each signal adds to the log odds of "in scope", ``(n, n_signals) float64``: negative speaks against it."""
+    added: NDArray[np.float64] = np.array(scope.weights) * (found - np.array(scope.centers)) / np.array(scope.scales)
+    return added
+
+
+def in_scope(found: NDArray[np.float64], scope: Scope) -> FloatArray:
+    """The probability ``(n,) float32`` that some label applies: logistic regression on the standardised signals."""
+    odds = scope.bias + evidence(found, scope).sum(axis=1)
+    probability: FloatArray = (0.5 * (1 + np.tanh(0.5 * odds))).astype(np.float32)
+    return probability
+
+
+def likeliest(probabilities: FloatArray) -> FloatArray:
+    """The score ``(n,) float32`` of a bundle without memory, from ``probabilities (n, n_labels)``.
 
     It is the probability of the most likely label, which is a lower bound, and the usual score if nothing else is known
     (Hendrycks & Gimpel 2017).
     """
-    likeliest: FloatArray = np.maximum.reduce(probabilities, axis=1, initial=0.0)
-    return likeliest
+    best: FloatArray = np.maximum.reduce(probabilities, axis=1, initial=0.0)
+    return best
+
+
+def weakest(evident: FloatArray) -> Reason:
+    """Why a text may be out of scope, from its row of :func:`evidence`: the signal that speaks most against it."""
+    return _REASONS[int(evident.argmin())]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -47,7 +48,7 @@ class Words:
             found = _WORD.findall(normalise(text).lower())
             for word in found:
                 counts[word] = counts.get(word, 0) + 1
-            for pair in zip(found, found[1:], strict=False):
+            for pair in pairwise(found):
                 pairs[pair] = pairs.get(pair, 0) + 1
         return cls(
             {word: count for word, count in sorted(counts.items()) if count >= _LEAST_COUNT and len(word) <= _LONGEST},
@@ -81,8 +82,9 @@ class Spelling:
     """Replaces a word that is neither in the training texts nor known to the encoder by the most frequent one near it.
 
     Near is a distance of one insertion, deletion, replacement or swap of neighbours (Damerau 1964). Candidates are the
-    words that become the same when a letter is left out of one or both (Garbe 2012, SymSpell). Without any, a word that is two known
-    neighbours without the space between them is split. Only scripts with small and capital letters are corrected.
+    words that become the same when a letter is left out of one or both (Garbe 2012, SymSpell). Without any, a word that
+    is two known neighbours without the space between them is split. Only scripts with small and capital letters are
+    corrected.
 
     Args:
         words: those of the training texts.
@@ -101,7 +103,8 @@ class Spelling:
     def correct(self, text: str) -> Corrected:
         """``text`` with its misspelt words corrected."""
         text = normalise(text)
-        counts, parts, end, total, familiar = self.words.counts, [], 0, 0, 0
+        counts, end, total, familiar = self.words.counts, 0, 0, 0
+        parts: list[str] = []
         for match in _WORD.finditer(text):
             word = match[0].lower()
             total += 1

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing
 from ..labels import Task
-from ..prediction import AnswerOptions
+from ..prediction import AnswerOptions, Reason
 from .body import check_text, parse_object
 from .http_errors import HTTP
 
@@ -86,6 +86,8 @@ class TextAnswer(BaseModel):
 
     labels: list[str] = Field(description="The decided labels, by falling confidence; may be none")
     out_of_scope: bool = Field(description="No label was decided")
+    in_scope: Share = Field(description="Probability that some label of the model applies")
+    reason: Reason | None = Field(None, description="Why no label was decided; absent if one was")
     truncated: bool = Field(description="The text is longer than the model reads; answered from its beginning")
     intents: list[Intent] = Field(description="The `top_k` most likely labels")
     probabilities: dict[str, Share] = Field(default_factory=dict, description="Of every label, where asked for")

@@ -73,26 +73,24 @@ def _threshold(probability: FloatArray, gold: BoolArray, min_gain: int) -> float
     return float(cuts[np.abs(cuts - DEFAULT_THRESHOLD).argmin()])
 
 
-def fit_rejection(probabilities: FloatArray, gold: BoolArray, *, keep: float) -> float:
-    """The confidence below which a multiclass answer is rejected as out of scope.
+def fit_rejection(score: FloatArray, right: BoolArray, none: BoolArray, *, keep: float) -> float:
+    """The ``score (n,)`` below which an answer is rejected as out of scope.
 
-    If there are rows without a gold label, it is the one with which most rows are right: those with a label answered
-    with it, those without rejected (of equally good ones, the middle). Otherwise it is the highest one that keeps the
-    share ``keep`` of the right answers, but not above 0.5: an answer that is more likely right than wrong is given. It
-    is midway between the confidences of two rows.
+    If there are rows without a gold label (``none (n,)``), it is the one with which most rows are right: those whose
+    labels are ``right (n,)`` answered, those without any rejected (of equally good ones, the middle). Otherwise it is
+    the highest one that keeps the share ``keep`` of the right answers, but not above 0.5: an answer that is more likely
+    right than wrong is given. It is midway between the scores of two rows.
     """
-    confidence, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    right = np.sort(confidence[gold[np.arange(len(gold)), best]])
-    none = np.sort(confidence[~gold.any(axis=1)])
-    if not len(right):
+    kept, strange = np.sort(score[right]), np.sort(score[none])
+    if not len(kept):
         return 0.0
-    cuts = np.unique(confidence)
-    if len(none):
-        gained = np.searchsorted(none, cuts) + len(right) - np.searchsorted(right, cuts)
+    cuts = np.unique(score)
+    if len(strange):
+        gained = np.searchsorted(strange, cuts) + len(kept) - np.searchsorted(kept, cuts)
         equal = cuts[gained == gained.max()]
         lowest = equal[len(equal) // 2]
     else:
-        lowest = min(right[int(np.floor((1 - keep) * len(right) + 1e-9))], np.float32(DEFAULT_THRESHOLD))
+        lowest = min(kept[int(np.floor((1 - keep) * len(kept) + 1e-9))], np.float32(DEFAULT_THRESHOLD))
     below = cuts[cuts < lowest]
     middle = (float(below[-1]) + float(lowest)) / 2 if len(below) else float(lowest)
     # Between two adjacent float32 values there is no third, so the upper one is the cut.

@@ -1,4 +1,4 @@
-"""The training run: ``load → fit → calibrate → check → measure → seal``."""
+"""The training run: ``load → fit → remember → calibrate → check → measure → seal``."""
 
 from __future__ import annotations
 
@@ -97,20 +97,21 @@ def _finish(
     also: Mapping[str, Evaluation],
 ) -> Bundle:
     """Run all steps after ``fit``."""
-    fitted, trained, checks = _checked(run, fitted)
+    prints = shares.fingerprints(dataset["train"])
+    fitted, trained, checks = _checked(run, fitted, prints)
     measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
     manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
 
 
-def _checked(run: Run[Any], fitted: Fitted) -> tuple[Fitted, Subject, dict[str, float]]:
+def _checked(run: Run[Any], fitted: Fitted, prints: shares.Prints) -> tuple[Fitted, Subject, dict[str, float]]:
     """Calibrate and check the model, or else its fallback."""
-    trained = steps.calibrate(run, fitted)
+    trained = steps.calibrate(run, fitted, steps.remember(run, fitted, prints))
     try:
         return fitted, trained, steps.check(fitted, trained)
     except CheckFailed as failed:
         if fitted.fallback is None:
             raise
         run.say(f"{str(failed).rpartition('; ')[0]}; taking the larger export, which is exact")
-    return _checked(run, fitted.fallback())
+    return _checked(run, fitted.fallback(), prints)

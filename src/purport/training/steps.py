@@ -1,6 +1,6 @@
 """The steps of a training run except fitting; each uses the results of the steps before it.
 
-``load → fit → calibrate → check → measure → seal``; :mod:`.pipeline` runs them.
+``load → fit → remember → calibrate → check → measure → seal``; :mod:`.pipeline` runs them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from ..evaluation.evaluate import FILE, Evaluation, measure, of_answers
 from ..evaluation.sentences import calibration_warnings
 from ..kinds.checks import Subject
 from ..kinds.kind import Kind
-from ..kinds.recipe import Decide, Recipe
+from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Rows, Run
 from ..labels import Task
-from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Provenance, Uncalibrated
-from ..model import Answers, BoolArray, FloatArray, Model
+from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
+from ..model import Answers, Model
 from ..progress import Line, Progress, Reporter
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
+from ..runtime.memory import Memory
+from ..runtime.scope import signals
 from ..wording import count
 from .card import model_card
-from .fitting import fit_rejection, fit_temperature, fit_thresholds
+from .deciding import fit_decision
+from .fitting import fit_temperature
+from .scoping import fit_scope
 
 _BATCH, _MEASURED = 32, 1024
 _ANSWERED = ("probabilities", "in_scope", "truncated")
+_SCORED = ("logits", "truncated", "embedding", "familiar")
 _LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch", "transformers", "peft", "onnx")
 
 
@@ -72,32 +77,52 @@ def rows(dataset: Dataset, name: str) -> Rows:
     return Rows(list(split.texts), dataset.labels.encode(split.gold))
 
 
-def calibrate(run: Run[Any], fitted: Fitted) -> Subject:
+def remember(run: Run[Any], fitted: Fitted, prints: NDArray[np.uint64]) -> Memory | None:
+    """The training rows with a label as the deployed model sees them; ``None`` if it has no embeddings."""
+    if not isinstance(fitted.model, Scorer):
+        return None
+    labelled = np.flatnonzero(run.train.gold.any(axis=1))
+    texts = [run.train.texts[int(row)] for row in labelled]
+    if fitted.model.score(texts[:1]).embedding is None:
+        return None
+    run.reporter.emit(Progress("remembering the training examples"))
+    (embedding,) = _ask(texts, _MEASURED, np.arange(len(texts)), run.reporter, fitted.model.score, ("embedding",))
+    kept = texts if run.recipe.data.keep_examples else None
+    memory = Memory.of(embedding, run.train.gold[labelled], prints[labelled], kept)
+    memory.save(run.stage)
+    return memory
+
+
+def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None) -> Subject:
     """Step ``calibrate``: answer the validation rows once, and fit calibration and decision to these answers."""
     recipe, texts = run.recipe, run.valid.texts
     calibration: Calibration = Uncalibrated()
     # In random batches, so that the checks can detect an influence of the other texts in a batch.
     ask = partial(_ask, texts, _BATCH, np.random.default_rng(recipe.seed).permutation(len(texts)), run.reporter)
+    scope: Scope | None = None
     if isinstance(fitted.model, Scorer):
-        logits, truncated = ask(fitted.model.score, ("logits", "truncated"))
-        _require_numbers(logits, run, -np.inf, np.inf)
+        scores = Scores(*ask(fitted.model.score, _SCORED if memory else _SCORED[:2]))
+        _require_numbers(scores.logits, run, -np.inf, np.inf)
         if recipe.decide.calibration == "temperature":
-            calibration = fit_temperature(logits, run.valid.gold, recipe.task)
-        model: Model = Calibrated(fitted.model, recipe.task, calibration)
-        valid = answers(Scores(logits, truncated), recipe.task, calibration)
+            calibration = fit_temperature(scores.logits, run.valid.gold, recipe.task)
+        if memory is not None and scores.embedding is not None:
+            found = signals(scores.logits, scores.embedding, scores.familiar, recipe.task, memory)
+            scope = fit_scope(found, run.valid.gold)
+        model: Model = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
+        valid = answers(scores, recipe.task, calibration, scope, memory)
     else:
         model = fitted.model
         valid = Answers(*ask(model.answer, _ANSWERED))
     _require_numbers(valid.probabilities, run, 0, 1)
-    decision = _fit_decision(recipe.decide, recipe.task, valid.probabilities, run.valid.gold)
-    if decide(valid.probabilities, decision).out_of_scope.all():
+    decision = fit_decision(recipe.decide, recipe.task, valid, run.valid.gold, scoped=scope is not None)
+    if decide(valid.probabilities, decision, valid.in_scope).out_of_scope.all():
         run.say(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
             "lower the learning rate or train longer"
         )
     for said in calibration_warnings(calibration, decision, len(run.valid)):
         run.say(f"warning: {said}")
-    return Subject(model, recipe.task, calibration, decision, texts, valid, recipe.seed, run.reporter)
+    return Subject(model, recipe.task, calibration, scope, decision, texts, valid, recipe.seed, run.reporter)
 
 
 def _ask(
@@ -130,16 +155,6 @@ def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> Non
         )
 
 
-def _fit_decision(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray) -> Decision:
-    if task is Task.MULTICLASS:
-        if chosen.reject_below != "fitted":
-            return Likeliest(reject_below=chosen.reject_below)
-        return Likeliest(reject_below=fit_rejection(probabilities, gold, keep=chosen.keep), fitted=True)
-    if chosen.thresholds == "fixed":
-        return PerLabel(thresholds=(chosen.threshold,) * gold.shape[1], fitted=False)
-    return PerLabel(thresholds=fit_thresholds(probabilities, gold, min_gain=chosen.min_gain))
-
-
 def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
     """Step ``check``: run the kind's checks, which the model must pass to become a bundle.
 
@@ -165,7 +180,7 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
             texts, size = list(split.texts), trained.model.traits.max_batch or _MEASURED
             order = np.arange(len(texts))
             given = Answers(*_ask(texts, size, order, trained.reporter, trained.model.answer, _ANSWERED))
-        decided = decide(given.probabilities, trained.decision)
+        decided = decide(given.probabilities, trained.decision, given.in_scope)
         answered = of_answers(list(split), dataset.labels, trained.task, given, decided)
         found[name] = measure(answered, split, dataset=dataset.name, seed=trained.seed)
     return found
@@ -183,6 +198,7 @@ def describe(
         labels=run.labels.names,
         model=fitted.facts,
         calibration=trained.calibration,
+        scope=trained.scope,
         decision=trained.decision,
         provenance=Provenance(
             dataset=dataset.name,

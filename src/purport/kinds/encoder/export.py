@@ -14,9 +14,8 @@ import onnx
 import torch
 from torch import nn
 
-from ...manifest import ModelFacts
 from ...model import FloatArray
-from ...runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer
+from ...runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer, ReadingFacts
 from ..checks import Agreement, Independence
 from ..run import Fitted, Run
 from .adapters import merged
@@ -29,7 +28,7 @@ from .recipe import EncoderModel, Export
 OPSET = 20
 
 
-class EncoderFacts(ModelFacts):
+class EncoderFacts(ReadingFacts):
     """Manifest facts of a bundle with an exported encoder; ``weights`` counts parameters."""
 
     encoder: str
@@ -41,7 +40,9 @@ class EncoderFacts(ModelFacts):
     def of(cls, model: IntentModel, spec: EncoderModel, export: Export, **own: Any) -> Self:
         """The facts of ``model``; ``own`` are those added by the kind."""
         weights = sum(parameter.numel() for parameter in model.parameters())
-        read = {"encoder": spec.name, "pooling": spec.pooling, "limit": spec.max_length}
+        read = {
+            "encoder": spec.name, "pooling": spec.pooling, "limit": spec.max_length, "truncate": spec.truncate
+        }  # fmt: skip
         return cls.model_validate({**read, "weights": weights, "quantize": export.quantize, **own})
 
 
@@ -58,7 +59,7 @@ def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFa
             quantize(plain)
             remedy = "set export.quantize=none to export in fp32"
         onnx.save(plain, run.stage / MODEL_FILE)
-        scorer = OnnxScorer.load(run.stage, len(run.labels), facts.limit)
+        scorer = OnnxScorer.load(run.stage, len(run.labels), facts)
         known = facts.model_copy(update={"quantize": how})
         return Fitted(scorer, known, (Independence(remedy), Agreement(reference, remedy)))
 

@@ -1,0 +1,42 @@
+"""Fits the decision to the answers to the validation rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kinds.recipe import Decide
+from ..labels import Task
+from ..manifest import Decision, Likeliest, PerLabel
+from ..model import Answers, BoolArray, FloatArray
+from ..runtime.decision import decide
+from .fitting import fit_rejection, fit_thresholds
+
+
+def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, *, scoped: bool) -> Decision:
+    """The decision for ``answers`` to rows with labels ``gold (n, n_labels) bool``.
+
+    ``scoped``: ``in_scope`` is more than the probability of the likeliest label, so that it is what decides about
+    out of scope.
+    """
+    decision = _labels(chosen, task, answers.probabilities, gold, scoped)
+    if not scoped or chosen.reject_below != "fitted":
+        return decision
+    none: BoolArray = np.logical_not(gold.any(axis=1))
+    right: BoolArray = (decide(answers.probabilities, decision).labels == gold).all(axis=1) & ~none
+    cut = fit_rejection(answers.in_scope, right, none, keep=chosen.keep)
+    return decision.model_copy(update={"in_scope_at": cut})
+
+
+def _labels(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray, scoped: bool) -> Decision:
+    if task is Task.MULTICLASS:
+        if chosen.reject_below != "fitted":
+            return Likeliest(reject_below=chosen.reject_below)
+        if scoped:
+            return Likeliest(fitted=True)
+        best = probabilities.argmax(axis=1)
+        right, none = gold[np.arange(len(gold)), best], np.logical_not(gold.any(axis=1))
+        below = fit_rejection(probabilities.max(axis=1), right, none, keep=chosen.keep)
+        return Likeliest(reject_below=below, fitted=True)
+    if chosen.thresholds == "fixed":
+        return PerLabel(thresholds=(chosen.threshold,) * gold.shape[1], fitted=False)
+    return PerLabel(thresholds=fit_thresholds(probabilities, gold, min_gain=chosen.min_gain))

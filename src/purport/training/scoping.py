@@ -1,0 +1,59 @@
+"""Fits the probability that some label applies, for which most data have no examples of the opposite."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..manifest import Scope
+from ..model import BoolArray
+
+# Learnt by `python benchmarks/scope.py --learn` from data whose labels were held out in turn (docs/decisions/0025):
+# signals are standardised on validation rows in scope, and rows in scope and out of scope weigh the same.
+_WEIGHTS = (1.0, 1.0, 0.5)
+_BIAS = 2.0
+_LEAST_SCALE = (0.5, 0.02, 0.05)
+_PRIOR_STRENGTH = 10.0
+
+
+def fit_scope(found: NDArray[np.float64], gold: BoolArray) -> Scope:
+    """The scope for validation rows with these ``signals (n, n_signals)`` and labels ``gold (n, n_labels) bool``.
+
+    Centers and scales are those of rows with a label. Without other rows, weights and bias are those learnt from other
+    data. Rows without a label adapt them (logistic regression with a Gaussian prior around them).
+    """
+    inside: BoolArray = np.asarray(gold.any(axis=1))
+    known = found[inside] if inside.any() else found
+    centers, scales = known.mean(axis=0), np.maximum(known.std(axis=0), _LEAST_SCALE)
+    weights, bias = np.array(_WEIGHTS), _BIAS
+    strangers = int((~inside).sum())
+    if strangers and inside.any():
+        weights, bias = _adapted((found - centers) / scales, inside)
+    return Scope(
+        centers=_rounded(centers), scales=_rounded(scales), weights=_rounded(weights), bias=round(float(bias), 6),
+        fitted=strangers,
+    )  # fmt: skip
+
+
+def _adapted(found: NDArray[np.float64], inside: BoolArray) -> tuple[NDArray[np.float64], float]:
+    """Weights and bias with the highest posterior probability; both classes weigh the same."""
+    from scipy.optimize import minimize
+    from scipy.special import expit, log_expit
+
+    prior = np.array([*_WEIGHTS, _BIAS])
+    x, sign = np.column_stack([found, np.ones(len(found))]), np.where(inside, 1.0, -1.0)
+    few = min(int(inside.sum()), int((~inside).sum()))
+    weight = np.where(inside, few / inside.sum(), few / (~inside).sum())
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (x @ theta)
+        pull = theta - prior
+        value = -(weight * log_expit(margin)).sum() + 0.5 * _PRIOR_STRENGTH * (pull @ pull)
+        return float(value), -(x * (weight * sign * expit(-margin))[:, None]).sum(axis=0) + _PRIOR_STRENGTH * pull
+
+    theta = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(_WEIGHTS) + [(None, None)]).x
+    return theta[:-1], float(theta[-1])
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)
