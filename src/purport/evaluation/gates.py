@@ -47,9 +47,10 @@ def check_gates(
     *,
     on_request: Collection[str] = (),
 ) -> list[Gate]:
-    """Check every condition of a comma-separated list, which may be empty; ``labels`` has the label that a measured value belongs to.
+    """Check every condition of a comma-separated list, which may be empty.
 
-    ``on_request`` are names that would have been measured if a gate had used them.
+    ``labels`` has the label that a measured value belongs to. ``on_request`` are names that would have been measured
+    if a gate had used them.
 
     Raises:
         GateInvalid: a condition cannot be parsed, or its name is not in ``measured``.

@@ -21,6 +21,7 @@ from ..data.reading import Example
 from ..frozen import Frozen
 from ..labels import Task
 from ..progress import SILENT, Reporter
+from ..wording import count
 from .evaluate import Estimate, answer, bootstrapped, estimate
 from .outcome import Outcome, Values, ratio
 
@@ -81,13 +82,13 @@ def _one(phrases: Sequence[str], rng: np.random.Generator) -> str:
 PERTURBATIONS = {
     each.name: each
     for each in (
-        Perturbation("typo_1", "one typing error", lambda text, rng: typos(text, 1, rng)),
-        Perturbation("typo_3", "three typing errors", lambda text, rng: typos(text, 3, rng)),
+        Perturbation("typo_1", "one typo", lambda text, rng: typos(text, 1, rng)),
+        Perturbation("typo_3", "three typos", lambda text, rng: typos(text, 3, rng)),
         Perturbation("upper_case", "all capitals", lambda text, rng: text.upper()),
         Perturbation("no_punctuation", "no punctuation", lambda text, rng: without_punctuation(text)),
-        Perturbation("greeting", "greeting before it (English)", _greeted),
-        Perturbation("politeness", "thanks after it (English)", _thanked),
-        Perturbation("email", "inside a long e-mail (English)", _mailed),
+        Perturbation("greeting", "greeting before (English)", _greeted),
+        Perturbation("politeness", "thanks after (English)", _thanked),
+        Perturbation("email", "long e-mail (English)", _mailed),
     )
 }
 """By name, in the order they are shown. ``typo_3`` has the error of ``typo_1`` and two more."""
@@ -192,7 +193,12 @@ def doing(name: str) -> str:
 
 def title_of(name: str) -> str:
     """What the perturbation ``name`` is called in tables."""
-    return "as it is" if name == CLEAN else PERTURBATIONS[name].title
+    return "unchanged" if name == CLEAN else PERTURBATIONS[name].title
+
+
+def drawn(n: int, rows: int) -> str:
+    """``200 rows``, or ``1,000 of 3,080 rows, drawn by a hash of the text``."""
+    return count(n, "row") if n == rows else f"{n:,} of {rows:,} rows, drawn by a hash of the text"
 
 
 def sampled(examples: Sequence[Example], most: int = MOST_ROWS, seed: int = 0) -> list[int]:
