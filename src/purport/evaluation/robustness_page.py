@@ -7,6 +7,7 @@ from ..report.figures import bar_figure, bars_height
 from ..report.page import Block, Table, Text, percent
 from ..wording import DASH, count
 from .comparison import RobustnessChange
+from .evaluate import Estimate
 from .metric_table import cells
 from .robustness import CLEAN, Robustness, drawn, title_of
 
@@ -14,6 +15,7 @@ _ENGLISH = (
     "Greeting, thanks and e-mail are English: for texts in another language they measure two languages in one message. "
     "Where the model has a label for greetings or thanks, answering with it counts as an error."
 )
+_COLUMNS = ("text", "A", "B", "B - A", "95 % interval of B - A")
 
 
 def blocks(found: Robustness) -> list[Block]:
@@ -42,7 +44,7 @@ def blocks(found: Robustness) -> list[Block]:
             change,
             "{:+.2f}",
             xlabel="points",
-            errors=[(100 * (each.difference.low or 0.0), 100 * (each.difference.high or 0.0)) for each in written],
+            errors=[_points(each.difference) for each in written],
             **heights,
         ),
         _table(found),
@@ -66,11 +68,25 @@ def _table(found: Robustness) -> Table:
 
 def change_blocks(found: RobustnessChange) -> list[Block]:
     """Exact match of A and B for each way of writing."""
-    rows = [
-        (title_of(name), change.a, change.b, *cells(change.difference)) for name, change in found.exact_match.items()
-    ]
-    columns = ("text", "A", "B", "B - A", "95 % interval of B - A")
+    changes = found.exact_match
+    rows = [(title_of(name), each.a, each.b, *cells(each.difference)) for name, each in changes.items()]
+    english = f" {_ENGLISH}" if any("English" in title_of(name) for name in changes) else ""
     return [
-        Text(f"Both bundles were asked the same changed texts: {drawn(found.n, found.rows)}. {_ENGLISH}"),
-        Table("Exact match when the same is written otherwise", columns, rows),
+        Text(f"Both bundles were asked the same changed texts: {drawn(found.n, found.rows)}.{english}"),
+        bar_figure(
+            "robustness",
+            "B - A in points of exact match, with paired 95 % intervals",
+            [(title_of(name), 100 * (each.difference.value or 0.0)) for name, each in changes.items()],
+            "{:+.2f}",
+            xlabel="points",
+            limit=46,
+            height=bars_height(len(changes)) + 0.4,
+            errors=[_points(each.difference) for each in changes.values()],
+        ),
+        Table("Exact match when the same is written otherwise", _COLUMNS, rows),
     ]
+
+
+def _points(found: Estimate) -> tuple[float, float]:
+    """Both ends of an interval in points."""
+    return 100 * (found.low or 0.0), 100 * (found.high or 0.0)
