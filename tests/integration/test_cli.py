@@ -159,3 +159,22 @@ def test_what_a_plan_would_empty_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "plan.csv").write_bytes(b"\x00\x01\xff\x81")
     done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out2", cwd=tmp_path)
     assert done.returncode == 65 and "--plan-encoding" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_compare_and_evaluate_write_only_what_is_asked_for_and_measure_robustness(
+    linear_bundle: Bundle, tmp_path: Path
+) -> None:
+    bundle, few = linear_bundle.path, ("--resamples", "20")
+    done = purport("compare", bundle, bundle, *few, "--gate", "typo_1>=0,greeting>0", cwd=tmp_path)
+    assert done.returncode == 1 and "gate typo_1>=0 passed" in done.stdout and "gate greeting>0 failed" in done.stdout
+    assert "one typo" in done.stdout and "long e-mail" not in done.stdout
+    done = purport("evaluate", bundle, "test", *few, "--robustness", cwd=tmp_path)
+    assert done.returncode == 0 and "three typos" in done.stdout and "long e-mail" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    purport("evaluate", bundle, "test", *few, "--robustness", "--output", "found.json", cwd=tmp_path)
+    found = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert len(found["robustness"]["results"]) == 8 and found["metrics"]["f1_micro"]
+    shown = purport("compare", bundle, bundle, *few, "--report", "page", "--robustness", cwd=tmp_path)
+    assert f"written to page{os.sep}index.html" in shown.stdout
+    facts = json.loads((tmp_path / "page" / "facts.json").read_text("utf-8"))
+    assert len(facts["robustness"]["exact_match"]) == 8

@@ -47,7 +47,8 @@ def test_explore_doctor_evaluate_compare(name: str, tmp_path: Path, request: pyt
     assert done.returncode == 0, done.stderr
     done = purport("evaluate", "bundle", split, "--report", "report", "--resamples", "20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = purport("compare", "bundle", "bundle", "--split", split, "--gate", "flips<=0", cwd=tmp_path)
+    gate = ("--gate", "flips<=0,typo_1>=0", "--output", "compare")
+    done = purport("compare", "bundle", "bundle", "--split", split, *gate, cwd=tmp_path)
     assert done.returncode == 0 and "passed" in done.stdout, done.stderr
     for directory in ("explore", "doctor", "report", "compare"):
         assert (tmp_path / directory / "index.html").stat().st_size > 10_000

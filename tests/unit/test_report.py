@@ -96,3 +96,10 @@ def test_labels_of_any_script_are_drawn_without_a_warning(recwarn: pytest.Warnin
     svg, _ = bar_figure("f", "t", [("退款", 1.0), ("คืนเงิน", 2.0), ("धन वापसी", 3.0)], "{}", xlabel="x").render()
     assert "退款" in svg and "คืนเงิน" in svg
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_number_and_its_sign_stay_on_one_line(linear_bundle: Bundle, sample: Dataset, tmp_path: Path) -> None:
+    found = report_page(report_on(Classifier.open(linear_bundle), sample["test"], resamples=5))
+    assert any(value.endswith(" %") for _, value in found.headline)
+    html = found.write(tmp_path / "page").read_text("utf-8")
+    assert "\u00a0%" in html and not re.search(r"\d %", html.partition("<body>")[2])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import BootstrapSeed, Resamples, Texts
 from .tables import TableOptions, reads_table
+
+if TYPE_CHECKING:
+    from ..evaluation.comparison import Comparison, Difference
 
 _MOST_LABELS = 8
 
@@ -28,7 +31,23 @@ def compare(
         str,
         typer.Option(help='Conditions on B - A, e.g. "f1_micro>=-0.002,flips<=0.01". Exits with 1 if one fails.'),
     ] = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write the page to.")] = Path("compare"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            "--report",
+            help="Directory to write the page to; an earlier page there is replaced. Without it, none is written.",
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Also compare on up to 1,000 rows with typing errors, in capitals, without punctuation, and with a "
+            "greeting, thanks or an e-mail around them. A gate that names one of these measures it anyway.",
+        ),
+    ] = False,
     texts: Texts = True,
     resamples: Resamples = 1000,
     seed: BootstrapSeed = 0,
@@ -38,8 +57,8 @@ def compare(
     """Compare bundle B with bundle A on the same rows and decide whether B is better.
 
     McNemar's exact test of the changed rows decides; intervals are from a paired bootstrap. Prints the labels that
-    changed most, with p corrected for the number of labels, and labels that only one of the two knows. The page shows
-    metrics, labels, changed rows, size and speed.
+    changed most, with p corrected for the number of labels, and labels that only one of the two knows. With --output,
+    a page shows metrics, labels, changed rows, size and speed.
 
     A gate is a condition on a difference B - A: f1_micro, f1_macro, precision_micro, recall_micro, exact_match,
     out_of_scope_precision, out_of_scope_recall or f1[LABEL]. Append .low or .high to use an end of its interval.
@@ -51,6 +70,9 @@ def compare(
     Gates can also use the shares of changed rows (flips) and newly wrong rows (regressions), the numbers of labels
     that only A knows (lost_labels) or only B (new_labels), and mcnemar_p, size_ratio and latency_ratio.
 
+    typo_1, typo_3, upper_case, no_punctuation, greeting, politeness and email are differences of the exact match on
+    texts that are changed so: typo_3>=-0.02 fails if B answers 2 points fewer of the texts with three typing errors.
+
     Examples:
 
         purport compare atis bundles/new
@@ -59,13 +81,12 @@ def compare(
 
         purport compare atis bundles/new --gate "flips<=0.01,f1[airfare].low>=-0.02"
 
+        purport compare atis bundles/new --gate "typo_1>=-0.01,email>=-0.02" --output reports/new
+
         purport compare bundles/old bundles/new --data this-week.csv
     """
-    from rich.table import Table
-
     from ..classifier import Classifier
     from ..errors import needs
-    from ..evaluation.metric_table import number
     from ..evaluation.rows import evaluation_split
     from .console import out, reporting
 
@@ -79,25 +100,46 @@ def compare(
     with reporting() as reporter:
         dataset, rows = evaluation_split(first.bundle, chosen, data, reporter, table.spec)
         found = measure(
-            first, second, rows, dataset=dataset, gate=gate, resamples=resamples, seed=seed, reporter=reporter
-        )
-    written = page(found if texts else found.without_texts()).write(output)
+            first, second, rows, dataset=dataset, gate=gate, robustness=robustness, resamples=resamples, seed=seed,
+            reporter=reporter,
+        )  # fmt: skip
     names = ", ".join(f"{side} = {ref} ({one.bundle})" for side, ref, one in (("A", a, found.a), ("B", b, found.b)))
     out.print(f"{f'{found.dataset} {found.split}'.strip()}: {names}")
     out.print(found.reason)
+    _print_changes(found)
+    for _, said in labels_said(found):
+        out.print(said)
+    for condition in found.gates:
+        out.print(str(condition))
+    if output is not None:
+        out.print(f"written to {page(found if texts else found.without_texts()).write(output)}")
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _print_changes(found: Comparison) -> None:
+    """The labels that changed most, and the changed texts."""
+    from rich.table import Table
+
+    from ..evaluation.metric_table import number
+    from ..evaluation.robustness import drawn, title_of
+    from .console import out
+
+    def cells(change: Difference) -> tuple[str, str]:
+        by = change.difference
+        spread = f"{number(by.value, 3)} ({number(by.low, 3)}, {number(by.high, 3)})"
+        return f"{number(change.a, 3)} → {number(change.b, 3)}", spread
+
     moved = found.most_changed(_MOST_LABELS)
     if moved:
         changes = Table("label", "rows", "F1 of A → B", "B - A (95 % interval)", "p", title="labels that changed most")
         changes.columns[0].overflow = "fold"  # a label is shown whole
         for name, change in moved:
-            moves, by = f"{number(change.f1.a, 3)} → {number(change.f1.b, 3)}", change.f1.difference
-            spread = f"{number(by.value, 3)} ({number(by.low, 3)}, {number(by.high, 3)})"
-            changes.add_row(name, f"{change.support:,}", moves, spread, f"{change.p_value:.2g}")
+            changes.add_row(name, f"{change.support:,}", *cells(change.f1), f"{change.p_value:.2g}")
         out.print(changes)
-    for _, said in labels_said(found):
-        out.print(said)
-    for condition in found.gates:
-        out.print(str(condition))
-    out.print(f"written to {written}")
-    if not found.passed:
-        raise typer.Exit(1)
+    if found.robustness is not None:
+        title = f"the same, written otherwise: {drawn(found.robustness.n, found.robustness.rows)}"
+        texts = Table("text", "exact match of A → B", "B - A (95 % interval)", title=title)
+        for name, one in found.robustness.exact_match.items():
+            texts.add_row(title_of(name), *cells(one))
+        out.print(texts)

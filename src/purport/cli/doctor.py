@@ -62,7 +62,10 @@ def examine(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory to write to.  [default: doctor-DATASET]")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Directory to write to; replaces an earlier page.  [default: doctor-DATASET]"
+        ),
     ] = None,
     fix_plan: Annotated[Path | None, typer.Option("--fix-plan", help="CSV file for proposed fixes.")] = None,
     fail_on: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
+    from ..evaluation.robustness import Robustness
     from ..manifest import Manifest
 
 
@@ -31,7 +33,19 @@ def evaluate(
     seed: BootstrapSeed = 0,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Directory for an HTML report: confusions, confidence, slices, worst errors."),
+        typer.Option(
+            "--report",
+            help="Directory for an HTML report: confusions, confidence, slices, robustness, worst errors. "
+            "An earlier page there is replaced.",
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool | None,
+        typer.Option(
+            "--robustness/--no-robustness",
+            help="Ask up to 1,000 rows again with typing errors, in capitals, without punctuation, and with a "
+            "greeting, thanks or an e-mail around them.  [default: with --report]",
+        ),
     ] = None,
     texts: Texts = True,
     per_label: Annotated[bool, typer.Option("--per-label", help="Also print the metrics of each label.")] = False,
@@ -50,12 +64,15 @@ def evaluate(
 
         purport evaluate atis test --report reports/atis
 
+        purport evaluate atis test --robustness
+
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
     from ..classifier import Classifier
     from ..data import shares
     from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
+    from ..evaluation.robustness import measure_robustness
     from ..evaluation.rows import evaluation_split, own_data
     from ..files import write_text
     from .console import out, reporting
@@ -64,6 +81,11 @@ def evaluate(
     with reporting() as reporter:
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
         rows = rows.held()
+        if robustness is None:
+            robustness = report is not None and not classifier.model.traits.remote
+        robust = None
+        if robustness:
+            robust = measure_robustness(classifier, rows, resamples=resamples, seed=seed, reporter=reporter)
         if report is None:
             result = measure(classifier, rows, dataset=dataset, resamples=resamples, seed=seed, reporter=reporter)
         else:
@@ -72,13 +94,15 @@ def evaluate(
                 from ..evaluation.report_page import page
             own = own_data(classifier.bundle, reporter)
             found = report_on(classifier, rows, dataset=dataset, own=own, resamples=resamples, seed=seed,
-                              reporter=reporter)  # fmt: skip
+                              reporter=reporter).model_copy(update={"robustness": robust})  # fmt: skip
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
     learned = 0 if split == "train" else int(shares.learned(classifier.bundle.path, rows).sum())
     _print(result, classifier.bundle.manifest, learned, per_label=per_label)
+    if robust is not None:
+        _print_robustness(robust)
     if output is not None:
-        write_text(output, result.model_dump_json(indent=1) + "\n")
+        write_text(output, _as_json(result, robust))
         out.print(f"written to {output}")
     if report is not None:
         out.print(f"written to {report / 'index.html'}")
@@ -112,3 +136,28 @@ def _print(result: Evaluation, manifest: Manifest, learned: int, *, per_label: b
         out.print(said)
     for said in warnings_of(manifest):
         out.print(f"warning: {said}")
+
+
+def _print_robustness(robust: Robustness) -> None:
+    from rich.table import Table
+
+    from ..evaluation.metric_table import number
+    from ..evaluation.robustness import CLEAN, drawn
+    from ..wording import percent
+    from .console import out
+
+    title = f"the same, written otherwise: {drawn(robust.n, robust.rows)}"
+    table = Table("text", "exact match", "change (95 % interval)", "changed", title=title)
+    for each in robust.results:
+        by = each.difference
+        change = f"{number(by.value, 3)} ({number(by.low, 3)}, {number(by.high, 3)})"
+        rest = () if each.name == CLEAN else (change, percent(each.changed.value))
+        table.add_row(each.title, number(each.exact_match.value, 3), *rest)
+    out.print(table)
+
+
+def _as_json(result: Evaluation, robust: Robustness | None) -> str:
+    document = result.model_dump(mode="json")
+    if robust is not None:
+        document["robustness"] = robust.model_dump(mode="json")
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -18,7 +18,10 @@ def explore(
         str | None, typer.Option("--bundle", help="Bundle whose tokenizer and length limit to use.  [default: atis]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory to write to.  [default: explore-DATASET]")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Directory to write to; replaces an earlier page.  [default: explore-DATASET]"
+        ),
     ] = None,
     texts: Texts = True,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of samples and permutation tests.")] = 0,

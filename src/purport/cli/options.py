@@ -24,4 +24,4 @@ Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds.")
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")]
-BootstrapSeed = Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap.")]
+BootstrapSeed = Annotated[int, typer.Option(min=0, help="Random seed of bootstrap and perturbed texts.")]

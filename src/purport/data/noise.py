@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
+# Latin marks unless they are between two letters or digits; marks of scripts without blanks, and quotes, anywhere.
+_PUNCTUATION = re.compile(r"[.,;:!?…]+(?!\w)|(?<!\w)[.,;:!?…]+|[¿¡\"()“”„«»。，、！？；：「」『』（）《》؟،؛।]+")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _CHAT = {
     "you": "u", "are": "r", "your": "ur", "please": "pls", "thanks": "thx", "because": "bc", "message": "msg",
@@ -35,17 +37,20 @@ def typos(text: str, count: int, rng: np.random.Generator) -> str:
     """``text`` with ``count`` typing errors, each at a letter of a word of at least two letters.
 
     Each is, with equal probability, a key beside the right one, a missing letter, two letters in the wrong order, or a
-    letter twice. A letter that is on no key of a QWERTY keyboard is doubled instead of replaced.
+    letter twice. A letter that is on no key of a QWERTY keyboard is doubled instead of replaced, and one between equal
+    letters instead of swapped, so that each error changes the text.
     """
     for _ in range(count):
-        places = [at for word in _WORD.finditer(text) for at in range(word.start(), word.end())]
+        places = [(at, word) for word in _WORD.finditer(text) for at in range(*word.span())]
         if not places:
             return text
-        text = _mistyped(text, int(rng.choice(places)), rng)
+        at, word = places[int(rng.integers(len(places)))]
+        text = _mistyped(text, at, word.span(), rng)
     return text
 
 
-def _mistyped(text: str, at: int, rng: np.random.Generator) -> str:
+def _mistyped(text: str, at: int, word: tuple[int, int], rng: np.random.Generator) -> str:
+    """``text`` with an error at the letter ``at``; ``word`` is where the word of that letter begins and ends."""
     letter, kind = text[at], int(rng.integers(4))
     near = _NEAR.get(letter.lower(), "")
     if kind == 0 and near:
@@ -54,8 +59,9 @@ def _mistyped(text: str, at: int, rng: np.random.Generator) -> str:
     if kind == 1:
         return text[:at] + text[at + 1 :]
     if kind == 2:
-        first = at if at + 1 < len(text) and text[at + 1].isalpha() else at - 1
-        return text[:first] + text[first + 1] + text[first] + text[first + 2 :]
+        for first in (at, at - 1):
+            if word[0] <= first and first + 1 < word[1] and text[first] != text[first + 1]:
+                return text[:first] + text[first + 1] + text[first] + text[first + 2 :]
     return text[:at] + letter + text[at:]
 
 
@@ -67,8 +73,16 @@ def _lost_space(text: str, rng: np.random.Generator) -> str:
     return text[:at] + text[at + 1 :]
 
 
+def without_punctuation(text: str) -> str:
+    """``text`` without marks of punctuation, except inside words and numbers such as ``don't``, ``3.50``, ``10:30``.
+
+    A text of nothing else is returned as it is.
+    """
+    return " ".join(_PUNCTUATION.sub(" ", text).split()) or text
+
+
 def _no_punctuation(text: str, rng: np.random.Generator) -> str:
-    return " ".join(re.sub(r"[.,;:!?¿¡…\"()]+", " ", text).split()) or text
+    return without_punctuation(text)
 
 
 def _chat(text: str, rng: np.random.Generator) -> str:

@@ -20,12 +20,14 @@ from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from ..wording import count
 from . import curves
-from .comparison import ChangedRow, Comparison, Difference, LabelChange, Side, judge
+from .comparison import ChangedRow, Comparison, Difference, LabelChange, RobustnessChange, Side, judge
 from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
+from .gates import gate_names
 from .label_tests import label_p_values
 from .metrics import Counts, averaged, out_of_scope, per_label
 from .outcome import Outcome, Values
 from .report import milliseconds
+from .robustness import CLEAN, PERTURBATIONS, doing, perturbed, sampled
 
 _MOST_ROWS = 500
 AVERAGES = ("f1_micro", "f1_macro", "precision_micro", "recall_micro", "exact_match")
@@ -48,6 +50,7 @@ def compare(
     *,
     dataset: str = "",
     gate: str = "",
+    robustness: bool = False,
     resamples: int = 1000,
     seed: int = 0,
     reporter: Reporter = SILENT,
@@ -55,21 +58,24 @@ def compare(
     """Compare ``b`` with ``a`` by their decided label sets. A joint label is split into the labels it combines.
     Rows that only one of the two has learned from are left out: they would flatter it.
 
+    ``robustness`` also compares them on perturbed texts (see :mod:`.robustness`); otherwise only on those that ``gate``
+    asks for.
+
     Raises:
         DataError: the split has no rows, or none of them is fair to both.
         GateInvalid: ``gate`` cannot be parsed.
         ValueError: ``resamples`` is less than 1.
     """
+    wanted = [name for name in PERTURBATIONS if robustness or name in gate_names(gate)]
     held, examples, unfair = _fair(a, b, split)
     gold, decided, known = _answered(a, b, held, reporter)
     names = LabelSet(sorted(frozenset().union(*gold, *known)))
     left, right = (outcome_of(gold, sets, names) for sets in decided)
     metrics, labels = paired(left, right, names, resamples, seed)
     a_right, b_right = curves.right(left), curves.right(right)
-    only_a, only_b, p_value = mcnemar(a_right, b_right)
     rows = _changed_rows(examples, gold, decided[0], decided[1], a_right, b_right)
     times = milliseconds((a, b), [example.text for example in examples])
-    found = Comparison(
+    return Comparison(
         a=_side(a, times[0], a_right),
         b=_side(b, times[1], b_right),
         dataset=dataset,
@@ -82,14 +88,11 @@ def compare(
         metrics=metrics,
         labels=_tested(labels, left, right),
         **_known(labels, *known),
-        only_a_right=only_a,
-        only_b_right=only_b,
-        mcnemar_p=round(p_value, 6),
         flips=len(rows),
         rows=rows[:_MOST_ROWS],
-        **_judged(metrics["exact_match"].difference, only_a, only_b, p_value, len(examples), unfair),
-    )
-    return found if not gate else found.gated(gate)
+        robustness=_robustness(a, b, examples, wanted, resamples, seed, reporter) if wanted else None,
+        **_judged(metrics["exact_match"].difference, a_right, b_right, unfair),
+    ).gated(gate)
 
 
 def _tested(labels: Mapping[str, LabelChange], a: Outcome, b: Outcome) -> dict[str, LabelChange]:
@@ -109,7 +112,7 @@ def _known(labels: Mapping[str, LabelChange], a: frozenset[str], b: frozenset[st
 
 
 def _answered(
-    a: Classifier, b: Classifier, split: Split, reporter: Reporter
+    a: Classifier, b: Classifier, split: Split, reporter: Reporter, what: str = "classifying"
 ) -> tuple[LabelSets, list[LabelSets], list[frozenset[str]]]:
     """The gold label sets, those that each side decides, and the labels that each side knows.
 
@@ -118,21 +121,31 @@ def _answered(
     specs = [data_spec(side.bundle) for side in (a, b)]
     gold = [specs[0].parts(frozenset(example.labels)) for example in split]
     decided = [
-        [spec.parts(labels) for labels in answer(side, split, reporter).decided]
+        [spec.parts(labels) for labels in answer(side, split, reporter, what).decided]
         for side, spec in zip((a, b), specs, strict=True)
     ]
     return gold, decided, [spec.parts(frozenset(side.labels)) for side, spec in zip((a, b), specs, strict=True)]
 
 
 class _Judged(TypedDict):
+    only_a_right: int
+    only_b_right: int
+    mcnemar_p: float
     verdict: str
     reason: str
 
 
-def _judged(exact: Estimate, only_a: int, only_b: int, p_value: float, n: int, unfair: int) -> _Judged:
-    verdict, reason = judge(exact, only_a, only_b, p_value, n)
+def _judged(exact: Estimate, a_right: BoolArray, b_right: BoolArray, unfair: int) -> _Judged:
+    only_a, only_b, p_value = mcnemar(a_right, b_right)
+    verdict, reason = judge(exact, only_a, only_b, p_value, len(a_right))
     left_out = f" {count(unfair, 'row')} left out: only one of the two has learned from them." if unfair else ""
-    return {"verdict": verdict, "reason": reason + left_out}
+    return _Judged(
+        only_a_right=only_a,
+        only_b_right=only_b,
+        mcnemar_p=round(p_value, 6),
+        verdict=verdict,
+        reason=reason + left_out,
+    )
 
 
 def _fair(a: Classifier, b: Classifier, split: Split) -> tuple[Split, list[Example], int]:
@@ -222,6 +235,35 @@ def _difference(both: Values, spread: Values) -> Difference:
     """The difference of a metric, from its values for A and B ``(2,)`` and in each resample ``(n_resamples, 2)``."""
     a, b = (None if np.isnan(value) else rounded(value) for value in both)
     return Difference(a=a, b=b, difference=estimate(both[1] - both[0], spread[:, 1] - spread[:, 0]))
+
+
+def _robustness(
+    a: Classifier,
+    b: Classifier,
+    examples: Sequence[Example],
+    names: Sequence[str],
+    resamples: int,
+    seed: int,
+    reporter: Reporter,
+) -> RobustnessChange:
+    """Exact match of both on the clean texts and on those of the perturbations ``names``, over the same rows."""
+    chosen, right = [examples[row] for row in sampled(examples, seed=seed)], []
+    for name in (CLEAN, *names):
+        gold, decided, _ = _answered(a, b, perturbed(chosen, name, seed), reporter, doing(name))
+        right.append([[given == truth for given in row] for truth, *row in zip(gold, *decided, strict=True)])
+    both = np.array(right, dtype=np.float64).transpose(1, 0, 2)  # (n, n_names, 2)
+
+    def measured(weights: Values) -> dict[str, Values]:
+        return {"right": np.tensordot(weights, both, 1) / weights.sum(axis=1)[:, None, None]}
+
+    point, spread = bootstrapped(measured, len(chosen), resamples, seed)
+    return RobustnessChange(
+        n=len(chosen),
+        rows=len(examples),
+        exact_match={
+            name: _difference(point["right"][0, at], spread["right"][:, at]) for at, name in enumerate((CLEAN, *names))
+        },
+    )
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> tuple[int, int, float]:

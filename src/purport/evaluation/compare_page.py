@@ -9,6 +9,7 @@ from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from ..wording import count, sentence
 from .comparison import Comparison, labels_said
 from .metric_table import cells, joined
+from .robustness_page import change_blocks
 
 _LEVELS = {"better": "good", "worse": "error", "no difference shown": "info"}
 _MOST_LABELS = 30
@@ -35,6 +36,7 @@ def page(found: Comparison) -> Page:
         sections=[
             Section("Metrics", _metrics(found)),
             Section("Labels", _labels(found)),
+            *([Section("Robustness", change_blocks(found.robustness))] if found.robustness else []),
             Section("Changed rows", _rows(found)),
             Section("Size and speed", [_cost(found)]),
         ],

@@ -9,6 +9,7 @@ from ..wording import count
 from .evaluate import Estimate
 from .gates import Gate, check_gates
 from .label_tests import SURE
+from .robustness import CLEAN, PERTURBATIONS
 
 _MOST_NAMED = 10
 
@@ -50,6 +51,17 @@ class ChangedRow(Frozen):
     direction: str
 
 
+class RobustnessChange(Frozen):
+    """Exact match of A and B on the same perturbed texts, by perturbation; ``clean`` are the texts as they are.
+
+    The ``n`` rows are drawn from the ``rows`` that are compared.
+    """
+
+    n: int
+    rows: int
+    exact_match: dict[str, Difference]
+
+
 class Side(Frozen):
     """One of the two bundles. ``median_ms`` is per text; the bundles take turns while they are timed."""
 
@@ -67,7 +79,7 @@ class Comparison(Frozen):
     ``mcnemar_p`` is the exact (binomial) p-value of the ``only_a_right`` and ``only_b_right`` rows (McNemar 1947).
     ``left_out`` counts rows that only one of the two has learned from. ``only_a_knows`` and ``only_b_knows`` are
     labels that one bundle knows alone, ``unknown`` those that neither knows,
-    each with the number of rows that carry it.
+    each with the number of rows that carry it. ``robustness`` is measured only on request.
     """
 
     a: Side
@@ -91,6 +103,7 @@ class Comparison(Frozen):
     rows: list[ChangedRow]
     verdict: str
     reason: str
+    robustness: RobustnessChange | None = None
     gates: tuple[Gate, ...] = ()
 
     @property
@@ -99,12 +112,14 @@ class Comparison(Frozen):
         return all(gate.holds for gate in self.gates)
 
     def gated(self, conditions: str) -> Comparison:
-        """A copy with its gates checked.
+        """A copy with its gates checked; without conditions there are none.
 
         Raises:
             GateInvalid: ``conditions`` cannot be parsed, or names what is not measured.
         """
-        gates = check_gates(conditions, self.measured(), {"label_f1": self.largest_fall()[0]})
+        ends = [f"{name}{end}" for name in PERTURBATIONS for end in ("", ".low", ".high")]
+        labels = {"label_f1": self.largest_fall()[0]}
+        gates = check_gates(conditions, self.measured(), labels, on_request=ends)
         return self.model_copy(update={"gates": tuple(gates)})
 
     def without_texts(self) -> Comparison:
@@ -138,6 +153,8 @@ class Comparison(Frozen):
         """Values that gates can use: differences B - A (``.low`` and ``.high`` of their intervals), rates, ratios."""
         found: dict[str, float | None] = {}
         named = {**self.metrics, **{f"f1[{name}]": change.f1 for name, change in self.labels.items()}}
+        if self.robustness is not None:
+            named |= {name: change for name, change in self.robustness.exact_match.items() if name != CLEAN}
         for name, change in named.items():
             found[name] = change.difference.value
             found[f"{name}.low"], found[f"{name}.high"] = change.difference.low, change.difference.high

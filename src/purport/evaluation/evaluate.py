@@ -146,8 +146,8 @@ class Answered:
         return list(map(frozenset, LabelSet(self.names).decode(self.outcome.decided)))
 
 
-def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) -> Answered:
-    """Let ``classifier`` answer every row of ``split``.
+def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT, what: str = "classifying") -> Answered:
+    """Let ``classifier`` answer every row of ``split``; ``what`` names this work where progress is shown.
 
     Raises:
         DataError: the split has no rows, or cannot be read.
@@ -159,7 +159,7 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT) ->
     for start in range(0, len(examples), _ANSWER_ROWS):
         texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
         held.append(classifier.answer(texts))
-        reporter.emit(Progress("classifying", start + len(texts), len(examples), "rows"))
+        reporter.emit(Progress(what, start + len(texts), len(examples), "rows"))
     given = Answers(
         np.concatenate([part.probabilities for part in held]),
         np.concatenate([part.in_scope for part in held]),

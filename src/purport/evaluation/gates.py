@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from ..errors import GateInvalid, did_you_mean
 from ..frozen import Frozen
@@ -31,25 +31,50 @@ class Gate(Frozen):
         return f"gate {self.condition} {'passed' if self.holds else 'failed'}: measured {value}{label}"
 
 
+def gate_names(conditions: str) -> list[str]:
+    """The names in the conditions of a comma-separated list, without ``.low`` and ``.high``.
+
+    Raises:
+        GateInvalid: a condition cannot be parsed.
+    """
+    return [match["name"].removesuffix(".low").removesuffix(".high") for match in _parsed(conditions)]
+
+
 def check_gates(
-    conditions: str, measured: Mapping[str, float | None], labels: Mapping[str, str] | None = None
+    conditions: str,
+    measured: Mapping[str, float | None],
+    labels: Mapping[str, str] | None = None,
+    *,
+    on_request: Collection[str] = (),
 ) -> list[Gate]:
-    """Check every condition of a comma-separated list; ``labels`` has the label that a measured value belongs to.
+    """Check every condition of a comma-separated list, which may be empty.
+
+    ``labels`` has the label that a measured value belongs to. ``on_request`` are names that would have been measured
+    if a gate had used them.
 
     Raises:
         GateInvalid: a condition cannot be parsed, or its name is not in ``measured``.
     """
     gates = []
+    for match in _parsed(conditions):
+        name, value = match["name"], measured.get(match["name"])
+        if name not in measured:
+            if name in on_request:
+                raise GateInvalid(f'"{name}" was not measured; pass the gate to the comparison itself')
+            raise GateInvalid(f'a gate cannot use "{name}".{did_you_mean(name, {*measured, *on_request})}')
+        holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
+        label = (labels or {}).get(name, "")
+        gates.append(Gate(condition=match[0].strip(), value=value, holds=holds, label=label))
+    return gates
+
+
+def _parsed(conditions: str) -> Iterator[re.Match[str]]:
+    if not conditions:
+        return
     for part in re.split(r",(?![^\[]*\])", conditions):  # commas outside brackets: label names may contain commas
         if not part.strip():
             raise GateInvalid(f'empty condition in "{conditions}"; write, for example, f1_micro>=-0.002,flips<=0.01')
         match = _CONDITION.fullmatch(part)
         if match is None:
             raise GateInvalid(f'cannot parse the gate "{part.strip()}"; write, for example, f1_micro>=-0.002')
-        name, value = match["name"], measured.get(match["name"])
-        if name not in measured:
-            raise GateInvalid(f'a gate cannot use "{name}".{did_you_mean(name, measured)}')
-        holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
-        label = (labels or {}).get(name, "")
-        gates.append(Gate(condition=part.strip(), value=value, holds=holds, label=label))
-    return gates
+        yield match

@@ -23,6 +23,7 @@ from ..text import normal_form, words
 from ..wording import count
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
+from .robustness import Robustness
 from .sentences import warnings_of
 
 _WORST = 50
@@ -84,6 +85,7 @@ class Report(Frozen):
     """An evaluation, and the details that explain it.
 
     ``confusion`` (multiclass) has a row and a column for each of ``confusion_labels``, then one for no label.
+    ``robustness`` is measured apart (:func:`~.robustness.measure_robustness`), because it asks the model several times.
     """
 
     evaluation: Evaluation
@@ -108,6 +110,7 @@ class Report(Frozen):
     errors: int
     worst_errors: list[WorstError]
     cost: Cost
+    robustness: Robustness | None = None
 
     def without_texts(self) -> Report:
         """A copy without any utterance."""

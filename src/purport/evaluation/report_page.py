@@ -12,6 +12,7 @@ from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from ..wording import count, sentence
 from .metric_table import cells, joined, number
 from .report import Report
+from .robustness_page import blocks
 from .sentences import notes, promise_said, scope_said, title
 
 _MOST_LABELS = 40
@@ -40,6 +41,7 @@ def page(found: Report) -> Page:
             Section("Confidence", _confidence(found)),
             Section("Curves", _curves(found)),
             Section("Slices", _slices(found)),
+            *([Section("Robustness", blocks(found.robustness))] if found.robustness else []),
             Section("Worst errors", [_errors(found)]),
             Section("Size and speed", [_cost(found)]),
         ],

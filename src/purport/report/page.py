@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from .figures import Figure
 HTML_FILE = "index.html"
 FACTS_FILE = "facts.json"
 FIGURES = "figures"
+_BEFORE_SIGN = re.compile(r"(?<=\d) %")
 _SMALL = 1e-3  # smaller numbers are shown with four significant digits
 
 
@@ -135,13 +137,18 @@ class Page:
         environment = Environment(
             loader=PackageLoader("purport.report"),
             autoescape=True,
-            finalize=lambda value: printable(value) if isinstance(value, str) else value,
+            finalize=lambda value: _shown(value) if isinstance(value, str) else value,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         template = environment.get_template("page.html.j2")
         html = template.render(page=self, drawn=drawn, version=version("purport"))
         (directory / HTML_FILE).write_text(html, "utf-8")
+
+
+def _shown(text: str) -> str:
+    """``text`` without control characters, with a space before ``%`` at which no line ends."""
+    return _BEFORE_SIGN.sub("\u00a0%", printable(text))
 
 
 def cell(value: Any, decimals: int | None = None) -> str:
