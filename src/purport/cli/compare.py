@@ -71,7 +71,7 @@ def compare(
     that only A knows (lost_labels) or only B (new_labels), and mcnemar_p, size_ratio and latency_ratio.
 
     typo_1, typo_3, upper_case, no_punctuation, greeting, politeness and email are differences of the exact match on
-    texts that are changed so: typo_3>=-0.02 fails if B answers 2 points fewer of the texts with three typing errors.
+    texts that are changed so: typo_3>=-0.02 fails if B gets over 2 points fewer texts with three typing errors right.
 
     Examples:
 
