@@ -8,7 +8,7 @@ import io
 from typing import Any
 
 from purport.serving.logs import BatchedWriter
-from purport.serving.memory import freeze_gc
+from purport.serving.collection import freeze_gc
 
 
 class Stream(io.StringIO):

@@ -6,6 +6,8 @@ Each signal is what a known method goes by; none is best on all data, and togeth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ SIGNALS = ("sureness", "similarity", "familiarity")
 """
 _REASONS: tuple[Reason, ...] = ("between_labels", "unlike_any_example", "unfamiliar_words")
 _SUREST = 12.0
+_BOUNDS = (-8.0, 4.0)
 
 
 def signals(
@@ -48,8 +51,14 @@ def _sureness(logits: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
 
 def evidence(found: NDArray[np.float64], scope: Scope) -> NDArray[np.float64]:
     """What each signal adds to the log odds of "in scope", ``(n, n_signals) float64``: negative speaks against it."""
-    added: NDArray[np.float64] = np.array(scope.weights) * (found - np.array(scope.centers)) / np.array(scope.scales)
+    added: NDArray[np.float64] = np.array(scope.weights) * standardised(found, scope.centers, scope.scales)
     return added
+
+
+def standardised(found: NDArray[np.float64], centers: Sequence[float], scales: Sequence[float]) -> NDArray[np.float64]:
+    """Signals in standard deviations of texts in scope, bounded so that none outweighs all others."""
+    bounded: NDArray[np.float64] = np.clip((found - np.array(centers)) / np.array(scales), *_BOUNDS)
+    return bounded
 
 
 def in_scope(found: NDArray[np.float64], scope: Scope) -> FloatArray:

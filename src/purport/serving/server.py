@@ -18,10 +18,10 @@ from ..bundle import locate
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
+from .collection import freeze_gc
 from .context import AppContext
 from .intent import PATH
 from .logs import configure
-from .memory import freeze_gc
 from .protocol import Protocol
 from .shedding import Shedding
 from .sizing import default_workers

@@ -15,7 +15,7 @@ import threading
 from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
-from .memory import freeze_gc
+from .collection import freeze_gc
 from .operations import Operation, Request, Result
 from .wire import Do, Done, Drop, Load, Loaded, pack, receive
 
