@@ -118,3 +118,10 @@ def probabilities(logits: FloatArray, task: Task, calibration: Calibration) -> F
     exp = np.exp(scaled)
     softmax: FloatArray = (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
     return softmax
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """``vectors (n, width)`` with length 1."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: FloatArray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled

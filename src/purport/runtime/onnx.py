@@ -16,7 +16,7 @@ from ..errors import BundleCorrupt, DeviceUnavailable
 from ..manifest import ModelFacts
 from ..model import FloatArray, Lengths, Model, Traits
 from ..resources import cpus
-from .calibration import Scores, calibrated
+from .calibration import Scores, calibrated, unit
 from .spelling import Words
 from .tokens import TextReader, Truncate
 
@@ -176,10 +176,3 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     if provider not in session.get_providers():  # the library silently falls back to the CPU
         raise DeviceUnavailable(f'the libraries for device "{device}" cannot be loaded; check the driver')
     return session
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """``vectors (n, width)`` with length 1."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: FloatArray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return scaled

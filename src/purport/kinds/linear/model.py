@@ -16,7 +16,7 @@ from ...bundle import Bundle
 from ...errors import BundleCorrupt, DeviceUnavailable
 from ...manifest import ModelFacts
 from ...model import FloatArray, Lengths, Model, Traits
-from ...runtime.calibration import Calibrated, Scores
+from ...runtime.calibration import Scores, calibrated, unit
 from .ngrams import Ngrams
 
 WEIGHTS_FILE = "linear.npz"
@@ -40,14 +40,15 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     """
     if device != "cpu":
         raise DeviceUnavailable(f'a linear model only runs on the CPU, not on "{device}"; omit --device')
-    manifest = bundle.manifest
-    scorer = LinearScorer.load(bundle.path, bundle.facts(LinearFacts).ngrams)
-    return Calibrated(scorer, manifest.task, manifest.calibration)
+    return calibrated(LinearScorer.load(bundle.path, bundle.facts(LinearFacts).ngrams), bundle)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearScorer:
     """Features are ``(1 + ln tf) · idf``, scaled to length 1 (Manning et al. 2008, ch. 6); logits are affine.
+
+    The embedding of a text is what the weights make of it, without bias and at length 1: it tells what is in scope
+    better than the features themselves do, and costs nothing.
 
     Attributes:
         ngrams: splits a text into n-grams.
@@ -83,24 +84,27 @@ class LinearScorer:
 
     def score(self, texts: Sequence[str]) -> Scores:
         """See :class:`~purport.runtime.calibration.Scorer`."""
-        logits = np.empty((len(texts), len(self.bias)), dtype=np.float32)
+        margins = np.zeros((len(texts), len(self.bias)), dtype=np.float32)
+        familiar = np.zeros(len(texts), dtype=np.float32)
         for row, text in enumerate(texts):
-            logits[row] = self._logits(text)
+            familiar[row] = self._read(text, margins[row])
         lengths = self.lengths(texts)
-        return Scores(logits, lengths.counts > lengths.limit)
+        return Scores(margins + self.bias, lengths.counts > lengths.limit, unit(margins), familiar)
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`."""
         counts = np.array([len(self.ngrams.normalised(text)) for text in texts], dtype=np.int64)
         return Lengths("characters", self.ngrams.max_characters, counts)
 
-    def _logits(self, text: str) -> FloatArray:
-        counts = Counter(term for term in self.ngrams(text) if term in self.vocabulary)
+    def _read(self, text: str, margins: FloatArray) -> float:
+        """Write what the weights make of ``text`` to ``margins (n_labels,)``; return the share of known n-grams."""
+        terms = list(self.ngrams(text))
+        counts = Counter(term for term in terms if term in self.vocabulary)
         if not counts:
-            return self.bias
+            return 0.0
         columns = np.fromiter((self.vocabulary[term] for term in counts), dtype=np.intp, count=len(counts))
         frequency = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
         features = (1 + np.log(frequency)) * self.idf[columns]
         features /= np.linalg.norm(features)
-        logits: FloatArray = features @ self.weights[columns] + self.bias
-        return logits
+        np.matmul(features, self.weights[columns], out=margins)
+        return counts.total() / len(terms)
