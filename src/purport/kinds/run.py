@@ -60,11 +60,11 @@ class Fitted:
     Attributes:
         model: the deployed form, opened from the stage: a scorer, whose logits are then calibrated, or a model.
         facts: the facts about the model for the manifest.
-        checks: the checks it must pass before it becomes a bundle.
-        fallback: makes another form of the same model, which is taken if this one does not pass.
+        checks: the checks it must pass before it becomes a bundle, the fastest first.
+        fallback: makes another form of the same model, which is tried if this one does not pass; it is told why.
     """
 
     model: Scorer | Model
     facts: ModelFacts
     checks: Sequence[Check] = (Independence(),)
-    fallback: Callable[[], Fitted] | None = None
+    fallback: Callable[[str], Fitted] | None = None

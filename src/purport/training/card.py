@@ -20,7 +20,7 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
     rows = ", ".join(f"{provenance.rows[name]:,} {name}" for name in names)
     facts = manifest.model.model_dump(mode="json")
     model = ", ".join(
-        f"{name} {prose(str(value))}" for name, value in sorted(facts.items()) if not isinstance(value, dict)
+        f"{name} {prose(str(value))}" for name, value in sorted(facts.items()) if not isinstance(value, dict | None)
     )
     lines = [
         f"# {prose(provenance.dataset)}: {manifest.task} intent classifier",

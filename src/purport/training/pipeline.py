@@ -106,12 +106,14 @@ def _finish(
 
 
 def _checked(run: Run[Any], fitted: Fitted, prints: shares.Prints) -> tuple[Fitted, Subject, dict[str, float]]:
-    """Calibrate and check the model, or else its fallback."""
-    trained = steps.calibrate(run, fitted, steps.remember(run, fitted, prints))
-    try:
-        return fitted, trained, steps.check(fitted, trained)
-    except CheckFailed as failed:
-        if fitted.fallback is None:
-            raise
-        run.say(f"{str(failed).rpartition('; ')[0]}; taking the larger export, which is exact")
-    return _checked(run, fitted.fallback(), prints)
+    """Calibrate and check the model, or the first of its fallbacks that passes."""
+    while True:
+        try:
+            if fitted.fallback is not None:
+                steps.screen(run, fitted)
+            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, prints))
+            return fitted, trained, steps.check(fitted, trained)
+        except CheckFailed as failed:
+            if fitted.fallback is None:
+                raise
+            fitted = fitted.fallback(str(failed).rpartition("; ")[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +31,7 @@ from ..kinds.run import Fitted, Rows, Run
 from ..labels import Task
 from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
 from ..model import Answers, Model
-from ..progress import Line, Progress, Reporter
+from ..progress import SILENT, Line, Progress, Reporter
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
@@ -153,6 +154,15 @@ def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> Non
             f"the model of kind {run.recipe.kind} returned {found.dtype} values of shape {found.shape}; "
             f"float32 values of shape {shape} between {low:g} and {high:g} are required"
         )
+
+
+def screen(run: Run[Any], fitted: Fitted) -> None:
+    """Run the first check alone and silently, before the training examples are remembered, which takes longer.
+
+    Raises:
+        CheckFailed: the model did not pass.
+    """
+    check(replace(fitted, checks=fitted.checks[:1]), calibrate(replace(run, reporter=SILENT), fitted))
 
 
 def check(fitted: Fitted, trained: Subject) -> dict[str, float]:

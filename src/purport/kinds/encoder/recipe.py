@@ -92,9 +92,10 @@ class Fit(Frozen):
 class Export(Frozen):
     """How the trained model is exported to ``model.onnx``."""
 
-    quantize: Literal["auto", "int8", "none"] = "auto"
-    """``int8``: one scale per output channel and per token; ``none``: fp32, four times the size; ``auto``: int8 if that
-    decides as the trained model does, fp32 otherwise."""
+    quantize: Literal["auto", "int8", "mixed", "weights", "float16", "none"] = "auto"
+    """From the fastest to the most exact: ``int8``: one scale per output channel and per token; ``mixed``: int8 but for
+    the products that it changes most; ``weights``: int8 weights that are multiplied in fp32; ``float16``: weights in
+    half precision; ``none``: fp32, four times the size. ``auto``: the first that decides as the trained model does."""
 
 
 class EncoderRecipe(Recipe):
