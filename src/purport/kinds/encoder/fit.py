@@ -6,6 +6,7 @@ loss, the order of batches, the saved weights and the metric are defined here.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,20 @@ class IntentTrainer(Trainer):  # type: ignore[misc]
         sampler = LengthGroupedSampler(self.train_dataset.lengths, size, self.args.seed)
         self.add_callback(_SetEpoch(sampler, self.train_dataset))
         return sampler
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Take the last checkpoint within one standard error of the best one (Breiman et al. 1984, §3.4.3).
+
+        A single validation row decides between neighbours, and the later one was trained for longer.
+        """
+        if super()._determine_best_metric(metrics, trial) or not self.args.greater_is_better:
+            return bool(self.state.best_global_step == self.state.global_step)
+        best = self.state.best_metric
+        error = math.sqrt(max(best * (1 - best), 0) / len(self.eval_dataset))
+        if metrics[self.args.metric_for_best_model] < best - error:
+            return False
+        self.state.best_global_step = self.state.global_step
+        return True
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         directory = Path(output_dir or self.args.output_dir)

@@ -82,7 +82,7 @@ class Fit(Frozen):
     conjunction: str = " and "
     """The words between the two texts of such a pair."""
     metric: Literal["f1_micro", "f1_macro", "exact_match", "loss"] = "f1_micro"
-    """Validation metric that selects the checkpoint to keep and decides when to stop."""
+    """Validation metric that selects the checkpoint, the last within a standard error of the best, and when to stop."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many evaluations without improvement; 0 never stops early."""
     save_steps: int = Field(default=0, ge=0)
