@@ -33,7 +33,7 @@ class Prediction:
         out_of_scope: whether no label was decided.
         in_scope: probability that some label of the model applies.
         reason: why no label was decided; ``None`` if one was.
-        truncated: whether the text was longer than the model reads, so that only its beginning was used.
+        truncated: whether the text was longer than the model reads, so that only a part of it was used.
         bundle: id of the bundle that answered.
     """
 

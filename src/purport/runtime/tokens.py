@@ -14,6 +14,7 @@ from .literal import read_literally
 from .spelling import Spelling, Words
 
 Truncate = Literal["head", "head+tail"]
+_NO_CHARACTER = "\ue000"  # for private use: no tokenizer knows it
 _TAIL = 0.25  # share of the tokens of a long text that are its last ones
 
 
@@ -46,6 +47,7 @@ class TextReader:
         tokenizer.enable_truncation(limit)
         read_literally(tokenizer)
         self._tokenizer = tokenizer
+        self._unknown = tokenizer.encode(_NO_CHARACTER, add_special_tokens=False).ids
         self._truncate = truncate
         self.spelling = None if words is None else Spelling(words, self._is_known)
 
@@ -71,18 +73,20 @@ class TextReader:
         ids: list[int] = encoding.ids
         if not encoding.overflowing or self._truncate == "head":
             return ids
-        special = encoding.special_tokens_mask
-        last = encoding.overflowing[-2:]  # the last part alone may be shorter than the tail
-        tail = [
-            token for part in last for token, is_special in zip(part.ids, part.special_tokens_mask, strict=True)
+        places = [at for at, is_special in enumerate(encoding.special_tokens_mask) if not is_special]
+        # The last part alone may be shorter than the tail.
+        parts = [encoding, *encoding.overflowing][-2:]
+        last = [
+            token
+            for part in parts
+            for token, is_special in zip(part.ids, part.special_tokens_mask, strict=True)
             if not is_special
-        ]  # fmt: skip
-        places = [at for at, is_special in enumerate(special) if not is_special]
-        size = min(int(len(places) * _TAIL), len(tail))
-        kept = list(ids)
-        for at, token in zip(places[len(places) - size :], tail[len(tail) - size :], strict=True):
+        ]
+        kept, size = list(ids), int(len(places) * _TAIL)
+        for at, token in zip(places[len(places) - size :], last[len(last) - size :], strict=True):
             kept[at] = token
         return kept
 
     def _is_known(self, word: str) -> bool:
-        return len(self._tokenizer.encode(word, add_special_tokens=False).ids) == 1
+        ids = self._tokenizer.encode(word, add_special_tokens=False).ids
+        return len(ids) == 1 and ids != self._unknown

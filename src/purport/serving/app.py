@@ -84,8 +84,10 @@ def _document_intent(app: FastAPI) -> object:
     async def documented() -> Response:
         """The three most likely intents of one text, most confident first.
 
-        Confidences are calibrated probabilities. If the text is longer than the model reads, only its beginning is
-        used and the response has the header ``Purport-Truncated: true``.
+        Confidences are calibrated probabilities. If the text is longer than the model reads, only a part of it is
+        used and the response has the header ``Purport-Truncated: true``. If no label is decided, so that the text is
+        out of scope, the three most likely ones are in the answer all the same, and the header
+        ``Purport-Out-Of-Scope: true`` says so.
         """
         raise AssertionError("answered by IntentRoute")
 

@@ -18,11 +18,21 @@ CLASSIFY = "classify"
 INTENT = AnswerOptions(decided=False)
 """The options of ``POST /intent``."""
 TRUNCATED_HEADER = "Purport-Truncated"
+SCOPE_HEADER = "Purport-Out-Of-Scope"
 
 # Rough number of characters per token. The measured cost compensates for errors of this estimate.
 _CHARACTERS = 4
 _OVERHEAD_TOKENS = 3
-_TRUNCATED = ((TRUNCATED_HEADER.lower().encode(), b"true"),)
+# What an answer says in headers, by (truncated, out of scope).
+_HEADERS = {
+    (truncated, out_of_scope): tuple(
+        (name.lower().encode(), b"true")
+        for name, said in ((TRUNCATED_HEADER, truncated), (SCOPE_HEADER, out_of_scope))
+        if said
+    )
+    for truncated in (False, True)
+    for out_of_scope in (False, True)
+}
 
 
 class Request(NamedTuple):
@@ -66,6 +76,6 @@ class Classify:
             answers, [each.threshold for each in options], [each.ranked for each in options]
         )
         return [
-            Result(to_json(encode(prediction, each)), _TRUNCATED if prediction.truncated else ())
+            Result(to_json(encode(prediction, each)), _HEADERS[prediction.truncated, prediction.out_of_scope])
             for prediction, each in zip(predictions, options, strict=True)
         ]

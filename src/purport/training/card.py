@@ -46,8 +46,8 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         "## Limits",
         "",
         "The metrics apply to utterances similar to the data above, in the same language. Confidences are as good as "
-        f"the rows that they were fitted on. {tested}. If a text is longer than the model reads, only its beginning is "
-        "used, and the answer is marked as truncated.",
+        f"the rows that they were fitted on. {tested}. If a text is longer than the model reads, only a part of it "
+        "is used, and the answer is marked as truncated.",
         "",
     ]
     return "\n".join(lines)
