@@ -30,7 +30,7 @@ from .fuse import fuse
 from .network import IntentModel
 from .quantize import Plan, quantize, sizes
 from .recipe import EncoderModel, Export
-from .sensitivity import errors, feeds, largest_inputs, most_sensitive
+from .sensitivity import Feed, centre, errors, feeds, largest_inputs, mean_logits, most_sensitive
 
 # The first opset with a Gelu operator.
 OPSET = 20
@@ -88,7 +88,7 @@ LADDER = (
 )
 """From the fastest and smallest form to the most exact one (docs/decisions/0023)."""
 
-# Texts that show which channels are large, and those that show which products change logits: the latter takes longer.
+# Training texts that show how quantisation changes activations and logits, and those on which each product is tried.
 _EXAMPLES, _TRIED = 256, 64
 
 
@@ -133,6 +133,7 @@ class _Graphs:
             return graph
         largest = self._largest if rung.kept < 1 else {}
         quantize(graph, Plan(self._kept(rung.kept), rung.activations, rung.tables, largest))
+        centre(graph, self._mean, self._examples)
         return graph
 
     def _kept(self, share: float) -> frozenset[int]:
@@ -148,7 +149,7 @@ class _Graphs:
         return plain
 
     @cached_property
-    def _examples(self) -> list[list[int]]:
+    def _ids(self) -> list[list[int]]:
         """Some training texts as token ids."""
         texts, stage, facts = self._run.train.texts, self._run.stage, self._facts
         reader = TextReader(
@@ -158,13 +159,21 @@ class _Graphs:
         return reader([texts[int(row)] for row in order]).ids
 
     @cached_property
+    def _examples(self) -> list[Feed]:
+        return list(feeds(self._ids))
+
+    @cached_property
     def _largest(self) -> dict[int, FloatArray]:
-        return largest_inputs(self._plain, list(feeds(self._examples)))
+        return largest_inputs(self._plain, self._examples)
+
+    @cached_property
+    def _mean(self) -> FloatArray:
+        return mean_logits(self._plain, self._examples)
 
     @cached_property
     def _errors(self) -> NDArray[np.float64]:
         self._run.reporter.emit(Progress("measuring which products int8 changes most"))
-        return errors(self._plain, self._largest, list(feeds(self._examples[:_TRIED])))
+        return errors(self._plain, self._largest, list(feeds(self._ids[:_TRIED])))
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:
