@@ -19,7 +19,8 @@ import pytest
 from purport import Bundle, Classifier, Dataset, Task, load_recipe
 from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
 from purport.kinds.checks import Agreement, Subject
-from purport.kinds.encoder.export import LADDER, EncoderFacts
+from purport.kinds.encoder.export import EncoderFacts
+from purport.kinds.encoder.ladder import LADDER
 from purport.kinds.recipe import Recipe
 from purport.manifest import PerLabel, Uncalibrated
 from purport.model import Answers

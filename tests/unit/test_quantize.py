@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from purport import Task
-from purport.kinds.encoder.export import LADDER, to_onnx
+from purport.kinds.encoder.export import to_onnx
 from purport.kinds.encoder.fuse import fuse
+from purport.kinds.encoder.ladder import LADDER
 from purport.kinds.encoder.network import IntentModel, load_encoder
 from purport.kinds.encoder.quantize import Plan, quantize, sizes
 from purport.kinds.encoder.recipe import EncoderModel, Export
