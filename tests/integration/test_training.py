@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from purport import Bundle, Classifier, Task, load_recipe
+from purport import Bundle, Classifier, Dataset, Task, load_recipe
 from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
 from purport.kinds.checks import Agreement, Subject
 from purport.kinds.encoder.export import EncoderFacts
+from purport.kinds.encoder.ladder import LADDER
 from purport.kinds.recipe import Recipe
 from purport.manifest import PerLabel, Uncalibrated
 from purport.model import Answers
@@ -159,6 +161,30 @@ def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(reco
     one = np.concatenate([flipped[1:2], logits[2:101]])
     agreement = Agreement(np.concatenate([logits[1:2], logits[2:101]]), "")(subject(one >= 0, recorder))
     assert agreement == {"agreement_with_torch": 0.99}, "one row of a hundred is over half a percent, and only one row"
+
+
+def test_a_form_that_decides_otherwise_is_followed_by_a_more_exact_one(
+    tiny_recipe: dict[str, Any], encoder_bundle: Bundle, sample: Dataset, tmp_path: Path, recorder: Recorder
+) -> None:
+    """With the threshold where the probabilities of many rows lie closest together, int8 moves some across."""
+    probabilities = np.sort(Classifier.open(encoder_bundle).predict_proba(list(sample["valid"].texts)).ravel())
+    closest = int(np.argmin(probabilities[100:] - probabilities[:-100]))
+    threshold = float(probabilities[closest + 50])
+    recipe = changed(tiny_recipe, decide={"thresholds": "fixed", "threshold": threshold})
+    bundle = trained(recipe, tmp_path / "bundle", reporter=recorder)
+    taken = bundle.facts(EncoderFacts)
+    names = [rung.name for rung in LADDER]
+    assert taken.quantize in names[1:] and taken.because is not None
+    before = names[names.index(taken.quantize) - 1]
+    assert re.match(rf"({before}|{taken.quantize})\b.*same decisions .* on only \d\d\.\d\d% of 143", taken.because)
+    exports = [line for line in recorder.lines if line.startswith("exporting to ONNX")]
+    assert exports[0] == "exporting to ONNX (int8)" and exports[-1].endswith(f", because {taken.because}")
+    assert bundle.manifest.checks["agreement_with_torch"] >= 0.99
+    assert f"quantize {taken.quantize}" in (bundle.path / "README.md").read_text("utf-8")
+
+    named = changed(recipe, export={"quantize": "int8"})
+    with pytest.raises(CheckFailed, match=r"same decisions .* 143 validation rows .*; set export\.quantize=auto"):
+        trained(named, tmp_path / "strict")
 
 
 def test_a_model_that_has_learnt_nothing_says_so(

@@ -7,30 +7,21 @@ import copy
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import nn
 
 from ...model import FloatArray
-from ...progress import Progress
 from ...runtime.onnx import MODEL_FILE, TOKENIZER_FILE, OnnxScorer, ReadingFacts
-from ...runtime.spelling import Words
-from ...runtime.tokens import TextReader
 from ..checks import Agreement, Independence
 from ..run import Fitted, Run
 from .adapters import merged
 from .fuse import fuse
+from .ladder import LADDER, Forms
 from .network import IntentModel
-from .quantize import Plan, quantize, sizes
 from .recipe import EncoderModel, Export
-from .sensitivity import errors, feeds, largest_inputs, most_sensitive
 
 # The first opset with a Gelu operator.
 OPSET = 20
@@ -59,112 +50,30 @@ class EncoderFacts(ReadingFacts):
         return cls.model_validate({**read, "weights": weights, "quantize": export.quantize, **own})
 
 
-@dataclass(frozen=True)
-class Rung:
-    """A form of the exported model.
-
-    ``kept``: the share of the products' weights that stay float, those that int8 would change most.
-    """
-
-    name: str
-    kept: float = 0.0
-    activations: bool = True
-    tables: bool = True
-
-    def __str__(self) -> str:
-        if self.name == "none":
-            return "fp32"
-        return f"{self.name}, {self.kept:.3g} of the weights in float" if 0 < self.kept < 1 else self.name
-
-
-LADDER = (
-    Rung("int8"),
-    Rung("mixed", 1 / 8),
-    Rung("mixed", 1 / 4),
-    Rung("mixed", 1 / 2),
-    Rung("weights", 1 / 2, activations=False),
-    Rung("float16", 1, tables=False),
-    Rung("none"),
-)
-"""From the fastest and smallest form to the most exact one (docs/decisions/0023)."""
-
-# Texts that show which channels are large, and those that show which products change logits: the latter takes longer.
-_EXAMPLES, _TRIED = 256, 64
-
-
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
     """Write the deployed form of ``model`` to ``run.stage``; its logits are ``reference (n_valid, n_labels)``.
 
-    With ``quantize="auto"`` the fallbacks are the next forms of the :data:`LADDER`.
+    With ``quantize="auto"`` the fallbacks are the next rungs of the :data:`~.ladder.LADDER`.
     """
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
-    chosen = facts.quantize
-    rungs = [rung for rung in LADDER if chosen in ("auto", rung.name)]
-    if chosen == "none":
-        remedy = "please report this with the recipe"
-    else:
-        remedy = "set export.quantize=auto, which takes the first form that passes"
-    graphs = _Graphs(model, run, facts)
+    rungs = [rung for rung in LADDER if facts.quantize in ("auto", rung.name)]
+    plain = to_onnx(model)
+    fuse(plain)
+    forms = Forms(plain, run, facts)
 
     def written(position: int, because: str | None) -> Fitted:
         rung = rungs[position]
         run.say(f"exporting to ONNX ({rung})" + (f", because {because}" if because else ""))
-        onnx.save(graphs.of(rung), run.stage / MODEL_FILE)
+        onnx.save(forms.at(rung), run.stage / MODEL_FILE)
         scorer = OnnxScorer.load(run.stage, len(run.labels), facts)
         known = facts.model_copy(update={"quantize": rung.name, "because": because})
-        fallback = None
-        if position + 1 < len(rungs):
-            fallback = lambda reason: written(position + 1, f"{rung}: {reason}")  # noqa: E731
-        return Fitted(scorer, known, (Agreement(reference, remedy), Independence(remedy)), fallback)
+        remedy = "please report this with the recipe" if rung.name == "none" else "set export.quantize=auto"
+        checks = Agreement(reference, remedy), Independence(remedy)
+        if position + 1 == len(rungs):
+            return Fitted(scorer, known, checks)
+        return Fitted(scorer, known, checks, lambda reason: written(position + 1, f"{rung}: {reason}"))
 
     return written(0, None)
-
-
-class _Graphs:
-    """Makes the forms of a model, which is traced once; what only some forms need is computed when one needs it."""
-
-    def __init__(self, model: IntentModel, run: Run[Any], facts: EncoderFacts) -> None:
-        self._model, self._run, self._facts = model, run, facts
-
-    def of(self, rung: Rung) -> onnx.ModelProto:
-        """The model in the form ``rung``."""
-        graph = copy.deepcopy(self._plain)
-        if rung.name == "none":
-            return graph
-        largest = self._largest if rung.kept < 1 else {}
-        quantize(graph, Plan(self._kept(rung.kept), rung.activations, rung.tables, largest))
-        return graph
-
-    def _kept(self, share: float) -> frozenset[int]:
-        each = sizes(self._plain)
-        if share in (0, 1):
-            return frozenset(range(len(each)) if share else ())
-        return most_sensitive(self._errors, each, share)
-
-    @cached_property
-    def _plain(self) -> onnx.ModelProto:
-        plain = to_onnx(self._model)
-        fuse(plain)
-        return plain
-
-    @cached_property
-    def _examples(self) -> list[list[int]]:
-        """Some training texts as token ids."""
-        texts, stage, facts = self._run.train.texts, self._run.stage, self._facts
-        reader = TextReader(
-            Tokenizer.from_file(str(stage / TOKENIZER_FILE)), facts.limit, Words.load(stage), facts.truncate
-        )
-        order = np.random.default_rng(self._run.recipe.seed).permutation(len(texts))[:_EXAMPLES]
-        return reader([texts[int(row)] for row in order]).ids
-
-    @cached_property
-    def _largest(self) -> dict[int, FloatArray]:
-        return largest_inputs(self._plain, list(feeds(self._examples)))
-
-    @cached_property
-    def _errors(self) -> NDArray[np.float64]:
-        self._run.reporter.emit(Progress("measuring which products int8 changes most"))
-        return errors(self._plain, self._largest, list(feeds(self._examples[:_TRIED])))
 
 
 def to_onnx(model: IntentModel) -> onnx.ModelProto:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from onnxscript import ir
 
 from ...resources import cpus
@@ -57,6 +58,26 @@ def errors(model: onnx.ModelProto, largest: dict[int, Array], examples: Sequence
         )
         found += [float(((each - exact) ** 2).sum()) for each in changed]
     return found
+
+
+def centre(model: onnx.ModelProto, expected: Array, examples: Sequence[Feed]) -> None:
+    """Change the bias of the head so that the mean logits in the examples are ``expected (n_labels,)``, in place.
+
+    Quantisation shifts logits by a part that is the same in all texts (Nagel et al. 2019, §4.2, bias correction). A
+    head without a bias is left as it is.
+    """
+    head = next(node for node in model.graph.node if "logits" in node.output)
+    for held in model.graph.initializer:
+        if held.name in head.input and list(held.dims) == [expected.size]:
+            bias = numpy_helper.to_array(held) + expected - mean_logits(model, examples)
+            held.CopyFrom(numpy_helper.from_array(bias.astype(np.float32), held.name))
+
+
+def mean_logits(model: onnx.ModelProto, examples: Sequence[Feed]) -> Array:
+    """The mean logits ``(n_labels,)`` of all texts in the examples."""
+    session = _session(model)
+    mean: Array = np.concatenate([session.run(["logits"], feed)[0] for feed in examples]).mean(axis=0)
+    return mean
 
 
 def most_sensitive(errors: NDArray[np.float64], sizes: Sequence[int], share: float) -> frozenset[int]:
