@@ -29,6 +29,7 @@ class Kind:
         opener: name in the entry-point group ``purport.models``.
         extra: the extra of ``purport`` that installs what ``fit`` imports.
         distributed: whether all ``torchrun`` processes train; otherwise only the first one does.
+        quick: whether it trains in seconds, so that training several times for a better calibration is no burden.
     """
 
     recipe: type[Recipe]
@@ -36,6 +37,7 @@ class Kind:
     opener: str
     extra: str | None = None
     distributed: bool = False
+    quick: bool = False
 
     def load_fit(self) -> Fit:
         """The training function.

@@ -5,4 +5,4 @@ from __future__ import annotations
 from ..kind import Kind
 from .recipe import LinearRecipe
 
-KIND = Kind(LinearRecipe, fit="purport.kinds.linear.fit:fit", opener="linear", extra="train")
+KIND = Kind(LinearRecipe, fit="purport.kinds.linear.fit:fit", opener="linear", extra="train", quick=True)
