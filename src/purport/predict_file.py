@@ -34,9 +34,7 @@ def answer_columns(classifier: Classifier, options: AnswerOptions) -> list[str]:
 def answer_cells(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
     """The answer of one row, by column."""
     fields = encode(prediction, options)
-    row: dict[str, Any] = {"labels": fields["labels"], "in_scope": fields["in_scope"]}
-    if "reason" in fields:
-        row["reason"] = fields["reason"]
+    row: dict[str, Any] = {name: fields[name] for name in ("labels", "in_scope", "reason")}
     for rank, intent in enumerate(fields["intents"], start=1):
         row |= {f"label_{rank}": intent["label"], f"confidence_{rank}": intent["confidence"]}
     return row | {f"p({label})": value for label, value in fields.get("probabilities", {}).items()}

@@ -79,8 +79,7 @@ def encode(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
         fields["labels"] = list(prediction.labels)
         fields["out_of_scope"] = prediction.out_of_scope
         fields["in_scope"] = round(prediction.in_scope, DIGITS)
-        if prediction.reason is not None:
-            fields["reason"] = prediction.reason
+        fields["reason"] = prediction.reason
         fields["truncated"] = prediction.truncated
     fields["intents"] = [
         {"label": each.label, "confidence": round(each.confidence, DIGITS)} for each in prediction.top(options.top_k)

@@ -28,7 +28,8 @@ def naive(classifier: Classifier, row: FloatArray, threshold: float | None, top_
     limits = np.asarray(fitted if threshold is None else [threshold] * len(names), np.float32)
     decided = tuple(names[label] for label in order if row[label] >= limits[label])
     ranked = tuple(ScoredLabel(names[label], float(row[label])) for label in order[:top_k])
-    return Prediction(decided, ranked, not decided, False, classifier.bundle.manifest.id)
+    why = None if decided else "no_label_decided"
+    return Prediction(decided, ranked, not decided, False, classifier.bundle.manifest.id, float(row.max()), why)
 
 
 @given(

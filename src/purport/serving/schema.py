@@ -87,7 +87,7 @@ class TextAnswer(BaseModel):
     labels: list[str] = Field(description="The decided labels, by falling confidence; may be none")
     out_of_scope: bool = Field(description="No label was decided")
     in_scope: Share = Field(description="Probability that some label of the model applies")
-    reason: Reason | None = Field(None, description="Why no label was decided; absent if one was")
+    reason: Reason | None = Field(description="Why no label was decided; `null` if one was")
     truncated: bool = Field(description="The text is longer than the model reads; answered from a part of it")
     intents: list[Intent] = Field(description="The `top_k` most likely labels")
     probabilities: dict[str, Share] = Field(default_factory=dict, description="Of every label, where asked for")
