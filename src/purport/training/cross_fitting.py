@@ -53,20 +53,18 @@ class HeldOut:
         """These rows and those of ``other``."""
         if other is None:
             return self
-        both = self.signals is not None and other.signals is not None
-        return HeldOut(
-            np.concatenate([self.logits, other.logits]),
-            np.concatenate([self.gold, other.gold]),
-            np.concatenate([self.signals, other.signals]) if both else None,  # type: ignore[list-item]
-        )
+        found = None
+        if self.signals is not None and other.signals is not None:
+            found = np.concatenate([self.signals, other.signals])
+        return HeldOut(np.concatenate([self.logits, other.logits]), np.concatenate([self.gold, other.gold]), found)
 
 
 def folds_of(run: Run[Any], *, quick_kind: bool) -> int:
     """Into how many folds the training rows are to be divided: 0 for none."""
-    chosen = run.recipe.decide.cross_fit
+    chosen: int | str = run.recipe.decide.cross_fit
     if chosen == "auto":
         chosen = _QUICK_FOLDS if quick_kind and len(run.valid) < ENOUGH_ROWS else 0
-    return min(chosen, len(run.train) // 2)
+    return min(int(chosen), len(run.train) // 2)
 
 
 def cross_fit(run: Run[Any], fit: Fit, folds: int) -> HeldOut | None:
@@ -110,4 +108,3 @@ def _memory(scorer: Scorer, run: Run[Any]) -> Memory | None:
 
 def _rows(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
     return Rows([rows.texts[row] for row in chosen.tolist()], rows.gold[chosen])
-

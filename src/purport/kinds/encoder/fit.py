@@ -86,9 +86,9 @@ def _fit(run: Run[EncoderRecipe]) -> Fitted | None:
     adapter = run.stage / "adapter"
     adapter.mkdir()
     # Half the bytes. The model goes on with what is saved, so that it is restored exactly.
-    weights = {name: weight.half() for name, weight in trained_weights(model).items()}
-    model.load_state_dict(weights, strict=False)
-    save_file(weights, adapter / WEIGHTS, metadata={"format": "pt"})
+    halves = {name: weight.half() for name, weight in trained_weights(model).items()}
+    model.load_state_dict(halves, strict=False)
+    save_file(halves, adapter / WEIGHTS, metadata={"format": "pt"})
     reference = torch_logits(model, valid, collator)
     facts = TunedFacts.of(model, recipe.model, recipe.export, adapter=recipe.adapter.method, trained_weights=trainable)
     return deployed(model, tokenizer, run, facts, reference)
