@@ -1,6 +1,6 @@
 """How well a bundle tells what is out of scope, how it keeps its promises, and what typing errors cost it.
 
-    python benchmarks/out_of_scope.py bundles/clinc clinc150 --strangers oos_test --output results/out_of_scope/clinc.json
+    python benchmarks/out_of_scope.py bundles/clinc clinc150 --strangers oos_test --output results/out_of_scope/a.json
 
 DATA is a directory with `test.tsv` and a file for each of `--strangers`, which hold texts that no label covers: text,
 tab, label. `in_scope` is compared with what it is made of: the probability of the likeliest label (`probability`), and
