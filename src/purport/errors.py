@@ -16,11 +16,15 @@
     │   ├── OutputExists
     │   ├── OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
-    │   └── CheckFailed            the trained model did not pass a check
+    │   ├── CheckFailed            the trained model did not pass a check
+    │   ├── RowsTooFew             too few calibration rows for a promise, whatever the model
+    │   ├── PromiseUnkept          the trained model does not keep a promise at any cut
+    │   └── PromiseConflict        it keeps each of two promises, but not both
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
-    │   └── BundleUnsupported
+    │   ├── BundleUnsupported
+    │   └── PromiseMissing         there is no promise to verify
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── GateInvalid                a gate that cannot be parsed
@@ -128,6 +132,23 @@ class CheckFailed(TrainingError):
     """A trained model did not pass a check, for example because its export decides differently."""
 
 
+class RowsTooFew(TrainingError):
+    """There are fewer calibration rows (``rows``) than a promise needs (``needed``), even if no answer is wrong."""
+
+    def __init__(self, message: str, rows: int, needed: int) -> None:
+        self.rows = rows
+        self.needed = needed
+        super().__init__(message)
+
+
+class PromiseUnkept(TrainingError):
+    """Wherever answers are cut off, the calibration rows do not show that the trained model keeps a promise."""
+
+
+class PromiseConflict(TrainingError):
+    """The trained model keeps each promise alone, but no cut keeps all of them."""
+
+
 class BundleError(PurportError):
     """A bundle that cannot be opened."""
 
@@ -147,6 +168,10 @@ class BundleCorrupt(BundleError):
 
 class BundleUnsupported(BundleError):
     """The bundle has a format or kind that this version cannot open."""
+
+
+class PromiseMissing(BundleError):
+    """The bundle was trained without a promise."""
 
 
 class SettingsError(PurportError):

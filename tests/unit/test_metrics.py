@@ -162,7 +162,7 @@ def test_calibration_errors_count_the_answers_given(outcome: Outcome) -> None:
 def test_promises_are_counted_label_by_label(outcome: Outcome) -> None:
     examples = [Example(f"text {row}", ()) for row in range(len(outcome))]
     names = LabelSet([f"label {column}" for column in range(outcome.gold.shape[1])])
-    answered = Answered(examples, outcome, names.names, names, np.zeros(len(outcome), dtype=np.bool_))
+    answered = Answered(examples, outcome, names.names, names, given_by(outcome))
     found = measure(answered, Dataset.from_examples({"test": examples})["test"], resamples=20)
     given = [
         (float(outcome.probabilities[at]), bool(outcome.gold[at]))

@@ -17,6 +17,7 @@ from purport.evaluation.sentences import calibration_warnings, headline, notes, 
 from purport.labels import LabelSet
 from purport.manifest import Calibration, Decision, Likeliest, PerLabel, Temperature, Uncalibrated
 from purport.testing import Recorder
+from purport.model import Answers
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
@@ -28,7 +29,8 @@ def measured(gold: list[list[int]], proba: list[list[float]], task: Task = Task.
         Example(f"text {row}", tuple(names.names[label] for label in labels)) for row, labels in enumerate(gold)
     ]
     outcome = Outcome(names.encode(example.labels for example in examples), given >= 0.5, given, task)
-    answered = Answered(examples, outcome, names.names, names, np.zeros(len(gold), dtype=np.bool_))
+    answers = Answers(given, given.max(axis=1), np.zeros(len(gold), dtype=np.bool_))
+    answered = Answered(examples, outcome, names.names, names, answers)
     return measure(answered, Dataset.from_examples({"test": examples})["test"], resamples=100)
 
 

@@ -132,13 +132,21 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers to a split: ``outcome`` has a column for each of ``names``, the model's ``labels`` first."""
+    """Answers to a split: ``outcome`` has a column for each of ``names``, the model's ``labels`` first.
+
+    ``answers`` are as the model gave them.
+    """
 
     examples: Sequence[Example]
     outcome: Outcome
     names: tuple[str, ...]
     labels: LabelSet
-    truncated: BoolArray
+    answers: Answers
+
+    @property
+    def truncated(self) -> BoolArray:
+        """Whether each text is longer than the model reads, ``(n,) bool``."""
+        return self.answers.truncated
 
     @property
     def decided(self) -> list[frozenset[str]]:
@@ -160,12 +168,17 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT, wh
         texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
         held.append(classifier.answer(texts))
         reporter.emit(Progress(what, start + len(texts), len(examples), "rows"))
-    given = Answers(
-        np.concatenate([part.probabilities for part in held]),
-        np.concatenate([part.in_scope for part in held]),
-        np.concatenate([part.truncated for part in held]),
-    )
+    given = joined(held)
     return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given))
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """The answers of all ``parts``, as far as they are evaluated."""
+    return Answers(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.in_scope for part in parts]),
+        np.concatenate([part.truncated for part in parts]),
+    )
 
 
 def of_answers(
@@ -178,7 +191,7 @@ def of_answers(
     extra = ((0, 0), (0, len(unseen)))
     probabilities = np.pad(answers.probabilities, extra)
     outcome = Outcome(LabelSet(names).encode(gold), np.pad(decided.labels, extra), probabilities, task)
-    return Answered(examples, outcome, names, labels, answers.truncated)
+    return Answered(examples, outcome, names, labels, answers)
 
 
 def measure(

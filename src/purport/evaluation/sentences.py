@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..labels import Task
 from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Temperature
+from ..promise import Promised
 from ..runtime.decision import DEFAULT_THRESHOLD
 from ..wording import count, percent
 from .evaluate import Evaluation, Promise
@@ -62,6 +63,30 @@ def scope_said(evaluation: Evaluation) -> str:
     if not decided:
         return f"{said} (every row got a label, so precision is undefined)"
     return said if gold else f"{said} (no row is out of scope, so recall is undefined)"
+
+
+def promise_lines(promised: Promised) -> Iterator[str]:
+    """Each promise with what the calibration rows say of it, what it costs, and what it assumes."""
+    rows = count(promised.rows, "calibration row")
+    for kept in promised.terms:
+        limit = "up to" if kept.promise.at_most else "down to"
+        yield (
+            f"promise {kept.promise}: {kept.promise.meaning}, with certainty {promised.certainty:g}; on the "
+            f"calibration rows {percent(kept.observed)} ({limit} {percent(kept.bound)})"
+        )
+    yield (
+        f"{percent(promised.answered)} of {rows} with a label are answered (at least "
+        f"{percent(promised.answered_at_least)}), those with an acceptance score of {promised.accept_at:.3g} or more"
+    )
+    yield f"assumed: {promised.assumption}"
+
+
+def share_said(promised: Promised) -> str:
+    """The shares of messages out of scope that a promise is made for."""
+    low, high = promised.out_of_scope_share
+    if not high:
+        return "the promise is for traffic without messages out of scope"
+    return f"the promise is for {percent(low)} to {percent(high)}"
 
 
 def notes(evaluation: Evaluation) -> Iterator[str]:
