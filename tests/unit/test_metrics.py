@@ -19,6 +19,7 @@ from purport.evaluation.evaluate import Answered, Bootstrap, measure
 from purport.evaluation.metrics import all_metrics
 from purport.evaluation.outcome import Outcome
 from purport.labels import LabelSet
+from purport.model import Answers
 
 
 @st.composite
@@ -39,6 +40,12 @@ def outcomes(draw: st.DrawFn, task: Task = Task.MULTILABEL) -> Outcome:
     decided = proba.argmax(axis=1)
     decided[draw(st.lists(st.booleans(), min_size=n, max_size=n))] = labels
     return Outcome(rows[classes], rows[decided], proba.astype(np.float32), task)
+
+
+def given_by(outcome: Outcome) -> Answers:
+    """The answers that ``outcome`` may come from."""
+    n = len(outcome)
+    return Answers(outcome.probabilities, np.ones(n, dtype=np.float32), np.zeros(n, dtype=np.bool_))
 
 
 def plain(outcome: Outcome) -> dict[str, float]:

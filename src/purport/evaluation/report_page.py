@@ -11,6 +11,7 @@ from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from ..wording import count, sentence
 from .metric_table import cells, joined, number
+from .promise_page import acceptance_blocks
 from .report import Report
 from .robustness_page import blocks
 from .sentences import notes, promise_said, scope_said, title
@@ -39,6 +40,7 @@ def page(found: Report) -> Page:
             Section("Labels", _labels(found)),
             Section("Confusions", _confusions(found)),
             Section("Confidence", _confidence(found)),
+            Section("Answers held back", acceptance_blocks(found.acceptance)),
             Section("Curves", _curves(found)),
             Section("Slices", _slices(found)),
             *([Section("Robustness", blocks(found.robustness))] if found.robustness else []),

@@ -74,9 +74,10 @@ def promise_lines(promised: Promised) -> Iterator[str]:
             f"promise {kept.promise}: {kept.promise.meaning}, with certainty {promised.certainty:g}; on the "
             f"calibration rows {percent(kept.observed)} ({limit} {percent(kept.bound)})"
         )
+    held = f"answers with an acceptance score below {promised.accept_at:.3g} are held back"
     yield (
         f"{percent(promised.answered)} of {rows} with a label are answered (at least "
-        f"{percent(promised.answered_at_least)}), those with an acceptance score of {promised.accept_at:.3g} or more"
+        f"{percent(promised.answered_at_least)}); {held if promised.accept_at else 'no answer is held back'}"
     )
     yield f"assumed: {promised.assumption}"
 

@@ -109,15 +109,20 @@ class _Search:
         return int(below[0] - 1 if len(below) else len(bounds) - 1)
 
     def _foreseen(self) -> Accepted:
-        """What the validation rows lead one to expect of as many rows as the calibration rows (rule of succession)."""
-        seen = self.before.accepted(self.cuts)
+        """What the validation rows lead one to expect of as many rows as the calibration rows."""
+        before = self.before
+        seen = before.accepted(self.cuts)
         inside, outside = float(self.rows.inside.sum()), float((~self.rows.inside).sum())
-        answered = np.asarray(seen.answered) * inside / np.maximum(seen.inside, 1)
+        scale = inside / np.maximum(seen.inside, 1)
+        counted = before.given & before.inside
+        chance, order = wrong_by_score(before.score, before.wrong, counted)[counted], before.score[counted].argsort()
+        below = np.concatenate([[0.0], chance[order].cumsum()])
+        wrong = below[-1] - below[np.searchsorted(before.score[counted][order], self.cuts, "left")]
         return Accepted(
             inside=np.full(len(self.cuts), inside),
             outside=np.full(len(self.cuts), outside),
-            answered=answered,
-            wrong=answered * (np.asarray(seen.wrong) + 1) / (np.asarray(seen.answered) + 2),
+            answered=np.asarray(seen.answered) * scale,
+            wrong=wrong * scale,
             strange=outside * (np.asarray(seen.strange) + 1) / (np.asarray(seen.outside) + 2),
         )
 
@@ -154,6 +159,22 @@ class _Search:
             f"{percent(left)}; with {answering}, {then or 'that is not shown'}. "
             f"{' '.join(f'{relaxed(term, reached)}.' for term, reached in [(answering, left), *broken])}"
         )
+
+
+def wrong_by_score(score: FloatArray, wrong: BoolArray, counted: BoolArray) -> Values:
+    """The probability that each row is ``wrong``, by its ``score``, all ``(n,)``: Platt's (1999) logistic curve.
+
+    It is fitted to the ``counted`` rows. Counting alone would say too little of the strict cuts that few rows reach.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    hits, n = int(wrong[counted].sum()), int(counted.sum())
+    if not 0 < hits < n:
+        return np.full(len(score), (hits + 1) / (n + 2))
+    safe = np.clip(score.astype(np.float64), 1e-6, 1 - 1e-6)
+    odds = np.log(safe / (1 - safe))[:, None]
+    found: Values = LogisticRegression().fit(odds[counted], wrong[counted]).predict_proba(odds)[:, 1]
+    return found
 
 
 def relaxed(term: Term, reached: float) -> str:
