@@ -65,8 +65,7 @@ def verify(
     out.print(f"{f'{dataset} {rows.name}'.strip()}: {count(found.n, 'row')}")
     for number, what in ((learned, "training"), (seen, "calibration")):
         if number:
-            were = f"{count(number, 'row')} of {found.n:,} were {what} rows of this bundle"
-            out.print(f"warning: {were}, which says nothing new of the promise")
+            out.print(f"warning: of these, {count(number, f'{what} row')} of this bundle, which say nothing new")
     for said in verification_lines(found):
         out.print(said)
     if output is not None:
