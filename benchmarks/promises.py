@@ -11,9 +11,9 @@ on the other half. Validation rows stay those of the bundle.
 `held`: the share of resplits in which nothing false is promised, where truth is the whole pool and the calibration rows
 are drawn from it with replacement: what a promise with certainty 0.95 says of the traffic that its rows come from.
 `made`: the share of these in which anything is promised; where the model cannot keep a promise, that must be rare.
-`held_on_other_half`: the share of resplits in which the other half, as a sample of its own, keeps the level too; its own
-chance errors count against the promise, which allows for those of the calibration rows only. `broken_on_other_half`:
-where `purport verify` would say broken.
+`held_on_other_half`: the share of resplits in which the other half, as a sample of its own, keeps the level too; its
+own chance errors count against the promise, which allows for those of the calibration rows only.
+`broken_on_other_half`: where `purport verify` would say broken.
 """
 
 from __future__ import annotations

@@ -16,11 +16,13 @@ class Acceptance(Frozen):
     """Which answers are held back: the share of wrong answers (risk) by the share of rows that are answered.
 
     ``curve`` goes from the highest acceptance score down; ``answered`` and ``risk`` are those of the bundle's decision,
-    and ``promise`` is what it promises of them.
+    and ``promise`` is what it promises of them. ``out_of_scope`` is the share of
+    rows that are.
     """
 
     curve: curves.Curve
     answered: float
+    out_of_scope: float
     risk: float | None
     promise: Promised | None
 
@@ -32,6 +34,7 @@ def acceptance_of(answered: Answered, manifest: Manifest) -> Acceptance:
     return Acceptance(
         curve=curves.risk_coverage(rows.score[rows.given].astype(np.float64), rows.wrong[rows.given], n),
         answered=float(given.mean()),
+        out_of_scope=float(1 - rows.inside.mean()),
         risk=float(rows.wrong[given].mean()) if given.any() else None,
         promise=manifest.promise,
     )

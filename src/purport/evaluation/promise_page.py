@@ -7,7 +7,7 @@ from ..report.figures import line_figure
 from ..report.page import Block, Table, Text, percent
 from ..wording import sentence
 from .held_back import Acceptance
-from .sentences import promise_lines
+from .sentences import promise_lines, share_said
 
 
 def acceptance_blocks(found: Acceptance) -> list[Block]:
@@ -25,6 +25,9 @@ def acceptance_blocks(found: Acceptance) -> list[Block]:
     if promised is None:
         return [*blocks, Text('This bundle promises nothing; decide.promise = "wrong_accepted <= 0.05" would.')]
     blocks += [Text(sentence(said.removesuffix("."))) for said in promise_lines(promised)]
+    blocks.append(
+        Text(f"Of the rows of this page, {percent(found.out_of_scope)} are out of scope; {share_said(promised)}.")
+    )
     return [*blocks, *_tables(promised)]
 
 

@@ -79,7 +79,7 @@ def promise_lines(promised: Promised) -> Iterator[str]:
         f"{percent(promised.answered)} of {rows} with a label are answered (at least "
         f"{percent(promised.answered_at_least)}); {held if promised.accept_at else 'no answer is held back'}"
     )
-    yield f"assumed: {promised.assumption}"
+    yield promised.assumption
 
 
 def share_said(promised: Promised) -> str:

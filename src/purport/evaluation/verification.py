@@ -202,7 +202,7 @@ def verification_lines(found: Verification) -> Iterator[str]:
     yield shift_said(found.shift, "these rows")
     if found.traffic is not None:
         yield from found.traffic.lines(promised)
-    yield f"assumed: {promised.assumption}"
+    yield promised.assumption
 
 
 def shift_said(shift: Shift, what: str) -> str:

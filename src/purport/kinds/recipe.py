@@ -37,8 +37,9 @@ class Decide(Frozen):
     """What must hold, in place of ``reject_below``: ``"wrong_accepted <= 0.05"`` (of the answers, the share that is
     wrong), ``"oos_accepted <= 0.1"`` (of the messages out of scope, the share that gets an answer),
     ``"answered >= 0.8"`` (of the messages in scope, the share that gets one), or a list of these."""
-    certainty: float = Field(default=0.95, ge=0.5, lt=1)
-    """The probability that the promises hold, over the choice of the calibration rows."""
+    certainty: float = Field(default=0.99, ge=0.5, lt=1)
+    """The probability that the promises hold for the traffic that the calibration rows come from. With 0.99, about 95 %
+    of samples as large as the calibration rows keep the level, too."""
     out_of_scope_share: tuple[_Share, _Share] | None = None
     """The lowest and the highest share of messages out of scope for which ``wrong_accepted`` must hold; by default from
     0 to that of the calibration rows."""
