@@ -23,8 +23,7 @@
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
-    │   ├── BundleUnsupported
-    │   └── PromiseMissing         there is no promise to verify
+    │   └── BundleUnsupported
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── GateInvalid                a gate that cannot be parsed
@@ -133,12 +132,7 @@ class CheckFailed(TrainingError):
 
 
 class RowsTooFew(TrainingError):
-    """There are fewer calibration rows (``rows``) than a promise needs (``needed``), even if no answer is wrong."""
-
-    def __init__(self, message: str, rows: int, needed: int) -> None:
-        self.rows = rows
-        self.needed = needed
-        super().__init__(message)
+    """There are fewer calibration rows than a promise needs even if no answer is wrong; the message has the number."""
 
 
 class PromiseUnkept(TrainingError):
@@ -168,10 +162,6 @@ class BundleCorrupt(BundleError):
 
 class BundleUnsupported(BundleError):
     """The bundle has a format or kind that this version cannot open."""
-
-
-class PromiseMissing(BundleError):
-    """The bundle was trained without a promise."""
 
 
 class SettingsError(PurportError):

@@ -13,7 +13,7 @@ from ..bundle import Bundle
 from ..classifier import Classifier
 from ..data.dataset import Split
 from ..data.reading import Example
-from ..errors import PromiseMissing
+from ..errors import BundleError
 from ..frozen import Frozen
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
@@ -111,10 +111,10 @@ def promise_of(bundle: Bundle) -> Promised:
     """What ``bundle`` promises.
 
     Raises:
-        PromiseMissing: nothing.
+        BundleError: nothing.
     """
     if bundle.manifest.promise is None:
-        raise PromiseMissing(
+        raise BundleError(
             f"{bundle.path} promises nothing; train it with a promise, for example "
             '--set decide.promise="wrong_accepted <= 0.05"'
         )
@@ -128,7 +128,7 @@ def verify(
     """Check what the bundle of ``classifier`` promises on the rows of ``split``; nothing is fitted.
 
     Raises:
-        PromiseMissing: it promises nothing.
+        BundleError: it promises nothing.
         DataError: the split has no rows, or cannot be read.
     """
     promised = promise_of(classifier.bundle)
@@ -163,7 +163,7 @@ def score_traffic(classifier: Classifier, texts: Sequence[str], name: str, repor
     """What the acceptance scores of unlabelled ``texts`` say of the share that is out of scope.
 
     Raises:
-        PromiseMissing: the bundle promises nothing, so that there are no scores to compare with.
+        BundleError: the bundle promises nothing, so that there are no scores to compare with.
     """
     promised, decision = promise_of(classifier.bundle), classifier.bundle.manifest.decision
     examples = [Example(text=text, labels=()) for text in texts]

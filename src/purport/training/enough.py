@@ -26,7 +26,7 @@ def require_rows(chosen: Decide, inside: int, outside: int) -> None:
         if rows < needed:
             strange = term.measure == "oos_accepted"
             add = 'messages that no label covers (data.unlabelled = "out_of_scope")' if strange else "rows"
-            raise _too_few(term, chosen, f"{needed:,} calibration rows {what}", rows, needed, add)
+            raise _too_few(term, chosen, f"{needed:,} calibration rows {what}", rows, add)
 
 
 def _require_for_wrong(chosen: Decide, term: Term, inside: int, outside: int) -> None:
@@ -35,8 +35,8 @@ def _require_for_wrong(chosen: Decide, term: Term, inside: int, outside: int) ->
     if worst and not outside:
         raise RowsTooFew(
             f"decide.out_of_scope_share goes up to {worst:g}, but no calibration row is out of scope; add messages "
-            'that no label covers (data.unlabelled = "out_of_scope"), or remove it', 0, 1,
-        )  # fmt: skip
+            'that no label covers (data.unlabelled = "out_of_scope"), or remove it'
+        )
     rows = inside + outside if worst else inside
 
     def enough(n: int) -> bool:
@@ -48,7 +48,7 @@ def _require_for_wrong(chosen: Decide, term: Term, inside: int, outside: int) ->
         what = f"{needed:,} calibration rows with a label"
         if worst:
             what = f"{needed:,} calibration rows, {percent(outside / rows)} of them without a label"
-        raise _too_few(term, chosen, what, rows, needed, "rows")
+        raise _too_few(term, chosen, what, rows, "rows")
 
 
 def _fewest(enough: Callable[[int], bool], low: int) -> int:
@@ -62,12 +62,11 @@ def _fewest(enough: Callable[[int], bool], low: int) -> int:
     return high
 
 
-def _too_few(term: Term, chosen: Decide, what: str, rows: int, needed: int, add: str) -> RowsTooFew:
+def _too_few(term: Term, chosen: Decide, what: str, rows: int, add: str) -> RowsTooFew:
     return RowsTooFew(
         f"{term} with certainty {chosen.certainty:g} needs at least {what}, even if the model makes no mistake; there "
-        f"{'is' if rows == 1 else 'are'} {rows:,}. Add {add}, set more rows aside (data.calibration), or promise less",
-        rows, needed,
-    )  # fmt: skip
+        f"{'is' if rows == 1 else 'are'} {rows:,}. Add {add}, set more rows aside (data.calibration), or promise less"
+    )
 
 
 def share_range(chosen: Decide, inside: int, outside: int) -> tuple[float, float]:
