@@ -24,6 +24,7 @@ from purport.model import Answers
 from purport.promise import ScoreCounts, Term
 from purport.runtime.decision import acceptance, decide
 from purport.training.enough import require_rows
+from purport.training.markdown import prose
 from purport.training.pipeline import train
 from purport.training.promising import fit_promise
 from purport.training.recipe import parse_recipe
@@ -224,12 +225,10 @@ def test_two_promises_that_exclude_each_other_are_reported_with_numbers_that_do_
 @pytest.mark.parametrize(
     ("promise", "strange", "options"),
     [
-        (["wrong_accepted <= 0.06"], 0.0, {}),
-        (["wrong_accepted <= 0.12"], 0.2, {}),
-        (["wrong_accepted <= 0.12"], 0.1, {"out_of_scope_share": [0, 0.3]}),
+        (["wrong_accepted <= 0.1"], 0.0, {}),
+        (["wrong_accepted <= 0.15"], 0.1, {"out_of_scope_share": [0, 0.3]}),
         (["oos_accepted <= 0.1"], 0.2, {}),
-        (["answered >= 0.8"], 0.0, {}),
-        (["wrong_accepted <= 0.08", "answered >= 0.5"], 0.0, {"certainty": 0.9}),
+        (["wrong_accepted <= 0.1", "answered >= 0.5"], 0.0, {"certainty": 0.9}),
     ],
 )
 def test_of_500_promises_no_more_are_broken_than_the_certainty_allows(
@@ -306,7 +305,9 @@ def test_answers_below_the_cut_are_held_back_and_a_threshold_by_hand_lifts_it(de
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model of four labels that promises something; one message in five is out of scope."""
-    return _trained(tmp_path_factory.mktemp("promise") / "bundle", {"promise": "wrong_accepted <= 0.3"})
+    return _trained(
+        tmp_path_factory.mktemp("promise") / "bundle", {"promise": "wrong_accepted <= 0.12", "certainty": 0.95}
+    )
 
 
 WORDS = {"pay": "invoice", "ship": "parcel", "lock": "password", "shop": "opening"}
@@ -352,9 +353,10 @@ def test_a_promise_survives_the_bundle_and_its_decision_keeps_it(bundle: Bundle)
     opened = Bundle.open(bundle.path).manifest
     assert opened.promise == bundle.manifest.promise is not None
     assert opened.decision.accept_at == opened.promise.accept_at > 0
-    assert opened.promise.terms[0].bound <= 0.3 and opened.promise.rows + opened.promise.out_of_scope_rows == 600
-    assert "wrong_accepted <= 0.3" in (bundle.path / "README.md").read_text("utf-8")
-    assert opened.promise.assumption in (bundle.path / "README.md").read_text("utf-8")
+    assert opened.promise.terms[0].bound <= 0.12 and opened.promise.rows + opened.promise.out_of_scope_rows == 600
+    card = (bundle.path / "README.md").read_text("utf-8")
+    assert prose("wrong_accepted <= 0.12: at most 12 % of the answers are wrong") in card
+    assert prose(opened.promise.assumption) in card and "| messages out of scope |" in card
 
 
 def test_a_promise_of_another_cut_than_the_decision_is_no_manifest(bundle: Bundle) -> None:
@@ -396,7 +398,7 @@ def test_verify_notices_rows_of_another_kind_and_more_of_them_out_of_scope(bundl
     classifier = Classifier.open(bundle)
     same = verify(classifier, Dataset.from_examples({"new": _rows(500, 8)})["new"])
     assert not same.shift.found and same.within
-    odd = [Example(" ".join([row.text, row.text.upper(), "quux"]), row.labels) for row in _rows(500, 9, 0.0)]
+    odd = [Example(f"{row.text} or parcel invoice", row.labels) for row in _rows(500, 9, 0.0)]
     assert verify(classifier, Dataset.from_examples({"new": odd})["new"]).shift.found
     more = verify(classifier, Dataset.from_examples({"new": _rows(500, 10, 0.5)})["new"])
     assert not more.within
