@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from .errors import did_you_mean
 from .frozen import Frozen
@@ -79,7 +79,9 @@ def _parsed(value: Any) -> Any:
     return Term.parse(value) if isinstance(value, str) else value
 
 
-WrittenTerm = Annotated[Term, BeforeValidator(_parsed), PlainSerializer(str, return_type=str)]
+WrittenTerm = Annotated[
+    Term, BeforeValidator(_parsed), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+]
 """A :class:`Term` that documents have as it is written."""
 
 
