@@ -155,3 +155,13 @@ class Promised(Frozen):
     labels: dict[str, LabelBound] = Field(default_factory=dict)
     scores: ScoreCounts
     assumption: str
+
+    @property
+    def depends_on_share(self) -> bool:
+        """Whether it matters how many texts are out of scope: the share of wrong answers rises with them."""
+        return any(kept.promise.measure == "wrong_accepted" for kept in self.terms)
+
+    def meets(self, low: float, high: float) -> bool:
+        """Whether a share of texts out of scope between ``low`` and ``high`` may be one that this is promised for."""
+        least, most = self.out_of_scope_share
+        return not self.depends_on_share or (low <= most and high >= least)

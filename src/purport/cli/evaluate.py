@@ -54,7 +54,7 @@ def evaluate(
 ) -> None:
     """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
-    Says first whether the answers are right as often as their confidence promises, and how messages that are out of
+    Says first whether the answers are right as often as their confidence says, and how messages that are out of
     scope are treated. No row is dropped: a row whose label the model does not know counts as an error. The data is
     read with the settings of the bundle's recipe. A file is only written where --output or --report names one.
 

@@ -50,7 +50,7 @@ class LabelResult(Frozen):
     f1: Estimate
 
 
-class Promise(Frozen):
+class SureAnswers(Frozen):
     """The decided labels with a confidence above ``above``: how sure they are, and how many of them are right.
 
     ``n`` counts decided (row, label) pairs, ``confidence`` is their mean confidence, ``right`` the share that is right.
@@ -63,15 +63,15 @@ class Promise(Frozen):
 
     @property
     def too_sure(self) -> bool:
-        """Whether fewer are right than their confidence promises, beyond the interval and beyond chance."""
-        promised, share = self.confidence, self.right
-        if promised is None or share.value is None or share.high is None or share.high >= promised:
+        """Whether fewer are right than their confidence says, beyond the interval and beyond chance."""
+        expected, share = self.confidence, self.right
+        if expected is None or share.value is None or share.high is None or share.high >= expected:
             return False
         if self.n >= _FEW:
             return True
         # A bootstrap of a few answers that are all wrong has no width: here the binomial distribution decides.
         right = round(share.value * self.n)
-        odds = [comb(self.n, k) * promised**k * (1 - promised) ** (self.n - k) for k in range(right + 1)]
+        odds = [comb(self.n, k) * expected**k * (1 - expected) ** (self.n - k) for k in range(right + 1)]
         return sum(odds) < (1 - LEVEL) / 2
 
 
@@ -94,7 +94,7 @@ class Evaluation(Frozen):
     resamples: int
     seed: int
     metrics: dict[str, Estimate]
-    answers: tuple[Promise, ...] = ()
+    answers: tuple[SureAnswers, ...] = ()
     unseen_labels: dict[str, int]
     left_out: list[str]
     labels: dict[str, LabelResult]
@@ -216,7 +216,7 @@ def measure(
         resamples=resamples,
         seed=seed,
         metrics=bootstrap.metrics,
-        answers=_promises(outcome, bootstrap.right_above),
+        answers=_sure_answers(outcome, bootstrap.right_above),
         unseen_labels={name: n for name, n in zip(names, support, strict=True) if name not in answered.labels},
         left_out=[name for name, n in zip(names, support, strict=True) if not n],
         labels={
@@ -230,12 +230,12 @@ def measure(
     )
 
 
-def _promises(outcome: Outcome, right: Sequence[Estimate]) -> tuple[Promise, ...]:
+def _sure_answers(outcome: Outcome, right: Sequence[Estimate]) -> tuple[SureAnswers, ...]:
     found = []
     for above, chosen, share in zip(CONFIDENCES, decided_above(outcome), right, strict=True):
         sure = outcome.probabilities[chosen]
         confidence = rounded(sure.mean(dtype=np.float64)) if sure.size else None
-        found.append(Promise(above=above, n=sure.size, confidence=confidence, right=share))
+        found.append(SureAnswers(above=above, n=sure.size, confidence=confidence, right=share))
     return tuple(found)
 
 

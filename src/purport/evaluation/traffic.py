@@ -34,8 +34,7 @@ class Traffic(Frozen):
 
     def within(self, promised: Promised) -> bool:
         """Whether the interval meets the shares that the promise is made for."""
-        low, high = promised.out_of_scope_share
-        return self.low <= high and (self.high is None or self.high >= low)
+        return promised.meets(self.low, 1.0 if self.high is None else self.high)
 
     def lines(self, promised: Promised) -> Iterator[str]:
         """What was found, and what to do if it is outside of what is promised."""

@@ -103,8 +103,7 @@ class Verification(Frozen):
     @property
     def within(self) -> bool:
         """Whether the share of rows out of scope is one that the promise is made for, but for chance."""
-        low, high = exact_interval(self.out_of_scope, self.n, LEVEL)
-        return low <= self.promise.out_of_scope_share[1] and high >= self.promise.out_of_scope_share[0]
+        return self.promise.meets(*exact_interval(self.out_of_scope, self.n, LEVEL))
 
 
 def promise_of(bundle: Bundle) -> Promised:
