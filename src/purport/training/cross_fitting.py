@@ -110,3 +110,4 @@ def _memory(scorer: Scorer, run: Run[Any]) -> Memory | None:
 
 def _rows(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
     return Rows([rows.texts[row] for row in chosen.tolist()], rows.gold[chosen])
+
