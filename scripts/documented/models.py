@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from purport import manifest as manifest_module
 from purport import registry
 from purport.kinds.recipe import Recipe
 from purport.manifest import Manifest
@@ -103,7 +104,7 @@ def manifest() -> str:
     parts = []
     for name in order:
         if "properties" in definitions[name]:
-            model = api.class_in("purport.manifest", name)
+            model = api.class_in("purport.manifest" if hasattr(manifest_module, name) else "purport.promise", name)
             parts += [
                 f"### {name}",
                 api.summary(model),

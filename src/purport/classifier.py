@@ -13,7 +13,7 @@ from .errors import BundleUnsupported
 from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel
-from .runtime.decision import Decided, decide
+from .runtime.decision import DEFAULT_THRESHOLD, Decided, decide
 from .runtime.scope import weakest
 
 
@@ -101,7 +101,7 @@ class Classifier:
         for row, index in zip(rows.tolist(), found.tolist(), strict=True):
             decided[row].append(index)
         truncated, bundle = answers.truncated.tolist(), self.bundle.manifest.id
-        in_scope, why = answers.in_scope.tolist(), self._reasons(answers, labels)
+        in_scope, why = answers.in_scope.tolist(), self._reasons(answers, labels, thresholds)
         return [
             Prediction(
                 labels=tuple(
@@ -117,12 +117,20 @@ class Classifier:
             for row, (indices, top_k) in enumerate(zip(best.tolist(), tops, strict=True))
         ]
 
-    def _reasons(self, answers: Answers, labels: BoolArray) -> list[Reason | None]:
+    def _reasons(self, answers: Answers, labels: BoolArray, thresholds: Sequence[float | None]) -> list[Reason | None]:
         """Why no label is decided, for each row of ``labels (n, n_labels)`` without one."""
-        n, none = len(labels), ~labels.any(axis=1)
-        found: list[Reason | None] = [None] * n
-        below = answers.in_scope < np.float32(self.bundle.manifest.decision.in_scope_at)
+        decision, none = self.bundle.manifest.decision, ~labels.any(axis=1)
+        found: list[Reason | None] = [None] * len(labels)
+        # A promise rejects by one score; in_scope says then whether the text or its label is in doubt.
+        doubtful = max(decision.in_scope_at, DEFAULT_THRESHOLD if decision.accept_at else 0.0)
+        below = answers.in_scope < np.float32(doubtful)
+        held: BoolArray = np.zeros(len(labels), dtype=np.bool_)
+        if decision.accept_at and none.any():
+            freely = decision.model_copy(update={"accept_at": 0.0})
+            held = ~decide(answers.probabilities, freely, answers.in_scope).out_of_scope
         for row in np.flatnonzero(none).tolist():
-            doubt = answers.evidence is not None and below[row]
-            found[row] = weakest(answers.evidence[row]) if doubt else "no_label_decided"  # type: ignore[index]
+            if answers.evidence is not None and below[row]:
+                found[row] = weakest(answers.evidence[row])
+            else:
+                found[row] = "below_promise" if held[row] and thresholds[row] is None else "no_label_decided"
         return found

@@ -16,7 +16,10 @@
     │   ├── OutputExists
     │   ├── OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
-    │   └── CheckFailed            the trained model did not pass a check
+    │   ├── CheckFailed            the trained model did not pass a check
+    │   ├── RowsTooFew             too few calibration rows for a promise, whatever the model
+    │   ├── PromiseUnkept          the trained model does not keep a promise at any cut
+    │   └── PromiseConflict        it keeps each of two promises, but not both
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
@@ -126,6 +129,18 @@ class RunMismatch(TrainingError):
 
 class CheckFailed(TrainingError):
     """A trained model did not pass a check, for example because its export decides differently."""
+
+
+class RowsTooFew(TrainingError):
+    """There are fewer calibration rows than a promise needs even if no answer is wrong; the message has the number."""
+
+
+class PromiseUnkept(TrainingError):
+    """Wherever answers are cut off, the calibration rows do not show that the trained model keeps a promise."""
+
+
+class PromiseConflict(TrainingError):
+    """The trained model keeps each promise alone, but no cut keeps all of them."""
 
 
 class BundleError(PurportError):

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, field_validator,
 
 from .frozen import Frozen
 from .labels import LabelSet, Task
+from .promise import Promised
 
 FORMAT_VERSION = 3
 READABLE_VERSIONS = (1, 2, 3)
@@ -91,13 +92,14 @@ class Scope(Frozen):
 class PerLabel(Frozen):
     """multilabel: decide every label whose probability reaches its threshold.
 
-    None is decided where ``in_scope`` is below ``in_scope_at``. ``fitted``: whether the thresholds were fitted on
-    validation rows or set by hand.
+    None is decided where ``in_scope`` is below ``in_scope_at``, or the acceptance score below ``accept_at`` (which a
+    promise sets). ``fitted``: whether the thresholds were fitted on validation rows or set by hand.
     """
 
     rule: Literal["per_label"] = "per_label"
     thresholds: tuple[Share, ...]
     in_scope_at: Share = 0.0
+    accept_at: Share = 0.0
     fitted: bool = True
 
     def at(self, threshold: float) -> PerLabel:
@@ -108,13 +110,14 @@ class PerLabel(Frozen):
 class Likeliest(Frozen):
     """multiclass: decide the most likely label, or none if its probability is below ``reject_below``.
 
-    None is decided, either, where ``in_scope`` is below ``in_scope_at``. ``fitted``: whether that was fitted on
-    validation rows or set by hand.
+    None is decided, either, where ``in_scope`` is below ``in_scope_at``, or the acceptance score below ``accept_at``
+    (which a promise sets). ``fitted``: whether that was fitted on validation rows or set by hand.
     """
 
     rule: Literal["likeliest"] = "likeliest"
     reject_below: Share = 0.0
     in_scope_at: Share = 0.0
+    accept_at: Share = 0.0
     fitted: bool = False
 
     def at(self, threshold: float) -> Likeliest:
@@ -159,6 +162,7 @@ class Manifest(Frozen):
         calibration: how logits become probabilities.
         scope: how evidence becomes the probability that some label applies; without it, that of the likeliest label.
         decision: how probabilities become labels.
+        promise: what the decisions keep to, if the recipe asks for a promise.
         provenance: the data and the bundles that it was made from.
         recipe: the complete recipe of the run.
         versions: the libraries that made it.
@@ -177,6 +181,7 @@ class Manifest(Frozen):
     calibration: Calibration = Uncalibrated()
     scope: Scope | None = None
     decision: Decision
+    promise: Promised | None = None
     provenance: Provenance
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
@@ -196,6 +201,11 @@ class Manifest(Frozen):
             raise ValueError(f"a {self.task} model cannot use the decision rule {self.decision.rule}")
         if isinstance(self.decision, PerLabel) and len(self.decision.thresholds) != len(self.labels):
             raise ValueError(f"{len(self.decision.thresholds)} thresholds for {len(self.labels)} labels")
+        if self.promise is not None and self.promise.accept_at != self.decision.accept_at:
+            raise ValueError(
+                f"the promise is for accept_at {self.promise.accept_at:g}, but the decision has "
+                f"{self.decision.accept_at:g}"
+            )
         return self
 
     def to_bytes(self) -> bytes:

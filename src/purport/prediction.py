@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-Reason = Literal["between_labels", "unlike_any_example", "unfamiliar_words", "no_label_decided"]
+Reason = Literal["between_labels", "unlike_any_example", "unfamiliar_words", "below_promise", "no_label_decided"]
 """Why no label is decided.
 
 ``between_labels``: no label stands out; ``unlike_any_example``: no training example of the likeliest label is near;
-``unfamiliar_words``: few of the words occur in the training texts; ``no_label_decided``: the text may well be in scope,
-but no label is probable enough.
+``unfamiliar_words``: few of the words occur in the training texts; ``below_promise``: there is a label, but it is not
+sure enough to keep what the bundle promises; ``no_label_decided``: the text may well be in scope, but no label is
+probable enough.
 """
 DIGITS = 6
 """Number of decimals of every confidence in the output."""

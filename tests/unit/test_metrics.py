@@ -19,6 +19,7 @@ from purport.evaluation.evaluate import Answered, Bootstrap, measure
 from purport.evaluation.metrics import all_metrics
 from purport.evaluation.outcome import Outcome
 from purport.labels import LabelSet
+from purport.model import Answers
 
 
 @st.composite
@@ -39,6 +40,12 @@ def outcomes(draw: st.DrawFn, task: Task = Task.MULTILABEL) -> Outcome:
     decided = proba.argmax(axis=1)
     decided[draw(st.lists(st.booleans(), min_size=n, max_size=n))] = labels
     return Outcome(rows[classes], rows[decided], proba.astype(np.float32), task)
+
+
+def given_by(outcome: Outcome) -> Answers:
+    """The answers that ``outcome`` may come from."""
+    n = len(outcome)
+    return Answers(outcome.probabilities, np.ones(n, dtype=np.float32), np.zeros(n, dtype=np.bool_))
 
 
 def plain(outcome: Outcome) -> dict[str, float]:
@@ -162,7 +169,7 @@ def test_calibration_errors_count_the_answers_given(outcome: Outcome) -> None:
 def test_promises_are_counted_label_by_label(outcome: Outcome) -> None:
     examples = [Example(f"text {row}", ()) for row in range(len(outcome))]
     names = LabelSet([f"label {column}" for column in range(outcome.gold.shape[1])])
-    answered = Answered(examples, outcome, names.names, names, np.zeros(len(outcome), dtype=np.bool_))
+    answered = Answered(examples, outcome, names.names, names, given_by(outcome))
     found = measure(answered, Dataset.from_examples({"test": examples})["test"], resamples=20)
     given = [
         (float(outcome.probabilities[at]), bool(outcome.gold[at]))

@@ -16,6 +16,7 @@ from purport.evaluation.report_page import page
 from purport.evaluation.sentences import calibration_warnings, headline, notes, warnings_of
 from purport.labels import LabelSet
 from purport.manifest import Calibration, Decision, Likeliest, PerLabel, Temperature, Uncalibrated
+from purport.model import Answers
 from purport.testing import Recorder
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -28,22 +29,23 @@ def measured(gold: list[list[int]], proba: list[list[float]], task: Task = Task.
         Example(f"text {row}", tuple(names.names[label] for label in labels)) for row, labels in enumerate(gold)
     ]
     outcome = Outcome(names.encode(example.labels for example in examples), given >= 0.5, given, task)
-    answered = Answered(examples, outcome, names.names, names, np.zeros(len(gold), dtype=np.bool_))
+    answers = Answers(given, given.max(axis=1), np.zeros(len(gold), dtype=np.bool_))
+    answered = Answered(examples, outcome, names.names, names, answers)
     return measure(answered, Dataset.from_examples({"test": examples})["test"], resamples=100)
 
 
 def test_the_answers_given_come_first_with_what_they_promise() -> None:
     sure = [[0.97, 0.01]] * 40
     decided, above, _ = headline(measured([[0]] * 32 + [[1]] * 8, sure))
-    assert decided == "labels decided: 40, of which 80.0 % right (97.0 % promised), fewer than promised"
-    assert above == "answers above 0.95: 40, of which 80.0 % right (97.0 % promised), fewer than promised"
+    assert decided == "labels decided: 40, of which 80.0 % right (confidence 97.0 %), too sure"
+    assert above == "answers above 0.95: 40, of which 80.0 % right (confidence 97.0 %), too sure"
     decided, above, _ = headline(measured([[0]] * 39 + [[1]], [[0.94, 0.01]] * 40))
-    assert decided == "labels decided: 40, of which 97.5 % right (94.0 % promised)"
+    assert decided == "labels decided: 40, of which 97.5 % right (confidence 94.0 %)"
     assert above == "answers above 0.95: none"
     # Two wrong answers at 0.7 happen by chance; six do not.
     for rows, too_few in ((2, False), (6, True)):
         decided, *_ = headline(measured([[1]] * rows, [[0.7, 0.01]] * rows))
-        assert decided.endswith("fewer than promised") == too_few
+        assert decided.endswith("too sure") == too_few
 
 
 @pytest.mark.parametrize("task", list(Task))

@@ -54,7 +54,7 @@ def evaluate(
 ) -> None:
     """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
-    Says first whether the answers are right as often as their confidence promises, and how messages that are out of
+    Says first whether the answers are right as often as their confidence says, and how messages that are out of
     scope are treated. No row is dropped: a row whose label the model does not know counts as an error. The data is
     read with the settings of the bundle's recipe. A file is only written where --output or --report names one.
 
@@ -69,11 +69,10 @@ def evaluate(
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
     from ..classifier import Classifier
-    from ..data import shares
     from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.robustness import measure_robustness
-    from ..evaluation.rows import evaluation_split, own_data
+    from ..evaluation.rows import evaluation_split, own_data, seen_before
     from ..files import write_text
     from .console import out, reporting
 
@@ -97,7 +96,7 @@ def evaluate(
                               reporter=reporter).model_copy(update={"robustness": robust})  # fmt: skip
             result = found.evaluation
             page(found if texts else found.without_texts()).write(report)
-    learned = 0 if split == "train" else int(shares.learned(classifier.bundle.path, rows).sum())
+    learned = 0 if split == "train" else seen_before(classifier.bundle, rows)[0]
     _print(result, classifier.bundle.manifest, learned, per_label=per_label)
     if robust is not None:
         _print_robustness(robust)

@@ -130,7 +130,7 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
 def _report(bundle: Bundle, out: Path) -> None:
     """What was made, how good it is, and what to do with it."""
     from ..evaluation.evaluate import stored
-    from ..evaluation.sentences import headline, scores
+    from ..evaluation.sentences import headline, promise_lines, scores
     from .console import out as console
 
     console.print(f"{out}: bundle {bundle.manifest.id}, {bundle.size / 1e6:.1f} MB")
@@ -138,6 +138,10 @@ def _report(bundle: Bundle, out: Path) -> None:
         console.print(f"{name}: {scores(evaluation)}")
         for said in headline(evaluation):
             console.print(f"  {said}")
+    if bundle.manifest.promise is not None:
+        for said in promise_lines(bundle.manifest.promise):
+            console.print(said)
+        console.print(f"check it on new rows: purport verify {out} FILE")
     console.print(f"all metrics, every label, what is known of the data: {out / 'README.md'}")
     console.print(f'try it: purport predict {out} "your text"')
     console.print(f"serve it: purport serve {out}")

@@ -106,7 +106,7 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
     """
 
     def read() -> Iterator[Example]:
-        _require_file(path)
+        require_file(path)
         problems: list[tuple[int, str]] = []
         found = bad = skipped = 0
         for row in read_rows(path, reading.layout):
@@ -163,7 +163,13 @@ def _check_labels(number: int, example: Example, allowed: LabelSet) -> Example |
     return example
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Check that ``path`` is a file.
+
+    Raises:
+        DatasetNotFound: nothing is there.
+        DataError: it is a directory.
+    """
     if path.is_dir():
         raise DataError(f"{path} is a directory; name a file in it, or load it as a dataset of splits")
     if not path.is_file():
@@ -197,7 +203,7 @@ class Dataset:
         allowed = None if labels is None else LabelSet(labels)
         files = {key: [Path(path)] if isinstance(path, (str, os.PathLike)) else path for key, path in splits.items()}
         for path in chain.from_iterable(files.values()):
-            _require_file(path)
+            require_file(path)
         return cls(
             name, {key: _joined(key, paths, reading, allowed) for key, paths in files.items()}, reading.task, allowed
         )
@@ -238,8 +244,10 @@ class Dataset:
             digest.update(f"{name}\x1f{split.fingerprint}\x1e".encode())
         return digest.hexdigest()
 
-    def with_share(self, name: str, fraction: float, *, seed: int, grouped: bool = True) -> Dataset:
-        """Move a stratified ``fraction`` of ``train`` to a split called ``name``; near-duplicates stay together.
+    def with_share(
+        self, name: str, fraction: float, *, seed: int, grouped: bool = True, source: str = "train"
+    ) -> Dataset:
+        """Move a stratified ``fraction`` of ``source`` to a split called ``name``; near-duplicates stay together.
 
         ``grouped = False`` draws row by row, as bundles of version 0.1 did.
 
@@ -247,24 +255,24 @@ class Dataset:
             DataError: there already is such a split, or ``fraction`` leaves one of the two splits empty.
         """
         if name in self.splits:
-            raise DataError(f"dataset {self.name} already has a split {name}; use it instead of a share of train")
-        train = self["train"]
+            raise DataError(f"dataset {self.name} already has a split {name}; use it instead of a share of {source}")
+        whole = self[source]
         mask = (
-            shares.holdout(list(train.held()), fraction, seed=seed)
+            shares.holdout(list(whole.held()), fraction, seed=seed)
             if grouped
-            else stratified_mask(train.gold, fraction, seed=seed)
+            else stratified_mask(whole.gold, fraction, seed=seed)
         )
         if not 0 < int(mask.sum()) < len(mask):
             raise DataError(
                 f"a share of {fraction} of {len(mask)} rows for {name} leaves a split empty; "
                 "change the share or add rows that differ from each other"
             )
-        parts = {**self.splits, "train": train.where(~mask, "train"), name: train.where(mask, name)}
+        parts = {**self.splits, source: whole.where(~mask, source), name: whole.where(mask, name)}
         return replace(self, splits=parts, given_labels=self.labels)
 
 
 def _split_hint(split: str, known: Iterable[str]) -> str:
-    if split in ("valid", "test"):
+    if split in ("valid", "test", "calibration"):
         return (
             f"{did_you_mean(split, known)} Set aside a share of the train split with data.{split} = 0.1 in the recipe "
             f"(purport train … --set data.{split}=0.1), or add a file {split}.csv."
@@ -276,7 +284,7 @@ def require_known(dataset: Dataset, split: str, labels: LabelSet) -> None:
     """Check that every label of ``split`` is in ``labels``.
 
     Raises:
-        LabelUnknown: one is not. The validation split may not have labels that are not in train.
+        LabelUnknown: one is not. Splits that something is fitted on may not have labels that are not in train.
     """
     for label, count in sorted(dataset[split].label_counts.items()):
         if label not in labels:

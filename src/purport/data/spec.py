@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +34,9 @@ class DataSpec(Frozen):
     """A split, or the share of the train split to set aside (stratified, near-duplicates together)."""
     test: str | Share | None = None
     """A split, or a share, that is evaluated once, after all choices have been made on ``valid``."""
+    calibration: str | Share | None = None
+    """With a promise: a split, or a share, that only the promise is fitted on. The share is one of the split ``valid``,
+    where that is named (by default 0.5), and otherwise of the train split (0.2)."""
     joint: bool = False
     """multiclass: a combination of labels is a label of its own."""
     unlabelled: Literal["error", "out_of_scope", "skip"] = "error"
@@ -83,38 +86,52 @@ class DataSpec(Frozen):
     @property
     def shares(self) -> dict[str, float]:
         """The splits that are set aside from the train split, and their shares of all its rows, in this order."""
-        return {name: value for name in ("test", "valid") if isinstance(value := getattr(self, name), float)}
+        names = ("test", "valid") if self._drawn_from_valid else ("test", "valid", "calibration")
+        # The last one drawn leaves those before it as they are without it.
+        drawn = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in drawn.items() if isinstance(value, float)}
+
+    @property
+    def _drawn_from_valid(self) -> bool:
+        """Whether calibration rows are a share of ``valid``: a split of its own may differ from train, as test does."""
+        return isinstance(self.calibration, float) and isinstance(self.valid, str)
 
     def load(
         self, task: Task, seed: int, reporter: Reporter = SILENT, *, known: Mapping[str, Prints] | None = None,
         grouped: bool = True,
     ) -> Dataset:  # fmt: skip
-        """The splits ``train``, ``valid`` and, if there is one, ``test``, each read once and kept in memory.
+        """``train``, ``valid`` and, if there are any, ``test`` and ``calibration``, each read once and kept in memory.
 
         ``known`` are the fingerprints of the rows of each split, to find the rows of an earlier run again; rows that
         are new since then are left out. Without it, shares are drawn (row by row unless ``grouped``).
 
         Raises:
-            DataError: the data cannot be read, ``valid`` has a label that is not in ``train``, or rows of ``known`` are
-                missing.
+            DataError: the data cannot be read, ``valid`` or ``calibration`` has a label that is not in ``train``, or
+                rows of ``known`` are missing.
         """
         reading = self.reading(task)
         source = load(self.name, reading, reporter)
-        chosen = {"train": self.train, "valid": self.valid, "test": self.test}
+        chosen = {"train": self.train, "valid": self.valid, "test": self.test, "calibration": self.calibration}
         splits = {name: source[split].held(name) for name, split in chosen.items() if isinstance(split, str)}
         dataset = Dataset(source.name, splits, task)
         self._require_labels(dataset, reading)
         if known:
-            dataset = _found_again(dataset, known, self.shares, reporter)
+            sources = dict.fromkeys(self.shares, "train")
+            sources |= {"calibration": "valid"} if self._drawn_from_valid else {}
+            dataset = _found_again(dataset, known, sources, reporter)
         else:
             left = 1.0
             for name, share in self.shares.items():
                 dataset = dataset.with_share(name, share / left, seed=seed, grouped=grouped)
                 left -= share
+            if self._drawn_from_valid and isinstance(self.calibration, float):
+                dataset = dataset.with_share("calibration", self.calibration, seed=seed, source="valid")
         for name, count in reading.tally.skipped.items():
             if count:
                 reporter.emit(Line(f"{count:,} rows of {name} have no label and are left out"))
-        require_known(dataset, "valid", dataset.labels)
+        for name in ("valid", "calibration"):
+            if name in dataset.splits:
+                require_known(dataset, name, dataset.labels)
         return dataset
 
     def _require_labels(self, dataset: Dataset, reading: Reading) -> None:
@@ -125,14 +142,17 @@ class DataSpec(Frozen):
             raise DataError(problem)
 
 
-def _found_again(dataset: Dataset, known: Mapping[str, Prints], shares: Iterable[str], reporter: Reporter) -> Dataset:
-    """``dataset`` with the rows that its splits had when ``known`` was saved; ``shares`` are parts of its train split.
+def _found_again(
+    dataset: Dataset, known: Mapping[str, Prints], sources: Mapping[str, str], reporter: Reporter
+) -> Dataset:
+    """``dataset`` with the rows that its splits had when ``known`` was saved; ``sources`` has the splits of shares.
 
     Raises:
         DataError: rows are missing.
     """
     splits = {}
-    for name, split in {**dataset.splits, **dict.fromkeys(shares, dataset["train"])}.items():
+    drawn = {name: dataset[source] for name, source in sources.items()}
+    for name, split in {**dataset.splits, **drawn}.items():
         splits[name] = split.where(find_again(split, known[name], name, dataset.name), name).held(name)
     new = sum(map(len, dataset.splits.values())) - sum(map(len, splits.values()))
     if new > 0:

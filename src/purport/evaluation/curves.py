@@ -83,6 +83,17 @@ def accuracy_coverage(confidence: NDArray[np.float64], correct: BoolArray) -> Cu
     return thin(answered / len(confidence), accuracy)
 
 
+def risk_coverage(score: NDArray[np.float64], wrong: BoolArray, n: int) -> Curve:
+    """Share of ``n`` rows answered, and the share of these answers that is ``wrong``, as the required score falls.
+
+    The selective risk of El-Yaniv & Wiener (2010); empty if no row is answered.
+    """
+    if not len(score):
+        return []
+    _, answered, right = _answered(score, ~wrong)
+    return thin(answered / n, 1 - right)
+
+
 def coverage_at(confidence: NDArray[np.float64], correct: BoolArray, accuracy: float) -> tuple[float, float | None]:
     """The largest share of rows that can be answered with at least ``accuracy``, and the confidence it requires."""
     levels, answered, reached = _answered(confidence, correct)

@@ -50,7 +50,7 @@ class LabelResult(Frozen):
     f1: Estimate
 
 
-class Promise(Frozen):
+class SureAnswers(Frozen):
     """The decided labels with a confidence above ``above``: how sure they are, and how many of them are right.
 
     ``n`` counts decided (row, label) pairs, ``confidence`` is their mean confidence, ``right`` the share that is right.
@@ -63,15 +63,15 @@ class Promise(Frozen):
 
     @property
     def too_sure(self) -> bool:
-        """Whether fewer are right than their confidence promises, beyond the interval and beyond chance."""
-        promised, share = self.confidence, self.right
-        if promised is None or share.value is None or share.high is None or share.high >= promised:
+        """Whether fewer are right than their confidence says, beyond the interval and beyond chance."""
+        expected, share = self.confidence, self.right
+        if expected is None or share.value is None or share.high is None or share.high >= expected:
             return False
         if self.n >= _FEW:
             return True
         # A bootstrap of a few answers that are all wrong has no width: here the binomial distribution decides.
         right = round(share.value * self.n)
-        odds = [comb(self.n, k) * promised**k * (1 - promised) ** (self.n - k) for k in range(right + 1)]
+        odds = [comb(self.n, k) * expected**k * (1 - expected) ** (self.n - k) for k in range(right + 1)]
         return sum(odds) < (1 - LEVEL) / 2
 
 
@@ -94,7 +94,7 @@ class Evaluation(Frozen):
     resamples: int
     seed: int
     metrics: dict[str, Estimate]
-    answers: tuple[Promise, ...] = ()
+    answers: tuple[SureAnswers, ...] = ()
     unseen_labels: dict[str, int]
     left_out: list[str]
     labels: dict[str, LabelResult]
@@ -132,13 +132,21 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers to a split: ``outcome`` has a column for each of ``names``, the model's ``labels`` first."""
+    """Answers to a split: ``outcome`` has a column for each of ``names``, the model's ``labels`` first.
+
+    ``answers`` are as the model gave them.
+    """
 
     examples: Sequence[Example]
     outcome: Outcome
     names: tuple[str, ...]
     labels: LabelSet
-    truncated: BoolArray
+    answers: Answers
+
+    @property
+    def truncated(self) -> BoolArray:
+        """Whether each text is longer than the model reads, ``(n,) bool``."""
+        return self.answers.truncated
 
     @property
     def decided(self) -> list[frozenset[str]]:
@@ -160,12 +168,17 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT, wh
         texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
         held.append(classifier.answer(texts))
         reporter.emit(Progress(what, start + len(texts), len(examples), "rows"))
-    given = Answers(
-        np.concatenate([part.probabilities for part in held]),
-        np.concatenate([part.in_scope for part in held]),
-        np.concatenate([part.truncated for part in held]),
-    )
+    given = joined(held)
     return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given))
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """The answers of all ``parts``, as far as they are evaluated."""
+    return Answers(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.in_scope for part in parts]),
+        np.concatenate([part.truncated for part in parts]),
+    )
 
 
 def of_answers(
@@ -178,7 +191,7 @@ def of_answers(
     extra = ((0, 0), (0, len(unseen)))
     probabilities = np.pad(answers.probabilities, extra)
     outcome = Outcome(LabelSet(names).encode(gold), np.pad(decided.labels, extra), probabilities, task)
-    return Answered(examples, outcome, names, labels, answers.truncated)
+    return Answered(examples, outcome, names, labels, answers)
 
 
 def measure(
@@ -203,7 +216,7 @@ def measure(
         resamples=resamples,
         seed=seed,
         metrics=bootstrap.metrics,
-        answers=_promises(outcome, bootstrap.right_above),
+        answers=_sure_answers(outcome, bootstrap.right_above),
         unseen_labels={name: n for name, n in zip(names, support, strict=True) if name not in answered.labels},
         left_out=[name for name, n in zip(names, support, strict=True) if not n],
         labels={
@@ -217,12 +230,12 @@ def measure(
     )
 
 
-def _promises(outcome: Outcome, right: Sequence[Estimate]) -> tuple[Promise, ...]:
+def _sure_answers(outcome: Outcome, right: Sequence[Estimate]) -> tuple[SureAnswers, ...]:
     found = []
     for above, chosen, share in zip(CONFIDENCES, decided_above(outcome), right, strict=True):
         sure = outcome.probabilities[chosen]
         confidence = rounded(sure.mean(dtype=np.float64)) if sure.size else None
-        found.append(Promise(above=above, n=sure.size, confidence=confidence, right=share))
+        found.append(SureAnswers(above=above, n=sure.size, confidence=confidence, right=share))
     return tuple(found)
 
 

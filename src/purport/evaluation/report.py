@@ -23,6 +23,7 @@ from ..text import normal_form, words
 from ..wording import count
 from . import curves
 from .evaluate import Answered, Evaluation, answer, measure
+from .held_back import Acceptance, acceptance_of
 from .robustness import Robustness
 from .sentences import warnings_of
 
@@ -102,6 +103,7 @@ class Report(Frozen):
     reliability_after: list[tuple[float, float, int]]
     reliability_decided: list[tuple[float, float, int]]
     accuracy_coverage: curves.Curve
+    acceptance: Acceptance
     coverage_at_99: float
     confidence_at_99: float | None
     thresholds: list[tuple[float, float, float, float]]
@@ -153,6 +155,7 @@ def report_on(
         reliability_after=curves.reliability(outcome, outcome.probabilities),
         reliability_decided=curves.reliability_decided(outcome),
         accuracy_coverage=curves.accuracy_coverage(confidence, correct),
+        acceptance=acceptance_of(answered, classifier.bundle.manifest),
         coverage_at_99=covered,
         confidence_at_99=needed,
         thresholds=curves.threshold_curve(outcome),

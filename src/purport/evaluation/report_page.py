@@ -11,9 +11,10 @@ from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from ..wording import count, sentence
 from .metric_table import cells, joined, number
+from .promise_page import acceptance_blocks
 from .report import Report
 from .robustness_page import blocks
-from .sentences import notes, promise_said, scope_said, title
+from .sentences import answers_said, notes, scope_said, title
 
 _MOST_LABELS = 40
 _MOST_CONFUSED = 80
@@ -24,8 +25,8 @@ def page(found: Report) -> Page:
     """Metrics, labels, confusions, confidence, curves, slices, errors and cost."""
     evaluation = found.evaluation
     notices = [Notice("warning", said) for said in found.warnings]
-    for promise in evaluation.answers:
-        notices.append(Notice("warning" if promise.too_sure else "info", sentence(promise_said(promise))))
+    for answers in evaluation.answers:
+        notices.append(Notice("warning" if answers.too_sure else "info", sentence(answers_said(answers))))
     notices.append(Notice("info", sentence(scope_said(evaluation))))
     notices += [Notice("warning" if evaluation.unseen_labels else "info", said) for said in notes(evaluation)]
     source = evaluation.split or evaluation.dataset
@@ -39,6 +40,7 @@ def page(found: Report) -> Page:
             Section("Labels", _labels(found)),
             Section("Confusions", _confusions(found)),
             Section("Confidence", _confidence(found)),
+            Section("Answers held back", acceptance_blocks(found.acceptance)),
             Section("Curves", _curves(found)),
             Section("Slices", _slices(found)),
             *([Section("Robustness", blocks(found.robustness))] if found.robustness else []),
@@ -56,9 +58,9 @@ def _tiles(found: Report) -> list[tuple[str, str]]:
     evaluation = found.evaluation
     values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
     tiles = []
-    for promise in reversed(evaluation.answers):
-        name = f"answers above {promise.above:g}" if promise.above else "decided labels"
-        tiles.append((f"{promise.n:,} {name}: right / promised", _both(promise.right.value, promise.confidence)))
+    for answers in reversed(evaluation.answers):
+        name = f"answers above {answers.above:g}" if answers.above else "decided labels"
+        tiles.append((f"{answers.n:,} {name}: right / confidence", _both(answers.right.value, answers.confidence)))
     tiles.append(("calibration error of decided labels", number(values["decided_calibration_error"])))
     for pair in (("gold", "decided"), ("precision", "recall")):
         tiles.append((f"out of scope: {' / '.join(pair)}", _both(*(values[f"out_of_scope_{name}"] for name in pair))))

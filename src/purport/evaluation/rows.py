@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..bundle import Bundle
 from ..data import catalog, shares
-from ..data.dataset import Dataset, Split
+from ..data.dataset import Dataset, Split, require_file
+from ..data.formats import Layout, Row, read_rows, understand
+from ..data.reading import text_problem
 from ..data.spec import DataSpec, data_spec
 from ..errors import DataError, SplitUnknown, did_you_mean
 from ..progress import SILENT, Reporter
@@ -45,6 +51,37 @@ def evaluation_split(
         known = list(dict.fromkeys([*own.splits, *source.splits]))
         raise SplitUnknown(f'{own.name} has no split "{split}", and there is no such file.{did_you_mean(split, known)}')
     return own.name, source[split]
+
+
+def texts_of(bundle: Bundle, path: Path, layout: Layout) -> tuple[list[str], int]:
+    """The texts of an unlabelled file, and the number of rows without a usable one.
+
+    Without a text column that ``layout`` names, it is the one that is named as in the training data.
+
+    Raises:
+        DataError: there is no such file, or it has no texts.
+    """
+    require_file(path)
+    layout = replace(layout, label_column=None)
+    if layout.text_column == Layout().text_column:
+        with suppress(DataError):
+            layout = understand(path, replace(layout, text_column=data_spec(bundle).text_column)).layout
+    texts, bad = [], 0
+    for row in read_rows(path, layout):
+        if isinstance(row, Row) and isinstance(row.text, str) and text_problem(row.text) is None:
+            texts.append(row.text)
+        else:
+            bad += 1
+    if not texts:
+        raise DataError(f"{path} has no texts; name a file with messages")
+    return texts, bad
+
+
+def seen_before(bundle: Bundle, rows: Split) -> tuple[int, int]:
+    """How many of ``rows`` have a text of the training rows, and how many are calibration rows of ``bundle``."""
+    learned = int(shares.learned(bundle.path, rows).sum())
+    known = shares.load(bundle.path).get("calibration")
+    return learned, 0 if known is None else int(np.isin(shares.fingerprints(rows), known).sum())
 
 
 def own_data(bundle: Bundle, reporter: Reporter = SILENT) -> Dataset | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from ..labels import Task
 from ..manifest import Calibration, Decision, Likeliest, Manifest, PerLabel, Temperature
+from ..promise import Promised
 from ..runtime.decision import DEFAULT_THRESHOLD
 from ..wording import count, percent
-from .evaluate import Evaluation, Promise
+from .evaluate import Evaluation, SureAnswers
 from .metric_table import interval, number
 
 ENOUGH_ROWS = 200
@@ -31,20 +32,20 @@ def scores(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> Iterator[str]:
-    """First what matters most: whether answers are right as often as they promise, and what is out of scope."""
-    yield from map(promise_said, evaluation.answers)
+    """First what matters most: whether answers are right as often as they are sure, and what is out of scope."""
+    yield from map(answers_said, evaluation.answers)
     if "out_of_scope_gold" in evaluation.metrics:
         yield scope_said(evaluation)
 
 
-def promise_said(promise: Promise) -> str:
-    """``answers above 0.95: 412, of which 79.1 % right (96.8 % promised)``."""
-    name = f"answers above {promise.above:g}" if promise.above else "labels decided"
-    if not promise.n:
+def answers_said(answers: SureAnswers) -> str:
+    """``answers above 0.95: 412, of which 79.1 % right (confidence 96.8 %)``."""
+    name = f"answers above {answers.above:g}" if answers.above else "labels decided"
+    if not answers.n:
         return f"{name}: none"
-    right, promised = percent(promise.right.value), percent(promise.confidence)
-    doubt = ", fewer than promised" if promise.too_sure else ""
-    return f"{name}: {promise.n:,}, of which {right} right ({promised} promised){doubt}"
+    right, sure = percent(answers.right.value), percent(answers.confidence)
+    doubt = ", too sure" if answers.too_sure else ""
+    return f"{name}: {answers.n:,}, of which {right} right (confidence {sure}){doubt}"
 
 
 def scope_said(evaluation: Evaluation) -> str:
@@ -62,6 +63,33 @@ def scope_said(evaluation: Evaluation) -> str:
     if not decided:
         return f"{said} (every row got a label, so precision is undefined)"
     return said if gold else f"{said} (no row is out of scope, so recall is undefined)"
+
+
+def promise_lines(promised: Promised) -> Iterator[str]:
+    """Each promise with what the calibration rows say of it, what it costs, and what it assumes."""
+    rows = count(promised.rows, "calibration row")
+    for kept in promised.terms:
+        limit = "up to" if kept.promise.at_most else "down to"
+        yield (
+            f"promise {kept.promise}: {kept.promise.meaning}, with certainty {promised.certainty:g}; on the "
+            f"calibration rows {percent(kept.observed)} ({limit} {percent(kept.bound)})"
+        )
+    held = f"answers with an acceptance score below {promised.accept_at:.3g} are held back"
+    yield (
+        f"{percent(promised.answered)} of {rows} with a label are answered (at least "
+        f"{percent(promised.answered_at_least)}); {held if promised.accept_at else 'no answer is held back'}"
+    )
+    yield promised.assumption
+
+
+def share_said(promised: Promised) -> str:
+    """The shares of messages out of scope that a promise is made for."""
+    low, high = promised.out_of_scope_share
+    if not promised.depends_on_share:
+        return "what is promised does not depend on that share"
+    if not high:
+        return "the promise is for traffic without messages out of scope"
+    return f"the promise is for {percent(low)} to {percent(high)}"
 
 
 def notes(evaluation: Evaluation) -> Iterator[str]:

@@ -168,8 +168,13 @@ def line_figure(
     log: str = "",
     diagonal: bool = False,
     markers: bool = False,
+    limits: Mapping[str, float] | None = None,
+    point: tuple[str, float, float] | None = None,
 ) -> Figure:
-    """One line per series of points ``(x, y)``; ``labels`` are those of both axes, ``log`` names axes ("x", "xy")."""
+    """One line per series of points ``(x, y)``; ``labels`` are those of both axes, ``log`` names axes ("x", "xy").
+
+    ``limits`` are horizontal lines by name; ``point`` is one ``(name, x, y)`` that stands out.
+    """
     style: Any = {"marker": "o", "markersize": 3.5} if markers else {}
 
     def draw(axes: Axes) -> None:
@@ -177,9 +182,13 @@ def line_figure(
             axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2, linestyle="--")
         for label, points in series.items():
             axes.plot(*zip(*points, strict=True), label=shorten(label), linewidth=1.5, **style)
+        for number, (label, height) in enumerate((limits or {}).items(), start=1):
+            axes.axhline(height, label=shorten(label, 44), linewidth=1.2, linestyle="--", color=COLOURS[number])
+        if point is not None:
+            axes.plot(*point[1:], "o", label=shorten(point[0], 44), markersize=6, color=COLOURS[3])
         axes.set(xlabel=labels[0], ylabel=labels[1])
         _logarithmic(axes, log)
-        if len(series) > 1:
+        if len(series) > 1 or limits or point:
             axes.legend()
 
     return Figure(name, title, alt, draw)

@@ -42,7 +42,27 @@ def decide(probabilities: FloatArray, decision: Decision, in_scope: FloatArray |
         decided[rows, best] = probabilities[rows, best] >= np.float32(decision.reject_below)
     if in_scope is not None:
         decided &= (in_scope >= np.float32(decision.in_scope_at))[:, None]
+    if decision.accept_at:
+        score = acceptance(probabilities, decided, decision, in_scope)
+        decided &= (score >= np.float32(decision.accept_at))[:, None]
     return Decided.of(decided)
+
+
+def acceptance(
+    probabilities: FloatArray, decided: BoolArray, decision: Decision, in_scope: FloatArray | None = None
+) -> FloatArray:
+    """The acceptance score of each row, ``(n,) float32`` in [0, 1]: how likely the ``decided`` labels are right.
+
+    It is the probability that the text is in scope, times that the labels are right if it is: for multiclass that of
+    the most likely label (Chow 1970), for multilabel the product of ``p`` over decided labels and ``1 - p`` over all
+    others, the probability of exactly these labels if labels are independent. A promise only needs its order.
+    """
+    right: FloatArray
+    if isinstance(decision, PerLabel):
+        right = np.where(decided, probabilities, 1 - probabilities).prod(axis=1, dtype=np.float64).astype(np.float32)
+    else:
+        right = np.maximum.reduce(probabilities, axis=1, initial=0.0)
+    return right if in_scope is None else right * in_scope
 
 
 @lru_cache

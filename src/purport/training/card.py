@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.metric_table import interval, metric_rows, number
-from ..evaluation.sentences import headline, notes, warnings_of
+from ..evaluation.sentences import headline, notes, promise_lines, warnings_of
 from ..manifest import Likeliest, Manifest, Temperature
-from ..wording import count, sentence
+from ..wording import count, percent, sentence
 from .markdown import code, code_cell, prose
 
 
@@ -33,10 +33,13 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         f"- **Calibration**: {_calibration(manifest)}",
         f"- **Decision**: {_decision(manifest)}",
     ]
+    if manifest.promise is not None:
+        lines += [f"- **Promise**: {prose(said.removeprefix('promise '))}" for said in promise_lines(manifest.promise)]
     lines += [
         f"- **Check** {prose(name.replace('_', ' '))}: {value:g}" for name, value in sorted(manifest.checks.items())
     ]
     lines += [f"- **Warning**: {prose(said)}" for said in warnings_of(manifest)]
+    lines += _promise(manifest)
     lines += _data(data)
     for name, evaluation in measured.items():
         lines += _results(name, evaluation)
@@ -83,6 +86,22 @@ def _decision(manifest: Manifest) -> str:
     moved = [f"{prose(label)} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
     fitted = f"; thresholds fitted on the validation split: {', '.join(moved)}" if moved else ""
     return "every label with a probability of at least 0.5" + fitted
+
+
+def _promise(manifest: Manifest) -> list[str]:
+    """The bounds at other shares of messages out of scope, and of each label."""
+    promised, lines = manifest.promise, []
+    if promised is not None and promised.by_share:
+        lines += ["", "## Promise", "", "| messages out of scope | wrong answers, at most |", "|---|---|"]
+        lines += [f"| {percent(each.share)} | {percent(each.at_most)} |" for each in promised.by_share]
+    if promised is not None and promised.labels:
+        lines += ["", "Each label on the calibration rows, by itself; these bounds are no promises."]
+        lines += ["", "| label | answers | wrong | wrong, at most |", "|---|---|---|---|"]
+        lines += [
+            f"| {code_cell(name)} | {each.answers} | {each.wrong} | {percent(each.at_most)} |"
+            for name, each in sorted(promised.labels.items(), key=lambda item: -item[1].at_most)
+        ]
+    return lines
 
 
 def _data(data: DataFacts) -> list[str]:

@@ -13,7 +13,7 @@ from ..data.dataset import Dataset, Split
 from ..data.shares import groups
 from ..errors import DataError
 from ..evaluation import quick
-from ..evaluation.evaluate import Answered, Evaluation, answer, measure
+from ..evaluation.evaluate import Answered, Evaluation, answer, joined, measure
 from ..evaluation.outcome import Outcome
 from ..kinds.recipe import Recipe
 from ..progress import SILENT, Line, Reporter
@@ -28,12 +28,13 @@ def cross_validate(recipe: Recipe, folds: int, *, reporter: Reporter = SILENT) -
 
     Near-duplicates are in the same fold, and label combinations are spread evenly. The rows are those of the train
     split and of the shares that the recipe takes from it. In each fold, a share of the training rows is set aside for
-    calibration and decision, as in any run. Intervals treat all rows as answered by one model (a slight optimism, see
-    Bengio & Grandvalet 2004).
+    calibration and decision, as in any run; the recipe's promises are left out, because parts have too few rows for
+    them. Intervals treat all rows as answered by one model (a slight optimism, see Bengio & Grandvalet 2004).
 
     Raises:
         DataError: there are fewer groups of rows than ``folds``.
     """
+    recipe = recipe.without_promise()
     dataset = steps.load(recipe, reporter)
     shared = recipe.data.shares
     examples = list(chain.from_iterable(dataset[name] for name in ("train", *shared)))
@@ -72,6 +73,5 @@ def _pooled(parts: list[Answered]) -> Answered:
         outcomes[0].task,
     )
     examples = list(chain.from_iterable(part.examples for part in parts))
-    return Answered(
-        examples, outcome, parts[0].names, parts[0].labels, np.concatenate([part.truncated for part in parts])
-    )
+    answers = joined([part.answers for part in parts])
+    return Answered(examples, outcome, parts[0].names, parts[0].labels, answers)

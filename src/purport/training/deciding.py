@@ -16,9 +16,13 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
     """The decision for ``answers`` to rows with labels ``gold (n, n_labels) bool``.
 
     ``scoped``: ``in_scope`` is more than the probability of the likeliest label, so that it is what decides about
-    out of scope.
+    out of scope. Where something is promised, that decides instead (:mod:`.promising`).
     """
+    if chosen.promise and task is Task.MULTICLASS:
+        return Likeliest()
     decision = _labels(chosen, task, answers.probabilities, gold, scoped)
+    if chosen.promise:
+        return decision
     if not scoped or chosen.reject_below != "fitted":
         return decision
     none: BoolArray = np.logical_not(gold.any(axis=1))

@@ -1,4 +1,4 @@
-"""The training run: ``load → fit → remember → calibrate → check → measure → seal``."""
+"""The training run: ``load → fit → remember → calibrate → check → promise → measure → seal``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def train(
         OutputUnwritable: no bundle can be written to ``out``; this is found before training.
         RunMismatch: ``resume``, but the unfinished run has a different recipe or different data.
         CheckFailed: the trained model did not pass a check.
+        RowsTooFew, PromiseUnkept, PromiseConflict: it cannot keep what the recipe promises; the first is found before
+            training.
     """
     destination, kind = Destination.of(out), load_kind(recipe.kind)
     leader = int(os.environ.get("RANK", "0")) == 0
@@ -62,6 +64,7 @@ def train(
     with workspace(destination, reporter) if leader else nullcontext(Path(tempfile.gettempdir())) as base:
         fit = kind.load_fit()  # takes seconds, so that it follows all that may be wrong with the output
         dataset = dataset or steps.load(recipe, reporter)
+        steps.require_promise(recipe, dataset)
         if leader:
             prepare(base, recipe, dataset, overwrite=overwrite, resume=resume)
         evaluations = also() if leader else {}
@@ -99,9 +102,10 @@ def _finish(
     """Run all steps after ``fit``."""
     prints = shares.fingerprints(dataset["train"])
     fitted, trained, checks = _checked(run, fitted, prints)
+    trained, promised = steps.promise(trained, run.recipe, dataset, run.valid)
     measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
-    manifest = steps.describe(run, kind, fitted, trained, checks, dataset)
+    manifest = steps.describe(run, kind, fitted, trained, promised, checks, dataset)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
 
 

@@ -1,6 +1,6 @@
 """The steps of a training run except fitting; each uses the results of the steps before it.
 
-``load → fit → remember → calibrate → check → measure → seal``; :mod:`.pipeline` runs them.
+``load → fit → remember → calibrate → check → promise → measure → seal``; :mod:`.pipeline` runs them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ..labels import Task
 from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
 from ..model import Answers, Model
 from ..progress import SILENT, Line, Progress, Reporter
+from ..promise import Promised
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
@@ -39,7 +40,9 @@ from ..runtime.scope import signals
 from ..wording import count
 from .card import model_card
 from .deciding import fit_decision
+from .enough import require_rows
 from .fitting import fit_temperature
+from .promising import fit_promise
 from .scoping import fit_scope
 
 _BATCH, _MEASURED = 32, 1024
@@ -177,6 +180,39 @@ def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
     return found
 
 
+def require_promise(recipe: Recipe, dataset: Dataset) -> None:
+    """Check that there are enough calibration rows for what the recipe promises, before anything is trained.
+
+    Raises:
+        RowsTooFew: there are not.
+    """
+    if recipe.decide.promise:
+        sizes = [len(labels) for labels in dataset["calibration"].gold]
+        require_rows(recipe.decide, sum(map(bool, sizes)), sizes.count(0))
+
+
+def promise(trained: Subject, recipe: Recipe, dataset: Dataset, valid: Rows) -> tuple[Subject, Promised | None]:
+    """Step ``promise``: answer the calibration rows, and hold answers back so that the recipe's promises are kept.
+
+    Raises:
+        PromiseUnkept, PromiseConflict: the model cannot keep them.
+    """
+    if not recipe.decide.promise:
+        return trained, None
+    held = rows(dataset, "calibration")
+    given = _answers(trained, held.texts)
+    found = fit_promise(
+        recipe.decide, trained.decision, dataset.labels, (trained.answers, valid.gold), (given, held.gold)
+    )
+    return replace(trained, decision=trained.decision.model_copy(update={"accept_at": found.accept_at})), found
+
+
+def _answers(trained: Subject, texts: Sequence[str]) -> Answers:
+    """The answers to rows that are not those of the checks."""
+    size = trained.model.traits.max_batch or _MEASURED
+    return Answers(*_ask(texts, size, np.arange(len(texts)), trained.reporter, trained.model.answer, _ANSWERED))
+
+
 def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
     """Step ``measure``: evaluate the validation answers, and those to the test split, which is answered once."""
     found = {}
@@ -187,9 +223,7 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
         split = dataset[name]
         given = trained.answers
         if name == "test":
-            texts, size = list(split.texts), trained.model.traits.max_batch or _MEASURED
-            order = np.arange(len(texts))
-            given = Answers(*_ask(texts, size, order, trained.reporter, trained.model.answer, _ANSWERED))
+            given = _answers(trained, list(split.texts))
         decided = decide(given.probabilities, trained.decision, given.in_scope)
         answered = of_answers(list(split), dataset.labels, trained.task, given, decided)
         found[name] = measure(answered, split, dataset=dataset.name, seed=trained.seed)
@@ -197,7 +231,13 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
 
 
 def describe(
-    run: Run[Any], kind: Kind, fitted: Fitted, trained: Subject, checks: Mapping[str, float], dataset: Dataset
+    run: Run[Any],
+    kind: Kind,
+    fitted: Fitted,
+    trained: Subject,
+    promised: Promised | None,
+    checks: Mapping[str, float],
+    dataset: Dataset,
 ) -> Manifest:
     """The manifest of the bundle."""
     recipe = run.recipe
@@ -210,6 +250,7 @@ def describe(
         calibration=trained.calibration,
         scope=trained.scope,
         decision=trained.decision,
+        promise=promised,
         provenance=Provenance(
             dataset=dataset.name,
             fingerprint=dataset.fingerprint,

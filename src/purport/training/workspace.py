@@ -75,9 +75,10 @@ def _warn(destination: Destination, locks: bool, reporter: Reporter) -> None:
 def identity(recipe: Recipe, dataset: Dataset) -> str:
     """A checksum of everything a checkpoint depends on: recipe, training and validation data, parent bundles.
 
-    Thresholds, export and test split do not affect a checkpoint, so they may change between attempts.
+    Thresholds, promises, export and the splits for test and calibration do not affect a checkpoint, so they may change
+    between attempts.
     """
-    described = recipe.model_dump_json(exclude={"decide": True, "export": True, "data": {"test"}})
+    described = recipe.model_dump_json(exclude={"decide": True, "export": True, "data": {"test", "calibration"}})
     prints = [dataset[name].fingerprint for name in ("train", "valid")]
     return hashlib.sha256("\x1f".join([described, *prints, *recipe.parents()]).encode()).hexdigest()
 
