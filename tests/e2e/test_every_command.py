@@ -25,7 +25,8 @@ from purport.cli.main import app
 
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
-          "doctor examine": "--output", "doctor apply": "--output", "predict": "--output"}  # fmt: skip
+          "doctor examine": "--output", "doctor apply": "--output", "predict": "--output",
+          "teach": "--out"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S = 60
 
@@ -43,10 +44,11 @@ COMMANDS = sorted(walk(get_command(app)))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Bundle) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Bundle, encoder_bundle: Bundle) -> Path:
     """A directory with everything that the commands read."""
     root = tmp_path_factory.mktemp("walk")
     shutil.copytree(linear_bundle.path, root / "bundle")
+    shutil.copytree(encoder_bundle.path, root / "encoder")
     rows = [(f"where is my {what}", "track") for what in ("parcel", "box", "letter", "order")] * 3
     rows += [(f"cancel my {what} now", "cancel") for what in ("order", "trip", "plan")] * 4
     table = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
@@ -82,6 +84,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "compare": [bundle, bundle, "--data", str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "explore": [rows],
         "config": [],
+        "teach": [str(place / "encoder"), "--text", "my lamp came in pieces", "--label", "damaged_item"],
         "doctor examine": [rows],
         "doctor apply": [str(place / "plan.csv"), rows],
     }
