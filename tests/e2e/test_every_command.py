@@ -44,11 +44,10 @@ COMMANDS = sorted(walk(get_command(app)))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Bundle, encoder_bundle: Bundle) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Bundle) -> Path:
     """A directory with everything that the commands read."""
     root = tmp_path_factory.mktemp("walk")
     shutil.copytree(linear_bundle.path, root / "bundle")
-    shutil.copytree(encoder_bundle.path, root / "encoder")
     rows = [(f"where is my {what}", "track") for what in ("parcel", "box", "letter", "order")] * 3
     rows += [(f"cancel my {what} now", "cancel") for what in ("order", "trip", "plan")] * 4
     table = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
@@ -84,7 +83,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "compare": [bundle, bundle, "--data", str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "explore": [rows],
         "config": [],
-        "teach": [str(place / "encoder"), "--text", "my lamp came in pieces", "--label", "damaged_item"],
+        "teach": [bundle, "--text", "my lamp came in pieces", "--label", "damaged_item"],
         "doctor examine": [rows],
         "doctor apply": [str(place / "plan.csv"), rows],
     }

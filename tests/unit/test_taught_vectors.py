@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ def taught(*gold: list[bool], reach: float = 0.8) -> TaughtVectors:
     """Examples with the vector :data:`TOWARDS`."""
     n = len(gold)
     vectors = np.tile(TOWARDS, (n, 1))
-    return TaughtVectors(vectors, np.array(gold), np.full(n, reach, dtype=np.float32), ("a text",) * n)
+    texts = tuple(f"text {number}" for number in range(n))
+    return TaughtVectors(vectors, np.array(gold), np.full(n, reach, dtype=np.float32), texts)
 
 
 @given(nearest=st.floats(-1, 0.99), wide=st.booleans())
@@ -73,7 +75,8 @@ def test_out_of_scope_takes_the_labels_but_not_the_ranking_of_a_multiclass_model
 
 
 def test_the_latest_of_equal_texts_and_the_nearest_of_others_counts() -> None:
-    assert taught([True, False], [False, True]).weights(at(1))[1].tolist() == [1]
+    again = replace(taught([True, False], [False, True]), texts=("a text", "A text!"))
+    assert again.weights(at(1))[1].tolist() == [1] and again.active.tolist() == [False, True]
     two = TaughtVectors(at(1, 0.95), np.eye(2, dtype=np.bool_), np.float32([0.8, 0.8]), ("a", "b"))
     assert two.weights(at(1, 0.95, 0.9999))[1].tolist() == [0, 1, 0]
 
@@ -93,7 +96,7 @@ def test_a_damaged_file_is_found_when_it_is_opened(tmp_path: Path, broken: str) 
     found.save(tmp_path)
     Taught(batches=(Batch(parent="x", examples=(TaughtExample(text="a text"),)),)).save(tmp_path)
     whole = TaughtVectors.load(tmp_path, 2)
-    assert whole is not None and whole.texts == ("a text",)
+    assert whole is not None and whole.texts == ("a text",) and whole.active.all()
     arrays = {"vectors": found.vectors, "gold": found.gold, "reach": found.reach}
     if broken == "length":
         arrays["reach"] = np.ones(2, dtype=np.float32) * np.float32(0.8)

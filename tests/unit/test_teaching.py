@@ -36,9 +36,9 @@ TEXT = "the drone flew away with my ring"
 
 
 @pytest.fixture
-def mine(encoder_bundle: Bundle, tmp_path: Path) -> Path:
+def mine(linear_bundle: Bundle, tmp_path: Path) -> Path:
     """A bundle to teach."""
-    return Path(shutil.copytree(encoder_bundle.path, tmp_path / "mine"))
+    return Path(shutil.copytree(linear_bundle.path, tmp_path / "mine"))
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -136,26 +136,23 @@ def test_the_latest_lesson_of_a_text_counts(mine: Path) -> None:
     assert decided(mine, [TEXT]) == [("refund_status",)]
 
 
-def test_without_its_data_a_bundle_is_taught_all_the_same(encoder_bundle: Bundle, tmp_path: Path) -> None:
+def test_without_its_data_a_bundle_is_taught_all_the_same(linear_bundle: Bundle, tmp_path: Path) -> None:
     from purport.bundle import commit, staging
 
-    manifest = encoder_bundle.manifest
+    manifest = linear_bundle.manifest
     recipe = {**manifest.recipe, "data": {**manifest.recipe["data"], "name": "/gone/away.tsv"}}  # type: ignore[dict-item]
     with staging(tmp_path) as stage:
-        shutil.copytree(encoder_bundle.path, stage, dirs_exist_ok=True)
+        shutil.copytree(linear_bundle.path, stage, dirs_exist_ok=True)
         commit(stage, tmp_path / "moved", manifest.model_copy(update={"recipe": recipe}))
     done = teach(tmp_path / "moved", [Example(TEXT, ("damaged_item",))])
     assert done.checked == 0 and decided(tmp_path / "moved", [TEXT]) == [("damaged_item",)]
 
 
-def test_a_bundle_that_cannot_be_taught_says_what_to_do(linear_bundle: Bundle, mine: Path, tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_taught_says_what_to_do(mine: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExists, match="ships with the package"):
         teach("atis", [Example(TEXT, ("flight",))])
     with pytest.raises(MemoryMissing, match="train it again"):
         teach("atis", [Example(TEXT, ("flight",))], out=tmp_path / "out")
-    if "memory.npz" not in linear_bundle.manifest.files:
-        with pytest.raises(MemoryMissing, match="train it again"):
-            teach(shutil.copytree(linear_bundle.path, tmp_path / "linear"), [Example(TEXT, ("damaged_item",))])
     before = content(mine)
     with lock(work_directory(mine) / "lock"), pytest.raises(OutputExists, match="is being written by"):
         teach(mine, [Example(TEXT, ("damaged_item",))])

@@ -20,7 +20,7 @@ def similar(
     if taught is not None:
         cosine = np.minimum(embedding @ taught.vectors.T, 1)
         for row, values in zip(found, cosine, strict=True):
-            row[:0] = [_taught(position, float(values[position]), taught, names) for position in range(len(taught))]
+            row[:0] = [_taught(at, float(values[at]), taught, names) for at in np.flatnonzero(taught.active).tolist()]
     return [tuple(sorted(row, key=lambda each: -each.similarity)[:k]) for row in found]
 
 

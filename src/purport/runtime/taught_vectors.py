@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from ..errors import BundleCorrupt
 from ..labels import Task
 from ..model import BoolArray, FloatArray
 from ..taught import Taught
+from ..text import normal_form
 
 VECTORS_FILE = "taught.npz"
 # The probability that a taught label has at its example, and so the largest weight of an example.
@@ -116,22 +118,28 @@ class TaughtVectors:
             return "has a value that is out of range"
         return None
 
+    @cached_property
+    def active(self) -> BoolArray:
+        """Which examples count ``(k,)``: those whose text, whatever its case and punctuation, was not taught again."""
+        latest = {normal_form(text): at for at, text in enumerate(self.texts)}
+        found = np.zeros(len(self), dtype=np.bool_)
+        found[list(latest.values())] = True
+        return found
+
     def weights(self, embedding: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
         """How much the nearest taught example weighs for each vector ``(n,)`` in [0, 1], and which one it is ``(n,)``.
 
         An example weighs 0 for a vector whose cosine with its own is ``half width`` or more below its reach, so that
         such a text is answered exactly as before; above, the weight rises in an S (``3 t² - 2 t³``). Of several
-        examples the one with the highest weight counts, then the nearest, then the latest.
+        examples the one with the highest weight counts, and then the nearest.
         """
         if not len(self):
             return np.zeros(len(embedding), dtype=np.float32), np.zeros(len(embedding), dtype=np.intp)
         cosine = embedding @ self.vectors.T
         half = np.minimum(_HALF_WIDTH, (1 - self.reach) * _HALF_SHARE)
         t = np.clip((cosine - self.reach + half) / (2 * half), 0, 1)
-        weight = t * t * (3 - 2 * t)
-        # Equal texts have equal vectors but for the last bits.
-        order = (1e6 * weight.astype(np.float64) + np.round(cosine, 5))[:, ::-1]
-        which = len(self) - 1 - order.argmax(axis=1)
+        weight = t * t * (3 - 2 * t) * self.active
+        which = (1e6 * weight.astype(np.float64) + cosine).argmax(axis=1)
         return weight[np.arange(len(cosine)), which].astype(np.float32), which
 
     def corrected(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -122,16 +122,25 @@ class Pupil:
         return cls(bundle, model, memory, Witnesses.of(classifier, model, reporter))
 
     def after(self, given: Lesson) -> TaughtVectors:
-        """All taught examples with those of ``given``, each with its reach."""
+        """All taught examples with those of ``given``, each with its reach.
+
+        Raises:
+            ExamplesUnfit: the model has no vector for a text.
+        """
         vectors, gold = _embedding(self.model.score(list(given.texts))), given.matrix
+        for text, vector in zip(given.texts, vectors, strict=True):
+            if not vector.any():
+                raise ExamplesUnfit(f'the model knows nothing of "{text}", so that it cannot be taught; train with it')
         old = (self.model.taught or TaughtVectors.none(vectors.shape[1], 0)).first_labels(gold.shape[1])
         nearest = self.memory.nearest_other(vectors, gold)
-        for others, labels in (self._kept(gold.shape[1]), (old.vectors, old.gold), (vectors, gold)):
+        wide = np.asarray(gold[:, self.bundle.manifest.scored :].any(axis=1))
+        taught = old.followed_by(TaughtVectors(vectors, gold, np.empty(len(gold), dtype=np.float32), given.texts))
+        counting = np.flatnonzero(taught.active)
+        for others, labels in (self._kept(gold.shape[1]), (taught.vectors[counting], taught.gold[counting])):
             if len(others):
                 cosine = np.where(equal_rows(gold, labels), np.float32(-1), vectors @ others.T)
                 nearest = np.maximum(nearest, cosine.max(axis=1))
-        reach = fitting_reach(nearest, np.asarray(gold[:, self.bundle.manifest.scored :].any(axis=1)))
-        return old.followed_by(TaughtVectors(vectors, gold, reach, given.texts))
+        return replace(taught, reach=np.concatenate([old.reach, fitting_reach(nearest, wide)]))
 
     def _kept(self, n_labels: int) -> tuple[FloatArray, BoolArray]:
         """Vectors and labels of the validation rows that are decided right."""

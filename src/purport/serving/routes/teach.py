@@ -39,7 +39,7 @@ _SHAPE = OptionInvalid(
     '"examples" must be a list of 1 to 1024 objects such as {"text": "...", "labels": ["..."]}, each with a text; '
     "a list of no labels means that none applies."
 )
-_NICE = 10  # the workers that answer come first
+_NICE = 5  # the workers, which answer, come first
 
 
 class Teacher:
