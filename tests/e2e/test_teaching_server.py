@@ -87,14 +87,15 @@ def test_what_changes_is_said(served: Server) -> None:
         ({"examples": [{"text": TEXT}]}, 400, '"examples" must be a list'),
         ({"examples": [{"text": " ", "labels": []}]}, 400, "TEXT_EMPTY"),
         ({"examples": [{"text": TEXT, "labels": [""]}]}, 400, "OPTION_INVALID"),
-        ({"examples": [{"text": TEXT, "labels": ["damaged_itme"]}]}, 400, 'Did you mean \\"damaged_item\\"?'),
+        ({"examples": [{"text": TEXT, "labels": ["damaged_itme"]}]}, 400, 'Did you mean "damaged_item"?'),
         ({"examples": [{"text": "x" * 200_000, "labels": []}]}, 400, "at most"),
         ({"examples": [{"text": TEXT, "labels": []}], "allow_flips": -1}, 400, "allow_flips"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_taught_is_an_error_of_the_contract(served: Server, body: Any, status: int, said: str) -> None:
     answer = post(served, body)
-    assert answer.status_code == status and set(answer.json()) == {"label", "message"} and said in answer.text
+    assert answer.status_code == status and set(answer.json()) == {"label", "message"}
+    assert said in f"{answer.json()['label']} {answer.json()['message']}"
 
 
 def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:

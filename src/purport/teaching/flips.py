@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from ..data.reading import Example
 from ..evaluation.rows import own_data
-from ..manifest import Decision
-from ..model import Answers, BoolArray, FloatArray
+from ..model import BoolArray
 from ..progress import SILENT, Progress, Reporter
 from ..runtime.calibration import Calibrated, Scores
-from ..runtime.decision import decide
 
 _ROWS = 512
+_FIELDS = ("logits", "truncated", "embedding", "familiar")
 VALID = "valid"
 
 
@@ -49,7 +50,6 @@ class Witnesses:
     examples: Sequence[Example]
     scores: Scores
     split: str = VALID
-    _before: list[BoolArray] = field(default_factory=list)
 
     @classmethod
     def of(cls, classifier: Classifier, model: Calibrated, reporter: Reporter = SILENT) -> Witnesses:
@@ -62,11 +62,6 @@ class Witnesses:
             reporter.emit(Progress("classifying the validation rows", min(start + _ROWS, len(examples)),
                                    len(examples), "rows"))  # fmt: skip
         return cls(examples, joined(parts) if parts else model.score([]), VALID if examples else "")
-
-    def decided(self, model: Calibrated, decision: Decision) -> tuple[Answers, BoolArray]:
-        """What ``model`` answers and decides for these rows."""
-        found = model.of(self.scores)
-        return found, decide(found.probabilities, decision, found.in_scope).labels
 
     def flips(self, before: BoolArray, after: BoolArray, names: Sequence[str]) -> tuple[Flip, ...]:
         """The rows whose decisions ``before`` and ``after (n, n_labels) bool`` differ, the broken ones first."""
@@ -81,12 +76,16 @@ class Witnesses:
 
 def joined(parts: Sequence[Scores]) -> Scores:
     """The scores of several calls, one after the other."""
+    return _each([[getattr(part, name) for part in parts] for name in _FIELDS], np.concatenate)
 
-    def together(name: str) -> FloatArray | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else np.concatenate(values)
 
-    return Scores(*(together(name) for name in ("logits", "truncated", "embedding", "familiar")))  # type: ignore[arg-type]
+def part(scores: Scores, rows: NDArray[np.intp]) -> Scores:
+    """The scores of some rows."""
+    return _each([[getattr(scores, name)] for name in _FIELDS], lambda values: values[0][rows])
+
+
+def _each(fields: list[list[Any]], make: Callable[[list[Any]], Any]) -> Scores:
+    return Scores(*(None if values[0] is None else make(values) for values in fields))  # type: ignore[arg-type]
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from ..classifier import Classifier
 from ..data.reading import Example
 from ..errors import ExamplesUnfit, OthersChange
 from ..manifest import Decision, Likeliest
-from ..model import BoolArray, FloatArray
+from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT, Reporter
 from ..runtime.calibration import Calibrated, Scores
 from ..runtime.decision import decide
 from ..runtime.memory import Memory, equal_rows
 from ..runtime.taught_vectors import TaughtVectors, fitting_reach
 from ..wording import count
-from .flips import Flip, Witnesses
+from .flips import Flip, Witnesses, part
 from .lesson import MOST, Lesson, lesson, padded
 from .rewriting import rewriting, taught_bundle, undone_bundle
 
@@ -144,16 +145,21 @@ class Pupil:
 
     def _kept(self, n_labels: int) -> tuple[FloatArray, BoolArray]:
         """Vectors and labels of the validation rows that are decided right."""
-        scores, names = self.witnesses.scores, self.bundle.labels
         if not self.witnesses.examples:
-            return np.empty((0, 0), dtype=np.float32), np.empty((0, n_labels), dtype=np.bool_)
-        _, before = self.witnesses.decided(self.model, self.bundle.manifest.decision)
-        right = [
-            set(decided) == set(example.labels)
-            for decided, example in zip(names.decode(before), self.witnesses.examples, strict=True)
-        ]
+            return np.empty((0, self.memory.vectors.shape[1]), dtype=np.float32), np.empty(
+                (0, n_labels), dtype=np.bool_
+            )
+        _, before = self.base
+        decided = self.bundle.labels.decode(before)
+        right = [set(a) == set(b.labels) for a, b in zip(decided, self.witnesses.examples, strict=True)]
         rows = np.flatnonzero(right)
-        return _embedding(scores)[rows], padded(before[rows], n_labels)
+        return _embedding(self.witnesses.scores)[rows], padded(before[rows], n_labels)
+
+    @cached_property
+    def base(self) -> tuple[Answers, BoolArray]:
+        """What the bundle answers and decides for the validation rows, before it is taught."""
+        found = self.model.of(self.witnesses.scores)
+        return found, decide(found.probabilities, self.bundle.manifest.decision, found.in_scope).labels
 
     def decision(self, given: Lesson) -> Decision:
         """The decision with thresholds for new labels, and with a cut for ``in_scope`` if that is needed."""
@@ -168,8 +174,8 @@ class Pupil:
         """The validation rows that are decided otherwise with ``taught``."""
         if not self.witnesses.examples:
             return ()
-        _, before = self.witnesses.decided(self.model, self.bundle.manifest.decision)
-        _, after = self.witnesses.decided(self.model.instructed(taught), decision)
+        scores, (base, before) = self.witnesses.scores, self.base
+        after = redecided(base, scores, self.model.instructed(taught), taught, decision)
         return self.witnesses.flips(padded(before, len(given.labels)), after, given.labels.names)
 
     def require_learned(self, given: Lesson, taught: TaughtVectors, decision: Decision) -> None:
@@ -186,6 +192,19 @@ class Pupil:
                     f'"{text}" would still not get these labels: a threshold of the bundle is above 0.99, or an '
                     "example of the same meaning has other labels. Train again with lower thresholds, or correct it"
                 )
+
+
+def redecided(base: Answers, scores: Scores, model: Calibrated, taught: TaughtVectors, decision: Decision) -> BoolArray:
+    """The labels ``(n, n_labels) bool`` that ``model`` decides, once ``taught``, for texts with these ``scores``.
+
+    ``base`` are their answers before. Only texts near a taught example are answered again: the others stay the same.
+    """
+    wider = ((0, 0), (0, taught.n_labels - base.probabilities.shape[1]))
+    after = decide(np.pad(base.probabilities, wider), decision, base.in_scope).labels
+    near = np.flatnonzero(taught.weights(_embedding(scores))[0])
+    answers = model.of(part(scores, near))
+    after[near] = decide(answers.probabilities, decision, answers.in_scope).labels
+    return after
 
 
 def _embedding(scores: Scores) -> FloatArray:
