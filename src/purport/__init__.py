@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .errors import PurportError
     from .evaluation.evaluate import evaluate
     from .labels import LabelSet, Task
-    from .prediction import Prediction, ScoredLabel
+    from .prediction import Prediction, ScoredLabel, SimilarExample
+    from .teaching.teach import teach
     from .training.pipeline import train
     from .training.recipe import load_recipe
 
@@ -37,10 +38,12 @@ _HOME = {
     "Prediction": "prediction",
     "PurportError": "errors",
     "ScoredLabel": "prediction",
+    "SimilarExample": "prediction",
     "Task": "labels",
     "evaluate": "evaluation.evaluate",
     "load_dataset": "data.catalog:load",
     "load_recipe": "training.recipe",
+    "teach": "teaching.teach",
     "train": "training.pipeline",
 }
 
@@ -55,11 +58,13 @@ __all__ = [
     "Prediction",
     "PurportError",
     "ScoredLabel",
+    "SimilarExample",
     "Task",
     "__version__",
     "evaluate",
     "load_dataset",
     "load_recipe",
+    "teach",
     "train",
 ]
 

@@ -9,12 +9,17 @@ import numpy as np
 
 from . import registry
 from .bundle import Bundle
-from .errors import BundleUnsupported
+from .errors import BundleUnsupported, MemoryMissing
 from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
-from .prediction import Prediction, Reason, ScoredLabel
+from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
+from .runtime.calibration import Calibrated
 from .runtime.decision import DEFAULT_THRESHOLD, Decided, decide
+from .runtime.memory import Memory
 from .runtime.scope import weakest
+from .runtime.similar import similar
+
+_MOSTLY = 0.5  # weight from which on a taught example is what decides
 
 
 class Classifier:
@@ -54,15 +59,19 @@ class Classifier:
         return self.answer(texts).probabilities
 
     def predict(
-        self, texts: Sequence[str], *, threshold: float | None = None, top_k: int | None = None
+        self, texts: Sequence[str], *, threshold: float | None = None, top_k: int | None = None, examples: int = 0
     ) -> list[Prediction]:
         """One prediction per text, in order.
 
         ``threshold`` overrides the bundle's thresholds: multilabel decides every label whose probability reaches it,
         multiclass decides the most likely label if its probability reaches it. ``top_k`` limits ``ranked``.
+        ``examples`` is the number of most similar examples that come with each prediction.
+
+        Raises:
+            MemoryMissing: ``examples`` are asked for, and the bundle does not remember any.
         """
-        answers = self.answer(texts)
-        return self.predictions(answers, [threshold] * len(texts), [top_k] * len(texts))
+        answers, n = self.answer(texts), len(texts)
+        return self.predictions(answers, [threshold] * n, [top_k] * n, [examples] * n)
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """The model's answers, as arrays.
@@ -73,6 +82,31 @@ class Classifier:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
         return self.model.answer(texts)
+
+    def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
+        """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.
+
+        Raises:
+            MemoryMissing: the bundle does not remember any.
+        """
+        model, memory = self.remembering()
+        if answers.embedding is None:  # there is no text
+            return [()] * len(answers.probabilities)
+        return similar(answers.embedding, k, memory, model.taught, self.labels.names)
+
+    def remembering(self) -> tuple[Calibrated, Memory]:
+        """The model, if it remembers the examples that it was trained with, and its memory of them.
+
+        Raises:
+            MemoryMissing: it does not.
+        """
+        if isinstance(self.model, Calibrated) and self.model.memory is not None:
+            return self.model, self.model.memory
+        raise MemoryMissing(
+            f"{self.bundle.path} (kind {self.bundle.manifest.kind}) does not remember its training examples, so that "
+            "it cannot show or be taught any; train it again with this version, as a kind that makes vectors of texts, "
+            "such as encoder"
+        )
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """The lengths of ``texts``, and the limit that the model reads."""
@@ -85,9 +119,13 @@ class Classifier:
         return decide(answers.probabilities, decision, answers.in_scope)
 
     def predictions(
-        self, answers: Answers, thresholds: Sequence[float | None], tops: Sequence[int | None]
+        self,
+        answers: Answers,
+        thresholds: Sequence[float | None],
+        tops: Sequence[int | None],
+        examples: Sequence[int] = (),
     ) -> list[Prediction]:
-        """``answers`` as predictions, each with its own threshold and its own number of ranked labels."""
+        """``answers`` as predictions, each with its own threshold and its own numbers of ranked labels and examples."""
         probabilities, names = answers.probabilities, self.labels.names
         labels = self.decide(answers).labels
         for threshold in {each for each in thresholds if each is not None}:
@@ -102,6 +140,8 @@ class Classifier:
             decided[row].append(index)
         truncated, bundle = answers.truncated.tolist(), self.bundle.manifest.id
         in_scope, why = answers.in_scope.tolist(), self._reasons(answers, labels, thresholds)
+        most = max(examples, default=0)
+        near = self.nearest(answers, most) if most else [()] * len(labels)
         return [
             Prediction(
                 labels=tuple(
@@ -113,6 +153,7 @@ class Classifier:
                 reason=why[row],
                 truncated=truncated[row],
                 bundle=answers.answered_by[row] if answers.answered_by else bundle,
+                examples=near[row][: examples[row]] if most else (),
             )
             for row, (indices, top_k) in enumerate(zip(best.tolist(), tops, strict=True))
         ]
@@ -129,7 +170,9 @@ class Classifier:
             freely = decision.model_copy(update={"accept_at": 0.0})
             held = ~decide(answers.probabilities, freely, answers.in_scope).out_of_scope
         for row in np.flatnonzero(none).tolist():
-            if answers.evidence is not None and below[row]:
+            if answers.taught is not None and answers.taught[row] < -_MOSTLY:
+                found[row] = "taught"
+            elif answers.evidence is not None and below[row]:
                 found[row] = weakest(answers.evidence[row])
             else:
                 found[row] = "below_promise" if held[row] and thresholds[row] is None else "no_label_decided"

@@ -160,6 +160,23 @@ class _Calls(ABC, Generic[HttpT]):
         answer = await self._request("POST", path, timeout=_LOAD_S, twice=False)
         return self._understood(_model, answer)
 
+    @_call
+    async def teach(
+        self, name: str, examples: Sequence[tuple[str, Sequence[str]]], allow_flips: int = 0
+    ) -> ServedModel:
+        """Teach ``name`` texts with their labels, which may be none; see :func:`purport.teach`."""
+        given = [{"text": text, "labels": list(labels)} for text, labels in examples]
+        return await self._teaching(name, "POST", {"examples": given, "allow_flips": allow_flips})
+
+    @_call
+    async def undo_teaching(self, name: str) -> ServedModel:
+        """Take back what ``name`` was taught last."""
+        return await self._teaching(name, "DELETE")
+
+    async def _teaching(self, name: str, method: str, body: object = None) -> ServedModel:
+        path = f"/v1/models/{quote(name, safe='')}/examples"
+        return self._understood(_model, await self._request(method, path, body, timeout=_LOAD_S, twice=False))
+
     def _understood(self, read: Callable[..., T], answer: Any, *more: Any) -> T:
         """What ``read`` makes of ``answer``, which may be that of some other server."""
         try:

@@ -23,7 +23,11 @@
     ├── BundleError                the directory that is deployed
     │   ├── BundleNotFound
     │   ├── BundleCorrupt
-    │   └── BundleUnsupported
+    │   ├── BundleUnsupported
+    │   └── MemoryMissing          it does not remember its training examples
+    ├── TeachingError              examples that a bundle is to be taught
+    │   ├── ExamplesUnfit
+    │   └── OthersChange           other answers would become wrong
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── GateInvalid                a gate that cannot be parsed
@@ -36,7 +40,7 @@
         ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported
         ├── PathUnknown  MethodNotAllowed
         ├── TextsInvalid  OptionInvalid
-        ├── ModelUnknown  BundleInvalid  NothingBefore
+        ├── ModelUnknown  BundleInvalid  NothingBefore  NotTaught
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -46,13 +50,13 @@ responses, ``purport.cli.exits`` maps it to exit codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
 from .installation import install_command
+from .wording import did_you_mean as did_you_mean
 
 
 class PurportError(Exception):
@@ -164,6 +168,22 @@ class BundleUnsupported(BundleError):
     """The bundle has a format or kind that this version cannot open."""
 
 
+class MemoryMissing(BundleError):
+    """The bundle does not remember its training examples."""
+
+
+class TeachingError(PurportError):
+    """A bundle cannot be taught these examples, or there is nothing to take back."""
+
+
+class ExamplesUnfit(TeachingError):
+    """There is no text, a label is unknown, or the like; the message names the example."""
+
+
+class OthersChange(TeachingError):
+    """Other answers would become wrong; the message says which."""
+
+
 class SettingsError(PurportError):
     """An invalid flag, environment variable or purport.toml value."""
 
@@ -267,6 +287,10 @@ class NothingBefore(RequestError):
     """A rollback was requested, but there is no earlier bundle."""
 
 
+class NotTaught(RequestError):
+    """This model cannot be taught these examples, or there is nothing to undo."""
+
+
 class Unauthenticated(RequestError):
     """Missing or invalid key."""
 
@@ -307,12 +331,3 @@ def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
         if extra is None or missing in ("", "purport", own) or find_spec(missing):
             raise
         raise DependencyMissing(f"{what} ({error.name})", extra) from None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
-    known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f' Did you mean "{near[0]}"?'
-    return f" Known: {', '.join(known)}." if known else ""

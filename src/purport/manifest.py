@@ -89,6 +89,16 @@ class Scope(Frozen):
         return self
 
 
+class TaughtFacts(Frozen):
+    """What a bundle was taught after its training: so many ``examples``.
+
+    ``new_labels`` is the number of labels, the last ones, that were begun in this way: the model does not score them.
+    """
+
+    examples: int = Field(ge=1)
+    new_labels: int = Field(default=0, ge=0)
+
+
 class PerLabel(Frozen):
     """multilabel: decide every label whose probability reaches its threshold.
 
@@ -163,6 +173,7 @@ class Manifest(Frozen):
         scope: how evidence becomes the probability that some label applies; without it, that of the likeliest label.
         decision: how probabilities become labels.
         promise: what the decisions keep to, if the recipe asks for a promise.
+        taught: what it was taught after its training, if anything.
         provenance: the data and the bundles that it was made from.
         recipe: the complete recipe of the run.
         versions: the libraries that made it.
@@ -182,6 +193,7 @@ class Manifest(Frozen):
     scope: Scope | None = None
     decision: Decision
     promise: Promised | None = None
+    taught: TaughtFacts | None = None
     provenance: Provenance
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
@@ -206,7 +218,14 @@ class Manifest(Frozen):
                 f"the promise is for accept_at {self.promise.accept_at:g}, but the decision has "
                 f"{self.decision.accept_at:g}"
             )
+        if self.scored < 1:
+            raise ValueError(f"{self.taught} for {len(self.labels)} labels")
         return self
+
+    @property
+    def scored(self) -> int:
+        """The number of labels that the model itself scores: all but those begun by teaching."""
+        return len(self.labels) - (self.taught.new_labels if self.taught else 0)
 
     def to_bytes(self) -> bytes:
         """The canonical form: the same manifest always gives the same bytes."""

@@ -30,6 +30,8 @@ class Answers:
         answered_by: the id of the bundle that answered each text, if parts of a bundle share the work.
         evidence: ``(n, n_signals) float32``, what each signal of :mod:`purport.runtime.scope` says for (positive) or
             against (negative) ``in_scope``; ``None`` if that is not made from signals.
+        taught: ``(n,) float32`` from -1 to 1: how much the answer is that of a taught example (see
+            :mod:`purport.runtime.taught_vectors`), negative for one without a label; ``None`` if nothing was taught.
     """
 
     probabilities: FloatArray
@@ -38,6 +40,7 @@ class Answers:
     embedding: FloatArray | None = None
     answered_by: tuple[str, ...] = ()
     evidence: FloatArray | None = None
+    taught: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,14 +21,17 @@ from .progress import SILENT, Progress, Reporter
 
 _BATCH = 512
 _DELIMITERS = "+;|,/"
+_EXAMPLE = ("example", "example_labels", "similarity")
 
 
 def answer_columns(classifier: Classifier, options: AnswerOptions) -> list[str]:
-    """``labels``, ``in_scope``, ``reason``, ``error``, ``label_1``, ``confidence_1``, …, ``p(<label>)`` if asked."""
+    """``labels``, ``in_scope``, ``reason``, ``error``, ``label_1``, ``confidence_1``, …; then, if they are asked for,
+    ``p(<label>)`` and ``example_1`` (a text, or ``row 12``), ``example_labels_1``, ``similarity_1``, …"""
     ranks = range(1, min(options.top_k, len(classifier.labels)) + 1)
     top = [name for rank in ranks for name in (f"label_{rank}", f"confidence_{rank}")]
     every = [f"p({label})" for label in classifier.labels] if options.probabilities else []
-    return ["labels", "in_scope", "reason", "error", *top, *every]
+    near = [f"{name}_{rank}" for rank in range(1, options.examples + 1) for name in _EXAMPLE]
+    return ["labels", "in_scope", "reason", "error", *top, *every, *near]
 
 
 def answer_cells(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
@@ -37,6 +40,12 @@ def answer_cells(prediction: Prediction, options: AnswerOptions) -> dict[str, An
     row: dict[str, Any] = {name: fields[name] for name in ("labels", "in_scope", "reason")}
     for rank, intent in enumerate(fields["intents"], start=1):
         row |= {f"label_{rank}": intent["label"], f"confidence_{rank}": intent["confidence"]}
+    for rank, (example, encoded) in enumerate(
+        zip(prediction.examples, fields.get("examples", ()), strict=True), start=1
+    ):
+        shown = example.text if example.text is not None else f"row {example.row}" if example.row else ""
+        cells = (shown, encoded["labels"], encoded["similarity"])
+        row |= {f"{name}_{rank}": cell for name, cell in zip(_EXAMPLE, cells, strict=True)}
     return row | {f"p({label})": value for label, value in fields.get("probabilities", {}).items()}
 
 
@@ -101,7 +110,7 @@ def predict_file(
     ):
         while rows := list(islice(found, _BATCH)):
             texts = [row.text for row in rows if isinstance(row, Row)]
-            predictions = iter(classifier.predict(texts, threshold=options.threshold) if texts else [])
+            predictions = _predictions(classifier, texts, options)
             for row in rows:
                 kept = _kept(row, given)
                 if isinstance(row, Row):
@@ -117,6 +126,12 @@ def predict_file(
             why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
             raise DataError(f"{source}{why}; name a file with texts")
     return Tally(answered, tuple(bad), joined)
+
+
+def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions) -> Iterator[Prediction]:
+    if not texts:
+        return iter(())
+    return iter(classifier.predict(texts, threshold=options.threshold, examples=options.examples))
 
 
 def _require_files(source: Path, target: Path) -> None:

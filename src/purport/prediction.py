@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-Reason = Literal["between_labels", "unlike_any_example", "unfamiliar_words", "below_promise", "no_label_decided"]
+Reason = Literal[
+    "between_labels", "unlike_any_example", "unfamiliar_words", "below_promise", "taught", "no_label_decided"
+]
 """Why no label is decided.
 
 ``between_labels``: no label stands out; ``unlike_any_example``: no training example of the likeliest label is near;
 ``unfamiliar_words``: few of the words occur in the training texts; ``below_promise``: there is a label, but it is not
-sure enough to keep what the bundle promises; ``no_label_decided``: the text may well be in scope, but no label is
-probable enough.
+sure enough to keep what the bundle promises; ``taught``: the model was taught that no label applies to such a text;
+``no_label_decided``: the text may well be in scope, but no label is probable enough.
 """
 DIGITS = 6
 """Number of decimals of every confidence in the output."""
@@ -22,6 +24,30 @@ class ScoredLabel(NamedTuple):
 
     label: str
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarExample:
+    """An example that a text is similar to.
+
+    Attributes:
+        labels: its labels; none if it was taught as out of scope.
+        similarity: the cosine of both vectors, at most 1.
+        row: its row number in the file of the training split, if that is known.
+        text: its text, if the bundle keeps the texts.
+        taught: whether it was taught after the training.
+    """
+
+    labels: tuple[str, ...]
+    similarity: float
+    row: int | None = None
+    text: str | None = None
+    taught: bool = False
+
+    def __str__(self) -> str:
+        where = "taught" if self.taught else f"row {self.row}" if self.row else "a training row"
+        labels = "+".join(self.labels) or "no label"
+        return f"{self.similarity:.3f}  {labels}  ({where})" + (f"  {self.text}" if self.text is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +62,7 @@ class Prediction:
         reason: why no label was decided; ``None`` if one was.
         truncated: whether the text was longer than the model reads, so that only a part of it was used.
         bundle: id of the bundle that answered.
+        examples: the most similar examples that the bundle learned from, if they were asked for, nearest first.
     """
 
     labels: tuple[str, ...]
@@ -45,6 +72,7 @@ class Prediction:
     bundle: str
     in_scope: float = 1.0
     reason: Reason | None = None
+    examples: tuple[SimilarExample, ...] = ()
 
     def top(self, k: int) -> tuple[ScoredLabel, ...]:
         """The ``k`` most likely labels, or all if the model has fewer."""
@@ -60,12 +88,14 @@ class AnswerOptions:
         decided: whether to include the decided labels, ``out_of_scope``, ``in_scope``, ``reason`` and ``truncated``.
         probabilities: whether to include the probability of every label.
         threshold: minimum probability for a label; overrides the bundle's thresholds.
+        examples: number of most similar examples that the bundle learned from.
     """
 
     top_k: int = 3
     decided: bool = True
     probabilities: bool = False
     threshold: float | None = None
+    examples: int = 0
 
     @property
     def ranked(self) -> int | None:
@@ -87,4 +117,12 @@ def encode(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
     ]
     if options.probabilities:
         fields["probabilities"] = {each.label: round(each.confidence, DIGITS) for each in prediction.ranked}
+    if options.examples:
+        fields["examples"] = [_encode_example(each) for each in prediction.examples]
     return fields
+
+
+def _encode_example(example: SimilarExample) -> dict[str, Any]:
+    known = {"row": example.row, "text": example.text, "taught": example.taught or None}
+    fields = {"labels": list(example.labels), "similarity": round(example.similarity, DIGITS)}
+    return fields | {name: value for name, value in known.items() if value is not None}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 # What a terminal, a browser or an XML parser acts on instead of showing it: control characters (ECMA-48), marks that
@@ -38,6 +39,15 @@ def printable(text: str) -> str:
 def json_line(fields: Mapping[str, Any]) -> str:
     """``fields`` as one line of JSON in which control characters are escapes, so that a terminal can show it."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(fields, ensure_ascii=False, default=str))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f' Did you mean "{near[0]}"?'
+    return f" Known: {', '.join(known)}." if known else ""
 
 
 def _escape(character: str) -> str:

@@ -86,7 +86,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
                 stderr=stream,
                 text=True,
                 cwd=folder,
-                env={**_environment(), "PURPORT_DRAIN_SECONDS": "0.5", "PYTHONPATH": str(PLUGIN), **environment},
+                env={**_environment(), "PURPORT_DRAIN_SECONDS": "0.5", "PYTHONPATH": _python_path(), **environment},
             )
         try:
             server = Server(process, _address(process, log), log)
@@ -112,6 +112,10 @@ def browser(program: Callable[..., str]) -> Iterator[Browser]:
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PURPORT_")}
+
+
+def _python_path() -> str:
+    return os.pathsep.join(filter(None, [str(PLUGIN), os.environ.get("PYTHONPATH")]))
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:

@@ -22,6 +22,8 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.RunMismatch: 73,
     errors.BundleError: 65,
     errors.BundleNotFound: 66,
+    errors.TeachingError: 65,
+    errors.OthersChange: 1,
     errors.SettingsError: 78,
     errors.FlagInvalid: USAGE,
     errors.GateInvalid: USAGE,

@@ -20,6 +20,9 @@ Header = Annotated[
     ),
 ]
 TopK = Annotated[int, typer.Option(min=0, help="Number of most likely labels to show.")]
+Examples = Annotated[
+    int, typer.Option("--examples", min=0, max=10, help="Number of most similar training examples to show.")
+]
 Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds.")
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import BundleName, Threshold, TopK
+from .options import BundleName, Examples, Threshold, TopK
 from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Include the probability of every label.")
     ] = False,
+    examples: Examples = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     *,
@@ -71,7 +72,7 @@ def predict(
     if (source is None) == (not texts):
         raise FlagInvalid("pass either texts, or --input FILE --output FILE")
     classifier = Classifier.open(bundle, device=device)
-    options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold)
+    options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold, examples=examples)
     if source is not None and target is not None:
         layout = table.spec(DataSpec(name=str(source))).reading(Task.MULTILABEL).layout
         with standard(source, target, format_) as (given, made):
@@ -153,7 +154,8 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
         raise TextEmpty
     if not all(is_utf8(text) for text in texts):
         raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
-    for text, prediction in zip(texts, classifier.predict(texts, threshold=options.threshold), strict=True):
+    predictions = classifier.predict(texts, threshold=options.threshold, examples=options.examples)
+    for text, prediction in zip(texts, predictions, strict=True):
         if as_json:
             fields = {"text": text, **encode(prediction, options), "bundle": prediction.bundle}
             typer.echo(json_line(fields))
@@ -163,3 +165,5 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
         out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""))
         for each in prediction.ranked if options.probabilities else prediction.top(options.top_k):
             out.print(f"  {each.confidence:.4f}  {each.label}")
+        for example in prediction.examples:
+            out.print(f"  like {example}")

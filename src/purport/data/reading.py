@@ -12,11 +12,15 @@ from ..labels import Task
 from .formats import BadRow, Layout, Row
 from .formats.encoded import NOT_UTF8, is_utf8
 
+TAUGHT = -1
+"""The row of an example that a bundle was taught (see :class:`Example`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """An utterance with its gold labels in alphabetical order; ``row`` is its row number in the file, from 1.
 
+    An example without a file has the row 0, and one that a bundle was taught the row :data:`TAUGHT`.
     ``cells`` are all columns of that row (see :class:`~purport.data.formats.Row`), with ``layout.keep_columns`` only.
     """
 

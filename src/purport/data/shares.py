@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..text import normal_form, words
 from .duplicates import near_duplicates
-from .reading import Example
+from .reading import TAUGHT, Example
 from .stratify import stratified_mask
 
 FILE = "rows.npz"
@@ -71,8 +71,11 @@ def _prints(contents: Iterable[str]) -> Prints:
 
 
 def save(splits: Mapping[str, Iterable[Example]], directory: Path) -> None:
-    """Write the fingerprints of the rows of ``splits`` to ``directory``, for :func:`load` and :func:`learned`."""
-    held = {name: fingerprints(split) for name, split in splits.items()}
+    """Write the fingerprints of the rows of ``splits`` to ``directory``, for :func:`load` and :func:`learned`.
+
+    Examples that a bundle was taught are in no file, so that only their texts are kept.
+    """
+    held = {name: fingerprints(each for each in split if each.row != TAUGHT) for name, split in splits.items()}
     texts = text_prints(example.text for example in splits["train"])
     np.savez_compressed(directory / FILE, **held, **{_LEARNED: texts})  # type: ignore[arg-type]
 

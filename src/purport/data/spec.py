@@ -19,6 +19,7 @@ from .dataset import Dataset, require_known
 from .formats import Layout
 from .reading import Reading
 from .shares import Prints, find_again
+from .taught_rows import with_taught
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -57,6 +58,8 @@ class DataSpec(Frozen):
     """Stands between the columns of a CSV or TSV; without it, it is found out."""
     keep_examples: bool = False
     """Keep the texts of the training rows in the bundle, so that answers can show the nearest of them."""
+    include_taught: str | None = None
+    """Directory of a bundle whose taught examples (``purport teach``) are training rows, too."""
     encoding: str | None = None
     """Encoding of text files, such as ``cp1252``; without it, UTF-8, or what a byte order mark says."""
 
@@ -126,6 +129,8 @@ class DataSpec(Frozen):
                 left -= share
             if self._drawn_from_valid and isinstance(self.calibration, float):
                 dataset = dataset.with_share("calibration", self.calibration, seed=seed, source="valid")
+            if self.include_taught is not None:
+                dataset = with_taught(dataset, self.include_taught, reporter)
         for name, count in reading.tally.skipped.items():
             if count:
                 reporter.emit(Line(f"{count:,} rows of {name} have no label and are left out"))

@@ -15,6 +15,7 @@ from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
 from .memory import MEMORY_FILE, Memory
 from .scope import evidence, in_scope, likeliest, signals
+from .taught_vectors import VECTORS_FILE, TaughtVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class Scorer(Protocol):
 
 
 class Calibrated:
-    """A scorer as a :class:`~purport.model.Model`. ``scope`` needs a ``memory`` and a scorer with embeddings."""
+    """A scorer as a :class:`~purport.model.Model`.
+
+    ``scope`` needs a ``memory`` and a scorer with embeddings; ``taught`` needs such a scorer.
+    """
 
     def __init__(
         self,
@@ -62,12 +66,15 @@ class Calibrated:
         calibration: Calibration,
         scope: Scope | None = None,
         memory: Memory | None = None,
+        taught: TaughtVectors | None = None,
     ) -> None:
         self._scorer = scorer
         self._task = task
         self._calibration = calibration
         self._scope = scope
         self.memory = memory
+        self.taught = taught
+        self.score = scorer.score
         self.lengths = scorer.lengths
 
     @property
@@ -77,20 +84,31 @@ class Calibrated:
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`."""
-        return answers(self._scorer.score(texts), self._task, self._calibration, self._scope, self.memory)
+        return self.of(self.score(texts))
+
+    def of(self, scores: Scores) -> Answers:
+        """The answers for these scores of its scorer."""
+        return answers(scores, self._task, self._calibration, self._scope, self.memory, self.taught)
+
+    def instructed(self, taught: TaughtVectors) -> Calibrated:
+        """The same model with other taught examples."""
+        return Calibrated(self._scorer, self._task, self._calibration, self._scope, self.memory, taught)
 
 
 def calibrated(scorer: Scorer, bundle: Bundle) -> Calibrated:
-    """``scorer`` with the calibration, the scope and the memory of ``bundle``.
+    """``scorer`` with the calibration, the scope, the memory and the taught examples of ``bundle``.
 
     Raises:
-        BundleCorrupt: the memory cannot be loaded, or there is none although the manifest needs it.
+        BundleCorrupt: memory or taught examples cannot be loaded, or are missing although the manifest needs them.
     """
     manifest = bundle.manifest
     memory = Memory.load(bundle.path, len(manifest.labels))
     if manifest.scope is not None and memory is None:
         raise BundleCorrupt(bundle.path, MEMORY_FILE, "is missing, and the manifest's scope needs it")
-    return Calibrated(scorer, manifest.task, manifest.calibration, manifest.scope, memory)
+    taught = TaughtVectors.load(bundle.path, len(manifest.labels))
+    if (manifest.taught.examples if manifest.taught else 0) != (0 if taught is None else len(taught)):
+        raise BundleCorrupt(bundle.path, VECTORS_FILE, "has other examples than the manifest says")
+    return Calibrated(scorer, manifest.task, manifest.calibration, manifest.scope, memory, taught)
 
 
 def answers(
@@ -99,14 +117,17 @@ def answers(
     calibration: Calibration,
     scope: Scope | None = None,
     memory: Memory | None = None,
+    taught: TaughtVectors | None = None,
 ) -> Answers:
     """``scores`` as calibrated answers."""
     proba = probabilities(scores.logits, task, calibration)
-    if scope is None or memory is None or scores.embedding is None:
-        return Answers(proba, likeliest(proba), scores.truncated, scores.embedding)
-    found = signals(scores.logits, scores.embedding, scores.familiar, task, memory)
-    evident = evidence(found, scope).astype(np.float32)
-    return Answers(proba, in_scope(found, scope), scores.truncated, scores.embedding, evidence=evident)
+    inside, evident, weight = likeliest(proba), None, None
+    if scope is not None and memory is not None and scores.embedding is not None:
+        found = signals(scores.logits, scores.embedding, scores.familiar, task, memory)
+        inside, evident = in_scope(found, scope), evidence(found, scope).astype(np.float32)
+    if taught is not None and scores.embedding is not None:
+        proba, inside, weight = taught.corrected(proba, inside, scores.embedding, task)
+    return Answers(proba, inside, scores.truncated, scores.embedding, evidence=evident, taught=weight)
 
 
 def probabilities(logits: FloatArray, task: Task, calibration: Calibration) -> FloatArray:

@@ -21,6 +21,7 @@ EXAMPLES_FILE = "examples.json"
 _COMPARED = 256  # examples of a label that a text is compared with when it is answered
 # One step for all coordinates, which are small numbers of unit vectors: they compress to five bits each.
 _STEPS = 127
+_ARRAYS = ("vectors", "scales", "labels", "offsets", "prints")
 _BLOCK = 16_384  # rows that are converted to floats at once
 
 
@@ -43,6 +44,8 @@ class Memory:
         offsets: ``(n + 1,) int64``; the labels of example ``i`` are ``labels[offsets[i]:offsets[i + 1]]``.
         prints: ``(n,) uint64``, the fingerprint of each row (text and labels), to find it in the data.
         texts: the texts, if they are kept.
+        rows: ``(n,) int64``, the number of each row in its file, from 1 on; 0 or less if it has none. ``None`` in
+            older bundles.
     """
 
     vectors: NDArray[np.int8]
@@ -51,6 +54,7 @@ class Memory:
     offsets: NDArray[np.int64]
     prints: NDArray[np.uint64]
     texts: tuple[str, ...] | None = None
+    rows: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -59,6 +63,7 @@ class Memory:
         gold: BoolArray,
         prints: NDArray[np.uint64],
         texts: Sequence[str] | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> Self:
         """Remember ``embedding (n, width)``, of unit length, with the labels ``gold (n, n_labels)``."""
         vectors = np.rint(embedding * _STEPS).astype(np.int8)
@@ -66,15 +71,15 @@ class Memory:
         labels = gold.nonzero()[1].astype(np.int32)
         offsets = np.concatenate([[0], np.cumsum(gold.sum(axis=1))]).astype(np.int64)
         scales = (1 / np.maximum(lengths, 1)).astype(np.float32)
-        return cls(vectors, scales, labels, offsets, prints, None if texts is None else tuple(texts))
+        return cls(vectors, scales, labels, offsets, prints, None if texts is None else tuple(texts), rows)
 
     def __len__(self) -> int:
         return len(self.scales)
 
     def save(self, directory: Path) -> None:
         """Write the files that :meth:`load` reads."""
-        arrays = {name: getattr(self, name) for name in ("vectors", "scales", "labels", "offsets", "prints")}
-        np.savez_compressed(directory / MEMORY_FILE, **arrays)
+        present = (*_ARRAYS, *(() if self.rows is None else ("rows",)))
+        np.savez_compressed(directory / MEMORY_FILE, **{name: getattr(self, name) for name in present})
         if self.texts is not None:
             (directory / EXAMPLES_FILE).write_text(json.dumps(self.texts, ensure_ascii=False), "utf-8")
 
@@ -89,8 +94,8 @@ class Memory:
             return None
         try:
             with np.load(directory / MEMORY_FILE, allow_pickle=False) as arrays:
-                found = cls(**{name: arrays[name] for name in ("vectors", "scales", "labels", "offsets", "prints")},
-                            texts=_texts(directory))  # fmt: skip
+                known = {name: arrays[name] for name in _ARRAYS}
+                found = cls(**known, texts=_texts(directory), rows=arrays.get("rows"))
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise BundleCorrupt(directory, MEMORY_FILE, f"cannot be loaded ({error})") from None
         if problem := found._problem(n_labels):
@@ -102,7 +107,8 @@ class Memory:
         n = len(self)
         shapes = self.vectors.ndim == 2 and len(self.vectors) == len(self.prints) == n == len(self.offsets) - 1
         kinds = self.vectors.dtype == np.int8 and self.labels.dtype == np.int32 and self.offsets.dtype == np.int64
-        if not shapes or not kinds or (self.texts is not None and len(self.texts) != n):
+        optional = all(each is None or len(each) == n for each in (self.texts, self.rows))
+        if not shapes or not kinds or not optional:
             return "has arrays that do not fit together"
         if not np.isfinite(self.scales).all():
             return "has a value that is not a number"
@@ -114,6 +120,12 @@ class Memory:
     def labels_of(self, position: int) -> tuple[int, ...]:
         """The labels of an example, as positions in the label set."""
         return tuple(self.labels[self.offsets[position] : self.offsets[position + 1]].tolist())
+
+    def gold(self, n_labels: int) -> BoolArray:
+        """The labels of all examples: ``(n, n_labels) bool``."""
+        found = np.zeros((len(self), n_labels), dtype=np.bool_)
+        found[self._owners, self.labels] = True
+        return found
 
     def members(self, label: int) -> NDArray[np.int64]:
         """The positions of the examples with ``label``."""
@@ -144,6 +156,20 @@ class Memory:
         found: FloatArray = self.vectors[rows].astype(np.float32) * self.scales[rows][:, None]
         return found
 
+    def nearest_other(self, embedding: FloatArray, gold: BoolArray) -> FloatArray:
+        """The cosine ``(n,) float32`` of each vector with the nearest example whose labels are not ``gold``'s.
+
+        ``gold (n, n_labels) bool``; -1 where there is no such example. By exact search over all examples.
+        """
+        found = np.full(len(embedding), -1, dtype=np.float32)
+        remembered = self.gold(gold.shape[1])
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            same = equal_rows(gold, remembered[block])
+            cosine = np.where(same, np.float32(-1), embedding @ self._floats(block).T)
+            found = np.maximum(found, cosine.max(axis=1, initial=-1))
+        return found
+
     def similarity(self, embedding: FloatArray, label: NDArray[np.intp]) -> FloatArray:
         """The cosine ``(n,) float32`` of each vector with the nearest example of its ``label (n,)``; 0 without any.
 
@@ -172,6 +198,14 @@ class Memory:
             [Neighbour(place, float(value), self.labels_of(place)) for place, value in zip(*row, strict=True)]
             for row in zip(at.tolist(), best.tolist(), strict=True)
         ]
+
+
+def equal_rows(one: BoolArray, other: BoolArray) -> BoolArray:
+    """Whether each row of ``one (n, w)`` is equal to each row of ``other (m, w)``: ``(n, m) bool``."""
+    left, right = one.astype(np.float32), other.astype(np.float32)
+    common = left @ right.T
+    equal: BoolArray = (common == left.sum(axis=1)[:, None]) & (common == right.sum(axis=1)[None, :])
+    return equal
 
 
 def _texts(directory: Path) -> tuple[str, ...] | None:

@@ -38,7 +38,7 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         BundleCorrupt: a file cannot be loaded.
     """
     scorer = OnnxScorer.load(
-        bundle.path, len(bundle.labels), bundle.facts(ReadingFacts), device=device, threads=threads
+        bundle.path, bundle.manifest.scored, bundle.facts(ReadingFacts), device=device, threads=threads
     )
     return calibrated(scorer, bundle)
 

@@ -66,6 +66,19 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
     return values
 
 
+def check_label(label: str) -> str:
+    """``label``, if it can be the name of a label.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a label contains half of a surrogate pair, which is not a valid character") from None
+    return label.strip()
+
+
 def check_text(text: object) -> str:
     """``text``, if it is a text that can be classified.
 

@@ -21,6 +21,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.BundleInvalid: (409, "BUNDLE_INVALID"),
     errors.ModelUnknown: (404, "MODEL_UNKNOWN"),
     errors.NothingBefore: (409, "NOTHING_BEFORE"),
+    errors.NotTaught: (409, "NOT_TAUGHT"),
     errors.PathUnknown: (404, "NOT_FOUND"),
     errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
     errors.NotReady: (423, "NOT_READY"),

@@ -73,7 +73,10 @@ class Classify:
         answers = classifier.answer([request.text for request in requests])
         options: list[AnswerOptions] = [request.options for request in requests]
         predictions = classifier.predictions(
-            answers, [each.threshold for each in options], [each.ranked for each in options]
+            answers,
+            [each.threshold for each in options],
+            [each.ranked for each in options],
+            [each.examples for each in options],
         )
         return [
             Result(to_json(encode(prediction, each)), _HEADERS[prediction.truncated, prediction.out_of_scope])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing
 from ..labels import Task
 from ..prediction import AnswerOptions, Reason
-from .body import check_text, parse_object
+from .body import check_label, check_text, parse_object
 from .http_errors import HTTP
 
 MOST_TEXTS = 1024
@@ -18,6 +18,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, BeforeValidator(check_text), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\S"})]
+
+Label = Annotated[str, AfterValidator(check_label), Field(min_length=1, pattern=r"\S")]
 
 
 class _Body(BaseModel):
@@ -42,9 +44,13 @@ class Options(_Body):
     )
     probabilities: bool = Field(False, description="Include the probability of every label")
 
+    examples: int = Field(
+        0, ge=0, le=10, description="Number of most similar examples that the model learned from, nearest first"
+    )
+
     def answer_options(self) -> AnswerOptions:
         """The same options in the form that workers use."""
-        return AnswerOptions(self.top_k, True, self.probabilities, self.threshold)
+        return AnswerOptions(self.top_k, True, self.probabilities, self.threshold, self.examples)
 
 
 class ClassifyRequest(Options):
@@ -59,6 +65,20 @@ class PutModelRequest(_Body):
     bundle: str | None = Field(
         None, min_length=1, pattern=r"^[^\x00]+$", description="Directory of a bundle on the server, or a shipped name"
     )
+
+
+class GivenExample(_Body):
+    """A text to teach; without labels, none applies to it."""
+
+    text: Text
+    labels: list[Label] = Field(max_length=100)
+
+
+class TeachRequest(_Body):
+    """Examples that the model is to be taught."""
+
+    examples: list[GivenExample] = Field(min_length=1, max_length=MOST_TEXTS)
+    allow_flips: int = Field(0, ge=0, le=1_000_000, description="Number of validation rows that may become wrong")
 
 
 class Intent(BaseModel):
@@ -81,6 +101,16 @@ class ErrorAnswer(BaseModel):
     message: str = Field(description="The same for people; may change")
 
 
+class ExampleAnswer(BaseModel):
+    """An example that the model learned from, and how similar the text is to it."""
+
+    labels: list[str] = Field(description="Its labels; none if it was taught as out of scope")
+    similarity: float = Field(ge=-1, le=1, description="Cosine of both vectors")
+    row: int | None = Field(None, ge=1, description="Its row in the file of the training split, if known")
+    text: str | None = Field(None, description="Its text, if the bundle keeps the texts")
+    taught: bool = Field(False, description="It was taught after the training")
+
+
 class TextAnswer(BaseModel):
     """The answer to one of many texts."""
 
@@ -91,6 +121,7 @@ class TextAnswer(BaseModel):
     truncated: bool = Field(description="The text is longer than the model reads; answered from a part of it")
     intents: list[Intent] = Field(description="The `top_k` most likely labels")
     probabilities: dict[str, Share] = Field(default_factory=dict, description="Of every label, where asked for")
+    examples: list[ExampleAnswer] = Field(default_factory=list, description="The most similar ones, where asked for")
 
 
 class TextFailure(BaseModel):
@@ -115,6 +146,24 @@ class ModelAnswer(BaseModel):
     previous: str | None = Field(description="Id of the one before, for a rollback")
     task: Task
     labels: list[str] = Field(description="Every label of the model")
+
+
+class FlipAnswer(BaseModel):
+    """A validation row that is decided otherwise than before."""
+
+    text: str
+    gold: list[str] = Field(description="Its labels in the data")
+    before: list[str] = Field(description="What was decided before")
+    after: list[str] = Field(description="What is decided now")
+    broken: bool = Field(description="It was right before")
+
+
+class TaughtAnswer(ModelAnswer):
+    """The model after it was taught, or after that was undone."""
+
+    taught: int = Field(description="Number of examples that the bundle was taught in all")
+    checked: int = Field(0, description="Number of validation rows that were compared; 0 if the data was not found")
+    flips: list[FlipAnswer] = Field(default_factory=list, description="Those that are decided otherwise than before")
 
 
 class ModelsAnswer(BaseModel):

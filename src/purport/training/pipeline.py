@@ -11,7 +11,7 @@ from typing import Any
 
 from ..bundle import Bundle, staging
 from ..data import shares
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Split
 from ..data.facts import data_facts
 from ..destination import Destination
 from ..errors import CheckFailed
@@ -100,8 +100,7 @@ def _finish(
     also: Mapping[str, Evaluation],
 ) -> Bundle:
     """Run all steps after ``fit``."""
-    prints = shares.fingerprints(dataset["train"])
-    fitted, trained, checks = _checked(run, fitted, prints)
+    fitted, trained, checks = _checked(run, fitted, dataset["train"])
     trained, promised = steps.promise(trained, run.recipe, dataset, run.valid)
     measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
@@ -109,13 +108,13 @@ def _finish(
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
 
 
-def _checked(run: Run[Any], fitted: Fitted, prints: shares.Prints) -> tuple[Fitted, Subject, dict[str, float]]:
+def _checked(run: Run[Any], fitted: Fitted, train: Split) -> tuple[Fitted, Subject, dict[str, float]]:
     """Calibrate and check the model, or the first of its fallbacks that passes."""
     while True:
         try:
             if fitted.fallback is not None:
                 steps.screen(run, fitted)
-            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, prints))
+            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, train))
             return fitted, trained, steps.check(fitted, trained)
         except CheckFailed as failed:
             if fitted.fallback is None:

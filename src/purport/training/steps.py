@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..bundle import Bundle, commit
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Split
 from ..data.facts import DataFacts
+from ..data.shares import fingerprints
 from ..errors import TrainingError
 from ..evaluation.evaluate import FILE, Evaluation, measure, of_answers
 from ..evaluation.sentences import calibration_warnings
@@ -81,8 +82,8 @@ def rows(dataset: Dataset, name: str) -> Rows:
     return Rows(list(split.texts), dataset.labels.encode(split.gold))
 
 
-def remember(run: Run[Any], fitted: Fitted, prints: NDArray[np.uint64]) -> Memory | None:
-    """The training rows with a label as the deployed model sees them; ``None`` if it has no embeddings."""
+def remember(run: Run[Any], fitted: Fitted, train: Split) -> Memory | None:
+    """The rows of ``train`` with a label as the deployed model sees them; ``None`` if it has no embeddings."""
     if not isinstance(fitted.model, Scorer):
         return None
     labelled = np.flatnonzero(run.train.gold.any(axis=1))
@@ -92,7 +93,8 @@ def remember(run: Run[Any], fitted: Fitted, prints: NDArray[np.uint64]) -> Memor
     run.reporter.emit(Progress("remembering the training examples"))
     (embedding,) = _ask(texts, _MEASURED, np.arange(len(texts)), run.reporter, fitted.model.score, ("embedding",))
     kept = texts if run.recipe.data.keep_examples else None
-    memory = Memory.of(embedding, run.train.gold[labelled], prints[labelled], kept)
+    prints, numbers = fingerprints(train), np.array([example.row for example in train], dtype=np.int64)
+    memory = Memory.of(embedding, run.train.gold[labelled], prints[labelled], kept, numbers[labelled])
     memory.save(run.stage)
     return memory
 

@@ -13,8 +13,9 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ...errors import BodyTooLarge, PurportError, RequestError, TextsInvalid
+from ...errors import BodyTooLarge, OptionInvalid, PurportError, RequestError, TextsInvalid
 from ...prediction import AnswerOptions
+from ...runtime.memory import MEMORY_FILE
 from .. import operations
 from ..access import Permission
 from ..body import check_text, parse_object, read_body
@@ -93,8 +94,14 @@ class Batch:
 
         Raises:
             NotReady, ModelUnknown: the model is not loaded, or there is no such model.
+            OptionInvalid: ``examples`` of a model that does not remember any.
         """
         model = context.store.get(options.model)
+        if options.examples and MEMORY_FILE not in model.current.bundle.manifest.files:
+            raise OptionInvalid(
+                f'"examples": the bundle of model "{model.name}" does not remember its training examples; '
+                "train it again."
+            )
         return cls(context, model.name, model.current, options.answer_options())
 
     async def all(self, texts: list[object]) -> list[bytes]:

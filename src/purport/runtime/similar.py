@@ -1,0 +1,39 @@
+"""The examples that a bundle learned from and that are most similar to a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..model import FloatArray
+from ..prediction import SimilarExample
+from .memory import Memory, Neighbour
+from .taught_vectors import TaughtVectors
+
+
+def similar(
+    embedding: FloatArray, k: int, memory: Memory, taught: TaughtVectors | None, names: Sequence[str]
+) -> list[tuple[SimilarExample, ...]]:
+    """The ``k`` examples of ``memory`` and ``taught`` nearest to each vector, nearest first; labels are ``names``."""
+    found = [[_remembered(each, memory, names) for each in row] for row in memory.nearest(embedding, k)]
+    if taught is not None:
+        cosine = np.minimum(embedding @ taught.vectors.T, 1)
+        for row, values in zip(found, cosine, strict=True):
+            row[:0] = [_taught(at, float(values[at]), taught, names) for at in np.flatnonzero(taught.active).tolist()]
+    return [tuple(sorted(row, key=lambda each: -each.similarity)[:k]) for row in found]
+
+
+def _remembered(neighbour: Neighbour, memory: Memory, names: Sequence[str]) -> SimilarExample:
+    at = neighbour.position
+    return SimilarExample(
+        tuple(names[label] for label in neighbour.labels),
+        min(neighbour.similarity, 1.0),
+        int(memory.rows[at]) if memory.rows is not None and memory.rows[at] > 0 else None,
+        memory.texts[at] if memory.texts is not None else None,
+    )
+
+
+def _taught(at: int, similarity: float, taught: TaughtVectors, names: Sequence[str]) -> SimilarExample:
+    labels = tuple(names[label] for label in np.flatnonzero(taught.gold[at]).tolist())
+    return SimilarExample(labels, similarity, text=taught.texts[at] if taught.texts else None, taught=True)

@@ -1,0 +1,68 @@
+"""Examples that a bundle was taught after its training: what is kept of them, in batches that can be undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from .errors import BundleCorrupt
+from .frozen import Frozen
+
+TAUGHT_FILE = "taught.json"
+
+
+class TaughtExample(Frozen):
+    """A text that somebody taught, and its labels; without labels, no label applies to it."""
+
+    text: str = Field(min_length=1)
+    labels: tuple[str, ...] = ()
+
+
+class Batch(Frozen):
+    """Examples that were taught together.
+
+    Attributes:
+        parent: id of the bundle that they were taught to.
+        examples: in the order of the vectors in ``taught.npz``.
+        new_labels: number of labels that were begun with them.
+        in_scope_at: that of the parent's decision.
+    """
+
+    parent: str
+    examples: tuple[TaughtExample, ...] = Field(min_length=1)
+    new_labels: int = Field(default=0, ge=0)
+    in_scope_at: float = Field(default=0.0, ge=0, le=1)
+
+
+class Taught(Frozen):
+    """``taught.json``: all batches, the oldest first."""
+
+    batches: tuple[Batch, ...] = ()
+
+    @property
+    def examples(self) -> list[TaughtExample]:
+        """The examples of all batches."""
+        return [example for batch in self.batches for example in batch.examples]
+
+    def with_batch(self, batch: Batch) -> Taught:
+        """The same with one more batch."""
+        return Taught(batches=(*self.batches, batch))
+
+    def save(self, directory: Path) -> None:
+        """Write the file that :meth:`load` reads."""
+        (directory / TAUGHT_FILE).write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> Taught:
+        """What the bundle in ``directory`` was taught; no batches if nothing.
+
+        Raises:
+            BundleCorrupt: the file is not of this form.
+        """
+        try:
+            return cls.model_validate_json((directory / TAUGHT_FILE).read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValidationError) as error:
+            raise BundleCorrupt(directory, TAUGHT_FILE, f"cannot be read ({str(error).splitlines()[0]})") from None

@@ -1,0 +1,1 @@
+"""Teaching a bundle examples without training it."""

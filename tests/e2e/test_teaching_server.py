@@ -1,0 +1,129 @@
+"""A running server is taught while others ask it: no request fails, and the answer changes for all at once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from purport import Bundle, Client
+from purport.errors import ServerError
+
+from .conftest import Server, Starter
+
+TEXT = "the drone flew away with my ring"
+KEY = {"Authorization": "Bearer boss"}
+
+
+@pytest.fixture
+def mine(linear_bundle: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(linear_bundle.path, tmp_path / "mine"))
+
+
+@pytest.fixture
+def served(start: Starter, mine: Path) -> Iterator[Server]:
+    with start(f"shop={mine}", PURPORT_API_KEYS="boss,clerk@intent@classify", PURPORT_CACHE="100") as server:
+        yield server
+
+
+def post(server: Server, body: Any, key: str = "boss", model: str = "shop") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.post(f"{server.url}/v1/models/{model}/examples", json=body, headers=headers, timeout=60)
+
+
+def test_teaching_and_undoing_drops_no_request(served: Server, mine: Path) -> None:
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(headers=KEY) as http:
+            while not stop.is_set():
+                statuses.append(http.post(f"{served.url}/intent", json={"text": f"{TEXT} {len(statuses)}"}).status_code)
+                time.sleep(0.01)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        with Client(served.url, api_key="boss") as boss:
+            first = boss.models()[0].bundle
+            before = boss.intent(TEXT)[0].label
+            label = "damaged_item" if before != "damaged_item" else "refund_status"
+            taught = boss.teach("shop", [(TEXT, [label])])
+            assert taught.bundle == Bundle.open(mine).manifest.id != first == taught.previous
+            assert boss.intent(TEXT)[0].label == label, "not from the cache of the other bundle"
+            new = boss.teach("shop", [(f"can i pay with {n} coins", ["coins"]) for n in range(5)])
+            assert "coins" in new.labels and boss.intent("can i pay with 3 coins")[0].label == "coins"
+            assert boss.undo_teaching("shop").bundle == taught.bundle
+            assert boss.undo_teaching("shop").bundle == first
+            assert boss.intent(TEXT)[0].label == before
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert set(statuses) == {200} and len(statuses) > 50
+
+
+def test_what_changes_is_said(served: Server) -> None:
+    answer = post(served, {"examples": [{"text": TEXT, "labels": ["damaged_item"]}]}).json()
+    assert answer["taught"] == 1 and answer["checked"] > 0
+    assert all(set(flip) == {"text", "gold", "before", "after", "broken"} for flip in answer["flips"])
+    asked = {"texts": [TEXT], "examples": 1}
+    (found,) = httpx.post(f"{served.url}/v1/classify", json=asked, headers=KEY).json()["results"]
+    assert found["examples"] == [{"labels": ["damaged_item"], "similarity": 1.0, "text": TEXT, "taught": True}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({}, 400, "OPTION_INVALID"),
+        ({"examples": []}, 400, "OPTION_INVALID"),
+        ({"examples": [{"text": TEXT}]}, 400, '"examples" must be a list'),
+        ({"examples": [{"text": " ", "labels": []}]}, 400, "TEXT_EMPTY"),
+        ({"examples": [{"text": TEXT, "labels": [""]}]}, 400, "OPTION_INVALID"),
+        ({"examples": [{"text": TEXT, "labels": ["damaged_itme"]}]}, 400, 'Did you mean "damaged_item"?'),
+        ({"examples": [{"text": "x" * 200_000, "labels": []}]}, 400, "at most"),
+        ({"examples": [{"text": TEXT, "labels": []}], "allow_flips": -1}, 400, "allow_flips"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taught_is_an_error_of_the_contract(served: Server, body: Any, status: int, said: str) -> None:
+    answer = post(served, body)
+    assert answer.status_code == status and set(answer.json()) == {"label", "message"}
+    assert said in f"{answer.json()['label']} {answer.json()['message']}"
+
+
+def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:
+    body = {"examples": [{"text": TEXT, "labels": ["damaged_item"]}]}
+    assert post(served, body, key="clerk").status_code == 403
+    assert post(served, body, model="shopp").status_code == 404
+    nothing = httpx.delete(f"{served.url}/v1/models/shop/examples", headers=KEY, timeout=60)
+    assert nothing.status_code == 409 and nothing.json()["label"] == "NOT_TAUGHT"
+    with start("atis", PURPORT_API_KEYS="boss") as shipped:
+        refused = post(shipped, {"examples": [{"text": TEXT, "labels": ["flight"]}]}, model="atis")
+        assert refused.status_code == 409 and "ships with the package" in refused.text
+        asked = httpx.post(f"{shipped.url}/v1/classify", json={"texts": ["x"], "examples": 1}, headers=KEY)
+        assert asked.status_code == 400 and "does not remember" in asked.text
+
+
+def test_two_who_teach_at_once_both_succeed(served: Server, mine: Path) -> None:
+    def one(number: int) -> None:
+        with Client(served.url, api_key="boss") as boss:
+            boss.teach("shop", [(f"{TEXT} number {number}", ["damaged_item"])])
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taught = Bundle.open(mine).manifest.taught
+    assert taught is not None and taught.examples == 3
+    with Client(served.url, api_key="boss") as boss:
+        assert boss.models()[0].bundle == Bundle.open(mine).manifest.id
+        with pytest.raises(ServerError, match="MODEL_UNKNOWN"):
+            boss.undo_teaching("shopp")
