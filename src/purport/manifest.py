@@ -146,6 +146,8 @@ class Provenance(Frozen):
         fingerprint: sha256 of all splits together.
         rows: number of examples in each split.
         splits: sha256 of each split.
+        cross_fitted: number of training rows that calibration and decision were fitted on as well, from models that
+            had not seen them.
         source: the file or directory of the data, if it is not a known name, to find it from another directory.
         parents: ids of the bundles that it was made from.
     """
@@ -154,6 +156,7 @@ class Provenance(Frozen):
     fingerprint: str
     rows: dict[str, int]
     splits: dict[str, str] = Field(default_factory=dict)
+    cross_fitted: int = Field(default=0, ge=0)
     source: str | None = None
     parents: tuple[str, ...] = ()
 

@@ -103,12 +103,15 @@ def notes(evaluation: Evaluation) -> Iterator[str]:
 
 def warnings_of(manifest: Manifest) -> list[str]:
     """The :func:`calibration_warnings` of a bundle."""
-    rows = manifest.provenance.rows.get("valid")
-    return [] if rows is None else calibration_warnings(manifest.calibration, manifest.decision, rows)
+    rows, more = manifest.provenance.rows.get("valid"), manifest.provenance.cross_fitted
+    return [] if rows is None else calibration_warnings(manifest.calibration, manifest.decision, rows + more)
 
 
 def calibration_warnings(calibration: Calibration, decision: Decision, rows: int) -> list[str]:
-    """Why the confidences or thresholds that were fitted on ``rows`` validation rows may not be trusted."""
+    """Why the confidences or thresholds that were fitted on ``rows`` may not be trusted.
+
+    These are validation rows, and training rows from models that had not seen them.
+    """
     found, fitted = [], []
     if isinstance(calibration, Temperature):
         fitted.append("temperature")

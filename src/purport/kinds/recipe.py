@@ -33,6 +33,9 @@ class Decide(Frozen):
     """multiclass: out of scope if the most likely label is less probable than this; ``0`` never rejects."""
     keep: float = Field(default=0.995, gt=0, le=1)
     """multiclass: without validation rows that are out of scope, at least this share of the right answers is kept."""
+    cross_fit: Literal["auto"] | Annotated[int, Field(ge=0, le=20)] = "auto"
+    """Calibration and thresholds are fitted on the training rows as well, each answered by a model trained on the other
+    folds: so many folds, 0 for none. ``auto``: 5 for kinds that train in seconds, if validation has under 200 rows."""
     promise: tuple[WrittenTerm, ...] = ()
     """What must hold, in place of ``reject_below``: ``"wrong_accepted <= 0.05"`` (of the answers, the share that is
     wrong), ``"oos_accepted <= 0.1"`` (of the messages out of scope, the share that gets an answer),

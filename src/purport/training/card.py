@@ -70,21 +70,27 @@ def _results(name: str, evaluation: Evaluation) -> list[str]:
 
 def _calibration(manifest: Manifest) -> str:
     if isinstance(manifest.calibration, Temperature):
-        return f"temperature {manifest.calibration.temperature:.4g}, fitted on the validation split"
+        return f"temperature {manifest.calibration.temperature:.4g}, fitted on {_fitted_on(manifest)}"
     return "none (the model's own probabilities)"
+
+
+def _fitted_on(manifest: Manifest) -> str:
+    more = manifest.provenance.cross_fitted
+    rows = f" and {count(more, 'training row')}, each answered by a model trained without it" if more else ""
+    return f"the validation split{rows}"
 
 
 def _decision(manifest: Manifest) -> str:
     decision = manifest.decision
     if isinstance(decision, Likeliest):
         below = decision.reject_below
-        by = "fitted on the validation split" if decision.fitted else "set in the recipe"
+        by = f"fitted on {_fitted_on(manifest)}" if decision.fitted else "set in the recipe"
         return "the most likely label" + (f"; out of scope below {below:.3g} ({by})" if below else "")
     if not decision.fitted:
         return f"every label with a probability of at least {decision.thresholds[0]:g} (set in the recipe)"
     pairs = zip(manifest.labels, decision.thresholds, strict=True)
     moved = [f"{prose(label)} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
-    fitted = f"; thresholds fitted on the validation split: {', '.join(moved)}" if moved else ""
+    fitted = f"; thresholds fitted on {_fitted_on(manifest)}: {', '.join(moved)}" if moved else ""
     return "every label with a probability of at least 0.5" + fitted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from ..evaluation import quick
 from ..evaluation.sentences import ENOUGH_ROWS
 from ..kinds.kind import Fit
 from ..kinds.run import Rows, Run
-from ..model import BoolArray, FloatArray
+from ..labels import Task
+from ..manifest import Calibration, Scope
+from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT
-from ..runtime.calibration import Scorer, Scores
+from ..runtime.calibration import Scorer, Scores, probabilities
 from ..runtime.memory import Memory
-from ..runtime.scope import signals
+from ..runtime.scope import in_scope, likeliest, signals
 
 _QUICK_FOLDS = 5
 
@@ -49,6 +52,13 @@ class HeldOut:
             found = signals(scores.logits, scores.embedding, scores.familiar, run.recipe.task, memory)
         return cls(scores.logits, gold, found)
 
+    def answers(self, task: Task, calibration: Calibration, scope: Scope | None) -> Answers:
+        """The answers to these rows."""
+        proba = probabilities(self.logits, task, calibration)
+        scoped = scope is not None and self.signals is not None
+        inside = in_scope(self.signals, scope) if scoped else likeliest(proba)  # type: ignore[arg-type]
+        return Answers(proba, inside, np.zeros(len(self), dtype=np.bool_))
+
     def and_more(self, other: HeldOut | None) -> HeldOut:
         """These rows and those of ``other``."""
         if other is None:
@@ -60,7 +70,9 @@ class HeldOut:
 
 
 def folds_of(run: Run[Any], *, quick_kind: bool) -> int:
-    """Into how many folds the training rows are to be divided: 0 for none."""
+    """Into how many folds the training rows are to be divided: 0 for none, as always under ``torchrun``."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return 0
     chosen: int | str = run.recipe.decide.cross_fit
     if chosen == "auto":
         chosen = _QUICK_FOLDS if quick_kind and len(run.valid) < ENOUGH_ROWS else 0

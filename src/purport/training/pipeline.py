@@ -22,6 +22,7 @@ from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
 from ..progress import SILENT, Reporter
 from . import steps
+from .cross_fitting import HeldOut, cross_fit, folds_of
 from .recipe import load_kind
 from .workspace import clear, prepare, workspace
 
@@ -70,8 +71,10 @@ def train(
         evaluations = also() if leader else {}
         with staging(base) as stage:
             run = _run(recipe, dataset, stage, destination.work, resume, reporter)
-            fitted = fit(run)
-            bundle = None if fitted is None else _finish(run, kind, fitted, dataset, Path(out), overwrite, evaluations)
+            fitted, bundle = fit(run), None
+            if fitted is not None:
+                more = cross_fit(run, fit, folds_of(run, quick_kind=kind.quick))
+                bundle = _finish(run, kind, fitted, more, dataset, Path(out), overwrite, evaluations)
         if bundle is not None and not keep_run:
             clear(base)
     return bundle
@@ -94,27 +97,30 @@ def _finish(
     run: Run[Any],
     kind: Kind,
     fitted: Fitted,
+    more: HeldOut | None,
     dataset: Dataset,
     target: Path,
     overwrite: bool,
     also: Mapping[str, Evaluation],
 ) -> Bundle:
     """Run all steps after ``fit``."""
-    fitted, trained, checks = _checked(run, fitted, dataset["train"])
+    fitted, trained, checks = _checked(run, fitted, dataset["train"], more)
     trained, promised = steps.promise(trained, run.recipe, dataset, run.valid)
     measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
-    manifest = steps.describe(run, kind, fitted, trained, promised, checks, dataset)
+    manifest = steps.describe(run, kind, fitted, trained, promised, checks, dataset, len(more) if more else 0)
     return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
 
 
-def _checked(run: Run[Any], fitted: Fitted, train: Split) -> tuple[Fitted, Subject, dict[str, float]]:
+def _checked(
+    run: Run[Any], fitted: Fitted, train: Split, more: HeldOut | None
+) -> tuple[Fitted, Subject, dict[str, float]]:
     """Calibrate and check the model, or the first of its fallbacks that passes."""
     while True:
         try:
             if fitted.fallback is not None:
                 steps.screen(run, fitted)
-            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, train))
+            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, train), more)
             return fitted, trained, steps.check(fitted, trained)
         except CheckFailed as failed:
             if fitted.fallback is None:

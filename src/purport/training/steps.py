@@ -37,9 +37,9 @@ from ..promise import Promised
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
-from ..runtime.scope import signals
 from ..wording import count
 from .card import model_card
+from .cross_fitting import HeldOut
 from .deciding import fit_decision
 from .enough import require_rows
 from .fitting import fit_temperature
@@ -99,8 +99,11 @@ def remember(run: Run[Any], fitted: Fitted, train: Split) -> Memory | None:
     return memory
 
 
-def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None) -> Subject:
-    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision to these answers."""
+def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None, more: HeldOut | None = None) -> Subject:
+    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision to these answers.
+
+    ``more`` are rows of the training split, from models that did not see them, which then count as well.
+    """
     recipe, texts = run.recipe, run.valid.texts
     calibration: Calibration = Uncalibrated()
     # In random batches, so that the checks can detect an influence of the other texts in a batch.
@@ -109,24 +112,27 @@ def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None) -> Su
     if isinstance(fitted.model, Scorer):
         scores = Scores(*ask(fitted.model.score, _SCORED if memory else _SCORED[:2]))
         _require_numbers(scores.logits, run, -np.inf, np.inf)
+        held = HeldOut.of(scores, run.valid.gold, run, memory).and_more(more)
         if recipe.decide.calibration == "temperature":
-            calibration = fit_temperature(scores.logits, run.valid.gold, recipe.task)
-        if memory is not None and scores.embedding is not None:
-            found = signals(scores.logits, scores.embedding, scores.familiar, recipe.task, memory)
-            scope = fit_scope(found, run.valid.gold)
+            calibration = fit_temperature(held.logits, held.gold, recipe.task)
+        if held.signals is not None:
+            scope = fit_scope(held.signals, held.gold)
         model: Model = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
         valid = answers(scores, recipe.task, calibration, scope, memory)
     else:
         model = fitted.model
         valid = Answers(*ask(model.answer, _ANSWERED))
     _require_numbers(valid.probabilities, run, 0, 1)
-    decision = fit_decision(recipe.decide, recipe.task, valid, run.valid.gold, scoped=scope is not None)
+    given, gold = valid, run.valid.gold
+    if more is not None and isinstance(fitted.model, Scorer):
+        given, gold = held.answers(recipe.task, calibration, scope), held.gold
+    decision = fit_decision(recipe.decide, recipe.task, given, gold, scoped=scope is not None)
     if decide(valid.probabilities, decision, valid.in_scope).out_of_scope.all():
         run.say(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
             "lower the learning rate or train longer"
         )
-    for said in calibration_warnings(calibration, decision, len(run.valid)):
+    for said in calibration_warnings(calibration, decision, len(gold)):
         run.say(f"warning: {said}")
     return Subject(model, recipe.task, calibration, scope, decision, texts, valid, recipe.seed, run.reporter)
 
@@ -240,6 +246,7 @@ def describe(
     promised: Promised | None,
     checks: Mapping[str, float],
     dataset: Dataset,
+    cross_fitted: int = 0,
 ) -> Manifest:
     """The manifest of the bundle."""
     recipe = run.recipe
@@ -259,6 +266,7 @@ def describe(
             rows={name: len(split) for name, split in dataset.splits.items()},
             splits={name: split.fingerprint for name, split in dataset.splits.items()},
             source=recipe.data.path,
+            cross_fitted=cross_fitted,
             parents=recipe.parents(),
         ),
         recipe=recipe.model_dump(mode="json", exclude_none=True),
