@@ -24,7 +24,8 @@ from purport.cli.exits import DEFECT, EXIT_CODES, IO_ERROR, TERMINATED
 from purport.cli.main import app
 
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
-WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output", "verify": "--output",
+WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
+          "verify": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S = 60
