@@ -26,7 +26,7 @@ from purport.cli.main import app
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output",
-          "teach": "--out"}  # fmt: skip
+          "teach": "--out", "verify": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S = 60
 
@@ -80,6 +80,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "serve": [bundle, "--port", "0", "--workers", "1"],
         "classify": ["hello", "--url", nobody, "--retries", "0"],
         "data": [rows],
+        "verify": [bundle, str(place / "rows" / "test.tsv")],
         "compare": [bundle, bundle, "--data", str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "explore": [rows],
         "config": [],
