@@ -7,8 +7,8 @@ import gc
 import io
 from typing import Any
 
-from purport.serving.logs import BatchedWriter
 from purport.serving.collection import freeze_gc
+from purport.serving.logs import BatchedWriter
 
 
 class Stream(io.StringIO):
