@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from purport import errors
 from purport.errors import BodyInvalid, OptionInvalid, RequestError, TextEmpty, TextInvalid, TextMissing, TextsInvalid
-from purport.prediction import AnswerOptions, Prediction, ScoredLabel, encode
+from purport.prediction import AnswerOptions, Prediction, ScoredLabel, SimilarExample, encode
 from purport.serving.http_errors import HTTP, answer, body_of, internal_error
 from purport.serving.schema import (
     MOST_TEXTS,
@@ -129,11 +129,12 @@ def test_a_body_is_described_with_an_example_that_is_taken() -> None:
 
 def test_answers_of_workers_are_what_the_document_shows() -> None:
     ranked = tuple(ScoredLabel(name, confidence) for name, confidence in (("a", 0.9), ("b", 0.5), ("c", 0.1)))
-    prediction = Prediction(("a",), ranked, False, True, "0123456789abcdef")
-    written = encode(prediction, AnswerOptions(top_k=2, probabilities=True))
+    near = (SimilarExample(("a",), 0.9, row=3, text="x"), SimilarExample((), 0.8, taught=True))
+    prediction = Prediction(("a",), ranked, False, True, "0123456789abcdef", examples=near)
+    written = encode(prediction, AnswerOptions(top_k=2, probabilities=True, examples=2))
     document = {"model": "m", "bundle": "b", "results": [written, {"error": {"label": "TEXT_EMPTY", "message": "m"}}]}
     found = ClassifyAnswer.model_validate_json(json.dumps(document))
-    assert found.model_dump(mode="json") == document, "nothing is written that is not described"
+    assert found.model_dump(mode="json", exclude_unset=True) == document, "nothing is written that is not described"
     intent = encode(prediction, AnswerOptions(decided=False))
     assert IntentAnswer.model_validate(intent).model_dump(mode="json") == intent
 

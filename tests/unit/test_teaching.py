@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +160,19 @@ def test_a_bundle_that_cannot_be_taught_says_what_to_do(mine: Path, tmp_path: Pa
     with lock(work_directory(mine) / "lock"), pytest.raises(OutputExists, match="is being written by"):
         teach(mine, [Example(TEXT, ("damaged_item",))])
     assert content(mine) == before
+
+
+def test_a_killed_lesson_leaves_a_whole_bundle_and_does_not_stand_in_the_way(mine: Path) -> None:
+    command = [sys.executable, "-m", "purport", "teach", str(mine), "--text", TEXT, "--label", "damaged_item"]
+    before = Bundle.open(mine).manifest.id
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(work_directory(mine).glob("stage-*/linear.npz")) and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert Bundle.open(mine).manifest.id == before or decided(mine, [TEXT]) == [("damaged_item",)]
+    teach(mine, [Example(TEXT, ("refund_status",))])
+    assert decided(mine, [TEXT]) == [("refund_status",)] and not work_directory(mine).exists()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ..progress import Reporter
 from ..runtime.taught_vectors import VECTORS_FILE, TaughtVectors
 from ..taught import TAUGHT_FILE, Batch, Taught, TaughtExample
 from ..training.markdown import code, prose
-from ..training.workspace import workspace
+from ..training.workspace import claim, release, workspace
 from ..wording import count
 from .lesson import Lesson
 
@@ -59,9 +59,12 @@ def rewriting(
         )
     overwrite = overwrite or out is None
     destination.require_free(overwrite=overwrite)
-    with workspace(destination, reporter) as work, staging(work) as stage:
-        # Opened under the lock: what somebody else teaches in the meantime must not be lost.
-        yield Place(Bundle.open(ref), target, stage, overwrite)
+    with workspace(destination, reporter) as work:
+        claim(work)
+        with staging(work) as stage:
+            # Opened under the lock: what somebody else teaches in the meantime must not be lost.
+            yield Place(Bundle.open(ref), target, stage, overwrite)
+        release(work)
 
 
 def taught_bundle(place: Place, given: Lesson, taught: TaughtVectors, decision: Decision) -> Bundle:

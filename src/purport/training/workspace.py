@@ -104,6 +104,19 @@ def prepare(work: Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool, re
     write_text(work / _MARKER, json.dumps(content))
 
 
+def claim(work: Path) -> None:
+    """Empty ``work`` and mark it as ours, for something that is not resumed; what a training can resume from stays."""
+    if not has_checkpoint(work):
+        clear(work)
+        write_text(work / _MARKER, "{}")
+
+
+def release(work: Path) -> None:
+    """Empty ``work`` unless a training can be resumed from it."""
+    if not has_checkpoint(work):
+        clear(work)
+
+
 def _require_same(work: Path, expected: str) -> None:
     remedy = "pass --overwrite without --resume to start again"
     try:
