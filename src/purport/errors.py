@@ -4,42 +4,29 @@
 
     PurportError
     ├── DataError                  the labelled utterances
-    │   ├── DatasetNotFound
-    │   ├── FormatUnknown
+    │   ├── DatasetNotFound  FormatUnknown  SplitUnknown  LabelUnknown  DownloadFailed
     │   ├── RowInvalid             bad rows; the message names file, rows and remedy
-    │   ├── SplitUnknown
-    │   ├── LabelUnknown
-    │   ├── PlanInvalid            a fix plan that does not match the data
-    │   └── DownloadFailed
+    │   └── PlanInvalid            a fix plan that does not match the data
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
-    │   ├── OutputExists
-    │   ├── OutputUnwritable
+    │   ├── OutputExists  OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
     │   ├── CheckFailed            the trained model did not pass a check
-    │   ├── RowsTooFew             too few calibration rows for a promise, whatever the model
-    │   ├── PromiseUnkept          the trained model does not keep a promise at any cut
-    │   └── PromiseConflict        it keeps each of two promises, but not both
+    │   └── RowsTooFew  PromiseUnkept  PromiseConflict
     ├── BundleError                the directory that is deployed
-    │   ├── BundleNotFound
-    │   ├── BundleCorrupt
-    │   ├── BundleUnsupported
+    │   ├── BundleNotFound  BundleCorrupt  BundleUnsupported
     │   └── MemoryMissing          it does not remember its training examples
     ├── TeachingError              examples that a bundle is to be taught
-    │   ├── ExamplesUnfit
-    │   └── OthersChange           other answers would become wrong
+    │   └── ExamplesUnfit  OthersChange
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
-    ├── GateInvalid                a gate that cannot be parsed
+    ├── GateInvalid  DeviceUnavailable
     ├── DependencyMissing          an extra that is not installed
-    ├── DeviceUnavailable
     ├── WorkerLost                 the worker processes that had a text died
     ├── ServerError                an error that the client received from a server
     └── RequestError               an error that the HTTP service returns to its client
-        ├── TextEmpty  TextMissing  TextInvalid
-        ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported
-        ├── PathUnknown  MethodNotAllowed
-        ├── TextsInvalid  OptionInvalid
+        ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
+        ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  BundleInvalid  NothingBefore  NotTaught
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded

@@ -53,8 +53,7 @@ def train(
         OutputUnwritable: no bundle can be written to ``out``; this is found before training.
         RunMismatch: ``resume``, but the unfinished run has a different recipe or different data.
         CheckFailed: the trained model did not pass a check.
-        RowsTooFew, PromiseUnkept, PromiseConflict: it cannot keep what the recipe promises; the first is found before
-            training.
+        RowsTooFew, PromiseUnkept, PromiseConflict: it cannot keep what the recipe promises.
     """
     destination, kind = Destination.of(out), load_kind(recipe.kind)
     leader = int(os.environ.get("RANK", "0")) == 0
@@ -71,10 +70,9 @@ def train(
         evaluations = also() if leader else {}
         with staging(base) as stage:
             run = _run(recipe, dataset, stage, destination.work, resume, reporter)
-            fitted, bundle = fit(run), None
-            if fitted is not None:
-                more = cross_fit(run, fit, folds_of(run, quick_kind=kind.quick))
-                bundle = _finish(run, kind, fitted, more, dataset, Path(out), overwrite, evaluations)
+            fitted = fit(run)
+            more = None if fitted is None else cross_fit(run, fit, folds_of(run, quick_kind=kind.quick))
+            bundle = fitted and _finish(run, kind, fitted, more, dataset, Path(out), overwrite, evaluations)
         if bundle is not None and not keep_run:
             clear(base)
     return bundle
