@@ -17,7 +17,7 @@ from ..destination import Destination
 from ..errors import CheckFailed
 from ..evaluation.evaluate import Evaluation
 from ..kinds.checks import Subject
-from ..kinds.kind import Kind
+from ..kinds.kind import Fit, Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
 from ..progress import SILENT, Reporter
@@ -70,9 +70,8 @@ def train(
         evaluations = also() if leader else {}
         with staging(base) as stage:
             run = _run(recipe, dataset, stage, destination.work, resume, reporter)
-            fitted = fit(run)
-            more = None if fitted is None else cross_fit(run, fit, folds_of(run, quick_kind=kind.quick))
-            bundle = fitted and _finish(run, kind, fitted, more, dataset, Path(out), overwrite, evaluations)
+            fitted, written = fit(run), (Path(out), overwrite)
+            bundle = None if fitted is None else _finish(run, kind, fit, fitted, dataset, written, evaluations)
         if bundle is not None and not keep_run:
             clear(base)
     return bundle
@@ -94,20 +93,20 @@ def _run(recipe: Recipe, dataset: Dataset, stage: Path, work: Path, resume: bool
 def _finish(
     run: Run[Any],
     kind: Kind,
+    fit: Fit,
     fitted: Fitted,
-    more: HeldOut | None,
     dataset: Dataset,
-    target: Path,
-    overwrite: bool,
+    written: tuple[Path, bool],
     also: Mapping[str, Evaluation],
 ) -> Bundle:
-    """Run all steps after ``fit``."""
+    """Run all steps after ``fit``; ``written`` is where the bundle goes, and whether it may replace another one."""
+    more = cross_fit(run, fit, folds_of(run, quick_kind=kind.quick))
     fitted, trained, checks = _checked(run, fitted, dataset["train"], more)
     trained, promised = steps.promise(trained, run.recipe, dataset, run.valid)
     measured = {**steps.measure_splits(trained, dataset), **also}
     shares.save(dataset.splits, run.stage)
     manifest = steps.describe(run, kind, fitted, trained, promised, checks, dataset, len(more) if more else 0)
-    return steps.seal(run, manifest, measured, data_facts(dataset), target, overwrite)
+    return steps.seal(run, manifest, measured, data_facts(dataset), *written)
 
 
 def _checked(
