@@ -146,7 +146,7 @@ def subject(decided: np.ndarray, recorder: Recorder) -> Subject:
     answers = Answers(proba, proba.max(axis=1), np.zeros(len(proba), dtype=np.bool_))
     decision = PerLabel(thresholds=(0.5,) * proba.shape[1])
     texts = [str(row) for row in range(len(proba))]
-    return Subject(None, Task.MULTILABEL, Uncalibrated(), decision, texts, answers, 0, recorder)  # type: ignore[arg-type]
+    return Subject(None, Task.MULTILABEL, Uncalibrated(), None, decision, texts, answers, 0, recorder)  # type: ignore[arg-type]
 
 
 def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(recorder: Recorder) -> None:
