@@ -20,8 +20,10 @@ import pytest
 from typer.main import get_command
 
 from purport import Bundle
+from purport.bundle import commit, staging
 from purport.cli.exits import DEFECT, EXIT_CODES, IO_ERROR, TERMINATED
 from purport.cli.main import app
+from purport.promise import Kept, Promised, ScoreCounts
 
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
@@ -47,7 +49,14 @@ COMMANDS = sorted(walk(get_command(app)))
 def place(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Bundle) -> Path:
     """A directory with everything that the commands read."""
     root = tmp_path_factory.mktemp("walk")
-    shutil.copytree(linear_bundle.path, root / "bundle")
+    scores = ScoreCounts(edges=(0.5,), inside=(1, 5), outside=(0, 0))
+    promised = Promised(
+        terms=(Kept(promise="answered >= 0.5", observed=1, bound=0.6),), certainty=0.9, accept_at=0, rows=5,
+        out_of_scope_rows=0, answered=1, answered_at_least=0.6, out_of_scope_share=(0, 0), scores=scores, assumption="",
+    )  # fmt: skip
+    with staging(root) as stage:
+        shutil.copytree(linear_bundle.path, stage, dirs_exist_ok=True)
+        commit(stage, root / "bundle", linear_bundle.manifest.model_copy(update={"promise": promised}))
     rows = [(f"where is my {what}", "track") for what in ("parcel", "box", "letter", "order")] * 3
     rows += [(f"cancel my {what} now", "cancel") for what in ("order", "trip", "plan")] * 4
     table = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
