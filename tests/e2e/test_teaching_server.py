@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from purport import Bundle, Client
+from purport import Bundle, Client, Example, teach
 from purport.errors import ServerError
+from purport.teaching.teach import undo
 
 from .conftest import Server, Starter
 
@@ -102,6 +103,10 @@ def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:
     body = {"examples": [{"text": TEXT, "labels": ["damaged_item"]}]}
     assert post(served, body, key="clerk").status_code == 403
     assert post(served, body, model="shopp").status_code == 404
+    teach(mine, [Example(TEXT, ("refund_status",))])
+    other = post(served, body)
+    assert other.status_code == 409 and "put the model first" in other.json()["message"]
+    undo(mine)
     nothing = httpx.delete(f"{served.url}/v1/models/shop/examples", headers=KEY, timeout=60)
     assert nothing.status_code == 409 and nothing.json()["label"] == "NOT_TAUGHT"
     with start("atis", PURPORT_API_KEYS="boss") as shipped:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..bundle import Bundle, commit, locate, shipped, staging
 from ..destination import MANIFEST, Destination
-from ..errors import OutputExists, TeachingError
+from ..errors import BundleCorrupt, OutputExists, TeachingError
 from ..manifest import Decision, Manifest, PerLabel, TaughtFacts
 from ..progress import Reporter
 from ..runtime.taught_vectors import VECTORS_FILE, TaughtVectors
@@ -88,10 +88,11 @@ def undone_bundle(place: Place) -> Bundle:
         TeachingError: it has none.
     """
     manifest = place.bundle.manifest
+    require_taught(place.bundle)
     record = Taught.load(place.bundle.path)
     taught = TaughtVectors.load(place.bundle.path, len(manifest.labels))
-    if not record.batches or taught is None:
-        raise TeachingError(f"{place.bundle.path} was not taught anything, so that there is nothing to undo")
+    if taught is None or not record.batches:
+        raise BundleCorrupt(place.bundle.path, TAUGHT_FILE, "has no batches, although the manifest counts some")
     last, record = record.batches[-1], Taught(batches=record.batches[:-1])
     labels = manifest.labels[: len(manifest.labels) - last.new_labels]
     update: dict[str, object] = {"in_scope_at": last.in_scope_at}
@@ -99,6 +100,16 @@ def undone_bundle(place: Place) -> Bundle:
         update["thresholds"] = manifest.decision.thresholds[: len(labels)]
     kept = taught.first(len(record.examples), len(labels))
     return _written(place, record, kept, labels, manifest.decision.model_copy(update=update))
+
+
+def require_taught(bundle: Bundle) -> None:
+    """Check that there is something to take back.
+
+    Raises:
+        TeachingError: there is not.
+    """
+    if bundle.manifest.taught is None:
+        raise TeachingError(f"{bundle.path} was not taught anything, so that there is nothing to undo")
 
 
 def _written(

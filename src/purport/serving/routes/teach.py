@@ -9,10 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path as Directory
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
+from ...bundle import Bundle
 from ...data.reading import Example
 from ...errors import (
     BundleError,
@@ -26,6 +28,8 @@ from ...errors import (
     OutputUnwritable,
     TeachingError,
 )  # fmt: skip
+from ...teaching.lesson import lesson
+from ...teaching.rewriting import require_taught
 from ...teaching.teach import Teaching, teach, undo
 from ..access import Permission
 from ..body import parse_object, read_body
@@ -50,28 +54,33 @@ class Teacher:
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def change(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, TaughtAnswer]:
-        """As :meth:`_change`; it is completed even if the client leaves, so that disk and server agree."""
-        task = asyncio.create_task(self._change(name, call, *args, **options))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
-
-    async def _change(
-        self, name: str, call: Callable[..., Any], *args: Any, **options: Any
+    async def change(
+        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any]
     ) -> tuple[Any, TaughtAnswer]:
         """What ``call`` returns for the directory of model ``name``; and the model, which is then served from there.
+
+        ``fits`` raises what can be told from the manifest alone. A change that has begun is completed even if the
+        client leaves, so that what is on the disk and what is served agree.
 
         Raises:
             ModelUnknown, NotReady: there is no such model.
             OptionInvalid, NotTaught, BundleInvalid: the model is unchanged.
         """
-        store = self._store
+        task = asyncio.create_task(self._change(name, call, fits))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _change(
+        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any]
+    ) -> tuple[Any, TaughtAnswer]:
         async with self._turn:
-            path = store.get(name).path
+            bundle = self._store.get(name).current.bundle
             try:
-                done = await _in_another_process(partial(call, path, *args, **options))
-                model = await store.put(name, path)
+                await asyncio.to_thread(_require_current, name, bundle)
+                fits(bundle)
+                done = await _in_another_process(partial(call, bundle.path))
+                model = await self._store.put(name, bundle.path)
             except (ExamplesUnfit, LabelUnknown) as error:
                 raise OptionInvalid(f"{error}.") from None
             except (TeachingError, OutputExists, OutputUnwritable) as error:
@@ -79,8 +88,15 @@ class Teacher:
             except (BundleError, DeviceUnavailable) as error:
                 raise BundleInvalid(str(error)) from None
         taught = model.current.bundle.manifest.taught
-        answer = TaughtAnswer(**describe(model).model_dump(), taught=taught.examples if taught else 0)
-        return done, answer
+        return done, TaughtAnswer(**describe(model).model_dump(), taught=taught.examples if taught else 0)
+
+
+def _require_current(name: str, bundle: Bundle) -> None:
+    if not bundle.is_current:
+        raise NotTaught(
+            f'The directory of model "{name}" now has another bundle than the one that is served; put the model first '
+            f"(PUT /v1/models/{name})."
+        )
 
 
 def router(context: AppContext) -> APIRouter:
@@ -105,7 +121,10 @@ def router(context: AppContext) -> APIRouter:
         body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": _SHAPE})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
-        done, answer = await teacher.change(name, teach, examples, allow_flips=asked.allow_flips)
+        call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
+        done, answer = await teacher.change(
+            name, call, lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task)
+        )
         return answer.model_copy(update=_changes(done))
 
     @routes.delete(
@@ -117,7 +136,7 @@ def router(context: AppContext) -> APIRouter:
         Needs a key with the permission `models`.
         """
         await context.access.permit(request.scope, Permission.MODELS)
-        _, answer = await teacher.change(name, undo)
+        _, answer = await teacher.change(name, undo, require_taught)
         return answer
 
     return routes
