@@ -88,8 +88,8 @@ def test_what_changes_is_said(served: Server) -> None:
         ({"examples": [{"text": TEXT}]}, 400, '"examples" must be a list'),
         ({"examples": [{"text": " ", "labels": []}]}, 400, "TEXT_EMPTY"),
         ({"examples": [{"text": TEXT, "labels": [""]}]}, 400, "OPTION_INVALID"),
-        ({"examples": [{"text": TEXT, "labels": ["damaged_itme"]}]}, 400, 'Did you mean "damaged_item"?'),
-        ({"examples": [{"text": "x" * 200_000, "labels": []}]}, 400, "at most"),
+        ({"examples": [{"text": TEXT, "labels": ["damaged_itme"]}]}, 409, 'Did you mean "damaged_item"?'),
+        ({"examples": [{"text": "x" * 200_000, "labels": []}]}, 409, "at most"),
         ({"examples": [{"text": TEXT, "labels": []}], "allow_flips": -1}, 400, "allow_flips"),
     ],
 )  # fmt: skip

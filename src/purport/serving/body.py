@@ -76,7 +76,7 @@ def check_label(label: str) -> str:
         label.encode()
     except UnicodeEncodeError:
         raise ValueError("a label contains half of a surrogate pair, which is not a valid character") from None
-    return label.strip()
+    return label
 
 
 def check_text(text: object) -> str:

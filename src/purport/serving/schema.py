@@ -19,7 +19,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, BeforeValidator(check_text), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\S"})]
 
-Label = Annotated[str, AfterValidator(check_label), Field(min_length=1, pattern=r"\S")]
+# 3.0 is an integer in JSON Schema.
+Whole = Annotated[
+    int, BeforeValidator(lambda value: int(value) if value.__class__ is float and value % 1 == 0 else value)
+]
+Label = Annotated[str, Field(min_length=1), AfterValidator(check_label)]
 
 
 class _Body(BaseModel):
@@ -38,13 +42,13 @@ class Options(_Body):
     """Options of a request, in addition to the texts."""
 
     model: str | None = Field(None, description="Name of a model (see /v1/models); if absent, the default model")
-    top_k: int = Field(3, ge=0, le=10_000, description="Number of most likely labels")
+    top_k: Whole = Field(3, ge=0, le=10_000, description="Number of most likely labels")
     threshold: Share | None = Field(
         None, description="Minimum probability for a label; overrides the bundle's thresholds"
     )
     probabilities: bool = Field(False, description="Include the probability of every label")
 
-    examples: int = Field(
+    examples: Whole = Field(
         0, ge=0, le=10, description="Number of most similar examples that the model learned from, nearest first"
     )
 
@@ -78,7 +82,7 @@ class TeachRequest(_Body):
     """Examples that the model is to be taught."""
 
     examples: list[GivenExample] = Field(min_length=1, max_length=MOST_TEXTS)
-    allow_flips: int = Field(0, ge=0, le=1_000_000, description="Number of validation rows that may become wrong")
+    allow_flips: Whole = Field(0, ge=0, le=1_000_000, description="Number of validation rows that may become wrong")
 
 
 class Intent(BaseModel):
@@ -205,7 +209,19 @@ def validated(
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """The OpenAPI description of a body that a route parses itself, so that all errors have the same form."""
     schema = model.model_json_schema()
+    schema = _inlined(schema, schema.pop("$defs", {}))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+def _inlined(part: Any, named: Mapping[str, Any]) -> Any:
+    """``part`` of a schema with what it refers to in its place: a request body has no section of definitions."""
+    if isinstance(part, list):
+        return [_inlined(each, named) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if isinstance(reference := part.get("$ref"), str):
+        return _inlined(named[reference.rpartition("/")[2]], named)
+    return {name: _inlined(each, named) for name, each in part.items()}
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -20,7 +20,6 @@ from ...errors import (
     BundleError,
     BundleInvalid,
     DeviceUnavailable,
-    ExamplesUnfit,
     LabelUnknown,
     NotTaught,
     OptionInvalid,
@@ -64,7 +63,7 @@ class Teacher:
 
         Raises:
             ModelUnknown, NotReady: there is no such model.
-            OptionInvalid, NotTaught, BundleInvalid: the model is unchanged.
+            NotTaught, BundleInvalid: the model is unchanged.
         """
         task = asyncio.create_task(self._change(name, call, fits))
         self._running.add(task)
@@ -81,9 +80,7 @@ class Teacher:
                 fits(bundle)
                 done = await _in_another_process(partial(call, bundle.path))
                 model = await self._store.put(name, bundle.path)
-            except (ExamplesUnfit, LabelUnknown) as error:
-                raise OptionInvalid(f"{error}.") from None
-            except (TeachingError, OutputExists, OutputUnwritable) as error:
+            except (TeachingError, LabelUnknown, OutputExists, OutputUnwritable) as error:
                 raise NotTaught(str(error)) from None
             except (BundleError, DeviceUnavailable) as error:
                 raise BundleInvalid(str(error)) from None
