@@ -80,7 +80,7 @@ def test_an_error_is_one_message_and_a_code(
 
 def test_train_and_evaluate(tmp_path: Path) -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "sample-linear.toml"
-    made = purport("train", recipe, "--out", "bundle", "--set", "model.c=0.5", cwd=tmp_path)
+    made = purport("train", recipe, "--out", "bundle", "--set", "decide.cross_fit=0", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     again = purport("train", recipe, "--out", "bundle", cwd=tmp_path)
     assert again.returncode == 73 and "--overwrite" in again.stderr
