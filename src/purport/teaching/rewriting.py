@@ -162,6 +162,7 @@ def _section(record: Taught) -> str:
     return (
         f"{_HEADING}\nAfter its training, this bundle was taught {count(len(examples), 'example')} in "
         f"{count(len(record.batches), 'batch', 'batches')}: {named}. Texts near them are answered so; all others as "
-        "before. The results above were measured before, and promises proved before: check them with `purport verify`. The texts are in `taught.json`; `purport teach --undo` gives "
+        "before. The results above were measured before, and promises proved before: check them with `purport verify`. "
+        "The texts are in `taught.json`; `purport teach --undo` gives "
         f"back the bundle before the last batch, `{last}`.\n"
     )
