@@ -60,7 +60,7 @@ def test_the_drafted_recipe_is_trained_as_it_is(tickets: Path, tmp_path: Path) -
     bundle = train(parse_recipe(made.raw), tmp_path / "bundle")
     assert bundle is not None and bundle.labels.names == ("cancel", "refund", "track")
     decision = bundle.manifest.decision
-    assert decision.rule == "likeliest" and decision.fitted and 0 < decision.reject_below < 1
+    assert decision.rule == "likeliest" and decision.fitted and 0 < decision.in_scope_at < 1
     test = stored(bundle)["test"]
     assert (test.metrics["accuracy"].value or 0) > 0.8
     assert (test.metrics["out_of_scope_recall"].value or 0) > 0.8

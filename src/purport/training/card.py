@@ -31,8 +31,14 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         f"- **Labels** ({len(manifest.labels)}): {', '.join(map(code, manifest.labels))}",
         f"- **Data**: {prose(provenance.dataset)} ({rows} rows), fingerprint `{provenance.fingerprint[:16]}`",
         f"- **Calibration**: {_calibration(manifest)}",
-        f"- **Decision**: {_decision(manifest)}",
+        f"- **Decision**: {_decision(manifest)}{_scope(manifest)}",
     ]
+    if manifest.scope is not None:
+        kept = manifest.recipe.get("data")
+        texts = "in" if isinstance(kept, dict) and kept.get("keep_examples") else "not in"
+        lines.append(
+            f"- **Memory**: the training examples as vectors (`memory.npz`); their texts are {texts} the bundle"
+        )
     if manifest.promise is not None:
         lines += [f"- **Promise**: {prose(said.removeprefix('promise '))}" for said in promise_lines(manifest.promise)]
     lines += [
@@ -72,6 +78,16 @@ def _calibration(manifest: Manifest) -> str:
     if isinstance(manifest.calibration, Temperature):
         return f"temperature {manifest.calibration.temperature:.4g}, fitted on {_fitted_on(manifest)}"
     return "none (the model's own probabilities)"
+
+
+def _scope(manifest: Manifest) -> str:
+    """From which ``in_scope`` on a label is decided."""
+    cut = manifest.decision.in_scope_at
+    if manifest.scope is None or not cut:
+        return ""
+    rows = manifest.scope.fitted
+    seen = f", {count(rows, 'row')} of them out of scope" if rows else ", none of them out of scope"
+    return f"; none where `in_scope` is below {cut:.3g} (fitted on {_fitted_on(manifest)}{seen})"
 
 
 def _fitted_on(manifest: Manifest) -> str:
