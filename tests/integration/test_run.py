@@ -22,6 +22,7 @@ from purport.kinds.kind import Kind
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.recipe import Recipe
 from purport.progress import Metric, Progress
+from purport.runtime.memory import Memory
 from purport.testing import Recorder
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -67,10 +68,12 @@ def test_validation_texts_are_scored_once_and_once_alone(tmp_path: Path, monkeyp
         return score(self, texts)
 
     monkeypatch.setattr(LinearScorer, "score", counting)
-    bundle = train(parse_recipe(LINEAR), tmp_path / "bundle")
+    bundle = train(parse_recipe(LINEAR | {"decide": {"cross_fit": 0}}), tmp_path / "bundle")
     assert bundle is not None
-    rows = bundle.manifest.provenance.rows
-    assert sum(asked) == rows["valid"] + rows["valid"] + rows["test"]
+    rows, memory = bundle.manifest.provenance.rows, Memory.load(bundle.path, len(bundle.labels))
+    assert memory is not None
+    one = 1  # tells whether there are embeddings
+    assert sum(asked) == one + len(memory) + rows["valid"] + rows["valid"] + rows["test"]
     assert asked.count(1) >= rows["valid"], "the second time each text is alone"
 
 
