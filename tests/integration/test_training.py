@@ -66,7 +66,7 @@ def test_linear_learns_the_sample(linear_bundle: Bundle) -> None:
 
 def test_the_bundle_tells_everything(encoder_bundle: Bundle) -> None:
     files = set(encoder_bundle.manifest.files)
-    facts = {"evaluation.json", "data.json", "README.md", "rows.npz"}
+    facts = {"evaluation.json", "data.json", "README.md", "rows.npz", "memory.npz", "words.json"}
     assert files == {"model.onnx", "tokenizer.json", "adapter/trained.safetensors", *facts}
     assert parse_recipe(encoder_bundle.manifest.recipe).seed == 3
     assert {"agreement_with_torch", "batch_flips", "batch_change"} <= set(encoder_bundle.manifest.checks)
