@@ -26,7 +26,8 @@ class Answers:
         probabilities: ``(n, n_labels) float32``, calibrated.
         in_scope: ``(n,) float32``, the probability that some label applies.
         truncated: ``(n,) bool``, whether the text is longer than the model reads.
-        embedding: ``(n, width) float32`` of unit length, or ``None`` if the model has none.
+        embedding: ``(n, width) float32`` of unit length (0 for a text of which the model knows nothing), or ``None`` if
+            the model has none.
         answered_by: the id of the bundle that answered each text, if parts of a bundle share the work.
         evidence: ``(n, n_signals) float32``, what each signal of :mod:`purport.runtime.scope` says for (positive) or
             against (negative) ``in_scope``; ``None`` if that is not made from signals.
