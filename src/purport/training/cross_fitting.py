@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.shares import groups
-from ..evaluation import quick
 from ..evaluation.sentences import ENOUGH_ROWS
 from ..kinds.kind import Fit
 from ..kinds.run import Rows, Run
@@ -86,6 +85,8 @@ def cross_fit(run: Run[Any], fit: Fit, folds: int) -> HeldOut | None:
     """
     if folds < 2:
         return None
+    from ..evaluation import quick  # needs what training needs
+
     texts, gold = run.train.texts, run.train.gold
     keys = [str(group) for group in groups(texts)]
     fold_of = quick.folds(keys, [tuple(map(str, np.flatnonzero(row))) for row in gold], folds, run.recipe.seed)
