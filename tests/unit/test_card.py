@@ -161,7 +161,7 @@ def test_every_number_of_a_trained_models_card_is_in_its_documents(linear_bundle
     calibration = linear_bundle.manifest.calibration
     assert isinstance(calibration, Temperature) and f"temperature {calibration.temperature:.4g}" in card
     assert isinstance(linear_bundle.manifest.decision, PerLabel) and linear_bundle.manifest.decision.fitted
-    thresholds = dict(re.findall(r"(\w+) ([\d.]+)(?:,|$)", fact(card, "Decision").partition(": ")[2]))
+    thresholds = dict(re.findall(r"(\w+) ([\d.]+)(?:,|;|$)", fact(card, "Decision").partition(": ")[2]))
     pairs = zip(linear_bundle.labels, linear_bundle.manifest.decision.thresholds, strict=True)
     moved = {label: threshold for label, threshold in pairs if threshold != 0.5}
     assert moved and {label: float(value) for label, value in thresholds.items()} == pytest.approx(moved, rel=5e-3)

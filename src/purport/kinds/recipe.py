@@ -30,9 +30,10 @@ class Decide(Frozen):
     min_gain: int = Field(default=3, ge=1)
     """A label's threshold only moves away from 0.5 if that makes at least this many fewer validation errors."""
     reject_below: Literal["fitted"] | Annotated[float, Field(ge=0, lt=1)] = "fitted"
-    """multiclass: out of scope if the most likely label is less probable than this; ``0`` never rejects."""
+    """``fitted``: out of scope below a limit of ``in_scope`` that is fitted, unless ``thresholds = "fixed"``. A number,
+    multiclass only: out of scope if the most likely label is less probable. ``0`` never rejects."""
     keep: float = Field(default=0.995, gt=0, le=1)
-    """multiclass: without validation rows that are out of scope, at least this share of the right answers is kept."""
+    """Without validation rows that are out of scope, at least this share of the right answers is kept."""
     cross_fit: Literal["auto"] | Annotated[int, Field(ge=0, le=20)] = "auto"
     """Calibration and thresholds are fitted on the training rows as well, each answered by a model trained on the other
     folds: so many folds, 0 for none. ``auto``: 5 for kinds that train in seconds, if validation has under 200 rows."""

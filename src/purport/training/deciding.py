@@ -16,14 +16,14 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
     """The decision for ``answers`` to rows with labels ``gold (n, n_labels) bool``.
 
     ``scoped``: ``in_scope`` is more than the probability of the likeliest label, so that it is what decides about
-    out of scope. Where something is promised, that decides instead (:mod:`.promising`).
+    out of scope, unless thresholds are set by hand. Where something is promised, that decides (:mod:`.promising`).
     """
     if chosen.promise and task is Task.MULTICLASS:
         return Likeliest()
     decision = _labels(chosen, task, answers.probabilities, gold, scoped)
     if chosen.promise:
         return decision
-    if not scoped or chosen.reject_below != "fitted":
+    if not scoped or chosen.reject_below != "fitted" or chosen.thresholds == "fixed":
         return decision
     none: BoolArray = np.logical_not(gold.any(axis=1))
     right: BoolArray = (decide(answers.probabilities, decision).labels == gold).all(axis=1) & ~none
