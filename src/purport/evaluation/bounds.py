@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from ..promise import Term
 
@@ -25,6 +24,8 @@ def upper(hits: Values | float, n: Values | float, certainty: float) -> Values:
 
     It is 1 if there are no rows.
     """
+    from scipy.special import betaincinv
+
     hits, n = np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64)
     some = hits < n
     found: Values = np.where(some, betaincinv(hits + 1, np.where(some, n - hits, 1.0), certainty), 1.0)
