@@ -35,13 +35,17 @@ def test_more_evidence_is_more_in_scope(rng: np.random.Generator) -> None:
     for signal, step in enumerate((1.0, 0.05, 0.05)):
         more, less = middle.copy(), middle.copy()
         more[0, signal], less[0, signal] = middle[0, signal] + step, middle[0, signal] - step
-        assert in_scope(less, scope) < in_scope(middle, scope) < in_scope(more, scope)
+        assert (
+            in_scope(evidence(less, scope), scope)
+            < in_scope(evidence(middle, scope), scope)
+            < in_scope(evidence(more, scope), scope)
+        )
 
 
 def test_strangers_score_lower_without_having_been_seen(rng: np.random.Generator) -> None:
     scope = fit_scope(rows(rng, 200, INSIDE), np.ones((200, 1), dtype=bool))
-    assert in_scope(rows(rng, 200, INSIDE), scope).mean() > 0.8
-    assert in_scope(rows(rng, 200, OUTSIDE), scope).mean() < 0.2
+    assert in_scope(evidence(rows(rng, 200, INSIDE), scope), scope).mean() > 0.8
+    assert in_scope(evidence(rows(rng, 200, OUTSIDE), scope), scope).mean() < 0.2
 
 
 def test_rows_out_of_scope_adapt_the_weights(rng: np.random.Generator) -> None:
@@ -52,7 +56,7 @@ def test_rows_out_of_scope_adapt_the_weights(rng: np.random.Generator) -> None:
     assert (before.fitted, after.fitted) == (0, 300)
 
     def right(scope: Scope) -> float:
-        return float(((in_scope(found, scope) >= 0.5) == gold[:, 0]).mean())
+        return float(((in_scope(evidence(found, scope), scope) >= 0.5) == gold[:, 0]).mean())
 
     assert right(after) > right(before) + 0.05
 

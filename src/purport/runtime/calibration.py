@@ -124,7 +124,8 @@ def answers(
     inside, evident, weight = likeliest(proba), None, None
     if scope is not None and memory is not None and scores.embedding is not None:
         found = signals(scores.logits, scores.embedding, scores.familiar, task, memory)
-        inside, evident = in_scope(found, scope), evidence(found, scope).astype(np.float32)
+        added = evidence(found, scope)
+        inside, evident = in_scope(added, scope), added.astype(np.float32)
     if taught is not None and scores.embedding is not None:
         proba, inside, weight = taught.corrected(proba, inside, scores.embedding, task)
     return Answers(proba, inside, scores.truncated, scores.embedding, evidence=evident, taught=weight)

@@ -61,9 +61,9 @@ def standardised(found: NDArray[np.float64], centers: Sequence[float], scales: S
     return bounded
 
 
-def in_scope(found: NDArray[np.float64], scope: Scope) -> FloatArray:
-    """The probability ``(n,) float32`` that some label applies: logistic regression on the standardised signals."""
-    odds = scope.bias + evidence(found, scope).sum(axis=1)
+def in_scope(evident: NDArray[np.float64], scope: Scope) -> FloatArray:
+    """The probability ``(n,) float32`` that some label applies, from :func:`evidence`: logistic regression."""
+    odds = scope.bias + evident.sum(axis=1)
     probability: FloatArray = (0.5 * (1 + np.tanh(0.5 * odds))).astype(np.float32)
     return probability
 

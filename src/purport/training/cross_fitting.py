@@ -21,7 +21,7 @@ from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT
 from ..runtime.calibration import Scorer, Scores, probabilities
 from ..runtime.memory import Memory
-from ..runtime.scope import in_scope, likeliest, signals
+from ..runtime.scope import evidence, in_scope, likeliest, signals
 
 _QUICK_FOLDS = 5
 
@@ -55,7 +55,7 @@ class HeldOut:
         """The answers to these rows."""
         proba = probabilities(self.logits, task, calibration)
         scoped = scope is not None and self.signals is not None
-        inside = in_scope(self.signals, scope) if scoped else likeliest(proba)  # type: ignore[arg-type]
+        inside = in_scope(evidence(self.signals, scope), scope) if scoped else likeliest(proba)  # type: ignore[arg-type]
         return Answers(proba, inside, np.zeros(len(self), dtype=np.bool_))
 
     def and_more(self, other: HeldOut | None) -> HeldOut:
