@@ -151,6 +151,20 @@ def _saturates() -> bool:
 
 
 def _session(file: Path, device: str, threads: int | None) -> Any:
+    try:
+        return open_session(str(file), device=device, threads=threads)
+    except DeviceUnavailable:
+        raise
+    except Exception as error:  # the library raises its own pybind exceptions
+        raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
+
+
+def open_session(model: str | bytes, *, device: str = "cpu", threads: int | None = None) -> Any:
+    """A session of ONNX Runtime for the file ``model``, or for a model in memory.
+
+    Raises:
+        DeviceUnavailable: ``device`` is not available on this machine.
+    """
     # The library reports each session to its maker unless told not to before it is loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
@@ -169,10 +183,7 @@ def _session(file: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if _saturates():
         options.add_session_config_entry("session.x64quantprecision", "1")
-    try:
-        session = ort.InferenceSession(str(file), options, providers=[provider])
-    except Exception as error:  # the library raises its own pybind exceptions
-        raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
+    session = ort.InferenceSession(model, options, providers=[provider])
     if provider not in session.get_providers():  # the library silently falls back to the CPU
         raise DeviceUnavailable(f'the libraries for device "{device}" cannot be loaded; check the driver')
     return session

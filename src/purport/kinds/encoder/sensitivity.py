@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxscript import ir
 
-from ...resources import cpus
+from ...runtime.onnx import open_session
 from .fuse import constant
 from .quantize import SWITCHES, Array, Plan, products, quantize
 
@@ -40,7 +39,10 @@ def largest_inputs(model: onnx.ModelProto, examples: Sequence[Feed]) -> dict[int
         seen.type = ir.TensorType(ir.DataType.FLOAT)
         watched.graph.outputs.append(seen)
     watched.graph.extend(tape.nodes)
-    session, names = _session(ir.to_proto(watched)), [f"largest_{number}" for number in range(len(found))]
+    session, names = (
+        open_session(ir.to_proto(watched).SerializeToString()),
+        [f"largest_{number}" for number in range(len(found))],
+    )
     each = [session.run(names, feed) for feed in examples] if found else []
     return {number: np.max(seen, axis=0) for number, seen in enumerate(zip(*each, strict=True))}
 
@@ -49,7 +51,7 @@ def errors(model: onnx.ModelProto, largest: dict[int, Array], examples: Sequence
     """For each product, the sum of squared changes of the logits in the examples when only that product is int8."""
     switched = copy.deepcopy(model)
     quantize(switched, Plan(largest=largest, tables=False, switched=True))
-    session, count = _session(switched), len(products(ir.from_proto(model).graph))
+    session, count = open_session(switched.SerializeToString()), len(products(ir.from_proto(model).graph))
     found = np.zeros(count)
     for feed in examples:
         exact, *changed = (
@@ -75,7 +77,7 @@ def centre(model: onnx.ModelProto, expected: Array, examples: Sequence[Feed]) ->
 
 def mean_logits(model: onnx.ModelProto, examples: Sequence[Feed]) -> Array:
     """The mean logits ``(n_labels,)`` of all texts in the examples."""
-    session = _session(model)
+    session = open_session(model.SerializeToString())
     mean: Array = np.concatenate([session.run(["logits"], feed)[0] for feed in examples]).mean(axis=0)
     return mean
 
@@ -89,11 +91,3 @@ def most_sensitive(errors: NDArray[np.float64], sizes: Sequence[int], share: flo
     order = np.argsort(-errors / each, kind="stable")
     fit = np.cumsum(each[order]) <= share * each.sum()
     return frozenset(order[fit].tolist())
-
-
-def _session(model: onnx.ModelProto) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = cpus()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
