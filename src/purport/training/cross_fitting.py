@@ -22,6 +22,7 @@ from ..progress import SILENT
 from ..runtime.calibration import Scorer, Scores, probabilities
 from ..runtime.memory import Memory
 from ..runtime.scope import evidence, in_scope, likeliest, signals
+from .asking import labelled_embeddings, scores_of
 
 _QUICK_FOLDS = 5
 
@@ -105,18 +106,17 @@ def cross_fit(run: Run[Any], fit: Fit, folds: int) -> HeldOut | None:
             fitted = fit(part)
             if fitted is None or not isinstance(fitted.model, Scorer):
                 return None
-            scores = fitted.model.score([texts[row] for row in outside.tolist()])
-            more = HeldOut.of(scores, gold[outside], run, _memory(fitted.model, part))
+            scores = scores_of(fitted.model, [texts[row] for row in outside.tolist()])
+            more = HeldOut.of(scores, gold[outside], run, _memory(fitted.model, part.train))
         found = more if found is None else found.and_more(more)
     return found
 
 
-def _memory(scorer: Scorer, run: Run[Any]) -> Memory | None:
-    labelled = np.flatnonzero(run.train.gold.any(axis=1))
-    embedding = scorer.score([run.train.texts[row] for row in labelled.tolist()]).embedding
+def _memory(scorer: Scorer, rows: Rows) -> Memory | None:
+    labelled, embedding = labelled_embeddings(scorer, rows)
     if embedding is None:
         return None
-    return Memory.of(embedding, run.train.gold[labelled], np.zeros(len(labelled), dtype=np.uint64))
+    return Memory.of(embedding, rows.gold[labelled], np.zeros(len(labelled), dtype=np.uint64))
 
 
 def _rows(rows: Rows, chosen: NDArray[np.intp]) -> Rows:

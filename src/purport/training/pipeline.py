@@ -115,9 +115,10 @@ def _checked(
     """Calibrate and check the model, or the first of its fallbacks that passes."""
     while True:
         try:
+            given = steps.answer(run, fitted)
             if fitted.fallback is not None:
-                steps.screen(run, fitted)
-            trained = steps.calibrate(run, fitted, steps.remember(run, fitted, train), more)
+                steps.screen(run, fitted, given)
+            trained = steps.calibrate(run, fitted, given, steps.remember(run, fitted, train, given), more)
             return fitted, trained, steps.check(fitted, trained)
         except CheckFailed as failed:
             if fitted.fallback is None:

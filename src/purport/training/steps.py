@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..bundle import Bundle, commit
@@ -38,6 +36,7 @@ from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
 from ..wording import count
+from .asking import answers_of, labelled_embeddings, scores_of
 from .card import model_card
 from .cross_fitting import HeldOut
 from .deciding import fit_decision
@@ -46,9 +45,7 @@ from .fitting import fit_temperature
 from .promising import fit_promise
 from .scoping import fit_scope
 
-_BATCH, _MEASURED = 32, 1024
-_ANSWERED = ("probabilities", "in_scope", "truncated")
-_SCORED = ("logits", "truncated", "embedding", "familiar")
+_BATCH = 32
 _LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch", "transformers", "peft", "onnx")
 
 
@@ -82,51 +79,61 @@ def rows(dataset: Dataset, name: str) -> Rows:
     return Rows(list(split.texts), dataset.labels.encode(split.gold))
 
 
-def remember(run: Run[Any], fitted: Fitted, train: Split) -> Memory | None:
-    """The rows of ``train`` with a label as the deployed model sees them; ``None`` if it has no embeddings."""
-    if not isinstance(fitted.model, Scorer):
-        return None
-    labelled = np.flatnonzero(run.train.gold.any(axis=1))
-    texts = [run.train.texts[int(row)] for row in labelled]
-    if fitted.model.score(texts[:1]).embedding is None:
+def answer(run: Run[Any], fitted: Fitted) -> Scores | Answers:
+    """What the deployed form makes of the validation rows, each asked once.
+
+    In random batches, so that the checks can detect an influence of the other texts in a batch.
+    """
+    texts = run.valid.texts
+    order = np.random.default_rng(run.recipe.seed).permutation(len(texts))
+    if isinstance(fitted.model, Scorer):
+        return scores_of(fitted.model, texts, run.reporter, size=_BATCH, order=order)
+    return answers_of(fitted.model, texts, run.reporter, size=_BATCH, order=order)
+
+
+def remember(run: Run[Any], fitted: Fitted, train: Split, given: Scores | Answers) -> Memory | None:
+    """Step ``remember``: the rows of ``train`` with a label as the deployed form sees them.
+
+    ``None`` if it is no scorer with embeddings, as ``given`` shows, what it makes of the validation rows.
+    """
+    if not isinstance(fitted.model, Scorer) or given.embedding is None:
         return None
     run.reporter.emit(Progress("remembering the training examples"))
-    (embedding,) = _ask(texts, _MEASURED, np.arange(len(texts)), run.reporter, fitted.model.score, ("embedding",))
-    kept = texts if run.recipe.data.keep_examples else None
+    labelled, embedding = labelled_embeddings(fitted.model, run.train, run.reporter)
+    assert embedding is not None, "a scorer has embeddings of all texts or of none"
+    kept = [run.train.texts[row] for row in labelled.tolist()] if run.recipe.data.keep_examples else None
     prints, numbers = fingerprints(train), np.array([example.row for example in train], dtype=np.int64)
     memory = Memory.of(embedding, run.train.gold[labelled], prints[labelled], kept, numbers[labelled])
     memory.save(run.stage)
     return memory
 
 
-def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None, more: HeldOut | None = None) -> Subject:
-    """Step ``calibrate``: answer the validation rows once, and fit calibration and decision to these answers.
+def calibrate(
+    run: Run[Any], fitted: Fitted, given: Scores | Answers, memory: Memory | None = None, more: HeldOut | None = None
+) -> Subject:
+    """Step ``calibrate``: fit calibration, scope and decision to what was ``given`` for the validation rows.
 
     ``more`` are rows of the training split, from models that did not see them, which then count as well.
     """
-    recipe, texts = run.recipe, run.valid.texts
+    recipe, gold = run.recipe, run.valid.gold
     calibration: Calibration = Uncalibrated()
-    # In random batches, so that the checks can detect an influence of the other texts in a batch.
-    ask = partial(_ask, texts, _BATCH, np.random.default_rng(recipe.seed).permutation(len(texts)), run.reporter)
     scope: Scope | None = None
-    if isinstance(fitted.model, Scorer):
-        scores = Scores(*ask(fitted.model.score, _SCORED if memory else _SCORED[:2]))
-        _require_numbers(scores.logits, run, -np.inf, np.inf)
-        held = HeldOut.of(scores, run.valid.gold, run, memory).and_more(more)
+    if isinstance(fitted.model, Scorer) and isinstance(given, Scores):
+        _require_numbers(given.logits, run, -np.inf, np.inf)
+        held = HeldOut.of(given, gold, run, memory).and_more(more)
         if recipe.decide.calibration == "temperature":
             calibration = fit_temperature(held.logits, held.gold, recipe.task)
         if held.signals is not None:
             scope = fit_scope(held.signals, held.gold)
         model: Model = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
-        valid = answers(scores, recipe.task, calibration, scope, memory)
+        valid = answers(given, recipe.task, calibration, scope, memory)
+        judged = valid if more is None else held.answers(recipe.task, calibration, scope)
+        gold = held.gold
     else:
-        model = fitted.model
-        valid = Answers(*ask(model.answer, _ANSWERED))
+        assert isinstance(given, Answers) and not isinstance(fitted.model, Scorer), "what the model gives"
+        model, valid, judged = fitted.model, given, given
     _require_numbers(valid.probabilities, run, 0, 1)
-    given, gold = valid, run.valid.gold
-    if more is not None and isinstance(fitted.model, Scorer):
-        given, gold = held.answers(recipe.task, calibration, scope), held.gold
-    decision = fit_decision(recipe.decide, recipe.task, given, gold, scoped=scope is not None)
+    decision = fit_decision(recipe.decide, recipe.task, judged, gold, scoped=scope is not None)
     if decide(valid.probabilities, decision, valid.in_scope).out_of_scope.all():
         run.say(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
@@ -134,27 +141,7 @@ def calibrate(run: Run[Any], fitted: Fitted, memory: Memory | None = None, more:
         )
     for said in calibration_warnings(calibration, decision, len(gold)):
         run.say(f"warning: {said}")
-    return Subject(model, recipe.task, calibration, scope, decision, texts, valid, recipe.seed, run.reporter)
-
-
-def _ask(
-    texts: Sequence[str],
-    size: int,
-    order: NDArray[np.intp],
-    reporter: Reporter,
-    call: Callable[[Sequence[str]], Any],
-    fields: Sequence[str],
-) -> list[Any]:
-    """``fields`` of the results of ``call`` for all ``texts``, in batches of ``size`` and in this ``order``."""
-    parts = []
-    for start in range(0, len(order), size):
-        parts.append(call([texts[int(row)] for row in order[start : start + size]]))
-        reporter.emit(Progress("classifying", min(start + size, len(order)), len(order), "texts"))
-    joined = [np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in fields]
-    if any(len(values) != len(order) for values in joined):
-        counts = ", ".join(str(len(values)) for values in joined)
-        raise TrainingError(f"the model returned {counts} rows for {len(order)} texts; correct the kind's model")
-    return [values[np.argsort(order)] for values in joined]
+    return Subject(model, recipe.task, calibration, scope, decision, run.valid.texts, valid, recipe.seed, run.reporter)
 
 
 def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> None:
@@ -167,13 +154,13 @@ def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> Non
         )
 
 
-def screen(run: Run[Any], fitted: Fitted) -> None:
+def screen(run: Run[Any], fitted: Fitted, given: Scores | Answers) -> None:
     """Run the first check alone and silently, before the training examples are remembered, which takes longer.
 
     Raises:
         CheckFailed: the model did not pass.
     """
-    check(replace(fitted, checks=fitted.checks[:1]), calibrate(replace(run, reporter=SILENT), fitted))
+    check(replace(fitted, checks=fitted.checks[:1]), calibrate(replace(run, reporter=SILENT), fitted, given))
 
 
 def check(fitted: Fitted, trained: Subject) -> dict[str, float]:
@@ -208,17 +195,11 @@ def promise(trained: Subject, recipe: Recipe, dataset: Dataset, valid: Rows) -> 
     if not recipe.decide.promise:
         return trained, None
     held = rows(dataset, "calibration")
-    given = _answers(trained, held.texts)
+    given = answers_of(trained.model, held.texts, trained.reporter)
     found = fit_promise(
         recipe.decide, trained.decision, dataset.labels, (trained.answers, valid.gold), (given, held.gold)
     )
     return replace(trained, decision=trained.decision.model_copy(update={"accept_at": found.accept_at})), found
-
-
-def _answers(trained: Subject, texts: Sequence[str]) -> Answers:
-    """The answers to rows that are not those of the checks."""
-    size = trained.model.traits.max_batch or _MEASURED
-    return Answers(*_ask(texts, size, np.arange(len(texts)), trained.reporter, trained.model.answer, _ANSWERED))
 
 
 def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
@@ -231,7 +212,7 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
         split = dataset[name]
         given = trained.answers
         if name == "test":
-            given = _answers(trained, list(split.texts))
+            given = answers_of(trained.model, list(split.texts), trained.reporter)
         decided = decide(given.probabilities, trained.decision, given.in_scope)
         answered = of_answers(list(split), dataset.labels, trained.task, given, decided)
         found[name] = measure(answered, split, dataset=dataset.name, seed=trained.seed)
