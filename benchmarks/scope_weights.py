@@ -91,15 +91,17 @@ def play(name: str, seed: int, similar: bool) -> Round:
     for at in order:
         by_label.setdefault(rows[at].labels[0], []).append(rows[at])
     held = held_out(by_label, similar, rng)
-    few = DATASETS[name]
-    inside = {label: found for label, found in by_label.items() if label not in held}
-    learnt = [row for found in inside.values() for row in found[: max(2, min(few, len(found) * 2 // 3))]]
-    kept = [row.text for found in inside.values() for row in found[max(2, min(few, len(found) * 2 // 3)) :]][:_MOST]
+    learnt, kept = [], []
+    for label, found in by_label.items():
+        if label not in held:
+            cut = max(2, min(DATASETS[name], len(found) * 2 // 3))
+            learnt += found[:cut]
+            kept += [row.text for row in found[cut:]]
     strange = [row.text for label in held for row in by_label[label]][:_MOST]
     other = [row.text for each in DATASETS if each != name for row in _some(each, rng)]
     with tempfile.TemporaryDirectory() as work:
         scorer, memory = trained(learnt, seed, Path(work))
-    three = (np.concatenate([_signals(scorer, memory, [text]) for text in texts]) for texts in (kept, strange, other))
+    three = (_signals(scorer, memory, texts) for texts in (kept[:_MOST], strange, other))
     return Round(f"{name} {seed} {'similar' if similar else 'random'}", *three)
 
 

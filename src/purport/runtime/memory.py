@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleCorrupt
 from ..model import BoolArray, FloatArray
+from .arrays import read_arrays
 
 MEMORY_FILE = "memory.npz"
 EXAMPLES_FILE = "examples.json"
@@ -92,12 +92,7 @@ class Memory:
         """
         if not (directory / MEMORY_FILE).exists():
             return None
-        try:
-            with np.load(directory / MEMORY_FILE, allow_pickle=False) as arrays:
-                known = {name: arrays[name] for name in _ARRAYS}
-                found = cls(**known, texts=_texts(directory), rows=arrays.get("rows"))
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise BundleCorrupt(directory, MEMORY_FILE, f"cannot be loaded ({error})") from None
+        found = cls(**read_arrays(directory, MEMORY_FILE, _ARRAYS, ("rows",)), texts=_texts(directory))
         if problem := found._problem(n_labels):
             raise BundleCorrupt(directory, MEMORY_FILE, problem)
         return found
@@ -213,6 +208,8 @@ def _texts(directory: Path) -> tuple[str, ...] | None:
         texts = json.loads((directory / EXAMPLES_FILE).read_text("utf-8"))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise BundleCorrupt(directory, EXAMPLES_FILE, f"cannot be loaded ({error})") from None
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{EXAMPLES_FILE} is not a list of texts")
+        raise BundleCorrupt(directory, EXAMPLES_FILE, "is not a list of texts")
     return tuple(texts)

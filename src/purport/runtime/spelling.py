@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,14 +43,11 @@ class Words:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
         """The words of ``texts``."""
-        counts: dict[str, int] = {}
-        pairs: dict[tuple[str, str], int] = {}
+        counts, pairs = Counter[str](), Counter[tuple[str, str]]()
         for text in texts:
             found = _WORD.findall(normalise(text).lower())
-            for word in found:
-                counts[word] = counts.get(word, 0) + 1
-            for pair in pairwise(found):
-                pairs[pair] = pairs.get(pair, 0) + 1
+            counts.update(found)
+            pairs.update(pairwise(found))
         return cls(
             {word: count for word, count in sorted(counts.items()) if count >= _LEAST_COUNT and len(word) <= _LONGEST},
             frozenset(pair for pair, count in pairs.items() if count >= _LEAST_COUNT),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..labels import Task
 from ..model import BoolArray, FloatArray
 from ..taught import Taught
 from ..text import normal_form
+from .arrays import read_arrays
 
 VECTORS_FILE = "taught.npz"
 # The probability that a taught label has at its example, and so the largest weight of an example.
@@ -98,11 +98,7 @@ class TaughtVectors:
         if not (directory / VECTORS_FILE).exists():
             return None
         texts = tuple(example.text for example in Taught.load(directory).examples)
-        try:
-            with np.load(directory / VECTORS_FILE, allow_pickle=False) as arrays:
-                found = cls(arrays["vectors"], arrays["gold"], arrays["reach"], texts)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleCorrupt(directory, VECTORS_FILE, f"cannot be loaded ({error})") from None
+        found = cls(**read_arrays(directory, VECTORS_FILE, ("vectors", "gold", "reach")), texts=texts)
         if problem := found._problem(n_labels):
             raise BundleCorrupt(directory, VECTORS_FILE, problem)
         return found

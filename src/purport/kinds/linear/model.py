@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ...bundle import Bundle
 from ...errors import BundleCorrupt, DeviceUnavailable
 from ...manifest import ModelFacts
 from ...model import FloatArray, Lengths, Model, Traits
+from ...runtime.arrays import read_arrays
 from ...runtime.calibration import Scores, calibrated, unit
 from .ngrams import Ngrams
 
@@ -68,13 +68,12 @@ class LinearScorer:
     @classmethod
     def load(cls, path: Path, ngrams: Ngrams) -> LinearScorer:
         """Load the files in ``path``, whether or not it is a finished bundle."""
+        arrays = read_arrays(path, WEIGHTS_FILE, ("idf", "weights", "bias"))
         try:
             terms = json.loads((path / VOCABULARY_FILE).read_text("utf-8"))
-            with np.load(path / WEIGHTS_FILE, allow_pickle=False) as arrays:
-                idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleCorrupt(path, WEIGHTS_FILE, f"cannot be loaded ({error})") from None
-        return cls(ngrams, {term: column for column, term in enumerate(terms)}, idf, weights, bias)
+        except (OSError, ValueError) as error:
+            raise BundleCorrupt(path, VOCABULARY_FILE, f"cannot be loaded ({error})") from None
+        return cls(ngrams, {term: column for column, term in enumerate(terms)}, **arrays)
 
     def save(self, path: Path) -> None:
         """Write the files that :meth:`load` reads."""
