@@ -21,12 +21,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from purport import Classifier
+from purport.data.dataset import file_split
 from purport.data.noise import typos
+from purport.data.reading import Reading
+from purport.evaluation.confidence import top_label_calibration_error
+from purport.evaluation.outcome import Outcome
 from purport.evaluation.report import machine
+from purport.labels import Task
 from purport.model import Answers, FloatArray
 
 _KEPT = 0.95
-_BINS = 15
 _BATCH = 256
 
 
@@ -59,7 +63,7 @@ def measure(classifier: Classifier, data: Path, strangers: list[str]) -> dict[st
         "form": manifest.model.model_dump().get("quantize"),
         "test_rows": len(texts),
         "accuracy": percent(right.mean()),
-        "expected_calibration_error": percent(calibration_error(answers.probabilities.max(axis=1), right)),
+        "expected_calibration_error": percent(calibration_error(classifier, answers, gold)),
         "kept_at_cut": percent((answers.in_scope >= manifest.decision.in_scope_at).mean()),
     }
     for errors, seed in ((1, 7), (3, 8)):
@@ -78,8 +82,8 @@ def measure(classifier: Classifier, data: Path, strangers: list[str]) -> dict[st
 
 def read(file: Path) -> tuple[list[str], list[str]]:
     """Texts and labels."""
-    rows = [line.split("\t") for line in file.read_text("utf-8").splitlines()]
-    return [row[0] for row in rows], [row[1] for row in rows]
+    rows = list(file_split(file.stem, file, Reading(Task.MULTICLASS)))
+    return [row.text for row in rows], [row.labels[0] for row in rows]
 
 
 def ask(classifier: Classifier, texts: list[str]) -> Answers:
@@ -126,10 +130,11 @@ def best_mcc(classifier: Classifier, inside: Answers, gold: list[str], outside: 
     return found
 
 
-def calibration_error(confidence: FloatArray, right: NDArray[np.bool_]) -> float:
-    """Expected calibration error over 15 bins of equal width (Naeini et al. 2015)."""
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    return sum(abs(float(confidence[bins == b].sum() - right[bins == b].sum())) for b in range(_BINS)) / len(right)
+def calibration_error(classifier: Classifier, answers: Answers, gold: list[str]) -> float:
+    """The gap between the confidence of the likeliest label and how often it is right."""
+    truth = classifier.labels.encode([(label,) for label in gold])
+    outcome = Outcome(truth, np.zeros_like(truth), answers.probabilities, Task.MULTICLASS)
+    return float(top_label_calibration_error(outcome, np.ones((1, len(gold))))[0])
 
 
 def percent(share: float) -> float:
