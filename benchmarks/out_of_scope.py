@@ -29,9 +29,9 @@ from purport.evaluation.outcome import Outcome
 from purport.evaluation.report import machine
 from purport.labels import Task
 from purport.model import Answers, FloatArray
+from purport.runtime.asking import ask
 
 _KEPT = 0.95
-_BATCH = 256
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def measure(classifier: Classifier, data: Path, strangers: list[str]) -> dict[st
     """Everything about one bundle."""
     manifest = classifier.bundle.manifest
     texts, gold = read(data / "test.tsv")
-    answers = ask(classifier, texts)
+    answers = ask(classifier.answer, texts)
     right = rightness(classifier, answers, gold)
     found: dict[str, Any] = {
         "bundle": manifest.id,
@@ -68,9 +68,9 @@ def measure(classifier: Classifier, data: Path, strangers: list[str]) -> dict[st
     }
     for errors, seed in ((1, 7), (3, 8)):
         typed = [typos(text, errors, np.random.default_rng((seed, row))) for row, text in enumerate(texts)]
-        found[f"accuracy_typo_{errors}"] = percent(rightness(classifier, ask(classifier, typed), gold).mean())
+        found[f"accuracy_typo_{errors}"] = percent(rightness(classifier, ask(classifier.answer, typed), gold).mean())
     for name in strangers:
-        other = ask(classifier, read(data / f"{name}.tsv")[0])
+        other = ask(classifier.answer, read(data / f"{name}.tsv")[0])
         found[name] = {
             "rows": len(other.in_scope),
             "rejected_at_cut": percent((other.in_scope < manifest.decision.in_scope_at).mean()),
@@ -84,14 +84,6 @@ def read(file: Path) -> tuple[list[str], list[str]]:
     """Texts and labels."""
     rows = list(file_split(file.stem, file, Reading(Task.MULTICLASS)))
     return [row.text for row in rows], [row.labels[0] for row in rows]
-
-
-def ask(classifier: Classifier, texts: list[str]) -> Answers:
-    """The answers to ``texts``."""
-    parts = [classifier.answer(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
-    names = ("probabilities", "in_scope", "truncated", "evidence")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Answers(**joined)
 
 
 def rightness(classifier: Classifier, answers: Answers, gold: list[str]) -> NDArray[np.bool_]:

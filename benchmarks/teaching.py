@@ -36,9 +36,10 @@ from purport.evaluation.robustness import PERTURBATIONS
 from purport.evaluation.rows import evaluation_split
 from purport.model import BoolArray
 from purport.runtime import taught_vectors
+from purport.runtime.asking import ask, rows_of
 from purport.runtime.calibration import Scores
 from purport.runtime.decision import decide
-from purport.teaching.flips import Witnesses, joined, part
+from purport.teaching.flips import Witnesses
 from purport.teaching.lesson import lesson
 from purport.teaching.teach import Pupil, redecided
 
@@ -112,7 +113,7 @@ def on_test(path: str, split: str, most: int, seed: int) -> dict[str, Any]:
     _, found = evaluation_split(bundle, split)
     examples, pupil = list(found), Pupil.of(bundle)
     texts = [example.text for example in examples]
-    scores = joined([pupil.model.score(texts[start : start + 512]) for start in range(0, len(texts), 512)])
+    scores = ask(pupil.model.score, texts)
     trial = Trial(pupil, examples, scores, most, seed)
     measured = trial.run()
     first = examples[trial.chosen[0]]
@@ -141,8 +142,8 @@ def choose(path: str, most: int, seed: int) -> dict[str, Any]:
     cut = len(order) // 3
     kept, asked = (np.sort(rows) for rows in (order[:cut], order[cut:]))
     pick = lambda rows: [all_rows.examples[row] for row in rows]  # noqa: E731
-    pupil = replace(pupil, witnesses=Witnesses(pick(kept), part(all_rows.scores, kept)))
-    trial, found = Trial(pupil, pick(asked), part(all_rows.scores, asked), most, seed), {}
+    pupil = replace(pupil, witnesses=Witnesses(pick(kept), rows_of(all_rows.scores, kept)))
+    trial, found = Trial(pupil, pick(asked), rows_of(all_rows.scores, asked), most, seed), {}
     for share, least in product(SHARES, LEASTS):
         taught_vectors._REACH = (share, least)
         found[f"share {share}, least {least}"] = trial.run()

@@ -162,11 +162,13 @@ class Classifier:
         """Why no label is decided, for each row of ``labels (n, n_labels)`` without one."""
         decision, none = self.bundle.manifest.decision, ~labels.any(axis=1)
         found: list[Reason | None] = [None] * len(labels)
+        if not none.any():
+            return found
         # A promise rejects by one score; in_scope says then whether the text or its label is in doubt.
         doubtful = max(decision.in_scope_at, DEFAULT_THRESHOLD if decision.accept_at else 0.0)
         below = answers.in_scope < np.float32(doubtful)
         held: BoolArray = np.zeros(len(labels), dtype=np.bool_)
-        if decision.accept_at and none.any():
+        if decision.accept_at:
             freely = decision.model_copy(update={"accept_at": 0.0})
             held = ~decide(answers.probabilities, freely, answers.in_scope).out_of_scope
         for row in np.flatnonzero(none).tolist():

@@ -18,7 +18,8 @@ from ..errors import DataError
 from ..frozen import Frozen
 from ..labels import LabelSet, Task
 from ..model import Answers, BoolArray
-from ..progress import SILENT, Progress, Reporter
+from ..progress import SILENT, Reporter
+from ..runtime.asking import ask
 from ..runtime.decision import Decided
 from .confidence import CONFIDENCES, decided_above, right_above
 from .metrics import Counts, all_metrics, per_label
@@ -27,7 +28,6 @@ from .outcome import Outcome, Values
 FILE = "evaluation.json"
 LEVEL = 0.95
 _CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
-_ANSWER_ROWS = 1024
 _RIGHT_ABOVE = "right above"
 _FEW = 30
 
@@ -163,22 +163,9 @@ def answer(classifier: Classifier, split: Split, reporter: Reporter = SILENT, wh
     examples = list(split)
     if not examples:
         raise DataError(f"split {split.name} has no rows to evaluate on")
-    held = []
-    for start in range(0, len(examples), _ANSWER_ROWS):
-        texts = [example.text for example in examples[start : start + _ANSWER_ROWS]]
-        held.append(classifier.answer(texts))
-        reporter.emit(Progress(what, start + len(texts), len(examples), "rows"))
-    given = joined(held)
+    texts, size = [example.text for example in examples], classifier.model.traits.max_batch
+    given = ask(classifier.answer, texts, reporter, size=size, what=what, unit="rows")
     return of_answers(examples, classifier.labels, classifier.task, given, classifier.decide(given))
-
-
-def joined(parts: Sequence[Answers]) -> Answers:
-    """The answers of all ``parts``, as far as they are evaluated."""
-    return Answers(
-        np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.in_scope for part in parts]),
-        np.concatenate([part.truncated for part in parts]),
-    )
 
 
 def of_answers(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from ..data.reading import Example
 from ..evaluation.rows import own_data
 from ..model import BoolArray
-from ..progress import SILENT, Progress, Reporter
+from ..progress import SILENT, Reporter
+from ..runtime.asking import ask
 from ..runtime.calibration import Calibrated, Scores
 
-_ROWS = 512
-_FIELDS = ("logits", "truncated", "embedding", "familiar")
 VALID = "valid"
 
 
@@ -56,12 +53,9 @@ class Witnesses:
         """Score the validation rows that ``classifier`` was trained with, if its data is still there unchanged."""
         data = own_data(classifier.bundle)
         examples = [] if data is None or VALID not in data.splits else list(data[VALID])
-        parts = []
-        for start in range(0, len(examples), _ROWS):
-            parts.append(model.score([example.text for example in examples[start : start + _ROWS]]))
-            reporter.emit(Progress("classifying the validation rows", min(start + _ROWS, len(examples)),
-                                   len(examples), "rows"))  # fmt: skip
-        return cls(examples, joined(parts) if parts else model.score([]), VALID if examples else "")
+        texts = [example.text for example in examples]
+        scores = ask(model.score, texts, reporter, what="classifying the validation rows", unit="rows")
+        return cls(examples, scores, VALID if examples else "")
 
     def flips(self, before: BoolArray, after: BoolArray, names: Sequence[str]) -> tuple[Flip, ...]:
         """The rows whose decisions ``before`` and ``after (n, n_labels) bool`` differ, the broken ones first."""
@@ -72,20 +66,6 @@ class Witnesses:
             broken = set(old) == set(example.labels) != set(new)
             found.append(Flip(example.text, example.row, example.labels, old, new, broken))
         return tuple(sorted(found, key=lambda flip: not flip.broken))
-
-
-def joined(parts: Sequence[Scores]) -> Scores:
-    """The scores of several calls, one after the other."""
-    return _each([[getattr(part, name) for part in parts] for name in _FIELDS], np.concatenate)
-
-
-def part(scores: Scores, rows: NDArray[np.intp]) -> Scores:
-    """The scores of some rows."""
-    return _each([[getattr(scores, name)] for name in _FIELDS], lambda values: values[0][rows])
-
-
-def _each(fields: list[list[Any]], make: Callable[[list[Any]], Any]) -> Scores:
-    return Scores(*(None if values[0] is None else make(values) for values in fields))  # type: ignore[arg-type]
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -16,12 +16,13 @@ from ..errors import ExamplesUnfit, OthersChange
 from ..manifest import Decision, Likeliest
 from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT, Reporter
+from ..runtime.asking import rows_of
 from ..runtime.calibration import Calibrated, Scores
 from ..runtime.decision import decide
 from ..runtime.memory import Memory, equal_rows
 from ..runtime.taught_vectors import TaughtVectors, fitting_reach
 from ..wording import count
-from .flips import Flip, Witnesses, part
+from .flips import Flip, Witnesses
 from .lesson import MOST, Lesson, lesson, padded
 from .rewriting import rewriting, taught_bundle, undone_bundle
 
@@ -202,7 +203,7 @@ def redecided(base: Answers, scores: Scores, model: Calibrated, taught: TaughtVe
     wider = ((0, 0), (0, taught.n_labels - base.probabilities.shape[1]))
     after = decide(np.pad(base.probabilities, wider), decision, base.in_scope).labels
     near = np.flatnonzero(taught.weights(_embedding(scores))[0])
-    answers = model.of(part(scores, near))
+    answers = model.of(rows_of(scores, near))
     after[near] = decide(answers.probabilities, decision, answers.in_scope).labels
     return after
 

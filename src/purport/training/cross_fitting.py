@@ -19,10 +19,10 @@ from ..labels import Task
 from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT
+from ..runtime.asking import ask
 from ..runtime.calibration import Scorer, Scores, probabilities
 from ..runtime.memory import Memory
 from ..runtime.scope import evidence, in_scope, likeliest, signals
-from .asking import labelled_embeddings, scores_of
 
 _QUICK_FOLDS = 5
 
@@ -106,14 +106,17 @@ def cross_fit(run: Run[Any], fit: Fit, folds: int) -> HeldOut | None:
             fitted = fit(part)
             if fitted is None or not isinstance(fitted.model, Scorer):
                 return None
-            scores = scores_of(fitted.model, [texts[row] for row in outside.tolist()])
+            size = fitted.model.traits.max_batch
+            scores = ask(fitted.model.score, [texts[row] for row in outside.tolist()], size=size)
             more = HeldOut.of(scores, gold[outside], run, _memory(fitted.model, part.train))
         found = more if found is None else found.and_more(more)
     return found
 
 
 def _memory(scorer: Scorer, rows: Rows) -> Memory | None:
-    labelled, embedding = labelled_embeddings(scorer, rows)
+    labelled = np.flatnonzero(rows.gold.any(axis=1))
+    texts = [rows.texts[row] for row in labelled.tolist()]
+    embedding = ask(scorer.score, texts, size=scorer.traits.max_batch).embedding
     if embedding is None:
         return None
     return Memory.of(embedding, rows.gold[labelled], np.zeros(len(labelled), dtype=np.uint64))

@@ -13,10 +13,11 @@ from ..data.dataset import Dataset, Split
 from ..data.shares import groups
 from ..errors import DataError
 from ..evaluation import quick
-from ..evaluation.evaluate import Answered, Evaluation, answer, joined, measure
+from ..evaluation.evaluate import Answered, Evaluation, answer, measure
 from ..evaluation.outcome import Outcome
 from ..kinds.recipe import Recipe
 from ..progress import SILENT, Line, Reporter
+from ..runtime.asking import joined
 from . import steps
 from .pipeline import train
 

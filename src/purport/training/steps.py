@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
 from ..model import Answers, Model
 from ..progress import SILENT, Line, Progress, Reporter
 from ..promise import Promised
+from ..runtime.asking import FoundT, ask, rows_of
 from ..runtime.calibration import Calibrated, Scorer, Scores, answers
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
 from ..wording import count
-from .asking import answers_of, labelled_embeddings, scores_of
 from .card import model_card
 from .cross_fitting import HeldOut
 from .deciding import fit_decision
@@ -84,11 +84,30 @@ def answer(run: Run[Any], fitted: Fitted) -> Scores | Answers:
 
     In random batches, so that the checks can detect an influence of the other texts in a batch.
     """
-    texts = run.valid.texts
-    order = np.random.default_rng(run.recipe.seed).permutation(len(texts))
+    order = np.random.default_rng(run.recipe.seed).permutation(len(run.valid))
+    texts, back = [run.valid.texts[row] for row in order.tolist()], np.argsort(order)
     if isinstance(fitted.model, Scorer):
-        return scores_of(fitted.model, texts, run.reporter, size=_BATCH, order=order)
-    return answers_of(fitted.model, texts, run.reporter, size=_BATCH, order=order)
+        return rows_of(_ask(fitted.model, fitted.model.score, texts, run.reporter, size=_BATCH), back)
+    return rows_of(_ask(fitted.model, fitted.model.answer, texts, run.reporter, size=_BATCH), back)
+
+
+def _ask(
+    model: Scorer | Model,
+    call: Callable[[Sequence[str]], FoundT],
+    texts: Sequence[str],
+    reporter: Reporter,
+    size: int | None = None,
+) -> FoundT:
+    """What the ``call`` of a kind's ``model`` gives for all ``texts``."""
+    found = ask(call, texts, reporter, size=size or model.traits.max_batch)
+    held = {field.name: getattr(found, field.name) for field in fields(found)}
+    counts = {name: len(values) for name, values in held.items() if values is not None and len(values)}
+    if set(counts.values()) - {len(texts)}:
+        raise TrainingError(
+            f"the model returned {', '.join(f'{n} {name}' for name, n in counts.items())} rows for {len(texts)} texts; "
+            "correct the kind's model"
+        )
+    return found
 
 
 def remember(run: Run[Any], fitted: Fitted, train: Split, given: Scores | Answers) -> Memory | None:
@@ -99,9 +118,11 @@ def remember(run: Run[Any], fitted: Fitted, train: Split, given: Scores | Answer
     if not isinstance(fitted.model, Scorer) or given.embedding is None:
         return None
     run.reporter.emit(Progress("remembering the training examples"))
-    labelled, embedding = labelled_embeddings(fitted.model, run.train, run.reporter)
+    labelled = np.flatnonzero(run.train.gold.any(axis=1))
+    texts = [run.train.texts[row] for row in labelled.tolist()]
+    embedding = _ask(fitted.model, fitted.model.score, texts, run.reporter).embedding
     assert embedding is not None, "a scorer has embeddings of all texts or of none"
-    kept = [run.train.texts[row] for row in labelled.tolist()] if run.recipe.data.keep_examples else None
+    kept = texts if run.recipe.data.keep_examples else None
     prints, numbers = fingerprints(train), np.array([example.row for example in train], dtype=np.int64)
     memory = Memory.of(embedding, run.train.gold[labelled], prints[labelled], kept, numbers[labelled])
     memory.save(run.stage)
@@ -195,7 +216,7 @@ def promise(trained: Subject, recipe: Recipe, dataset: Dataset, valid: Rows) -> 
     if not recipe.decide.promise:
         return trained, None
     held = rows(dataset, "calibration")
-    given = answers_of(trained.model, held.texts, trained.reporter)
+    given = _ask(trained.model, trained.model.answer, held.texts, trained.reporter)
     found = fit_promise(
         recipe.decide, trained.decision, dataset.labels, (trained.answers, valid.gold), (given, held.gold)
     )
@@ -212,7 +233,7 @@ def measure_splits(trained: Subject, dataset: Dataset) -> dict[str, Evaluation]:
         split = dataset[name]
         given = trained.answers
         if name == "test":
-            given = answers_of(trained.model, list(split.texts), trained.reporter)
+            given = _ask(trained.model, trained.model.answer, list(split.texts), trained.reporter)
         decided = decide(given.probabilities, trained.decision, given.in_scope)
         answered = of_answers(list(split), dataset.labels, trained.task, given, decided)
         found[name] = measure(answered, split, dataset=dataset.name, seed=trained.seed)
