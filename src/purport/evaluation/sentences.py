@@ -104,13 +104,13 @@ def notes(evaluation: Evaluation) -> Iterator[str]:
 def warnings_of(manifest: Manifest) -> list[str]:
     """The :func:`calibration_warnings` of a bundle."""
     rows, more = manifest.provenance.rows.get("valid"), manifest.provenance.cross_fitted
-    return [] if rows is None else calibration_warnings(manifest.calibration, manifest.decision, rows + more)
+    return [] if rows is None else calibration_warnings(manifest.calibration, manifest.decision, rows, more)
 
 
-def calibration_warnings(calibration: Calibration, decision: Decision, rows: int) -> list[str]:
-    """Why the confidences or thresholds that were fitted on ``rows`` may not be trusted.
+def calibration_warnings(calibration: Calibration, decision: Decision, rows: int, more: int = 0) -> list[str]:
+    """Why the confidences or thresholds that were fitted on ``rows`` validation rows may not be trusted.
 
-    These are validation rows, and training rows from models that had not seen them.
+    ``more`` is the number of training rows that they were fitted on as well, from models that had not seen them.
     """
     found, fitted = [], []
     if isinstance(calibration, Temperature):
@@ -131,10 +131,11 @@ def calibration_warnings(calibration: Calibration, decision: Decision, rows: int
         fitted.append("threshold")
     if isinstance(decision, PerLabel) and decision.fitted and set(decision.thresholds) - {DEFAULT_THRESHOLD}:
         fitted.append("thresholds")
-    if fitted and rows < ENOUGH_ROWS:
+    if fitted and rows + more < ENOUGH_ROWS:
+        seen = (f"{count(more, 'training row')} and " if more else "") + count(rows, "validation row")
         what, verb = " and ".join(fitted), "rests" if fitted in (["temperature"], ["threshold"]) else "rest"
         found.append(
-            f"The {what} {verb} on {count(rows, 'validation row')}, fewer than {ENOUGH_ROWS}: take every confidence as "
+            f"The {what} {verb} on {seen}, fewer than {ENOUGH_ROWS}: take every confidence as "
             "a rough guess, and validate on more rows."
         )
     return found

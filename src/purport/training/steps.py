@@ -160,7 +160,7 @@ def calibrate(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
             "lower the learning rate or train longer"
         )
-    for said in calibration_warnings(calibration, decision, len(gold)):
+    for said in calibration_warnings(calibration, decision, len(run.valid), len(more or ())):
         run.say(f"warning: {said}")
     return Subject(model, recipe.task, calibration, scope, decision, run.valid.texts, valid, recipe.seed, run.reporter)
 
