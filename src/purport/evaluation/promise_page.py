@@ -52,7 +52,7 @@ def _figure(found: Acceptance) -> Block:
 
 def _tables(promised: Promised) -> list[Block]:
     tables: list[Block] = []
-    if promised.by_share:
+    if promised.by_share and promised.depends_on_share:
         low, high = promised.out_of_scope_share
         rows = [
             (percent(each.share), percent(each.at_most), "yes" if low <= each.share <= high else "no")
