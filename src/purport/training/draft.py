@@ -19,9 +19,8 @@ from ..wording import count
 _VALID, _TEST = ("valid", "validation", "dev", "val"), ("test", "eval", "holdout")
 _SMALL, _TINY = 1000, 50  # rows
 _SHARE = 0.2
-_PASSES = 12_000  # texts that training passes, about 25 seconds on one core with the packaged encoder
-_EPOCHS, _FEWER = (6, 20), 3
-_LARGE = 10_000  # rows
+_PASSES = (12_000, 150_000)  # texts that training passes: about 25 seconds and 6 minutes on one core
+_EPOCHS = (3, 10, 20)  # the fewest, what is enough where rows are many, the most
 _ENGLISH = 0.99  # share of letters without accents, below which the packaged encoder cannot tell words apart
 _LENGTHS = (64, 128, 256)
 _TOKENS_PER_WORD = 1.6
@@ -135,8 +134,9 @@ def _data(survey: Survey, rows: int) -> list[Choice]:
 def _fit(dataset: Dataset, rows: int, kind: str) -> list[Choice]:
     if kind != "encoder":
         return []
-    low, high = _EPOCHS
-    epochs = min(high, max(low if rows <= _LARGE else _FEWER, math.ceil(_PASSES / max(rows, 1))))
+    fewest, enough, most = _EPOCHS
+    least, largest = (math.ceil(passes / max(rows, 1)) for passes in _PASSES)
+    epochs = min(most, max(fewest, least, min(enough, largest)))
     words = sorted(len(text.split()) for text in dataset["train"].texts)
     tokens = words[int(0.99 * (len(words) - 1))] * _TOKENS_PER_WORD + 2
     length = next((each for each in _LENGTHS if each >= tokens), _LENGTHS[-1])
