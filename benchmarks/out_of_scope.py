@@ -3,9 +3,10 @@
     python benchmarks/out_of_scope.py bundles/clinc clinc150 --strangers oos_test --output results/out_of_scope/a.json
 
 DATA is a directory with `test.tsv` and a file for each of `--strangers`, which hold texts that no label covers: text,
-tab, label. `in_scope` is compared with what it is made of: the probability of the likeliest label (`probability`), and
-the cosine of the text's vector and its nearest training example (`similarity`). `found` is the share of strangers below
-the score that 95 % of the test rows reach. Typing errors are those of `purport.data.noise`, drawn from fixed seeds.
+tab, label. `in_scope` is compared with the probability of the likeliest label (`probability`), and the
+cosine of the text's vector and the nearest training example of that label (`similarity`). `found` is the share of
+strangers below the score that 95 % of the test rows reach. Typing errors are those of `purport.data.noise`, drawn from
+fixed seeds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from purport.evaluation.report import machine
 from purport.labels import Task
 from purport.model import Answers, FloatArray
 from purport.runtime.asking import ask
+from purport.runtime.memory import Memory
 
 _KEPT = 0.95
 
@@ -69,13 +71,15 @@ def measure(classifier: Classifier, data: Path, strangers: list[str]) -> dict[st
     for errors, seed in ((1, 7), (3, 8)):
         typed = [typos(text, errors, np.random.default_rng((seed, row))) for row, text in enumerate(texts)]
         found[f"accuracy_typo_{errors}"] = percent(rightness(classifier, ask(classifier.answer, typed), gold).mean())
+    known = scores(classifier, answers)
     for name in strangers:
         other = ask(classifier.answer, read(data / f"{name}.tsv")[0])
+        strange = scores(classifier, other)
         found[name] = {
             "rows": len(other.in_scope),
             "rejected_at_cut": percent((other.in_scope < manifest.decision.in_scope_at).mean()),
-            **{score: compared(values, scores(other)[score]) for score, values in scores(answers).items()},
-            "best_mcc": best_mcc(classifier, answers, gold, other),
+            **{score: compared(values, strange[score]) for score, values in known.items()},
+            "best_mcc": best_mcc(classifier, (answers, other), gold, (known, strange)),
         }
     return found
 
@@ -92,11 +96,16 @@ def rightness(classifier: Classifier, answers: Answers, gold: list[str]) -> NDAr
     return np.array([label == expected for label, expected in zip(best, gold, strict=True)])
 
 
-def scores(answers: Answers) -> dict[str, FloatArray]:
-    """The score, and what it is made of."""
-    assert answers.evidence is not None, "the bundle has a memory"
-    confidence = answers.probabilities.max(axis=1)
-    return {"in_scope": answers.in_scope, "probability": confidence, "similarity": answers.evidence[:, 1]}
+def scores(classifier: Classifier, answers: Answers) -> dict[str, FloatArray]:
+    """The score, and the two that it must beat: probability of the likeliest label, cosine to its nearest example."""
+    memory = Memory.load(classifier.bundle.path, len(classifier.labels))
+    assert memory is not None and answers.embedding is not None, "the bundle has a memory"
+    label, cosine = answers.probabilities.argmax(axis=1), np.zeros_like(answers.in_scope)
+    for each in np.unique(label):
+        examples = memory.members(int(each))
+        vectors = memory.vectors[examples] * memory.scales[examples][:, None]
+        cosine[label == each] = (answers.embedding[label == each] @ vectors.T).max(axis=1)
+    return {"in_scope": answers.in_scope, "probability": answers.probabilities.max(axis=1), "similarity": cosine}
 
 
 def compared(inside: FloatArray, outside: FloatArray) -> dict[str, float]:
@@ -107,18 +116,18 @@ def compared(inside: FloatArray, outside: FloatArray) -> dict[str, float]:
     return {"auroc": round(float(auroc), 4), "found": percent((outside < cut).mean())}
 
 
-def best_mcc(classifier: Classifier, inside: Answers, gold: list[str], outside: Answers) -> dict[str, float]:
+def best_mcc(
+    classifier: Classifier, answers: tuple[Answers, Answers], gold: list[str], scored: tuple[dict[str, FloatArray], ...]
+) -> dict[str, float]:
     """The highest Matthews correlation over all cuts of each score, with "none" as one more class."""
     names = classifier.labels.names
-    best = [names[at] for part in (inside, outside) for at in part.probabilities.argmax(axis=1)]
-    truth = np.array([*gold, *[""] * len(outside.in_scope)])
+    best = [names[at] for part in answers for at in part.probabilities.argmax(axis=1)]
+    truth = np.array([*gold, *[""] * len(answers[1].in_scope)])
     found = {}
-    for name, values in scores(inside).items():
-        score = np.r_[values, scores(outside)[name]]
+    for name in scored[0]:
+        score = np.r_[scored[0][name], scored[1][name]]
         cuts = np.quantile(score, np.linspace(0, 1, 101))
-        found[name] = round(
-            max(matthews_corrcoef(truth, np.where(score >= cut, best, "")) for cut in cuts), 4
-        )  # fmt: skip
+        found[name] = round(max(matthews_corrcoef(truth, np.where(score >= cut, best, "")) for cut in cuts), 4)
     return found
 
 

@@ -49,18 +49,28 @@ def test_the_search_is_exact_across_blocks(rng: np.random.Generator, monkeypatch
     assert len(memory.nearest(asked, 10_000)[0]) == len(memory)
 
 
-def test_similarity_is_that_of_the_nearest_example_of_the_label(rng: np.random.Generator) -> None:
+def test_closeness_is_to_the_nearest_examples_of_the_label_and_to_their_mean(rng: np.random.Generator) -> None:
     memory, vectors = made(rng)
     asked, label = unit(rng.normal(size=(50, 32))), rng.integers(7, size=50)
-    found = memory.similarity(asked, label)
+    found = memory.closeness(asked, label)
     for row in range(50):
-        members = memory.members(int(label[row]))
-        assert found[row] == pytest.approx((vectors[members] @ asked[row]).max(), abs=0.01)
+        members = vectors[memory.members(int(label[row]))]
+        density = np.log(np.exp((members @ asked[row] - 1) / 0.05).mean())
+        assert found[row, 0] == pytest.approx(1 + 0.05 * density, abs=0.01)
+        assert found[row, 1] == pytest.approx(unit(members.mean(axis=0)[None])[0] @ asked[row], abs=0.01)
 
 
-def test_a_label_without_examples_has_no_similarity(rng: np.random.Generator) -> None:
+def test_one_strange_example_does_not_vouch_for_what_is_like_it(rng: np.random.Generator) -> None:
+    """A mislabelled row: its copy is less similar to the label than a text that is near several of its rows."""
+    usual, odd = unit(np.eye(8)[0] + 0.2 * rng.normal(size=(40, 8))), np.eye(8)[[7]]
+    memory = Memory.of(np.vstack([usual, odd]).astype(np.float32), np.ones((41, 1), bool), np.zeros(41, np.uint64))
+    found = memory.closeness(np.eye(8, dtype=np.float32)[[0, 7]], np.zeros(2, dtype=np.intp))
+    assert (found[0] > found[1] + 0.05).all()
+
+
+def test_a_label_without_examples_is_close_to_nothing(rng: np.random.Generator) -> None:
     memory = Memory.of(unit(rng.normal(size=(2, 8))), np.array([[True, False]] * 2), np.zeros(2, np.uint64))
-    assert memory.similarity(unit(rng.normal(size=(1, 8))), np.array([1])).tolist() == [0]
+    assert memory.closeness(unit(rng.normal(size=(1, 8))), np.array([1])).tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("texts", [False, True])

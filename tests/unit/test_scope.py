@@ -23,16 +23,16 @@ def rng() -> np.random.Generator:
 
 
 def rows(rng: np.random.Generator, n: int, mean: tuple[float, ...]) -> np.ndarray:
-    return rng.normal(mean, (1.5, 0.08, 0.1), size=(n, len(SIGNALS)))
+    return rng.normal(mean, (1.5, 0.08, 0.08, 0.1), size=(n, len(SIGNALS)))
 
 
-INSIDE, OUTSIDE = (5.0, 0.9, 0.9), (1.0, 0.6, 0.6)
+INSIDE, OUTSIDE = (5.0, 0.9, 0.9, 0.9), (1.0, 0.6, 0.6, 0.6)
 
 
 def test_more_evidence_is_more_in_scope(rng: np.random.Generator) -> None:
     scope = fit_scope(rows(rng, 200, INSIDE), np.ones((200, 1), dtype=bool))
     middle = np.array([INSIDE])
-    for signal, step in enumerate((1.0, 0.05, 0.05)):
+    for signal, step in enumerate((1.0, 0.05, 0.05, 0.05)):
         more, less = middle.copy(), middle.copy()
         more[0, signal], less[0, signal] = middle[0, signal] + step, middle[0, signal] - step
         assert (
@@ -49,8 +49,8 @@ def test_strangers_score_lower_without_having_been_seen(rng: np.random.Generator
 
 
 def test_rows_out_of_scope_adapt_the_weights(rng: np.random.Generator) -> None:
-    # Here only the first signal tells anything, and the other two mislead.
-    inside, outside = rows(rng, 300, (5, 0.7, 0.7)), rows(rng, 300, (1, 0.8, 0.8))
+    # Here only the first signal tells anything, and the others mislead.
+    inside, outside = rows(rng, 300, (5, 0.7, 0.7, 0.7)), rows(rng, 300, (1, 0.8, 0.8, 0.8))
     found, gold = np.concatenate([inside, outside]), np.array([[True]] * 300 + [[False]] * 300)
     before, after = fit_scope(inside, gold[:300]), fit_scope(found, gold)
     assert (before.fitted, after.fitted) == (0, 300)
@@ -69,16 +69,29 @@ def test_a_handful_of_rows_moves_little(rng: np.random.Generator) -> None:
 
 
 def test_few_validation_rows_are_not_trusted_alone() -> None:
-    one = fit_scope(np.array([[11.0, 1.0, 1.0]]), np.ones((1, 1), dtype=bool))
+    one = fit_scope(np.array([[11.0, 1.0, 1.0, 1.0]]), np.ones((1, 1), dtype=bool))
     assert one.centers[0] < 6 and one.scales[0] > 1
 
 
 def test_the_reason_is_the_weakest_signal() -> None:
-    scope = Scope(centers=(5, 0.9, 0.9), scales=(1, 0.1, 0.1), weights=(1, 1, 1), bias=0)
-    for signal, reason in enumerate(("between_labels", "unlike_any_example", "unfamiliar_words")):
-        found = np.array([[5, 0.9, 0.9]])
+    scope = Scope(centers=(5, 0.9, 0.9, 0.9), scales=(1, 0.1, 0.1, 0.1), weights=(1, 1, 1, 1), bias=0)
+    near = "unlike_any_example"
+    for signal, reason in enumerate(("between_labels", near, near, "unfamiliar_words")):
+        found = np.array([[5, 0.9, 0.9, 0.9]])
         found[0, signal] -= 3 * scope.scales[signal]
         assert weakest(evidence(found, scope)[0].astype(np.float32)) == reason
+
+
+def test_similarity_and_centrality_speak_together() -> None:
+    """Each less than sureness alone, but they say the same of a text."""
+    assert weakest(np.array([-1.5, -1, -1, 0], dtype=np.float32)) == "unlike_any_example"
+
+
+def test_rows_that_are_all_alike_do_not_reject_what_is_written_otherwise() -> None:
+    """Rows made from templates: validation texts are all but copies of training texts."""
+    alike = np.tile([11.0, 0.99, 0.99, 1.0], (100, 1))
+    scope = fit_scope(alike, np.ones((100, 1), dtype=bool))
+    assert in_scope(evidence(np.array([[7.0, 0.87, 0.87, 0.9]]), scope), scope)[0] > 0.3
 
 
 @pytest.mark.parametrize("task", list(Task))

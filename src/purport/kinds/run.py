@@ -53,6 +53,10 @@ class Run(Generic[RecipeT]):
         self.reporter.emit(Line(text))
 
 
+SIGNAL_WEIGHTS = (0.2, 0.75, 0.5, 0.2)
+"""What each of :data:`purport.runtime.scope.SIGNALS` weighs where vectors are those of an encoder."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A trained model as it will be deployed.
@@ -62,9 +66,11 @@ class Fitted:
         facts: the facts about the model for the manifest.
         checks: the checks it must pass before it becomes a bundle, the fastest first.
         fallback: makes another form of the same model, which is tried if this one does not pass; it is told why.
+        weights: what the signals of ``in_scope`` weigh before validation rows without a label tell more.
     """
 
     model: Scorer | Model
     facts: ModelFacts
     checks: Sequence[Check] = (Independence(),)
     fallback: Callable[[str], Fitted] | None = None
+    weights: tuple[float, ...] = SIGNAL_WEIGHTS

@@ -14,7 +14,7 @@ from ..labels import Task
 from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
 from .memory import MEMORY_FILE, Memory
-from .scope import evidence, in_scope, likeliest, signals
+from .scope import SIGNALS, evidence, in_scope, likeliest, signals
 from .taught_vectors import VECTORS_FILE, TaughtVectors
 
 
@@ -105,6 +105,8 @@ def calibrated(scorer: Scorer, bundle: Bundle) -> Calibrated:
     memory = Memory.load(bundle.path, len(manifest.labels))
     if manifest.scope is not None and memory is None:
         raise BundleCorrupt(bundle.path, MEMORY_FILE, "is missing, and the manifest's scope needs it")
+    if manifest.scope is not None and len(manifest.scope.weights) != len(SIGNALS):
+        raise BundleCorrupt(bundle.path, "manifest.json", f"has a scope that is not of {len(SIGNALS)} signals")
     taught = TaughtVectors.load(bundle.path, len(manifest.labels))
     if (manifest.taught.examples if manifest.taught else 0) != (0 if taught is None else len(taught)):
         raise BundleCorrupt(bundle.path, VECTORS_FILE, "has other examples than the manifest says")

@@ -22,6 +22,8 @@ _COMPARED = 256  # examples of a label that a text is compared with when it is a
 # One step for all coordinates, which are small numbers of unit vectors: they compress to five bits each.
 _STEPS = 127
 _ARRAYS = ("vectors", "scales", "labels", "offsets", "prints")
+_SOFT = 0.05  # how far below the nearest example the cosines of others still count
+_SHORTEST = 1e-6  # length of a mean vector
 _BLOCK = 16_384  # rows that are converted to floats at once
 
 
@@ -165,17 +167,23 @@ class Memory:
             found = np.maximum(found, cosine.max(axis=1, initial=-1))
         return found
 
-    def similarity(self, embedding: FloatArray, label: NDArray[np.intp]) -> FloatArray:
-        """The cosine ``(n,) float32`` of each vector with the nearest example of its ``label (n,)``; 0 without any.
+    def closeness(self, embedding: FloatArray, label: NDArray[np.intp]) -> FloatArray:
+        """How close each vector is to the examples of its ``label (n,)``, ``(n, 2) float32``; 0 without any.
 
-        Of a label with more than 256 examples, so many are compared.
+        First the similarity to the nearest of them, as a soft maximum of the cosines, 1 + τ·log(mean(exp((cos-1)/τ)))
+        with τ = 0.05: the log density of the label by a von Mises-Fisher kernel, in the units of a cosine. Second the
+        centrality, the cosine with their mean (Snell et al. 2017). Of a label with more than 256 examples, so many are
+        compared.
         """
-        found = np.zeros(len(embedding), dtype=np.float32)
+        found = np.zeros((len(embedding), 2), dtype=np.float32)
         for each in np.unique(label).tolist():
             near = self._compared.get(each)
             if near is not None:
                 rows = np.flatnonzero(label == each)
-                found[rows] = (embedding[rows] @ near.T).max(axis=1)
+                cosine = embedding[rows] @ near.T
+                found[rows, 0] = 1 + _SOFT * np.log(np.exp((cosine - 1) / _SOFT).mean(axis=1))
+                # The mean of the cosines is the product with the mean vector.
+                found[rows, 1] = cosine.mean(axis=1) / max(float(np.linalg.norm(near.mean(axis=0))), _SHORTEST)
         return found
 
     def nearest(self, embedding: FloatArray, k: int) -> list[list[Neighbour]]:

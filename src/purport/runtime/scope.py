@@ -6,7 +6,7 @@ Each signal is what a known method goes by; none is best on all data, and togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,16 @@ from ..model import FloatArray
 from ..prediction import Reason
 from .memory import Memory
 
-SIGNALS = ("sureness", "similarity", "familiarity")
+SIGNALS = ("sureness", "similarity", "centrality", "familiarity")
 """The evidence for a label, in this order; more is better.
 
 ``sureness``: log odds of the likeliest label, without calibration (Hendrycks & Gimpel 2017).
-``similarity``: cosine of the text's vector and that of the nearest training example of the likeliest label.
+``similarity``: to the nearest training examples of the likeliest label, and
+``centrality``: to their mean, both of :meth:`.Memory.closeness`.
 ``familiarity``: share of words that occur in the training texts.
 """
-_REASONS: tuple[Reason, ...] = ("between_labels", "unlike_any_example", "unfamiliar_words")
+# Which signals, together, speak against a text.
+_REASONS: Mapping[Reason, list[int]] = {"between_labels": [0], "unlike_any_example": [1, 2], "unfamiliar_words": [3]}
 _SUREST = 12.0
 _BOUNDS = (-8.0, 4.0)
 
@@ -32,11 +34,10 @@ _BOUNDS = (-8.0, 4.0)
 def signals(
     logits: FloatArray, embedding: FloatArray, familiar: FloatArray | None, task: Task, memory: Memory
 ) -> NDArray[np.float64]:
-    """The :data:`SIGNALS` of ``n`` texts: ``(n, 3) float64``."""
-    label = logits.argmax(axis=1)
-    similarity = memory.similarity(embedding, label)
+    """The :data:`SIGNALS` of ``n`` texts: ``(n, 4) float64``."""
+    closeness = memory.closeness(embedding, logits.argmax(axis=1))
     known = np.ones(len(logits)) if familiar is None else familiar
-    return np.column_stack([_sureness(logits.astype(np.float64), task), similarity, known])
+    return np.column_stack([_sureness(logits.astype(np.float64), task), closeness, known])
 
 
 def _sureness(logits: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
@@ -79,5 +80,5 @@ def likeliest(probabilities: FloatArray) -> FloatArray:
 
 
 def weakest(evident: FloatArray) -> Reason:
-    """Why a text may be out of scope, from its row of :func:`evidence`: the signal that speaks most against it."""
-    return _REASONS[int(evident.argmin())]
+    """Why a text may be out of scope, from its row of :func:`evidence`: what speaks most against it."""
+    return min(_REASONS, key=lambda reason: float(evident[_REASONS[reason]].sum()))

@@ -145,7 +145,7 @@ def calibrate(
         if recipe.decide.calibration == "temperature":
             calibration = fit_temperature(held.logits, held.gold, recipe.task)
         if held.signals is not None:
-            scope = fit_scope(held.signals, held.gold)
+            scope = fit_scope(held.signals, held.gold, fitted.weights)
         model: Model = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
         valid = answers(given, recipe.task, calibration, scope, memory)
         judged = valid if more is None else held.answers(recipe.task, calibration, scope)
