@@ -18,11 +18,12 @@ import pytest
 
 from purport import Bundle, Classifier, Dataset, Task, load_recipe
 from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
-from purport.kinds.checks import Agreement, Subject
+from purport.kinds import checks
+from purport.kinds.checks import Agreement, Subject, near_ties
 from purport.kinds.encoder.export import EncoderFacts
 from purport.kinds.encoder.ladder import LADDER
 from purport.kinds.recipe import Recipe
-from purport.manifest import PerLabel, Uncalibrated
+from purport.manifest import Likeliest, PerLabel, Uncalibrated
 from purport.model import Answers
 from purport.testing import Recorder
 from purport.training import steps
@@ -163,8 +164,54 @@ def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(reco
     assert agreement == {"agreement_with_torch": 0.99}, "one row of a hundred is over half a percent, and only one row"
 
 
+def test_near_ties_may_be_decided_otherwise_if_as_many_rows_are_right(recorder: Recorder) -> None:
+    """The trained model decides the first three rows by 0.01; the exported one decides them otherwise."""
+    gold = np.random.default_rng(0).random((200, 2)) < 0.5
+    logits = np.where(gold, 3.0, -3.0).astype(np.float32)
+    logits[:3, 0] = np.where(gold[:3, 0], -0.04, 0.04)  # wrong, all but tied
+    logits[3:5, 0] = np.where(gold[3:5, 0], 0.04, -0.04)  # right, all but tied
+    for rows, passes in ((slice(0, 3), True), (slice(3, 5), False)):
+        exported = logits >= 0
+        exported[rows, 0] ^= True
+        given = subject(exported, recorder)
+        with pytest.raises(CheckFailed, match="do something"):
+            Agreement(logits, "do something")(given)
+        if passes:
+            assert Agreement(logits, "", gold)(given)["near_ties"] == 3
+            assert recorder.lines[-1].endswith("(within 0.02 of probability); 3 more rows are right")
+        else:
+            with pytest.raises(CheckFailed, match="2 of the others are near ties, and 2 fewer rows are right"):
+                Agreement(logits, "", gold)(given)
+    clear = logits >= 0
+    clear[10:14, 1] ^= True
+    with pytest.raises(CheckFailed, match="0 of the others are near ties"):
+        Agreement(logits, "", gold)(subject(clear, recorder))
+
+
+@pytest.mark.parametrize(
+    ("reference", "reject_below", "after", "tied"),
+    [
+        ([0.50, 0.49, 0.01], 0.0, 1, True),
+        ([0.60, 0.39, 0.01], 0.0, 1, False),
+        ([0.61, 0.38, 0.01], 0.6, None, True),
+        ([0.70, 0.29, 0.01], 0.6, None, False),
+    ],
+)
+def test_ties_of_multiclass(reference: list[float], reject_below: float, after: int | None, tied: bool) -> None:
+    before, now = np.array([[True, False, False]]), np.zeros((1, 3), dtype=bool)
+    if after is not None:
+        now[0, after] = True
+    proba = np.array([reference], dtype=np.float32)
+    assert near_ties(proba, before, now, Likeliest(reject_below=reject_below)).tolist() == [tied]
+
+
 def test_a_form_that_decides_otherwise_is_followed_by_a_more_exact_one(
-    tiny_recipe: dict[str, Any], encoder_bundle: Bundle, sample: Dataset, tmp_path: Path, recorder: Recorder
+    tiny_recipe: dict[str, Any],
+    encoder_bundle: Bundle,
+    sample: Dataset,
+    tmp_path: Path,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With the threshold that int8 moves most rows across: on each processor it makes other errors."""
     texts = list(sample["valid"].texts)
@@ -172,6 +219,7 @@ def test_a_form_that_decides_otherwise_is_followed_by_a_more_exact_one(
     exact, rounded = (Classifier.open(each).predict_proba(texts) for each in (plain, encoder_bundle))
     moved = {float(at): int(((exact > at) != (rounded > at)).any(axis=1).sum()) for at in np.unique(exact)}
     threshold = max(moved, key=lambda at: moved[at])
+    monkeypatch.setattr(checks, "NEAR_TIE", 0.0)
     recipe = changed(tiny_recipe, decide={"thresholds": "fixed", "threshold": threshold})
     bundle = trained(recipe, tmp_path / "bundle", reporter=recorder)
     taken = bundle.facts(EncoderFacts)

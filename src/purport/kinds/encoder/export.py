@@ -53,7 +53,7 @@ class EncoderFacts(ReadingFacts):
 def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFacts, reference: FloatArray) -> Fitted:
     """Write the deployed form of ``model`` to ``run.stage``; its logits are ``reference (n_valid, n_labels)``.
 
-    With ``quantize="auto"`` the fallbacks are the next rungs of the :data:`~.ladder.LADDER`.
+    With ``quantize="auto"`` the fallbacks are the next rungs of the :data:`~.ladder.LADDER`, and near ties are allowed.
     """
     tokenizer.backend_tokenizer.save(str(run.stage / TOKENIZER_FILE))
     rungs = [rung for rung in LADDER if facts.quantize in ("auto", rung.name)]
@@ -68,7 +68,8 @@ def deployed(model: IntentModel, tokenizer: Any, run: Run[Any], facts: EncoderFa
         scorer = OnnxScorer.load(run.stage, len(run.labels), facts)
         known = facts.model_copy(update={"quantize": rung.name, "because": because})
         remedy = "please report this with the recipe" if rung.name == "none" else "set export.quantize=auto"
-        checks = Agreement(reference, remedy), Independence(remedy)
+        gold = run.valid.gold if facts.quantize == "auto" else None
+        checks = Agreement(reference, remedy, gold), Independence(remedy)
         if position + 1 == len(rungs):
             return Fitted(scorer, known, checks)
         return Fitted(scorer, known, checks, lambda reason: written(position + 1, f"{rung}: {reason}"))
