@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
 from .runtime.calibration import Calibrated
+from .runtime.clip import clip, most_characters
 from .runtime.decision import DEFAULT_THRESHOLD, Decided, decide
 from .runtime.memory import Memory
 from .runtime.scope import weakest
@@ -74,14 +76,19 @@ class Classifier:
         return self.predictions(answers, [threshold] * n, [top_k] * n, [examples] * n)
 
     def answer(self, texts: Sequence[str]) -> Answers:
-        """The model's answers, as arrays.
+        """The model's answers, as arrays. Of very long texts, the beginning and the end are looked at (:mod:`.clip`).
 
         Raises:
             TypeError: ``texts`` is a single string, or contains something that is not a string.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
-        return self.model.answer(texts)
+        most = most_characters(self.bundle.manifest.model.limit)
+        long = np.fromiter((len(text) > most for text in texts), np.bool_, len(texts))
+        if not long.any():
+            return self.model.answer(texts)
+        answers = self.model.answer([clip(text, most) for text in texts])
+        return replace(answers, truncated=answers.truncated | long)
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
         """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.

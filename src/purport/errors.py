@@ -26,7 +26,7 @@
     ├── ServerError                an error that the client received from a server
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
-        ├── BodyInvalid  BodyTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
+        ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  BundleInvalid  NothingBefore  NotTaught
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
@@ -219,15 +219,9 @@ class RequestError(PurportError):
 class TextEmpty(RequestError):
     """``text`` is empty or only white space."""
 
-    def __init__(self) -> None:
-        super().__init__('"text" is empty.')
-
 
 class TextMissing(RequestError):
     """The body has no ``text``."""
-
-    def __init__(self) -> None:
-        super().__init__('"text" is missing.')
 
 
 class TextInvalid(RequestError):
@@ -240,6 +234,10 @@ class BodyInvalid(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body exceeds the size limit."""
+
+
+class HeadTooLarge(RequestError):
+    """Request line and headers exceed the size limit."""
 
 
 class MediaTypeUnsupported(RequestError):

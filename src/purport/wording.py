@@ -12,6 +12,8 @@ from typing import Any
 # reverse the direction of what follows (UAX #9), lone surrogates. Direction marks around one character stay.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_LONGEST = 100  # characters of a name that others are compared with
+
 DASH = "–"
 """Stands for a value that is not there or not defined."""
 
@@ -44,7 +46,7 @@ def json_line(fields: Mapping[str, Any]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    near = get_close_matches(name, known, n=1, cutoff=0.6) if len(name) <= _LONGEST else []
     if near:
         return f' Did you mean "{near[0]}"?'
     return f" Known: {', '.join(known)}." if known else ""

@@ -178,7 +178,7 @@ def test_near_ties_may_be_decided_otherwise_if_as_many_rows_are_right(recorder: 
             Agreement(logits, "do something")(given)
         if passes:
             assert Agreement(logits, "", gold)(given)["near_ties"] == 3
-            assert recorder.lines[-1].endswith("(within 0.02 of probability); 3 more rows are right")
+            assert recorder.lines[-1].endswith("(within 0.02 of probability); rows that are right: +3")
         else:
             with pytest.raises(CheckFailed, match="2 of the others are near ties, and 2 fewer rows are right"):
                 Agreement(logits, "", gold)(given)

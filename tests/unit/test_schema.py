@@ -150,7 +150,7 @@ def test_an_operation_names_every_error_that_has_one_of_its_statuses() -> None:
 
 def test_every_error_has_one_form() -> None:
     for kind in HTTP:
-        error = kind() if kind in (errors.TextEmpty, errors.TextMissing) else kind("what, which, what to do")
+        error = kind("what, which, what to do")
         response = answer(error)
         told = ErrorAnswer.model_validate_json(bytes(response.body))
         assert (response.status_code, told.label) == HTTP[kind] and told.message == str(error)
@@ -169,7 +169,10 @@ def test_what_went_wrong_inside_is_told_by_the_id_of_the_request_alone() -> None
         "message": "Internal error; the server's log has details under request id id-7.",
     }
     assert body_of(errors.WorkerLost("inner secret"), "id-7") == body_of(inner, "id-7")
-    assert body_of(errors.TextEmpty(), "id-7") == {"label": "TEXT_EMPTY", "message": '"text" is empty.'}
+    assert body_of(errors.TextEmpty('"text" is empty.'), "id-7") == {
+        "label": "TEXT_EMPTY",
+        "message": '"text" is empty.',
+    }
 
 
 def test_an_exception_is_shown_only_where_that_was_asked_for() -> None:

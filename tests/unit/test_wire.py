@@ -33,8 +33,8 @@ WITH_FACTS: list[PurportError] = [
     errors.DependencyMissing("training (torch)", "train"),
     errors.ServerError(503, "OVERLOADED", "try again later"),
     errors.Overloaded("try again later", 2.5),
-    errors.TextEmpty(),
-    errors.TextMissing(),
+    errors.TextEmpty("empty"),
+    errors.TextMissing("missing"),
 ]
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PurportError)]
 OTHERS: list[PurportError] = [

@@ -151,7 +151,7 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
     from .console import out
 
     if not all(text.strip() for text in texts):
-        raise TextEmpty
+        raise TextEmpty('"text" is empty.')
     if not all(is_utf8(text) for text in texts):
         raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
     predictions = classifier.predict(texts, threshold=options.threshold, examples=options.examples)

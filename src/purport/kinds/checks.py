@@ -101,7 +101,7 @@ def near_ties(reference: FloatArray, before: BoolArray, after: BoolArray, decisi
 
 
 def _tied(ties: int, lost: int) -> str:
-    right = "as many rows are right" if lost == 0 else f"{abs(lost)} {'fewer' if lost > 0 else 'more'} rows are right"
+    right = f"rows that are right: {-lost:+d}" if lost else "as many rows are right"
     return f"check: {ties} of the other rows are near ties (within {NEAR_TIE} of probability); {right}"
 
 

@@ -11,6 +11,7 @@ from ..errors import DeadlineExceeded, Overloaded
 _BULK_LIMIT = 8 * 1024
 # Requests that would wait longer than this share of the deadline are rejected, as they would probably miss it.
 _LONGEST_WAIT = 0.5
+_OF_STREAMS = 0.5  # the share of what may wait that streams fill
 _LOOK_AGAIN_S = 0.05
 
 
@@ -79,8 +80,11 @@ class Admission:
         return None
 
     async def room(self) -> None:
-        """Wait until there is room for another text of a stream."""
-        while self._backlog.waiting(bulk=True) >= _BULK_LIMIT:
+        """Wait until there is room for another text of a stream. All streams together leave room for bulk requests."""
+        while (
+            self._backlog.waiting(bulk=True) >= _OF_STREAMS * _BULK_LIMIT
+            or self._backlog.seconds(bulk=True) > _OF_STREAMS * _LONGEST_WAIT * self._deadline_s
+        ):
             self._backlog.drop_gone()
             await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -1,4 +1,4 @@
-"""Reads the body of a request as a JSON object, and checks that a value is a text."""
+"""Reads the body of a request as a JSON object, within bounds, and checks that a value is a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,41 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, TextEmpty, TextInvalid
+from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, Overloaded, TextEmpty, TextInvalid
+
+HELD_KEY = "purport.held"
+"""The key in a request's scope for the number of bytes of its body that count as held until it is answered."""
+_MOST_HELD = 32 * 1024 * 1024
+# A list of a thousand texts has fewer by far; millions of tiny values would keep all others waiting.
+_MOST_VALUES = 400_000
+_MOST_NESTED = 50_000
+
+
+class Held:
+    """The bodies of all requests that are not answered yet, in bytes."""
+
+    def __init__(self, most: int = _MOST_HELD) -> None:
+        self._most = most
+        self.now = 0
+
+    def take(self, scope: Scope, count: int) -> None:
+        """Count ``count`` more bytes for the request of ``scope``.
+
+        Raises:
+            Overloaded: all requests together would hold too much.
+        """
+        if self.now + count > self._most:
+            raise Overloaded("The requests under way are too large together; try again later.", 1.0)
+        self.now += count
+        scope[HELD_KEY] = scope.get(HELD_KEY, 0) + count
+
+    def give(self, scope: Scope) -> None:
+        """The request of ``scope`` is answered."""
+        self.now -= scope.pop(HELD_KEY, 0)
+
+
+HELD = Held()
+"""Those of this process."""
 
 
 def is_json(media_type: str) -> bool:
@@ -23,6 +57,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     Raises:
         MediaTypeUnsupported: its content type is not JSON.
         BodyTooLarge: it is longer.
+        Overloaded: all bodies together are too large.
         ClientDisconnect: the client disconnected before the body was complete.
     """
     for name, value in scope["headers"]:
@@ -35,9 +70,11 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
+        chunk = message.get("body", b"")
+        body += chunk
         if len(body) > limit:
             raise BodyTooLarge(f"The body has more than {limit} bytes, which is the limit.")
+        HELD.take(scope, len(chunk))
         if not message.get("more_body", False):
             return bytes(body)
 
@@ -55,6 +92,8 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
     Raises:
         BodyInvalid: the body is not a JSON object.
     """
+    if body.count(b",") > _MOST_VALUES or body.count(b"[") + body.count(b"{") > _MOST_NESTED:
+        raise BodyInvalid(f"The body has too many values; send {example}.")
     if not body.strip():
         raise BodyInvalid(f"The body is empty; send {example}.")
     try:
@@ -92,5 +131,5 @@ def check_text(text: object) -> str:
     except UnicodeEncodeError:
         raise TextInvalid('"text" contains half of a surrogate pair, which is not a valid character.') from None
     if not text.strip():
-        raise TextEmpty
+        raise TextEmpty('"text" is empty.')
     return text

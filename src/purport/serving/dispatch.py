@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 from .. import registry
 from ..errors import PurportError, WorkerLost
+from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
 from .generation import SMOOTHING, Generation
 from .operations import Operation, Request, Result
@@ -59,6 +60,9 @@ class Dispatch:
         """The future result of ``operation`` for one text; cancelling it drops the text."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
+        if len(request.text) > MOST_CHARACTERS:  # what no model reads is not queued, sent or made into tokens
+            most = most_characters(generation.facts.limit)
+            request = request._replace(text=clip(request.text, most, mark=1))
         if generation.cache is not None:
             known = generation.cache.get((operation, request))
             (counters.CACHE_MISSES if known is None else counters.CACHE_HITS).inc()

@@ -9,12 +9,15 @@ from starlette.responses import JSONResponse, Response
 
 from .. import errors
 
+_MOST_SHOWN = 2_000  # characters of a message
+
 HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.TextEmpty: (400, "TEXT_EMPTY"),
     errors.TextMissing: (400, "TEXT_MISSING"),
     errors.TextInvalid: (400, "TEXT_INVALID"),
     errors.BodyInvalid: (400, "BODY_INVALID"),
     errors.BodyTooLarge: (413, "BODY_TOO_LARGE"),
+    errors.HeadTooLarge: (431, "HEAD_TOO_LARGE"),
     errors.MediaTypeUnsupported: (415, "MEDIA_TYPE_UNSUPPORTED"),
     errors.TextsInvalid: (400, "TEXTS_INVALID"),
     errors.OptionInvalid: (400, "OPTION_INVALID"),
@@ -48,7 +51,14 @@ def answer(error: errors.PurportError) -> JSONResponse:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"label": label, "message": str(error)}, status, headers)
+    return JSONResponse({"label": label, "message": shown(str(error))}, status, headers)
+
+
+def shown(message: str) -> str:
+    """``message`` as it can be sent: halves of surrogate pairs are replaced, and a very long one is cut."""
+    if len(message) > _MOST_SHOWN:
+        message = f"{message[: _MOST_SHOWN // 2]} … {message[-_MOST_SHOWN // 2 :]}"
+    return message.encode("utf-8", "replace").decode()
 
 
 def raw(response: Response) -> bytes:
@@ -60,7 +70,7 @@ def raw(response: Response) -> bytes:
 
 def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:
     """``{"label": …, "message": …}`` for one of many texts; details of internal errors are hidden."""
-    told = str(error) if isinstance(error, errors.RequestError) else _went_wrong(request_id)
+    told = shown(str(error)) if isinstance(error, errors.RequestError) else _went_wrong(request_id)
     return {"label": status_and_label(error)[1], "message": told}
 
 

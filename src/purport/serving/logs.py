@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import ServerSettings
 from . import counters
+from .body import HELD
 from .dispatch import PENDING
 from .http_errors import internal_error
 
@@ -133,6 +134,7 @@ class RequestLog:
                 shown = repr(error) if self._debug else None
                 await internal_error(request_id, shown)(scope, receive, send_with_id)
         finally:
+            HELD.give(scope)
             self._observe(scope, status, time.perf_counter() - started, request_id)
 
     def _observe(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:

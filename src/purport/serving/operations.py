@@ -23,6 +23,7 @@ SCOPE_HEADER = "Purport-Out-Of-Scope"
 # Rough number of characters per token. The measured cost compensates for errors of this estimate.
 _CHARACTERS = 4
 _OVERHEAD_TOKENS = 3
+_SKIMMED = 64  # characters that are made into tokens, and then cut off, in the time of one token that is read
 # What an answer says in headers, by (truncated, out of scope).
 _HEADERS = {
     (truncated, out_of_scope): tuple(
@@ -66,7 +67,7 @@ class Classify:
 
     def cost(self, text: str, facts: ModelFacts) -> int:
         """See :class:`Operation`."""
-        return min(len(text) // _CHARACTERS, facts.limit) + _OVERHEAD_TOKENS
+        return min(len(text) // _CHARACTERS, facts.limit) + len(text) // _SKIMMED + _OVERHEAD_TOKENS
 
     def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:
         """See :class:`Operation`."""

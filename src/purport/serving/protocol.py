@@ -1,20 +1,27 @@
-"""uvicorn's HTTP protocol, which also reacts to disconnects at once and answers malformed HTTP with a JSON error."""
+"""uvicorn's HTTP protocol, with bounds for each connection, and with the contract's errors.
+
+It also reacts to disconnects at once, and answers a client that has sent its request and closed its side.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ..errors import BodyInvalid
+from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
+from .bounds import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
 
 Early = Callable[[bytes, bytes, int], bytes | None]
 """From a method, a target and the number of open requests to a response that bypasses the application, or ``None``."""
+_PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _Answered:
@@ -27,18 +34,88 @@ class _Answered:
 class Protocol(HttpToolsProtocol):
     """The protocol of one connection; ``early`` may answer a request as soon as its headers have arrived."""
 
-    def __init__(self, *args: Any, early: Early, **options: Any) -> None:
+    def __init__(self, *args: Any, early: Early, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._early = early
+        self._all = connections
         self._pending: set[asyncio.Future[Result]] = set()
+        self._timer = Timer(self.give_up)
+        self._reading = Timer(self._abort)  # by the client, of what was written
+        self._refusal: RequestError | None = None
+        self._refused = False
+        self._in_head = self._in_message = False
+        self._head = 0  # bytes of the head under way
+        self._unread = bytearray()  # arrived, and waits for answers to what arrived before
+        self._fed = self._offered = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        if not self._all.make_room(len(self.connections)):
+            self._refuse(Overloaded("There are too many connections; try again later.", 1.0))
+            return
+        self._all.idle(self)
+        self._timer.start(self.loop, HEAD_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if self._refused:
+            return
+        if len(data) <= PIECE and not self._unread:
+            self._feed(data)
+            return
+        self._unread += data
+        self._feed_on()
+
+    def _feed_on(self) -> None:
+        """Parse what has arrived, as long as few requests wait behind one another."""
+        while self._unread and len(self.pipeline) < PIPELINED and not (self._refused or self.transport.is_closing()):
+            piece = bytes(self._unread[:PIECE])
+            del self._unread[:PIECE]
+            self._feed(piece)
+        if self._unread:
+            self.flow.pause_reading()
+
+    def _feed(self, data: bytes) -> None:
+        self._head += len(data)
+        self._fed = data
+        super().data_received(data)
+        if not self._in_head:
+            self._head = 0
+        elif self._head > HEAD_BYTES:
+            self._refuse(_head_too_large())
+        elif not self._refused:
+            self._timer.start(self.loop, HEAD_S)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Go on in HTTP/1.1 as if the client had not offered another protocol: feed the same request without it.
+
+        The parser has left its body for that protocol.
+        """
+        offset = sys.exc_info()[1].args[0]  # type: ignore[union-attr]  # called where this was caught
+        self.parser = httptools.HttpRequestParser(self)
+        head, self._offered = self._offered, b""
+        self._feed(head + self._fed[offset:])
 
     def on_message_begin(self) -> None:
         """A request begins: attach the set of futures that it will wait for."""
         super().on_message_begin()
+        self._in_head = self._in_message = True
         self.scope[PENDING_KEY] = self._pending  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """The headers of a request have arrived."""
+        self._in_head = False
+        self._timer.stop()
+        self._all.busy(self)
+        problem, self._head = self._problem(), 0
+        if problem:
+            self._refusal = problem
+            raise problem  # the parser stops, and send_400_response answers
+        if self.parser.should_upgrade():
+            kept = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+            self._offered = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
+            return
         found = self._early(self.parser.get_method(), self.url, len(self.tasks)) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
@@ -46,6 +123,20 @@ class Protocol(HttpToolsProtocol):
             self.cycle = _Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
+
+    def _problem(self) -> RequestError | None:
+        """Why the head of this request is not accepted."""
+        headers = self.headers
+        if self.parser.get_method() == b"CONNECT":
+            return MethodNotAllowed("CONNECT is not allowed; this server is no proxy.")
+        if len(headers) > HEADERS:
+            return HeadTooLarge(f"The request has more than {HEADERS} headers.")
+        if self._head > HEAD_BYTES and _size(self.url, headers) > HEAD_BYTES:
+            return _head_too_large()
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            return BodyInvalid(f'The request has {len(hosts)} "Host" headers; send one.')
+        return None
 
     def _is_simple(self) -> bool:
         """Whether no other request is open on this connection, and the connection stays open after the response."""
@@ -57,15 +148,93 @@ class Protocol(HttpToolsProtocol):
             and not (self.expect_100_continue or parser.should_upgrade())
         )
 
+    def on_message_complete(self) -> None:
+        """A request has arrived."""
+        if self._offered:
+            return
+        self._in_message = False
+        super().on_message_complete()
+        if not (self.pipeline or self._unread):
+            # A large body stops reading; without reading, nobody would see that the client has gone.
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """A response was written."""
+        super().on_response_complete()
+        if self._unread and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_soon(self._feed_on)
+            return
+        if self.transport.is_closing() or self.pipeline:
+            return
+        if self._in_message:
+            self._timer.start(self.loop, REST_S)
+        else:
+            self._all.idle(self)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has closed its side: whether the connection stays open for the response.
+
+        A client that waits for it ignores an interim response; one that has gone resets the connection by it.
+        """
+        open_still = self.cycle is not None and not self.cycle.response_complete
+        if self._in_message or self._unread or not open_still or self._refused:
+            return False
+        if not self.cycle.response_started and self.scope["http_version"] == "1.1":
+            self.transport.write(_PROBE)
+        self.cycle.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not read fast enough."""
+        super().pause_writing()
+        self._reading.start(self.loop, STALL_S)
+
+    def resume_writing(self) -> None:
+        """The client has read what was written."""
+        super().resume_writing()
+        self._reading.stop()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client disconnected: cancel the answers that its requests wait for."""
+        self._all.busy(self)
+        self._timer.stop()
+        self._reading.stop()
+        self.pipeline.clear()
         for future in tuple(self._pending):
             future.cancel()
         super().connection_lost(exc)
 
+    def give_up(self) -> None:
+        """Close the connection; no request is under way."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP with a JSON error like every other error."""
-        response = answer(BodyInvalid(msg))
+        refusal, self._refusal = self._refusal or BodyInvalid(msg), None
+        self._refuse(refusal)
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what cannot be served with ``error``, and read no more from this connection."""
+        self._refused = True
+        self._timer.stop()
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Requests before this one get their answers first.
+            self.cycle.keep_alive = False
+            return
+        response = answer(error)
         response.headers["Connection"] = "close"
         self.transport.write(raw(response))
         self.transport.close()
+
+
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) for name, value in headers)
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"Request line and headers have more than {HEAD_BYTES} bytes.")

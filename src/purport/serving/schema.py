@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing
+from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing, did_you_mean
 from ..labels import Task
 from ..prediction import AnswerOptions, Reason
 from .body import check_label, check_text, parse_object
@@ -27,13 +27,15 @@ Label = Annotated[str, Field(min_length=1), AfterValidator(check_label)]
 
 
 class _Body(BaseModel):
-    """A body that clients send; unknown fields are ignored."""
+    """A body that clients send."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class IntentRequest(_Body):
-    """One text."""
+    """One text. Other fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
 
     text: Text
 
@@ -41,7 +43,9 @@ class IntentRequest(_Body):
 class Options(_Body):
     """Options of a request, in addition to the texts."""
 
-    model: str | None = Field(None, description="Name of a model (see /v1/models); if absent, the default model")
+    model: Label | None = Field(
+        None, max_length=64, description="Name of a model (see /v1/models); if absent, the default model"
+    )
     top_k: Whole = Field(3, ge=0, le=10_000, description="Number of most likely labels")
     threshold: Share | None = Field(
         None, description="Minimum probability for a label; overrides the bundle's thresholds"
@@ -186,7 +190,8 @@ def parse_text(body: bytes) -> str:
     try:
         return IntentRequest.model_validate(parse_object(body, '{"text": "..."}')).text
     except ValidationError as error:
-        raise (TextMissing() if error.errors()[0]["type"] == "missing" else TextInvalid(str(error))) from None
+        missing = error.errors()[0]["type"] == "missing"
+        raise (TextMissing('"text" is missing.') if missing else TextInvalid(str(error))) from None
 
 
 def validated(
@@ -200,10 +205,16 @@ def validated(
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        problems = {str(each["loc"][0]) if each["loc"] else "body": str(each["msg"]) for each in error.errors()}
+        problems = {str(each["loc"][0]) if each["loc"] else "body": _told(each, model) for each in error.errors()}
         known = next((problem for name, problem in (special or {}).items() if name in problems), None)
         name, message = next(iter(problems.items()))
-        raise known or OptionInvalid(f'"{name}": {message}.') from None
+        raise known or OptionInvalid(f'"{name}": {message}') from None
+
+
+def _told(problem: Any, model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return f"there is no such field.{did_you_mean(str(problem['loc'][-1]), model.model_fields)}"
+    return f"{problem['msg']}."
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..bundle import locate
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
+from .bounds import Connections, most_connections
 from .collection import freeze_gc
 from .context import AppContext
 from .intent import PATH
@@ -47,7 +48,11 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
     context = AppContext.of(settings, bundles, workers)
     config = uvicorn.Config(
         create_app(context),
-        http=partial(Protocol, early=Shedding(context.admission, "POST", PATH)),  # type: ignore[arg-type]
+        http=partial(
+            Protocol,
+            early=Shedding(context.admission, "POST", PATH),
+            connections=Connections(most_connections()),
+        ),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

@@ -13,12 +13,12 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ...errors import BodyTooLarge, OptionInvalid, PurportError, RequestError, TextsInvalid
+from ...errors import BodyTooLarge, DeadlineExceeded, OptionInvalid, PurportError, RequestError, TextsInvalid
 from ...prediction import AnswerOptions
 from ...runtime.memory import MEMORY_FILE
 from .. import operations
 from ..access import Permission
-from ..body import check_text, parse_object, read_body
+from ..body import HELD, check_text, parse_object, read_body
 from ..context import AppContext
 from ..generation import Generation
 from ..http_errors import body_of
@@ -39,6 +39,8 @@ Future: TypeAlias = "asyncio.Future[operations.Result]"
 _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
 # Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
+# A stream may be silent so long.
+_IDLE_S = 60.0
 
 
 def router(context: AppContext) -> APIRouter:
@@ -61,6 +63,7 @@ def router(context: AppContext) -> APIRouter:
         await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
             batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
+            HELD.take(request.scope, settings.max_body_bytes)  # as much as a line may have
             return _LineStream(_stream(batch, request, settings.max_body_bytes))
         async with admission.deadline():
             body = parse_object(
@@ -173,7 +176,7 @@ def _kind(request: Request) -> str:
 def _from_query(query: Mapping[str, str]) -> dict[str, object]:
     """The options of a stream; numbers and booleans are parsed as JSON."""
     options: dict[str, object] = {}
-    for name in Options.model_fields.keys() & query.keys():
+    for name in query.keys():  # noqa: SIM118 - a key that occurs twice counts once
         try:
             options[name] = query[name] if name == "model" else json.loads(query[name])
         except ValueError:
@@ -216,7 +219,16 @@ async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[b
 async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestError]:
     """The non-empty lines of the body. A line over the limit gives an error, and reading stops."""
     rest = bytearray()
-    async for chunk in request.stream():
+    chunks = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            yield DeadlineExceeded(f"No line came for {_IDLE_S:g} seconds; the rest of the stream was not read.")
+            return
         rest += chunk
         *lines, tail = bytes(rest).split(b"\n")
         rest = bytearray(tail)
