@@ -10,7 +10,7 @@ import numpy as np
 
 from . import registry
 from .bundle import Bundle
-from .errors import BundleUnsupported, MemoryMissing
+from .errors import BundleUnsupported, MemoryMissing, PurportError
 from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
@@ -80,15 +80,20 @@ class Classifier:
 
         Raises:
             TypeError: ``texts`` is a single string, or contains something that is not a string.
+            PurportError: a probability is not a number.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
         most = most_characters(self.bundle.manifest.model.limit)
         long = np.fromiter((len(text) > most for text in texts), np.bool_, len(texts))
-        if not long.any():
-            return self.model.answer(texts)
-        answers = self.model.answer([clip(text, most) for text in texts])
-        return replace(answers, truncated=answers.truncated | long)
+        if long.any():
+            answers = self.model.answer([clip(text, most) for text in texts])
+            answers = replace(answers, truncated=answers.truncated | long)
+        else:
+            answers = self.model.answer(texts)
+        if not np.isfinite(answers.probabilities).all():
+            raise PurportError(f"{self.bundle.path}: a probability of the model is not a number")
+        return answers
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
         """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -71,18 +71,22 @@ def test_a_block_ends_with_its_deadline() -> None:
         asyncio.run(late())
 
 
-def test_a_stream_waits_for_room() -> None:
-    backlog = Backlog({False: 0, True: 8 * 1024})
+@pytest.mark.parametrize("full", [Backlog({False: 0, True: 4 * 1024}), Backlog(wait=0.3)], ids=["texts", "seconds"])
+def test_streams_leave_room_for_bulk_requests(full: Backlog) -> None:
+    """Half of what may wait, in texts and in seconds, is not for streams."""
+    backlog = replace(full, texts=dict(full.texts))
+    admission = Admission(backlog, queue=1, deadline_s=1)
 
-    async def stream() -> str:
-        waiting = asyncio.create_task(Admission(backlog, queue=1, deadline_s=1).room())
+    async def stream() -> bool:
+        waiting = asyncio.create_task(admission.room())
         await asyncio.sleep(0)
+        admission.admit(1_024, bulk=True)
         before = waiting.done()
-        backlog.texts[True] -= 1
+        backlog.texts[True], backlog.wait = backlog.texts[True] - 1, 0.2
         await asyncio.wait_for(waiting, 2)
-        return "waited" if not before else "did not wait"
+        return before
 
-    assert asyncio.run(stream()) == "waited"
+    assert not asyncio.run(stream())
 
 
 def test_a_stream_does_not_wait_for_texts_whose_clients_left() -> None:

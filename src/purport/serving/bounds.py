@@ -95,4 +95,4 @@ def most_connections() -> int:
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(min(_CONNECTIONS, soft - _RESERVE), soft // 2)
+    return min(_CONNECTIONS, max(soft - _RESERVE, soft // 2))
