@@ -16,6 +16,7 @@ _MOST_HELD = 32 * 1024 * 1024
 # A list of a thousand texts has fewer by far; millions of tiny values would keep all others waiting.
 _MOST_VALUES = 400_000
 _MOST_NESTED = 50_000
+_MOST_FIELDS = 1_000
 
 
 class Held:
@@ -102,6 +103,8 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
         raise BodyInvalid(f"The body is not JSON in UTF-8; send {example}.") from None
     if not isinstance(values, dict):
         raise BodyInvalid(f"The body is not a JSON object; send {example}.")
+    if len(values) > _MOST_FIELDS:
+        raise BodyInvalid(f"The body has {len(values)} fields; send {example}.")
     return values
 
 

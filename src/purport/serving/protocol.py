@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
-from .bounds import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
+from .connections import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result

@@ -18,7 +18,7 @@ from ..bundle import locate
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings
 from .app import create_app
-from .bounds import Connections, most_connections
+from .connections import Connections, most_connections
 from .collection import freeze_gc
 from .context import AppContext
 from .intent import PATH
