@@ -22,8 +22,9 @@ from manifest_objects import (
 )  # fmt: skip
 from pydantic import ValidationError
 
+from purport.invalid import problems
 from purport.serving.server import GRACE_S
-from purport.settings import ServerSettings
+from purport.settings import ServerSettings, variable
 
 PREFIX = "PURPORT_"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -107,8 +108,8 @@ def settings(overlay: Overlay) -> Iterator[str]:
         try:
             used = ServerSettings(**{name: value for name, value in known.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
-            for item in error.errors():
-                yield f"{named(each)}: {PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}"
+            for problem in problems(error, ServerSettings):
+                yield f"{named(each)}: {problem.at(variable(problem.key))}"
         else:
             unknown = {name for name, value in known.items() if value is None}
             yield from _unusable(each, used, unknown, host_given="host" in known)

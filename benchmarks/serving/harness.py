@@ -27,6 +27,7 @@ from purport.evaluation.report import machine as describe
 
 HERE = Path(__file__).parent
 KEY = "benchmark"
+KEYS = f"{KEY}@intent@classify@models,nobody"
 INTENT_BODY = '{"text": "@TEXT@"}'
 
 
@@ -106,7 +107,7 @@ def purport(*arguments: str, python: str = sys.executable) -> Any:
     """``purport serve`` with ``arguments``, as installed for the interpreter ``python``."""
     port = free_port()
     command = [python, "-m", "purport", "serve", *arguments, "--port", str(port)]
-    environment = {"PURPORT_API_KEYS": f"{KEY},nobody", "PURPORT_DRAIN_SECONDS": "0"}
+    environment = {"PURPORT_API_KEYS": KEYS, "PURPORT_DRAIN_SECONDS": "0"}
     return serving(command, port, "/ready", environment=environment)
 
 
@@ -129,7 +130,7 @@ def container(image: str, *options: str) -> Iterator[Contained]:
     """The server of ``image`` with ``options`` of ``docker run``; its processes are seen by root only."""
     port = free_port()
     name = f"purport-benchmark-{port}"
-    settings = {"PURPORT_API_KEYS": f"{KEY},nobody", "PURPORT_DRAIN_SECONDS": "0", "PURPORT_CACHE": "0"}
+    settings = {"PURPORT_API_KEYS": KEYS, "PURPORT_DRAIN_SECONDS": "0", "PURPORT_CACHE": "0"}
     settings |= {key: value for key, value in os.environ.items() if key == "PURPORT_DEADLINE_MS"}
     arguments = [f"--env={key}={value}" for key, value in settings.items()]
     docker("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:8000", *arguments, *options, image)

@@ -21,6 +21,7 @@ GROUPS = {
     "kinds": "kind of bundle",
     "models": "bundle opener",
     "operations": "operation",
+    "permissions": "permission",
     "routes": "route group",
 }
 """Each group of entry points, and the name of its members in messages."""

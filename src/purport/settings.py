@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +19,22 @@ from pydantic_settings import (
 )
 
 from .errors import FlagInvalid, SettingsError, did_you_mean
+from .invalid import Problem, problems
+from .wording import nearest
 
 FILE = "purport.toml"
+CLIENT_KEY = "PURPORT_API_KEY"
+"""The variable with the key that a client sends."""
+_PREFIX = "PURPORT_"
+# Read by commands other than the server, or by deploy/compose.
+_ELSEWHERE = {"PURPORT_DATA_DIR", CLIENT_KEY, "PURPORT_IMAGE", "PURPORT_PUBLISH", "PURPORT_MEMORY"}
+_SERVICE = re.compile(r"PURPORT_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 
 
 class ServerSettings(BaseSettings):
     """All settings of ``purport serve``."""
 
-    model_config = SettingsConfigDict(env_prefix="PURPORT_", extra="forbid", toml_file=FILE)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", toml_file=FILE)
 
     bundle: str = Field(
         "atis", description="Directory of a bundle, or a shipped name; write several as NAME=DIR,NAME=DIR"
@@ -39,9 +49,15 @@ class ServerSettings(BaseSettings):
     max_bulk_bytes: int = Field(4_194_304, ge=1, description="Largest body of POST /v1/classify; a larger one gets 413")
     queue_limit: int = Field(2_048, ge=1, description="Requests that may wait for a worker; further ones get 503")
     deadline_ms: int = Field(5_000, ge=1, description="Time limit of a request in milliseconds; a slower one gets 504")
-    rate_limit: str = Field("", description='Limit per client, e.g. "100/minute"; further requests get 429')
+    rate_limit: str = Field("", description='Texts per client, e.g. "100/minute"; further ones get 429')
     api_keys: SecretStr = Field(
-        SecretStr(""), description='Comma-separated "key" or "key@permission"; POST /intent needs the permission intent'
+        SecretStr(""),
+        description='Comma-separated "key" or "key@permission@permission"; a key without permissions may ask, but not '
+        "change models",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Comma-separated addresses or networks of the proxies whose X-Forwarded-For is believed",
     )
     authenticator: str = Field("keys", description="How clients are identified: a name in purport.authenticators")
     drain_seconds: float = Field(1.0, ge=0, description="Seconds that /ready returns 423 between SIGTERM and shutdown")
@@ -54,6 +70,19 @@ class ServerSettings(BaseSettings):
     def _not_a_service_link(cls, value: Any) -> Any:
         # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; that is not this setting.
         return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks = [part.strip() for part in value.split(",")] if value.strip() else []
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    f'"{network}" is not an address or a network; write, for example, 10.0.0.7 or 10.0.0.0/24'
+                ) from None
+        return ",".join(networks)
 
     @classmethod
     def settings_customise_sources(
@@ -86,9 +115,10 @@ def load(flags: Mapping[str, Any] | None = None) -> ServerSettings:
     try:
         return ServerSettings(**given)
     except ValidationError as error:
-        problems = "\n".join(_problem(item, given) for item in error.errors())
-        by_flag = all(item["loc"][0] in given for item in error.errors())
-        raise (FlagInvalid if by_flag else SettingsError)(problems) from None
+        found = problems(error, ServerSettings)
+        by_flag = all(problem.key in given for problem in found)
+        told = "\n".join(_told(problem, given) for problem in found)
+        raise (FlagInvalid if by_flag else SettingsError)(told) from None
     except ValueError as error:  # tomllib
         raise SettingsError(f"{FILE} is not valid TOML: {error}") from None
 
@@ -98,7 +128,7 @@ def origins(flags: Mapping[str, Any] | None = None) -> list[Origin]:
     settings = load(flags)
     found = dict.fromkeys(ServerSettings.model_fields, "default")
     found |= dict.fromkeys(TomlConfigSettingsSource(ServerSettings)(), str(Path(FILE).resolve()))
-    found |= {name: f"environment PURPORT_{name.upper()}" for name in EnvSettingsSource(ServerSettings)()}
+    found |= {name: f"environment {variable(name)}" for name in EnvSettingsSource(ServerSettings)()}
     found |= {name: "flag" for name, value in (flags or {}).items() if value is not None}
     return [
         Origin(name, str(getattr(settings, name)), found[name], field.description or "")
@@ -106,9 +136,63 @@ def origins(flags: Mapping[str, Any] | None = None) -> list[Origin]:
     ]
 
 
-def _problem(item: Any, given: Mapping[str, Any]) -> str:
-    name = str(item["loc"][0])
-    if item["type"] == "extra_forbidden":
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An environment variable that begins with ``PURPORT_`` and that nothing reads."""
+
+    name: str
+    meant: str | None
+    """The variable of the setting that its name resembles."""
+
+    def __str__(self) -> str:
+        if self.meant:
+            return f"nothing reads the variable {self.name}. Did you mean {self.meant}?"
+        return f"nothing reads the variable {self.name}; `purport config` lists the settings"
+
+
+def unread_variables(environment: Mapping[str, str]) -> list[Unread]:
+    """The variables with our prefix that are no settings of the server and that no other command reads."""
+    fields = ServerSettings.model_fields
+    read = {*map(variable, fields), *_ELSEWHERE}
+    found = []
+    for name, value in sorted(environment.items()):
+        if name.upper().startswith(_PREFIX) and name.upper() not in read and not _of_service(name, value):
+            near = nearest(name[len(_PREFIX) :].lower(), fields)
+            found.append(Unread(name, near and variable(near)))
+    return found
+
+
+def require_meant(environment: Mapping[str, str]) -> list[Unread]:
+    """Those of :func:`unread_variables` that resemble no setting.
+
+    Raises:
+        SettingsError: one resembles a setting, which would silently keep its default.
+    """
+    unread = unread_variables(environment)
+    if misspelt := [each for each in unread if each.meant]:
+        raise SettingsError("\n".join(map(str, misspelt)))
+    return unread
+
+
+def forget_secrets(environment: MutableMapping[str, str]) -> None:
+    """Remove the secrets from ``environment``, so that no process which is started from now on inherits them."""
+    secrets = {variable(name) for name, field in ServerSettings.model_fields.items() if field.annotation is SecretStr}
+    for name in [name for name in environment if name.upper() in secrets | {CLIENT_KEY}]:
+        del environment[name]
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting ``name``."""
+    return f"{_PREFIX}{name.upper()}"
+
+
+def _of_service(name: str, value: str) -> bool:
+    """Whether Kubernetes sets it, for a Service whose name begins with ``purport``."""
+    return bool(_SERVICE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
+
+
+def _told(problem: Problem, given: Mapping[str, Any]) -> str:
+    name = problem.key
+    if problem.unknown:
         return f'{FILE}: unknown setting "{name}".{did_you_mean(name, ServerSettings.model_fields)}'
-    where = f"--{name.replace('_', '-')}" if name in given else f"{name} (PURPORT_{name.upper()} or {FILE})"
-    return f"{where}: {item['msg']}"
+    return problem.at(f"--{name.replace('_', '-')}" if name in given else f"{name} ({variable(name)} or {FILE})")

@@ -46,10 +46,17 @@ def json_line(fields: Mapping[str, Any]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.6) if len(name) <= _LONGEST else []
+    near = nearest(name, known)
     if near:
-        return f' Did you mean "{near[0]}"?'
+        return f' Did you mean "{near}"?'
     return f" Known: {', '.join(known)}." if known else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """That of ``known`` which somebody who wrote ``name`` probably meant."""
+    if len(name) > _LONGEST:
+        return None
+    return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)
 
 
 def _escape(character: str) -> str:

@@ -93,7 +93,7 @@ def test_an_overlay_is_sound(overlay: Overlay) -> None:
         ("Deployment", "{box}.startupProbe.httpGet.port", "web", 'startupProbe asks port "web"'),
         ("Deployment", "{box}.livenessProbe.httpGet.path", "/ready", "it would kill a server that loads or drains"),
         ("ConfigMap", "data.PURPORT_DRAIN", "15", "PURPORT_DRAIN is no setting of the server"),
-        ("ConfigMap", "data.PURPORT_DRAIN_SECONDS", "long", "PURPORT_DRAIN_SECONDS: Input should be a valid number"),
+        ("ConfigMap", "data.PURPORT_DRAIN_SECONDS", "long", "PURPORT_DRAIN_SECONDS must be a number, not \"long\""),
         ("ConfigMap", "data.PURPORT_PORT", "9000", "the server listens on PURPORT_PORT=9000"),
         ("ConfigMap", "metadata.name", "other", "there is no ConfigMap intent-classifier-settings"),
         ("ConfigMap", "data.PURPORT_DRAIN_SECONDS", "25", "terminationGracePeriodSeconds 45 is not longer"),

@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(start: Starter, linear_bu
 
 
 def test_keys(start: Starter, linear_bundle: Bundle) -> None:
-    with start(str(linear_bundle.path), PURPORT_API_KEYS="all, some@other") as server:
+    with start(str(linear_bundle.path), PURPORT_API_KEYS="all, some@classify") as server:
         json_type = {"Content-Type": "application/json"}
         missing = post(server, {"text": TEXT})
         assert is_error(missing, 401, "UNAUTHENTICATED") and missing.headers["www-authenticate"] == "Bearer"

@@ -18,7 +18,7 @@ from .conftest import Starter
 def test_schemathesis_finds_nothing(start: Starter, linear_bundle: Bundle, tmp_path: Path, key: str) -> None:
     """Without keys nothing may be changed; with one, models are. Both are described."""
     mine = shutil.copytree(linear_bundle.path, tmp_path / "mine")  # which is taught what comes to its mind
-    with start(mine, PURPORT_API_KEYS=key) as server:
+    with start(mine, PURPORT_API_KEYS=f"{key}@intent@classify@models" if key else "") as server:
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",

@@ -29,7 +29,7 @@ def mine(linear_bundle: Bundle, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(start: Starter, mine: Path) -> Iterator[Server]:
-    with start(f"shop={mine}", PURPORT_API_KEYS="boss,clerk@intent@classify", PURPORT_CACHE="100") as server:
+    with start(f"shop={mine}", PURPORT_API_KEYS="boss@intent@classify@models,clerk", PURPORT_CACHE="100") as server:
         yield server
 
 
@@ -109,7 +109,7 @@ def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:
     undo(mine)
     nothing = httpx.delete(f"{served.url}/v1/models/shop/examples", headers=KEY, timeout=60)
     assert nothing.status_code == 409 and nothing.json()["label"] == "NOT_TAUGHT"
-    with start("atis", PURPORT_API_KEYS="boss") as shipped:
+    with start("atis", PURPORT_API_KEYS="boss@intent@classify@models") as shipped:
         refused = post(shipped, {"examples": [{"text": TEXT, "labels": ["flight"]}]}, model="atis")
         assert refused.status_code == 409 and "ships with the package" in refused.text
         asked = httpx.post(f"{shipped.url}/v1/classify", json={"texts": ["x"], "examples": 1}, headers=KEY)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from purport.errors import SettingsError
-from purport.settings import load, origins
+from purport.settings import ServerSettings, forget_secrets, load, origins, require_meant, unread_variables, variable
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +36,12 @@ def test_each_source_wins_over_the_next(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_wrong_value_names_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="--port: "):
+    with pytest.raises(SettingsError, match="--port must be at most 65535, not 99999"):
         load({"port": 99999})
     monkeypatch.setenv("PURPORT_QUEUE_LIMIT", "many")
-    with pytest.raises(SettingsError, match="PURPORT_QUEUE_LIMIT"):
+    with pytest.raises(
+        SettingsError, match=r'PURPORT_QUEUE_LIMIT or purport.toml.* must be a whole number, not "many"'
+    ):
         load()
     monkeypatch.delenv("PURPORT_QUEUE_LIMIT")
     (folder / "purport.toml").write_text("prot = 1\n", "utf-8")
@@ -50,7 +55,11 @@ def test_a_wrong_value_names_its_place(folder: Path, monkeypatch: pytest.MonkeyP
         load()
 
 
-def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_hidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "purport.toml").write_text('api_keys = ["hunter2"]\n', "utf-8")
+    with pytest.raises(SettingsError, match=r"api_keys .* must be a string$") as refused:
+        load()
+    assert "hunter2" not in str(refused.value)
     monkeypatch.setenv("PURPORT_API_KEYS", "hunter2")
     assert load().api_keys.get_secret_value() == "hunter2"
     assert "hunter2" not in "".join(origin.value for origin in origins())
@@ -60,3 +69,51 @@ def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_link_that_kubernetes_sets_for_a_service_is_not_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PURPORT_PORT", "tcp://10.0.0.1:8000")
     assert load().port == 8000
+
+
+def test_a_misspelt_variable_stops_the_start_and_a_strange_one_is_named() -> None:
+    with pytest.raises(
+        SettingsError, match=r"nothing reads the variable PURPORT_WOKERS. Did you mean PURPORT_WORKERS\?"
+    ):
+        require_meant({"PURPORT_WOKERS": "2", "PURPORT_COLOUR": "red"})
+    for wrong in ("PURPORT_API_KEYZ", "PURPORT_BUNDLES", "PURPORT_TRUSTED_PROXY", "purport_hosts"):
+        with pytest.raises(SettingsError, match="Did you mean PURPORT_"):
+            require_meant({wrong: "x"})
+    (strange,) = require_meant({"PURPORT_COLOUR": "red"})
+    assert str(strange) == "nothing reads the variable PURPORT_COLOUR; `purport config` lists the settings"
+
+
+def test_variables_that_others_read_or_kubernetes_sets_are_no_mistake() -> None:
+    service = ["PURPORT_SERVICE_HOST", "PURPORT_SERVICE_PORT", "PURPORT_SERVICE_PORT_HTTP", "PURPORT_PORT_8000_TCP",
+               "PURPORT_PORT_8000_TCP_PROTO", "PURPORT_PORT_8000_TCP_ADDR", "PURPORT_API_SERVICE_HOST",
+               "PURPORT_API_PORT_80_TCP_PORT"]  # fmt: skip
+    known = [*map(variable, ServerSettings.model_fields), "purport_workers", "PURPORT_DATA_DIR", "PURPORT_API_KEY"]
+    addresses = {"PURPORT_PORT": "tcp://10.0.0.1:8000", "PURPORT_API_PORT": "tcp://10.0.0.1:80"}
+    environment = dict.fromkeys([*service, *known, "PATH", "PURPORTED"], "1") | addresses
+    assert unread_variables(environment) == []
+
+
+def test_no_variable_that_the_project_reads_is_called_unread() -> None:
+    """A new variable of another command must be known to the server, which would call it a mistake otherwise."""
+    files = [file for root in ("src", "scripts", "deploy") for file in (ROOT / root).rglob("*") if file.is_file()]
+    text = [file.read_text("utf-8", "replace") for file in files if file.stat().st_size < 100_000]
+    found = {name for each in text for name in re.findall(r"""(?<=["'{$])PURPORT_[A-Z_]+[A-Z]""", each)}
+    assert {"PURPORT_DATA_DIR", "PURPORT_API_KEY", "PURPORT_MEMORY"} < found
+    assert {each.name for each in unread_variables(dict.fromkeys(found, ""))} <= {"PURPORT_BUNDLES"}, (
+        "of deploy/compose"
+    )
+
+
+def test_secrets_leave_the_environment() -> None:
+    environment = {"PURPORT_API_KEYS": "a", "purport_api_keys": "b", "PURPORT_API_KEY": "c", "PURPORT_PORT": "1"}
+    forget_secrets(environment)
+    assert environment == {"PURPORT_PORT": "1"}
+
+
+def test_trusted_proxies_are_addresses_or_networks() -> None:
+    assert load({"trusted_proxies": " 10.0.0.7, 10.1.0.0/16,::1 "}).trusted_proxies == "10.0.0.7,10.1.0.0/16,::1"
+    for wrong in ("*", "proxy", "10.0.0.7,", "10.0.0.7/16"):
+        with pytest.raises(
+            SettingsError, match=r"trusted-proxies: .* is not an address or a network; write, for example"
+        ):
+            load({"trusted_proxies": wrong})

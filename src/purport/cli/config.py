@@ -15,12 +15,16 @@ def config() -> None:
 
         PURPORT_PORT=9000 purport config
     """
+    import os
+
     from rich.table import Table
 
-    from ..settings import origins
-    from .console import out
+    from ..settings import origins, unread_variables
+    from .console import err, out
 
     table = Table("setting", "value", "from", "description")
     for origin in origins():
         table.add_row(origin.name, origin.value, origin.source, origin.description)
     out.print(table)
+    for variable in unread_variables(os.environ):
+        err.print(f"warning: {variable}")

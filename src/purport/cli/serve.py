@@ -37,17 +37,22 @@ def serve(
 
         curl -s localhost:8000/intent -H 'Content-Type: application/json' -d '{"text": "flights to boston"}'
     """
+    import os
     from contextlib import suppress
 
     from ..errors import needs
-    from ..settings import load
+    from ..settings import load, require_meant
     from .console import err
     from .signals import Stopped
 
     flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
     settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
+    unread = require_meant(os.environ)
     with needs("serving", "serve"):
+        from ..serving.exposure import warnings
         from ..serving.server import serve as run
+    for warning in (*unread, *warnings(settings, os.environ)):
+        err.print(f"warning: {warning}")
     # Uvicorn raises the signal again once everything is answered: a server that stops when asked has succeeded.
     with suppress(Stopped):
         run(settings, announce=lambda url: err.print(f"serving {settings.bundle} on {url} (press Ctrl-C to stop)"))

@@ -69,6 +69,7 @@ class TableOptions:
 
         from ..data.spec import DataSpec
         from ..errors import FlagInvalid
+        from ..invalid import problems
 
         given = {each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) is not None}
         if "label_names" in given:
@@ -83,9 +84,8 @@ class TableOptions:
         try:
             return DataSpec.model_validate(own | given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]).replace("_", "-")
-            raise FlagInvalid(f"--{name} {first['input']!r}: {first['msg'].lower()}") from None
+            problem = problems(error, DataSpec)[0]
+            raise FlagInvalid(problem.at(f"--{problem.key.replace('_', '-')}")) from None
 
     def words(self) -> list[str]:
         """These options as they are typed on a command line."""

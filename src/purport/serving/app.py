@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from .. import __version__, registry
 from ..errors import MethodNotAllowed, OptionInvalid, PathUnknown, PurportError, RequestError
+from ..invalid import says
 from . import intent
 from .context import AppContext
 from .http_errors import HTTP, answer, internal_error
@@ -125,7 +126,7 @@ def _allowed(request: Request) -> str:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return answer(OptionInvalid(f'"{first["loc"][-1]}": {first["msg"]}.'))
+    return answer(OptionInvalid(f'"{first["loc"][-1]}" {says([first])}.'))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from ..errors import OptionInvalid, RequestError, TextInvalid, TextMissing, did_you_mean
+from ..invalid import Problem, problems
 from ..labels import Task
 from ..prediction import AnswerOptions, Reason
 from .body import check_label, check_text, parse_object
@@ -205,16 +206,16 @@ def validated(
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        problems = {str(each["loc"][0]) if each["loc"] else "body": _told(each, model) for each in error.errors()}
-        known = next((problem for name, problem in (special or {}).items() if name in problems), None)
-        name, message = next(iter(problems.items()))
-        raise known or OptionInvalid(f'"{name}": {message}') from None
+        found = problems(error, model)
+        names = {each.path[0] for each in found if each.path}
+        known = next((problem for name, problem in (special or {}).items() if name in names), None)
+        raise known or OptionInvalid(_told(found[0])) from None
 
 
-def _told(problem: Any, model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden":
-        return f"there is no such field.{did_you_mean(str(problem['loc'][-1]), model.model_fields)}"
-    return f"{problem['msg']}."
+def _told(problem: Problem) -> str:
+    if problem.unknown:
+        return f'"{problem.key}": there is no such field.{did_you_mean(problem.key, problem.known)}'
+    return f"{problem}."
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

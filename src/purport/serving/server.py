@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -16,7 +17,7 @@ import uvicorn
 
 from ..bundle import locate
 from ..errors import PurportError, SettingsError
-from ..settings import ServerSettings
+from ..settings import ServerSettings, forget_secrets
 from .app import create_app
 from .connections import Connections, most_connections
 from .collection import freeze_gc
@@ -41,6 +42,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         BundleError, DeviceUnavailable: the model cannot be loaded.
         SettingsError: a setting is invalid.
     """
+    forget_secrets(os.environ)
     bundles = named(settings.bundle)
     folders = [locate(ref) for ref in bundles.values()]
     configure(settings.log_level)
@@ -56,6 +58,9 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         ws="none",
         log_config=None,
         access_log=False,
+        # uvicorn's own default believes every client on this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies.split(","),
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from .. import registry
 from ..errors import RecipeError, did_you_mean
+from ..invalid import Problem, problems
 from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
 
@@ -61,8 +62,8 @@ def parse_recipe(raw: dict[str, Any], source: str = "recipe", overrides: Iterabl
     try:
         return recipe_type.model_validate(raw)
     except ValidationError as error:
-        problems = [_problem(recipe_type, item) for item in error.errors()]
-        raise RecipeError("\n".join(f"{source}: {problem}" for problem in problems)) from None
+        found = [_problem(recipe_type, problem) for problem in problems(error, recipe_type)]
+        raise RecipeError("\n".join(f"{source}: {problem}" for problem in found)) from None
 
 
 def load_kind(name: str) -> Kind:
@@ -92,31 +93,13 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-def _problem(recipe_type: type[BaseModel], item: Any) -> str:
-    where: Sequence[Any] = item["loc"]
-    name = ".".join(map(str, where)) or "recipe"
-    if item["type"] == "extra_forbidden":
-        section = ".".join(map(str, where[:-1]))
-        known = [f"{section}.{key}" if section else key for key in _keys(recipe_type, where[:-1])]
-        if not section and name in ("fit", "model", "adapter", "export"):
-            kind = recipe_type.model_fields["kind"].default
-            return (
-                f'kind {kind} has no table "{name}"; remove it, or write a recipe of that kind with '
-                f"purport init DATA --kind {kind}"
-            )
-        return f'unknown key "{name}".{did_you_mean(name, known)}'
-    if item["type"] == "missing":
-        return f'"{name}" is missing'
-    if item["type"] == "value_error":  # from our own validators, whose messages name keys and values
-        message: str = item["msg"].removeprefix("Value error, ")
-        return f'"{name}": {message}' if where else message
-    return f'"{name}": {item["msg"]} (got {item["input"]!r})'
-
-
-def _keys(model: type[BaseModel], where: Sequence[Any]) -> list[str]:
-    for part in where:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+def _problem(recipe_type: type[Recipe], problem: Problem) -> str:
+    if not problem.unknown:
+        return str(problem)
+    if len(problem.path) == 1 and problem.key in ("fit", "model", "adapter", "export"):
+        kind = recipe_type.model_fields["kind"].default
+        return (
+            f'kind {kind} has no table "{problem.key}"; remove it, or write a recipe of that kind with '
+            f"purport init DATA --kind {kind}"
+        )
+    return f'unknown key "{problem.key}".{did_you_mean(problem.key, problem.known)}'

@@ -16,6 +16,8 @@ from purport.serving.context import AppContext
 from purport.serving.schema import error_responses
 from purport.settings import ServerSettings
 
+PERMISSION = "spell"
+
 
 class Spell:
     """The letters of a text, with its likeliest label."""
@@ -42,7 +44,7 @@ def router(context: AppContext) -> APIRouter:
     @routes.get("/v1/spell", responses=error_responses(400, 401, 403, 423, 429, 503, 504))
     async def spell(request: Request, text: str) -> Response:
         """Spell a text."""
-        await context.access.permit(request.scope, "spell")
+        await context.access.permit(request.scope, PERMISSION)
         result = await context.answer("spell", text)
         return Response(result.body, media_type="application/json")
 
@@ -59,5 +61,5 @@ class Names:
         if credential is None:
             raise Unauthenticated("Say your name.")
         if credential == "clerk":
-            return Principal(credential, frozenset({"intent", "spell"}), rate="3/minute")
+            return Principal(credential, frozenset({"intent", PERMISSION}), rate="3/minute")
         return Principal(credential, frozenset({"intent"}))

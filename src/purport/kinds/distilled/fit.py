@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ...bundle import Bundle
 from ...errors import RecipeError
+from ...invalid import problems
 from ...labels import Task
 from ...progress import Metric, Progress
 from ...runtime.calibration import probabilities
@@ -68,7 +69,8 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     try:  # the teacher's decision settings do not matter
         taught = EncoderRecipe.model_validate({**manifest.recipe, "decide": {}})
     except ValidationError as error:
-        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} has an invalid recipe: {error}") from None
+        found = "; ".join(map(str, problems(error, EncoderRecipe)))
+        raise RecipeError(f"teacher.bundle {recipe.teacher.bundle} has an invalid recipe: {found}") from None
     teacher = restored(bundle, taught)
     teacher.encoder = merged(teacher.encoder)
     teacher.requires_grad_(False)

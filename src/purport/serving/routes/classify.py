@@ -17,7 +17,7 @@ from ...errors import BodyTooLarge, DeadlineExceeded, OptionInvalid, PurportErro
 from ...prediction import AnswerOptions
 from ...runtime.memory import MEMORY_FILE
 from .. import operations
-from ..access import Permission
+from ..access import Permission, Principal
 from ..body import HELD, check_text, parse_object, read_body
 from ..context import AppContext
 from ..generation import Generation
@@ -60,11 +60,11 @@ def router(context: AppContext) -> APIRouter:
         `Content-Type: application/x-ndjson` streams any number of lines: each line of the body is `{"text": …}`, the
         options are in the query string, and each answer is sent as a line as soon as it is ready, in order.
         """
-        await context.access.permit(request.scope, Permission.CLASSIFY)
+        principal = await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
             batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
             HELD.take(request.scope, settings.max_body_bytes)  # as much as a line may have
-            return _LineStream(_stream(batch, request, settings.max_body_bytes))
+            return _LineStream(_stream(batch, request, settings.max_body_bytes, principal))
         async with admission.deadline():
             body = parse_object(
                 await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
@@ -74,6 +74,7 @@ def router(context: AppContext) -> APIRouter:
             )
             asked = validated(ClassifyRequest, body, {"texts": problem})
             batch = Batch.of(context, asked)
+            context.access.count(principal, len(asked.texts), counted=1)
             admission.admit(len(asked.texts), bulk=True)
             with batch.generation:
                 results = await batch.all(asked.texts)
@@ -184,16 +185,25 @@ def _from_query(query: Mapping[str, str]) -> dict[str, object]:
     return options
 
 
-async def _stream(batch: Batch, request: Request, limit: int) -> AsyncIterator[bytes]:
+async def _stream(batch: Batch, request: Request, limit: int, principal: Principal) -> AsyncIterator[bytes]:
     """Read and answer concurrently, so that an answer never waits for the next line."""
     pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
     admission = batch.context.admission
 
+    def begin(line: bytes | RequestError, counted: int) -> Future | RequestError:
+        try:
+            batch.context.access.count(principal, counted=counted)
+        except RequestError as error:
+            return error
+        return line if isinstance(line, RequestError) else batch.begin_line(line)
+
     async def read() -> None:
         try:
+            counted = 1  # the request itself
             async for line in _lines(request, limit):
                 await admission.room()
-                await pending.put(line if isinstance(line, RequestError) else batch.begin_line(line))
+                await pending.put(begin(line, counted))
+                counted = 0
         except ClientDisconnect:
             pass
         finally:
