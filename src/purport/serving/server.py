@@ -19,8 +19,8 @@ from ..bundle import locate
 from ..errors import PurportError, SettingsError
 from ..settings import ServerSettings, forget_secrets
 from .app import create_app
-from .connections import Connections, most_connections
 from .collection import freeze_gc
+from .connections import Connections, most_connections
 from .context import AppContext
 from .intent import PATH
 from .logs import configure
