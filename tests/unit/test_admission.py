@@ -71,9 +71,9 @@ def test_a_block_ends_with_its_deadline() -> None:
         asyncio.run(late())
 
 
-@pytest.mark.parametrize("full", [Backlog({False: 0, True: 4 * 1024}), Backlog(wait=0.3)], ids=["texts", "seconds"])
+@pytest.mark.parametrize("full", [Backlog({False: 0, True: 1024}), Backlog(wait=0.07)], ids=["texts", "seconds"])
 def test_streams_leave_room_for_bulk_requests(full: Backlog) -> None:
-    """Half of what may wait, in texts and in seconds, is not for streams."""
+    """Streams fill an eighth of what may wait, in texts and in seconds."""
     backlog = replace(full, texts=dict(full.texts))
     admission = Admission(backlog, queue=1, deadline_s=1)
 
@@ -82,7 +82,7 @@ def test_streams_leave_room_for_bulk_requests(full: Backlog) -> None:
         await asyncio.sleep(0)
         admission.admit(1_024, bulk=True)
         before = waiting.done()
-        backlog.texts[True], backlog.wait = backlog.texts[True] - 1, 0.2
+        backlog.texts[True], backlog.wait = backlog.texts[True] - 1, 0.05
         await asyncio.wait_for(waiting, 2)
         return before
 

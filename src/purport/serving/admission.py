@@ -11,8 +11,10 @@ from ..errors import DeadlineExceeded, Overloaded
 _BULK_LIMIT = 8 * 1024
 # Requests that would wait longer than this share of the deadline are rejected, as they would probably miss it.
 _LONGEST_WAIT = 0.5
-_OF_STREAMS = 0.5  # the share of what may wait that streams fill
-_LOOK_AGAIN_S = 0.05
+_OF_STREAMS = (
+    1 / 8
+)  # the share of what may wait that streams fill: the estimated wait may become four times as long at once
+_LOOK_AGAIN_S = 0.02
 
 
 class Backlog(Protocol):
