@@ -14,12 +14,14 @@ def isolate() -> None:
 def silence() -> None:
     """Switch the telemetry of other libraries off, which works only before they are imported.
 
-    ONNX Runtime has no other switch: from 1.29, when it is imported, it writes a device id below the home directory, and
-    later it sends facts about the machine and the models to its maker. The telemetry of the Hugging Face libraries can
-    be switched on.
+    ONNX Runtime (from 1.29) writes a device id below the home directory when it is imported, and later sends facts
+    about the machine and the models to its maker; this is its only full switch. Whoever wants the telemetry of the
+    Hugging Face libraries can switch it on.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # `transformers` would ask a robot on the hub to convert weights that are not safetensors.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 
 def skip_working_directory() -> None:
