@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, is_offline_mode
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, is_offline_mode, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
@@ -54,8 +54,10 @@ def source(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     where = resolve(name)
     unreachable = None if Path(where).is_dir() else _why_unreachable(where)
-    options = {"trust_remote_code": False, "local_files_only": unreachable is not None}
+    options = {"trust_remote_code": False}
     try:
+        if unreachable:
+            where = snapshot_download(where, local_files_only=True)
         config, _ = PretrainedConfig.get_config_dict(where, **options)
         _refuse_code(name, config, "config.json")
         _refuse_code(name, get_tokenizer_config(where, **options), "tokenizer_config.json")
