@@ -31,6 +31,7 @@ _FILES = (
 _NETWORK = "connect,sendto,sendmsg,sendmmsg,bind"
 _CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?")
 _PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
+_WRITING = re.compile("O_(WRONLY|RDWR|CREAT|TRUNC)")
 _SOCKETS = re.compile(r"sa_family=AF_(\w+)")
 
 
@@ -99,26 +100,18 @@ class Watch:
         lines = [line for trace in self._traces.iterdir() for line in trace.read_text("utf-8", "replace").splitlines()]
         calls = [(line, found) for line in lines if (found := _CALL.match(line))]
         assert len(calls) > 100, "strace shows nothing"
-        changed: set[Path] = set()
-        network: list[str] = []
-        ports: set[int] = set()
+        seen = Seen(set(), [], set())
         for line, call in calls:
             name, arguments, status, opened = call.groups()
-            if name == "bind" and (port := re.search(r"htons\((\d+)\)", arguments)):
-                ports.add(int(port[1]))
+            if name == "bind":
+                seen.ports.update(int(port) for port in re.findall(r"htons\((\d+)\)", arguments))
             elif name in _NETWORK.split(","):
                 if set(_SOCKETS.findall(arguments)) - {"UNIX"}:
-                    network.append(line)
-            elif int(status) >= 0 and not (
-                name.startswith("open") and not re.search("O_(WRONLY|RDWR|CREAT|TRUNC)", line)
-            ):
-                found = (
-                    [opened]
-                    if opened
-                    else [str(self.work / folder / path) for folder, path in _PATH.findall(arguments)]
-                )
-                changed.update(Path(path.removesuffix(" (deleted)")) for path in found)
-        return Seen(changed, network, ports)
+                    seen.network.append(line)
+            elif int(status) >= 0 and (not name.startswith("open") or _WRITING.search(arguments)):
+                paths = [("", opened)] if opened else _PATH.findall(arguments)
+                seen.changed.update(self.work / folder / path.removesuffix(" (deleted)") for folder, path in paths)
+        return seen
 
     def strange(self, seen: Seen) -> list[str]:
         """Paths that were changed outside what a command may write."""
