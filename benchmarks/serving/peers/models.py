@@ -28,8 +28,8 @@ from transformers import BertForSequenceClassification, XLMRobertaConfig, XLMRob
 
 import purport
 from purport.kinds.encoder.export import traced
+from purport.kinds.encoder.hub import resolve
 from purport.kinds.encoder.quantize import quantize
-from purport.kinds.encoder.source import resolve
 
 BUNDLE = Path(purport.__file__).parent / "pretrained" / "atis"
 

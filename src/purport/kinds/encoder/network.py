@@ -18,8 +18,8 @@ from ...errors import RecipeError
 from ...labels import Task
 from ...runtime.literal import read_literally
 from ...text import normalizer
+from .hub import source
 from .recipe import EncoderModel
-from .source import source
 
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 
