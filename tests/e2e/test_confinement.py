@@ -166,8 +166,8 @@ def test_serve_with_requests_and_a_swap(watch: Watch, linear_bundle: Bundle) -> 
         with httpx.Client(base_url=server.url, headers={"X-API-Key": "boss"}, timeout=60) as client:
             assert client.post("/intent", json={"text": "show me flights"}).json()["intents"][0]["label"] == "flight"
             assert client.post("/v1/classify", json={"texts": ["flights", "fares"]}).status_code == 200
-            swap = client.put("/v1/models/main", json={"path": str(linear_bundle.path)})
-            assert swap.status_code == 200, swap.text
+            swap = client.put("/v1/models/main", json={"bundle": str(linear_bundle.path)})
+            assert swap.status_code == 200 and swap.json()["bundle"] == linear_bundle.manifest.id, swap.text
             assert client.post("/intent", json={"text": "show me flights"}).status_code == 200
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
