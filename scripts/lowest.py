@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-LEFT_OUT = ("torch", "transformers", "peft", "accelerate")
+LEFT_OUT = ("torch", "transformers", "huggingface-hub", "peft", "accelerate")
 
 
 def lowest(extras: list[str]) -> dict[str, str]:

@@ -4,6 +4,8 @@ import importlib.util
 import tempfile
 from pathlib import Path
 
+from commands import check_commands
+
 from purport import Classifier
 from purport.predict_file import predict_file
 
@@ -19,3 +21,4 @@ with tempfile.TemporaryDirectory() as folder:
     source.write_text("text\nwhat does the fare code q mean\n", "utf-8")
     assert predict_file(classifier, source, target).answered == 1
     assert '"abbreviation"' in target.read_text("utf-8")
+check_commands()

@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+from commands import check_commands
+
 HEAVY = ("torch", "transformers", "peft", "sklearn", "pandas")
 present = [name for name in HEAVY if importlib.util.find_spec(name)]
 assert not present, f"the server environment has {present}"
@@ -35,3 +37,4 @@ try:
 finally:
     server.send_signal(signal.SIGTERM)
     assert server.wait(timeout=20) == 0
+check_commands()

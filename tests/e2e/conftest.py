@@ -77,7 +77,7 @@ class Server:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
     @contextmanager
-    def run(*bundles: str | Path, ready: bool = True, **environment: str) -> Iterator[Server]:
+    def run(*bundles: str | Path, ready: bool = True, cwd: Path | None = None, **environment: str) -> Iterator[Server]:
         folder = tmp_path_factory.mktemp("server")
         log = folder / "log"
         with log.open("w") as stream:
@@ -85,7 +85,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
                 [sys.executable, "-m", "purport", "serve", *map(str, bundles), "--port", "0"],
                 stderr=stream,
                 text=True,
-                cwd=folder,
+                cwd=cwd or folder,
                 env={**_environment(), "PURPORT_DRAIN_SECONDS": "0.5", "PYTHONPATH": _python_path(), **environment},
             )
         try:

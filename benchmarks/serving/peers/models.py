@@ -28,7 +28,7 @@ from transformers import BertForSequenceClassification, XLMRobertaConfig, XLMRob
 
 import purport
 from purport.kinds.encoder.export import traced
-from purport.kinds.encoder.network import resolve
+from purport.kinds.encoder.hub import resolve
 from purport.kinds.encoder.quantize import quantize
 
 BUNDLE = Path(purport.__file__).parent / "pretrained" / "atis"

@@ -10,6 +10,7 @@ from contextlib import suppress
 import typer
 
 from ..errors import PurportError
+from ..isolation import isolate
 from ..wording import printable
 from . import classify, compare, config, data, doctor, evaluate, explore, init, predict, serve, teach, train, verify
 
@@ -42,6 +43,7 @@ def run() -> None:
     """Entry point of the ``purport`` command."""
     from .signals import listen
 
+    isolate()
     _open_streams()
     listen()
     status = _status()

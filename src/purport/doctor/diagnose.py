@@ -33,10 +33,11 @@ def diagnose(
     names = twins(Counter(label for gold in table.gold for label in gold))
     examination = Examination(_merged(table, names), classifier, seed, reporter, as_written=table)
     findings: list[Finding] = []
-    checks = registry.names("checks")
-    for name in checks:
+    checks: list[str] = []
+    for name, check in registry.load_all("checks"):
         examination.say(f"checking {name}")
-        findings += registry.load("checks", name)(examination)
+        findings += check(examination)
+        checks.append(name)
     findings = _spare_last_rows([without_losses(finding) for finding in findings], examination.table, names)
     findings.sort(key=lambda f: (f.severity.rank, -f.price, -f.n_rows))
     gain, untouched = _plan_gain(examination, proposed(findings)) if measure_plan else (None, None)
@@ -48,7 +49,7 @@ def diagnose(
         task="one label per row" if table.exclusive else "several labels per row",
         bundle=None if classifier is None else classifier.bundle.manifest.id,
         seed=seed,
-        checks=checks,
+        checks=tuple(checks),
         exact_match=float(examination.right[examination.training].mean()) if len(examination.training) else None,
         findings=tuple(findings),
         plan_gain=None if gain is None else gain.value,

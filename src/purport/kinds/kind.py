@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from ..errors import needs
+from ..isolation import silence
 from ..resources import waiting_threads_sleep
 from .recipe import Recipe
 from .run import Fitted, Run
@@ -47,6 +48,7 @@ class Kind:
         """
         if not isinstance(self.fit, str):
             return self.fit
+        silence()
         package = self.fit.partition(":")[0].partition(".")[0]
         with needs("training", self.extra, own=package), waiting_threads_sleep():
             found: Fit = resolve_name(self.fit)

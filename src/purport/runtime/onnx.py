@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from tokenizers import Tokenizer
 
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DeviceUnavailable
+from ..isolation import silence
 from ..manifest import ModelFacts
 from ..model import FloatArray, Lengths, Model, Traits
 from ..resources import cpus
@@ -165,10 +165,10 @@ def open_session(model: str | bytes, *, device: str = "cpu", threads: int | None
     Raises:
         DeviceUnavailable: ``device`` is not available on this machine.
     """
-    # The library reports each session to its maker unless told not to before it is loaded.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    silence()
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()  # all that can still be done where somebody else has imported it before
     provider = _PROVIDERS.get(device)
     if provider not in ort.get_available_providers():
         have = [name for name, known in _PROVIDERS.items() if known in ort.get_available_providers()]

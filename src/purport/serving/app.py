@@ -57,8 +57,8 @@ def create_app(context: AppContext) -> ASGIApp:
 
     app.add_exception_handler(Exception, unexpected)
 
-    for name in registry.names("routes"):
-        app.include_router(registry.load("routes", name)(context))
+    for _, router in registry.load_all("routes"):
+        app.include_router(router(context))
     route = _document_intent(app)
 
     @app.api_route("/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)

@@ -183,7 +183,7 @@ class Pool:
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
+                sys.executable, "-P", "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ},
             )  # fmt: skip
             reader, writer = await asyncio.open_connection(sock=ours)

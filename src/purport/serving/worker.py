@@ -15,6 +15,7 @@ import threading
 from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
+from ..isolation import isolate
 from .collection import freeze_gc
 from .operations import Operation, Request, Result
 from .wire import Do, Done, Drop, Load, Loaded, pack, receive
@@ -108,6 +109,7 @@ def _alone(operation: Operation, classifier: Classifier, request: Request) -> Re
 
 def main() -> None:
     """``python -m purport.serving.worker FD DEVICE THREADS``."""
+    isolate()
     # The server decides when workers stop; Ctrl-C would reach the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -150,8 +150,8 @@ def format_of(path: Path) -> Format:
     """
     plain = Path(path.stem) if path.suffix.lower() == ".gz" else path
     known: list[str] = []
-    for name in registry.names("formats"):
-        candidate: Format = registry.load("formats", name)
+    candidate: Format
+    for _, candidate in registry.load_all("formats"):
         if plain.suffix.lower() in candidate.suffixes:
             return candidate
         known += candidate.suffixes

