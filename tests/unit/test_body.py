@@ -118,7 +118,7 @@ def test_json_that_is_no_object_is_told_what_to_send(body: bytes) -> None:
         b'{"a": Infinity}',
         b'{"a": "\xff"}',
         '{"a": 1}'.encode("utf-16"),
-        b'{"a": ' + b"[" * 100_000,
+        b'{"a": ' + b"[" * 40_000,
         b'{"a": ' + b"9" * 5_000 + b"}",
     ],
 )

@@ -46,7 +46,7 @@ def test_every_error_can_be_pickled_with_its_facts() -> None:
         errors.DependencyMissing("Parquet", "parquet"),
         errors.ServerError(503, "OVERLOADED", "later"),
         errors.Overloaded("too many", 2.5),
-        errors.TextEmpty(),
+        errors.TextEmpty("empty"),
         *(make(kind) for kind in ALL),
     ]
     for error in made:

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from purport.serving.connections import Connections
 from purport.serving.protocol import Protocol
 
 EARLY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\n\r\nearly"
@@ -35,7 +36,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
-    http = partial(Protocol, early=early)
+    http = partial(Protocol, early=early, connections=Connections(100))
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None, log_level="warning")
     )  # type: ignore[arg-type]
