@@ -185,16 +185,6 @@ def test_a_worker_does_its_work_in_one_thread(start: Starter, encoder_bundle: Bu
     assert spent[str(worker)] > 0.99 * spent.total() > 0
 
 
-def test_without_any_worker_the_server_is_not_ready_until_one_is_back(start: Starter, scripted: Make) -> None:
-    with start(scripted(load_s=1.0), PURPORT_WORKERS="1") as server:
-        (only,) = server.workers()
-        os.kill(only, signal.SIGKILL)
-        until(lambda: httpx.get(f"{server.url}/ready").status_code == 423, 2)
-        assert httpx.get(f"{server.url}/healthz").text == "OK"
-        assert best(server) == "one", "a request that comes meanwhile waits for the new worker"
-        assert httpx.get(f"{server.url}/ready").status_code == 200
-
-
 def test_a_text_that_kills_workers_is_given_up_and_the_others_are_answered(start: Starter, scripted: Make) -> None:
     with start(scripted(), PURPORT_WORKERS="2", PURPORT_CACHE="0") as server, ThreadPoolExecutor(4) as pool:
         killer = pool.submit(intent, server, "die")

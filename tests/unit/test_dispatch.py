@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from purport.errors import PurportError, WorkerLost
+from purport.errors import NotReady, PurportError, WorkerLost
 from purport.manifest import ModelFacts
 from purport.prediction import AnswerOptions
 from purport.serving import counters
@@ -39,6 +39,12 @@ class Workers:
 
     def __init__(self, *workers: Worker) -> None:
         self.workers, self.size = workers, len(workers)
+
+    def has(self, number: int) -> bool:
+        return any(number in worker.loaded for worker in self.workers)
+
+    def able(self, number: int) -> int:
+        return sum(number in worker.loaded for worker in self.workers)
 
     def idle(self) -> list[Worker]:
         return [worker for worker in self.workers if not worker.items]
@@ -143,6 +149,25 @@ def test_a_text_is_given_only_to_a_worker_that_has_its_model() -> None:
     run(test())
 
 
+def test_a_text_whose_model_no_worker_has_is_refused_at_once_and_asked_again_when_one_has() -> None:
+    async def test() -> None:
+        desk = Desk(generation(cache=10), workers=2)
+        desk.ask("a")
+        await turn()
+        await desk.answer()
+        for worker in desk.workers:
+            worker.loaded.clear()
+        for text in ("a", "b"):  # one that the cache knows: /intent says what /ready says
+            with pytest.raises(NotReady, match="poll /ready"):
+                desk.ask(text)
+        desk.workers[1].loaded.add(desk.generation.number)
+        desk.ask("b")
+        await turn()
+        assert desk.workers[1].texts == ["b"]
+
+    run(test())
+
+
 def test_a_text_on_which_the_model_fails_fails_alone() -> None:
     async def test() -> None:
         desk = Desk(generation(cache=10))
@@ -170,6 +195,7 @@ def test_the_same_question_is_answered_from_the_cache_at_once() -> None:
         others = [desk.ask("a", AnswerOptions()), desk.ask("b")]
         assert not any(future.done() for future in others), "another question is another answer"
         desk.generation = generation(cache=10)
+        desk.workers[0].loaded.add(desk.generation.number)
         assert not desk.ask("a").done(), "another bundle is another answer"
 
     run(test())
@@ -251,6 +277,41 @@ def test_what_a_worker_died_with_is_tried_once_more_one_by_one() -> None:
             assert desk.workers[0].texts == [text], "the one that kills is alone, and the others lose nothing"
             await desk.answer()
         assert [futures[0].result(), futures[2].result(), later.result()] == [said("a"), said("c"), said("later")]
+
+    run(test())
+
+
+def test_a_text_that_may_have_killed_a_worker_is_kept_from_the_last_one() -> None:
+    async def test() -> None:
+        desk = Desk(generation(), workers=2)
+        killer = desk.ask("die")
+        await turn()
+        number = desk.generation.number
+        dead, alive = sorted(desk.workers, key=lambda each: not each.items)
+        dead.loaded.clear()
+        await desk.die(desk.workers.index(dead))
+        other = desk.ask("a")
+        await turn()
+        assert alive.texts == ["a"], "nobody waits behind it"
+        await desk.answer(worker=desk.workers.index(alive))
+        assert other.done() and alive.texts == [] and not killer.done()
+        dead.loaded.add(number)
+        desk.dispatch.run()
+        assert dead.texts + alive.texts == ["die"]
+
+    run(test())
+
+
+def test_a_text_whose_worker_was_stopped_goes_to_the_last_one_at_once() -> None:
+    async def test() -> None:
+        desk = Desk(generation(), workers=2)
+        desk.ask("a")
+        await turn()
+        stopped, alive = sorted(desk.workers, key=lambda each: not each.items)
+        stopped.loaded.clear()
+        items, stopped.items = stopped.items, []
+        desk.dispatch.lost(items, suspect=False)
+        assert alive.texts == ["a"]
 
     run(test())
 

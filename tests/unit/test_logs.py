@@ -1,55 +1,109 @@
-"""Log lines of the server, and what it does not look through again and again."""
+"""Log lines of the server, whoever reads them or does not; and what it does not look through again and again."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import io
-from typing import Any
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 from purport.serving.collection import freeze_gc
-from purport.serving.logs import BatchedWriter
+from purport.serving.stderr import PatientStream, patient_stderr
+
+LINE = "x" * 99 + "\n"
 
 
-class Stream(io.StringIO):
-    """Keeps what each call wrote, or is closed at the other end."""
-
-    def __init__(self, broken: bool = False) -> None:
-        super().__init__()
-        self.broken = broken
-        self.writes: list[str] = []
-
-    def write(self, text: str) -> int:
-        if self.broken:
-            raise BrokenPipeError
-        self.writes.append(text)
-        return len(text)
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
-def written(stream: Stream, *turns: list[str]) -> list[dict[str, Any]]:
-    """Log ``turns``, each in a turn of the event loop of its own; what the loop had to complain of."""
-    complaints: list[dict[str, Any]] = []
-
-    async def run() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        lines = BatchedWriter(stream)
-        for turn in turns:
-            for line in turn:
-                lines.write(line)
-            await asyncio.sleep(0.01)
-
-    asyncio.run(run())
-    return complaints
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
+    """The end that a test reads, and the one that is written."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        yield reading, stream
+    os.close(reading)
 
 
-def test_lines_of_one_turn_are_one_write() -> None:
-    stream = Stream()
-    assert not written(stream, ["a", "b"], ["c"])
-    assert stream.writes == ["a\nb\n", "c\n"]
+def read(descriptor: int, lines: int) -> list[str]:
+    found = b""
+    while found.count(b"\n") < lines:
+        found += os.read(descriptor, 65536)
+    return found.decode().splitlines()
 
 
-def test_a_log_that_nobody_reads_is_no_failure() -> None:
-    assert not written(Stream(broken=True), ["a"], ["b"])
+def test_lines_are_written_in_order_and_what_is_left_at_the_end_too(pipe: tuple[int, io.TextIOWrapper]) -> None:
+    reading, stream = pipe
+    patient = PatientStream(stream)
+    expected = [f"{number} ä" for number in range(500)]
+    for line in expected:
+        patient.write(line + "\n")
+    assert patient.finish()
+    assert read(reading, 500) == expected and patient.dropped == 0
+
+
+def test_a_reader_that_stops_costs_lines_and_no_time_and_a_later_line_says_how_many(
+    pipe: tuple[int, io.TextIOWrapper],
+) -> None:
+    reading, stream = pipe
+    patient = PatientStream(stream, capacity=100_000)
+    handler = logging.StreamHandler(patient)
+    logging.getLogger("purport.log").addHandler(handler)
+    try:
+        started = time.monotonic()
+        for _ in range(5000):
+            patient.write(LINE)
+        assert time.monotonic() - started < 1
+        assert patient.dropped > 2000, "the pipe holds 64 KiB"
+        dropped = patient.dropped
+        found = read(reading, 5000 - dropped + 1)
+        assert found.count(LINE[:-1]) == 5000 - dropped, "nothing else is missing"
+        assert f"{dropped} log lines were dropped: nobody took them" in found
+    finally:
+        logging.getLogger("purport.log").removeHandler(handler)
+        patient.finish()
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_reader(
+    pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, stream = pipe
+    monkeypatch.setattr(sys, "stderr", stream)
+    started = time.monotonic()
+    with patient_stderr():
+        sys.stderr.write(LINE * 2000)
+    assert time.monotonic() - started < 5
+    sys.stderr.write("an error message at the end")
+    assert time.monotonic() - started < 5, "it blocked"
+
+
+def test_a_log_that_takes_nothing_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Path("/dev/full").open("w") as full, os.fdopen(writing, "w") as broken:
+        for stream in (full, broken):
+            monkeypatch.setattr(sys, "stderr", stream)
+            with patient_stderr():
+                patient = sys.stderr
+                assert isinstance(patient, PatientStream)
+                patient.write(LINE)
+                until(lambda: patient.dropped == 1)  # noqa: B023
+            assert sys.stderr is stream
+        os.dup2(full.fileno(), broken.fileno())  # its buffer is empty, and it can be closed
+    with io.StringIO() as closed:
+        patient = PatientStream(closed)
+    patient.write(LINE)
+    assert patient.finish() and patient.dropped == 1
 
 
 def test_what_is_here_is_not_collected_again() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from purport import Bundle
-from purport.errors import BundleCorrupt, BundleUnsupported
+from purport.errors import BundleCorrupt, BundleNotFound, BundleUnsupported
 from purport.serving import pool as module
 from purport.serving.generation import Generation
 from purport.serving.operations import CLASSIFY, INTENT, Request
@@ -55,7 +56,7 @@ class Told:
         return Events(
             idle=idle,
             done=lambda items, done, seconds: say("done", (items, done, seconds)),
-            lost=lambda items: say("lost", items),
+            lost=lambda items, suspect: say("lost", items),
             loaded=lambda number, failure: say("loaded", (number, failure)),
         )
 
@@ -69,19 +70,13 @@ class Told:
 
 
 class Clock:
-    """The time that a test says it is; ``asked`` how often."""
+    """The time that a test says it is."""
 
     def __init__(self) -> None:
-        self.now, self.asked = 1000.0, 0
+        self.now = 1000.0
 
     def __call__(self) -> float:
-        self.asked += 1
         return self.now
-
-    async def ticks(self, count: int) -> None:
-        """Return when whoever looks at it again and again has done so ``count`` times."""
-        end = self.asked + count
-        await until(lambda: self.asked >= end)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -195,27 +190,153 @@ def test_a_worker_that_dies_with_nothing_to_do_loses_nothing(tmp_path: Path) -> 
     run(test())
 
 
-def test_a_worker_that_is_stuck_is_killed_and_one_that_is_slow_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_WATCH_S", 0.01)
-    clock = Clock()
-
+def test_a_worker_that_is_stopped_is_replaced_whether_it_works_or_not(tmp_path: Path) -> None:
     async def test() -> None:
-        async with running(scripted(tmp_path / "a"), clock=clock) as (pool, told, [generation]):
-            [pid] = pool.pids()
-            clock.now += 1000
-            await clock.ticks(3)
-            assert pool.pids() == [pid], "to have nothing to do is not to be stuck"
+        async with running(scripted(tmp_path / "a"), deadline_s=1.0) as (pool, told, [generation]):
+            for texts in ((), ("a", "b")):
+                [pid] = pool.pids()
+                items = []
+                os.kill(pid, signal.SIGSTOP)
+                if texts:
+                    items = give(pool, generation, *texts)
+                started = time.monotonic()
+                await until(lambda pid=pid: pid not in pool.pids())
+                assert time.monotonic() - started < 2.0, "twice the deadline"
+                if texts:
+                    assert await told.next("lost") == items
+                assert await told.next("loaded") == (generation.number, None)
+            give(pool, generation, "c")
+            assert labels((await told.next("done"))[1]) == ["one"]
+
+    run(test())
+
+
+def test_a_worker_that_hangs_in_a_text_is_replaced_and_one_that_is_slow_is_not(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), deadline_s=1.0) as (pool, told, [generation]):
+            give(pool, generation, "slow 1.2")
+            assert labels((await told.next("done"))[1]) == ["one"], "a little late"
+            started = time.monotonic()
             items = give(pool, generation, "slow 60")
-            clock.now += 29
-            await clock.ticks(3)
-            assert pool.pids() == [pid]
-            clock.now += 2
             assert await told.next("lost") == items
+            assert time.monotonic() - started < 2.0, "twice the deadline"
             assert await told.next("loaded") == (generation.number, None)
 
     run(test())
+
+
+def test_a_clock_that_jumps_makes_no_worker_look_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), clock=clock, deadline_s=1.0) as (pool, told, [generation]):
+            give(pool, generation, "slow 0.6")
+            for jump in (1e6, -2e6):
+                clock.now += jump
+                await asyncio.sleep(0.25)
+            assert labels((await told.next("done"))[1]) == ["one"] and pool.restarts == 0
+
+    run(test())
+
+
+def test_a_server_that_was_paused_itself_takes_no_worker_for_stuck(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), deadline_s=1.0) as (pool, told, [generation]):
+            give(pool, generation, "slow 0.1")
+            time.sleep(3)  # the event loop stands still
+            assert labels((await told.next("done"))[1]) == ["one"] and pool.restarts == 0
+
+    run(test())
+
+
+def test_a_model_that_could_not_be_loaded_is_tried_again_later_and_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_RETRY_S", 0.1)
+
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            (tmp_path / "a").rename(tmp_path / "elsewhere")
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            for _ in range(3):
+                number, failure = await told.next("loaded")
+                assert number == generation.number and isinstance(failure, BundleNotFound)
+            assert not pool.has(generation.number)
+            (tmp_path / "elsewhere").rename(tmp_path / "a")
+            assert await told.next("loaded") == (generation.number, None)
+            assert pool.has(generation.number) and pool.restarts == 1, "the worker itself is fine"
+
+    with capture_logs() as logs:
+        run(test())
+    again = [line["after_s"] for line in logs if line["event"] == "loading the model again"]
+    assert again == pytest.approx([0.1, 0.2, 0.4])
+
+
+def test_a_model_that_was_given_up_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_RETRY_S", 0.05)
+
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, _):
+            odd = Generation(scripted(tmp_path / "odd", opener="nonsense"))
+            pool.load(odd)
+            assert (await told.next("loaded"))[0] == odd.number
+            pool.drop(odd)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await told.next("loaded")
+
+    run(test())
+
+
+def test_a_model_that_kills_workers_while_it_is_loaded_is_loaded_later_and_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SETTLED_S", 0.2)
+
+    async def test() -> None:
+        pool, told = Pool(1, "cpu", 1), Told()
+        heavy = Generation(scripted(tmp_path / "heavy", load_s=60.0))
+        pool.load(heavy)
+        pool.start(told.events())
+        for _ in range(3):
+            await until(lambda: pool.pids() != [])
+            await asyncio.sleep(0.3)  # it lived for long, but never had its model
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            assert (await told.next("loaded"))[0] == heavy.number
+        await until(lambda: pool.restarts == 3)
+        await pool.stop()
+
+    with capture_logs() as logs:
+        run(test())
+    died = [line for line in logs if line["event"] == "worker died"]
+    assert [line["restart_in_s"] for line in died] == [0.1, 0.2, 0.4]
+
+
+def test_a_load_that_never_ends_does_not_burn_on_and_the_answers_go_on(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a"), size=2) as (pool, told, [generation]):
+            before = pool.pids()
+            pool._patience = replace(pool._patience, loading=3)
+            endless = Generation(scripted(tmp_path / "endless", load_s=1000.0))
+            pool.load(endless)
+            pool.drop(endless)
+            for _ in range(2):
+                assert await told.next("loaded") == (generation.number, None)
+                assert pool.able(generation.number) == 2, "one at a time"
+            assert not {*before} & {*pool.pids()}
+
+    run(test())
+
+
+def test_what_a_library_prints_is_logged_and_stops_no_worker(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            give(pool, generation, "shout")  # more than a pipe holds
+            assert labels((await told.next("done"))[1]) == ["one"]
+
+    with capture_logs() as logs:
+        run(test())
+    assert sum(line.get("output", "").count("!") for line in logs) > 100_000
 
 
 def test_a_new_worker_has_what_the_others_have_and_nothing_that_was_dropped(tmp_path: Path) -> None:

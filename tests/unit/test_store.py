@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,7 +49,7 @@ async def serving(size: int = 1, **bundles: Bundle) -> AsyncIterator[tuple[Model
     """A store whose models are loaded, and its workers."""
     pool = Pool(size, "cpu", 1)
     store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE)
-    pool.start(Events(lambda: None, lambda *_: None, lambda _: None, store.loaded))
+    pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
     try:
         await store.start()
         yield store, pool
@@ -114,7 +116,7 @@ def test_who_is_about_to_stop_does_not_become_ready_any_more(a: Bundle) -> None:
         pool = Pool(1, "cpu", 1)
         store = ModelStore({"a": str(a.path)}, pool, CACHE)
         store.drain()
-        pool.start(Events(lambda: None, lambda *_: None, lambda _: None, store.loaded))
+        pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
         await store.start()
         assert store.state is State.DRAINING and not store.ready
         assert store.able == 1 and store.get().name == "a", "what still comes is answered"
@@ -162,12 +164,12 @@ def test_a_rollback_can_itself_be_rolled_back(a: Bundle, b: Bundle) -> None:
     async def test() -> None:
         async with serving(a=a) as (store, _):
             with pytest.raises(NothingBefore, match="no other bundle"):
-                await store.roll_back("a")
+                store.roll_back("a")
             with pytest.raises(ModelUnknown):
-                await store.roll_back("b")
+                store.roll_back("b")
             await store.put("a", b.path)
-            assert (await store.roll_back("a")).current.bundle == a
-            assert (await store.roll_back("a")).current.bundle == b
+            assert store.roll_back("a").current.bundle == a
+            assert store.roll_back("a").current.bundle == b
 
     run(test())
 
@@ -201,7 +203,7 @@ def test_a_swap_that_fails_changes_nothing(a: Bundle, b: Bundle, tmp_path: Path)
                     with pytest.raises(BundleError):
                         await store.put(name, ref)
             assert store.get().current is old and [model.name for model in store.all()] == ["a"]
-            assert store.ready and (await store.roll_back("a")).current.bundle == a
+            assert store.ready and store.roll_back("a").current.bundle == a
 
     run(test())
 
@@ -222,6 +224,72 @@ def test_a_load_that_never_ends_is_given_up_and_forgotten(
             assert [pool.able(number) for number in range(other.number - 1, other.number + 1)] == [0, 1]
 
     run(test())
+
+
+def test_a_load_that_takes_long_keeps_no_other_change_waiting(a: Bundle, b: Bundle, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(a=a, other=a) as (store, pool):
+            await store.put("a", b.path)
+            slow = asyncio.create_task(store.put("a", scripted(tmp_path / "slow", load_s=60).path))
+            while len(pool._generations) < 4:  # until the worker was told
+                await asyncio.sleep(0.005)
+            async with asyncio.timeout(20):
+                assert (await store.put("other", b.path)).current.bundle == b
+            assert store.roll_back("a").current.bundle == a and not slow.done()
+            slow.cancel()
+
+    run(test())
+
+
+def test_a_disk_that_hangs_costs_the_change_and_not_the_server(a: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            monkeypatch.setattr(module, "_LOAD_S", 0.1)
+            monkeypatch.setattr(Bundle, "open", lambda ref: hangs.wait(30))
+            with pytest.raises(BundleCorrupt, match=r"could not be read within 0\.1 seconds"):
+                await store.put("a", a.path)
+            assert store.ready
+
+    started = time.monotonic()
+    run(test())
+    assert time.monotonic() - started < 20, "the end waited for the disk"
+    hangs.set()
+
+
+def test_a_request_to_reload_that_comes_while_models_are_loaded_waits_for_them(a: Bundle, tmp_path: Path) -> None:
+    async def test() -> None:
+        pool, slow = Pool(1, "cpu", 1), scripted(tmp_path / "slow", load_s=1.0)
+        store = ModelStore({"a": str(a.path), "slow": str(slow.path)}, pool, CACHE)
+        pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
+        starting = asyncio.create_task(store.start())
+        async with asyncio.timeout(20):
+            while not len(store):
+                await asyncio.sleep(0.005)
+            new = scripted(a.path, "three")
+            reloading = asyncio.create_task(store.reload())
+            await asyncio.sleep(0.1)
+            assert not reloading.done() and store.state is State.LOADING
+            await starting
+            await reloading
+        assert store.get().current.bundle == new and store.get("slow").current.bundle == slow
+        await pool.stop()
+
+    run(test())
+
+
+def test_a_change_says_who_made_it_and_what_it_replaced(a: Bundle, b: Bundle) -> None:
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            await store.put("a", b.path, by="key-1")
+            await store.put("a", b.path, by="key-2")  # nothing changes
+            store.roll_back("a", by="anonymous")
+
+    with capture_logs() as logs:
+        run(test())
+    changes = [(line["by"], line["replaced"], line["bundle"]) for line in logs if line["event"] == "model changed"]
+    assert changes == [("key-1", a.manifest.id, b.manifest.id), ("anonymous", b.manifest.id, a.manifest.id)]
 
 
 def test_a_worker_that_dies_in_a_swap_is_the_end_of_the_swap_alone(a: Bundle, tmp_path: Path) -> None:
@@ -268,7 +336,7 @@ def test_there_is_nothing_to_go_back_to_once_workers_could_not_load_it_again(a: 
                 await asyncio.sleep(0.005)
             await everywhere(pool, store.get().current)
             with pytest.raises(NothingBefore, match="the bundle was deleted from the server's disk"):
-                await store.roll_back("a")
+                store.roll_back("a")
             assert store.get().current.bundle == b and store.ready
 
     run(test())

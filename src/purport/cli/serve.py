@@ -40,19 +40,21 @@ def serve(
     import os
     from contextlib import suppress
 
-    from ..errors import needs
-    from ..settings import load, require_meant
-    from .console import err
+    from ..serving.stderr import patient_stderr
     from .signals import Stopped
 
-    flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
-    settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
-    unread = require_meant(os.environ)
-    with needs("serving", "serve"):
-        from ..serving.exposure import warnings
-        from ..serving.server import serve as run
-    for warning in (*unread, *warnings(settings, os.environ)):
-        err.print(f"warning: {warning}")
     # Uvicorn raises the signal again once everything is answered: a server that stops when asked has succeeded.
-    with suppress(Stopped):
+    with patient_stderr(), suppress(Stopped):
+        from ..errors import needs
+        from ..settings import load, require_meant
+        from .console import err
+
+        flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
+        settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
+        unread = require_meant(os.environ)
+        with needs("serving", "serve"):
+            from ..serving.exposure import warnings
+            from ..serving.server import serve as run
+        for warning in (*unread, *warnings(settings, os.environ)):
+            err.print(f"warning: {warning}")
         run(settings, announce=lambda url: err.print(f"serving {settings.bundle} on {url} (press Ctrl-C to stop)"))

@@ -33,11 +33,12 @@ class AppContext:
         Raises:
             SettingsError: the API keys or the rate limit cannot be parsed.
         """
-        pool = Pool(workers, settings.device, settings.threads)
+        deadline_s = settings.deadline_ms / 1000
+        pool = Pool(workers, settings.device, settings.threads, deadline_s=deadline_s)
         dispatch = Dispatch(pool)
         store = ModelStore(bundles, pool, settings.cache)
         counters.WORKERS.set_function(lambda: store.able)
-        admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=settings.deadline_ms / 1000)
+        admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=deadline_s)
         return cls(settings, Access(settings), admission, store, dispatch, pool)
 
     async def start(self) -> None:

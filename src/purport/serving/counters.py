@@ -24,6 +24,7 @@ CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", r
 QUEUE = Gauge("purport_queue_texts", "Texts waiting for a worker", registry=REGISTRY)
 WORKERS = Gauge("purport_workers", "Worker processes that have loaded the default model", registry=REGISTRY)
 RESTARTS = Gauge("purport_worker_restarts", "Restarts of workers after they died", registry=REGISTRY)
+DROPPED = Gauge("purport_log_lines_dropped", "Log lines that were dropped because nobody took them", registry=REGISTRY)
 
 
 @cache

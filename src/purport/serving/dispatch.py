@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 
 from .. import registry
-from ..errors import PurportError, WorkerLost
+from ..errors import NotReady, PurportError, WorkerLost
 from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
 from .generation import SMOOTHING, Generation
@@ -34,6 +34,7 @@ class Dispatch:
         self._pool = pool
         self._queue = Queue()
         self._operations: dict[str, Operation] = {}
+        self._suspects: list[Item] = []
         self._scheduled = False
         self._text_s = 0.0
         counters.QUEUE.set_function(lambda: len(self._queue))
@@ -57,7 +58,13 @@ class Dispatch:
     def ask(
         self, operation: str, request: Request, generation: Generation, *, bulk: bool = False
     ) -> asyncio.Future[Result]:
-        """The future result of ``operation`` for one text; cancelling it drops the text."""
+        """The future result of ``operation`` for one text; cancelling it drops the text.
+
+        Raises:
+            NotReady: no worker has the model at the moment.
+        """
+        if not self._pool.has(generation.number):
+            raise NotReady("No worker has the model at the moment; poll /ready and try again.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         if len(request.text) > MOST_CHARACTERS:  # what no model reads is not queued, sent or made into tokens
@@ -84,6 +91,8 @@ class Dispatch:
     def run(self) -> None:
         """Give waiting texts to idle workers."""
         self._scheduled = False
+        if self._suspects:
+            self._retry()
         idle = self._pool.idle()
         for position, worker in enumerate(idle):
             if not len(self._queue):
@@ -118,17 +127,31 @@ class Dispatch:
                 generation.cache[item.operation, item.request] = result
             item.future.set_result(result)
 
-    def lost(self, items: Sequence[Item]) -> None:
-        """Handle the death of a worker that had ``items``: retry them once, as a bad text may kill every worker."""
-        for item in reversed(items):
+    def lost(self, items: Sequence[Item], *, suspect: bool = True) -> None:
+        """Handle the death of a worker that had ``items``: retry them once, as a bad text may kill every worker.
+
+        If one of them may have been the cause, they wait until they cannot take the last worker from all others.
+        """
+        for item in items:
             item.attempts += 1
             if item.future.done():
                 continue
-            if item.attempts < _ATTEMPTS:
-                self._queue.add(item, first=True)
-            else:
+            if item.attempts >= _ATTEMPTS:
                 item.future.set_exception(WorkerLost("the worker processes that had this text died"))
+            elif suspect:
+                self._suspects.append(item)
+            else:
+                self._queue.add(item, first=True)
         self.run()
+
+    def _retry(self) -> None:
+        """Put what killed a worker back into the queue, if more than one can answer."""
+        suspects, self._suspects = self._suspects, []
+        for item in reversed(suspects):
+            if self._pool.able(item.generation.number) >= min(2, self._pool.size):
+                self._queue.add(item, first=True)
+            elif not item.future.done():
+                self._suspects.insert(0, item)
 
     def _operation(self, name: str) -> Operation:
         found = self._operations.get(name)

@@ -9,11 +9,9 @@ import re
 import sys
 import time
 import traceback
-from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from random import getrandbits
-from typing import TextIO
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -24,6 +22,7 @@ from . import counters
 from .body import HELD
 from .dispatch import PENDING
 from .http_errors import internal_error
+from .stderr import PatientStream
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
@@ -35,6 +34,9 @@ _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 def configure(level: str) -> None:
     """Set up logging for a serving process: all records, including those of libraries, as JSON on stderr."""
+    if isinstance(sys.stderr, PatientStream):
+        stream = sys.stderr
+        counters.DROPPED.set_function(lambda: stream.dropped)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -61,26 +63,6 @@ def configure(level: str) -> None:
     root.setLevel(level.upper())
 
 
-class BatchedWriter:
-    """Collects the lines of one event-loop iteration and writes them together, because single writes are slow."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: list[str] = []
-
-    def write(self, line: str) -> None:
-        """Write ``line`` at the end of this event-loop iteration."""
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._lines.append(line + "\n")
-
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        with suppress(OSError):  # standard error was closed; keep serving
-            self._stream.write("".join(lines))
-            self._stream.flush()
-
-
 def _severity(level: str) -> int:
     return logging.getLevelNamesMapping()[level.upper()]
 
@@ -95,7 +77,7 @@ class RequestLog:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
         self._debug = settings.debug
-        self._lines = BatchedWriter(sys.stderr)
+        self._stream = sys.stderr
         self._logged = settings.access_log and _severity(settings.log_level) <= logging.INFO
         self._log = structlog.get_logger("purport.requests")
 
@@ -153,4 +135,4 @@ class RequestLog:
                 "request_id": request_id,
                 "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             }
-            self._lines.write(_ENCODER.encode(line))
+            self._stream.write(_ENCODER.encode(line) + "\n")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
@@ -17,15 +19,15 @@ import structlog
 from ..errors import BundleUnsupported, PurportError
 from . import counters
 from .generation import Generation
+from .patience import SILENT, Patience, Pulse
 from .queue import Item
 from .wire import Do, Done, Drop, Load, Loaded, pack, read
 
-# A worker that has been busy with one batch for longer than this is considered stuck.
-_STUCK_S = 30.0
-_WATCH_S = 1.0
-# If a worker dies sooner than this after its start, the pause before the next restart doubles.
+# If a worker dies sooner than this after it has loaded its models, the pause before the next restart doubles.
 _SETTLED_S = 5.0
 _LONGEST_PAUSE_S = 30.0
+# Pauses before a model that could not be loaded is tried again: the first, then twice as long each time.
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # Environment of workers, unless the server's environment overrides it; measured in docs/decisions/0010 and 0011.
 _ENVIRONMENT = {
     # Return the memory of a dropped model to the system (glibc's malloc; others ignore this).
@@ -35,12 +37,13 @@ _ENVIRONMENT = {
     # tokenizers would process even a single text in its own threads, one per core, and wait for them.
     "TOKENIZERS_PARALLELISM": "false",
 }
+_MOST_OUTPUT, _LAST_WORDS_S = 4096, 1.0
 _BATCHES = itertools.count()
 
 
 @dataclass(eq=False)
 class Handle:
-    """The server's view of one worker."""
+    """The server's view of one worker; ``failures`` counts the failed loads of each generation."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -49,6 +52,22 @@ class Handle:
     batch: int = -1
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
+    pulse: Pulse = field(default_factory=Pulse)
+    failures: Counter[int] = field(default_factory=Counter)
+    complaint: str = ""
+    killed: bool = False
+
+    def load(self, generation: Generation) -> None:
+        """Have it load ``generation``."""
+        bundle = generation.bundle
+        self.pulse.loading[generation.number] = 0
+        self.send(Load(generation.number, str(bundle.path), bundle.manifest.id))
+
+    def kill(self) -> None:
+        """Kill the process, if it still lives."""
+        self.killed = True
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
     def send(self, message: object) -> None:
         """Queue a message."""
@@ -65,26 +84,31 @@ class Events:
     """Callbacks of a pool.
 
     ``done`` gets the items of a batch, the results and the seconds it took; ``lost`` gets the items of the batch that
-    a worker had when it died.
+    a worker had when it died, and ``suspect``: whether they may have killed it.
     """
 
     idle: Callable[[], None]
     done: Callable[[Sequence[Item], Done, float], None]
-    lost: Callable[[Sequence[Item]], None]
+    lost: Callable[..., None]
     loaded: Callable[[int, PurportError | None], None]
 
 
 class Pool:
     """``size`` workers, each of which loads every requested generation."""
 
-    def __init__(self, size: int, device: str, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, size: int, device: str, threads: int, *, deadline_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.restarts = 0
         self.size = size
-        self._arguments = (device, str(threads))
+        self._patience = Patience.of(deadline_s)
+        self._arguments = (device, str(threads), str(self._patience.tick_s))
         self._clock = clock
         self._workers: list[Handle] = []
         self._generations: dict[int, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("purport.workers")
 
     def start(self, events: Events) -> None:
@@ -100,6 +124,7 @@ class Pool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     def pids(self) -> list[int]:
         """The process ids of the running workers."""
@@ -109,6 +134,13 @@ class Pool:
         """The number of workers that have loaded generation ``number``."""
         return sum(number in worker.loaded for worker in self._workers)
 
+    def has(self, number: int) -> bool:
+        """Whether any worker has loaded generation ``number``; a loop, because every request asks."""
+        for worker in self._workers:  # noqa: SIM110
+            if number in worker.loaded:
+                return True
+        return False
+
     def idle(self) -> list[Handle]:
         """Workers without a batch."""
         return [worker for worker in self._workers if not worker.items and worker.loaded]
@@ -117,7 +149,7 @@ class Pool:
         """Make every worker load ``generation``, including workers that start later."""
         self._generations[generation.number] = generation
         for worker in self._workers:
-            worker.send(_load(generation))
+            worker.load(generation)
 
     def drop(self, generation: Generation) -> None:
         """Make every worker unload ``generation``."""
@@ -130,53 +162,67 @@ class Pool:
         """Make ``worker`` answer ``items``, which all belong to one generation that it has loaded."""
         batch, first = next(_BATCHES), items[0]
         frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
-        worker.batch, worker.items, worker.since = batch, items, self._clock()
+        worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
         worker.write(frame)
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+    def _spawn(
+        self, work: Coroutine[object, object, None], tasks: set[asyncio.Task[None]] | None = None
+    ) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks = self._tasks if tasks is None else tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return task
 
     async def _keep_running(self) -> None:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            started = self._clock()
+            started, settled_s = self._clock(), 0.0
             try:
-                await self._run_one()
+                settled_s = await self._run_one()
             except Exception:
                 # Whatever happened, the worker must be restarted.
                 self._log.exception("worker lost")
-            lived = self._clock() - started
             self.restarts += 1
-            pause = 0.0 if lived > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
-            self._log.error("worker died", lived_s=round(lived, 1), restart_in_s=pause)
+            pause = 0.0 if settled_s > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
+            self._log.error("worker died", lived_s=round(self._clock() - started, 1), restart_in_s=pause)
 
-    async def _run_one(self) -> None:
-        """Start a worker and handle its messages until it dies."""
-        worker = await self._start()
+    async def _run_one(self) -> float:
+        """Start a worker and handle its messages until it dies; the seconds since it had loaded its models."""
+        worker, settled = await self._start(), math.inf
+        relaying = asyncio.ensure_future(self._relay(worker.process))
         try:
-            for message in [_load(generation) for generation in self._generations.values()]:
-                worker.send(message)
+            for generation in self._generations.values():
+                worker.load(generation)
             self._workers.append(worker)
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
                     self._handle(worker, await read(worker.reader))
+                    if settled == math.inf and self._generations.keys() <= worker.loaded:
+                        settled = self._clock()
         finally:
             if worker in self._workers:
                 self._workers.remove(worker)
             worker.writer.close()
             items, worker.items = worker.items, []
-            _kill(worker)
+            worker.kill()
             # A bundle that kills workers while they load it must not be loaded again and again.
             for number in self._generations.keys() - worker.loaded:
                 self._events.loaded(
                     number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
                 )
             if items:
-                self._events.lost(items)
-            await worker.process.wait()
+                self._events.lost(items, suspect=worker.complaint != SILENT)
+            # To its end, even if the pool is stopped meanwhile.
+            await asyncio.shield(self._spawn(_end(worker.process, relaying), self._ending))
+        return self._clock() - settled
+
+    async def _relay(self, process: asyncio.subprocess.Process) -> None:
+        """Log what a worker's libraries print; a reader of the log that stops reading must not stop the worker."""
+        assert process.stdout is not None, "asked for"
+        while said := await process.stdout.read(_MOST_OUTPUT):
+            self._log.warning("worker output", pid=process.pid, output=said.decode(errors="replace").strip())
 
     async def _start(self) -> Handle:
         ours, theirs = socket.socketpair()
@@ -185,12 +231,15 @@ class Pool:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ},
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # signals of the terminal are for the server
             )  # fmt: skip
             reader, writer = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
         return Handle(process, reader, writer)
 
     def _handle(self, worker: Handle, message: object) -> None:
+        worker.pulse.silent, worker.pulse.heard = 0, True
         match message:
             case Done() as done if done.batch == worker.batch:
                 items, worker.items, seconds = worker.items, [], self._clock() - worker.since
@@ -198,8 +247,10 @@ class Pool:
                 self._events.idle()
                 self._events.done(items, done, seconds)
             case Loaded(number, failure):
+                worker.pulse.loading.pop(number, None)
                 if failure:
-                    self._log.error("a worker could not load the model", reason=str(failure))
+                    self._log.error("a worker could not load the model", reason=str(failure), pid=worker.process.pid)
+                    self._spawn(self._load_later(worker, number))
                 elif number in self._generations:
                     worker.loaded.add(number)
                 else:  # it was dropped in the meantime
@@ -207,21 +258,37 @@ class Pool:
                 self._events.loaded(number, failure)
                 self._events.idle()
 
+    async def _load_later(self, worker: Handle, number: int) -> None:
+        """Try again to load what failed, unless it was dropped meanwhile: memory or a file may be there by then."""
+        pause = min(_FIRST_RETRY_S * 2 ** worker.failures[number], _LONGEST_RETRY_S)
+        worker.failures[number] += 1
+        await asyncio.sleep(pause)
+        generation = self._generations.get(number)
+        if generation and worker in self._workers and number not in {*worker.loaded, *worker.pulse.loading}:
+            self._log.info("loading the model again", pid=worker.process.pid, after_s=pause)
+            worker.load(generation)
+
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_WATCH_S)
+            await asyncio.sleep(self._patience.tick_s)
             for worker in self._workers:
-                busy_s = self._clock() - worker.since
-                if worker.items and busy_s > _STUCK_S:
-                    self._log.error("worker is stuck", busy_s=round(busy_s))
-                    _kill(worker)
+                worker.pulse.tick(busy=bool(worker.items))
+                complaint = self._patience.complaint(worker.pulse)
+                if not complaint and self._patience.lingers(worker.pulse) and self._can_spare(worker):
+                    complaint = "loading"
+                if complaint and not worker.killed:
+                    worker.complaint = complaint
+                    self._log.error("worker is stuck", pid=worker.process.pid, complaint=complaint)
+                    worker.kill()
+
+    def _can_spare(self, worker: Handle) -> bool:
+        """Whether the others have all models that ``worker`` has."""
+        others = (each for each in self._workers if each is not worker and not each.killed)
+        return worker.loaded <= {number for each in others for number in each.loaded}
 
 
-def _kill(worker: Handle) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        worker.process.kill()
-
-
-def _load(generation: Generation) -> Load:
-    bundle = generation.bundle
-    return Load(generation.number, str(bundle.path), bundle.manifest.id)
+async def _end(process: asyncio.subprocess.Process, relaying: asyncio.Task[None]) -> None:
+    """Wait for a process that was killed, and a moment for its last words: another one may hold its pipe open."""
+    await process.wait()
+    await asyncio.wait([relaying], timeout=_LAST_WORDS_S)
+    relaying.cancel()

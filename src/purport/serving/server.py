@@ -121,13 +121,13 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, announce the address, and wait for the models in the background."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
         freeze_gc()
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             self._watcher = asyncio.create_task(self._watch())
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     async def _watch(self) -> None:
         while self._store.state is State.LOADING:
@@ -140,13 +140,19 @@ class _Server(uvicorn.Server):
         self._reloading = asyncio.create_task(self._store.reload())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first SIGTERM; stop at once on SIGINT or a second signal."""
+        """Drain on the first SIGTERM, but not on SIGINT or a second signal; a second SIGINT drops what is under way."""
         if sig != signal.SIGTERM or self._store.state is State.DRAINING or not self._drain_seconds:
             super().handle_exit(sig, frame)
             return
         self._store.drain()
         self._log.info("draining", seconds=self._drain_seconds)
         asyncio.get_running_loop().call_later(self._drain_seconds, self._leave, sig)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way, and stop the workers; uvicorn itself forgets them on a second Ctrl-C."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
 
     def _leave(self, sig: int) -> None:
         self.should_exit = True

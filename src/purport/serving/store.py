@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +21,7 @@ from .pool import Pool
 _LOAD_S = 120.0
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Pattern of model names."""
+SERVER = "the server itself"
 
 
 class State(StrEnum):
@@ -54,7 +58,8 @@ class ModelStore:
         self._cache = cache
         self._models: dict[str, Model] = {}
         self._loading: dict[int, asyncio.Future[None]] = {}
-        self._changing = asyncio.Lock()
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._started = asyncio.Event()
         self._log = structlog.get_logger("purport.models")
 
     def __len__(self) -> int:
@@ -94,70 +99,72 @@ class ModelStore:
         """Load the models. Afterwards ``state`` is the outcome; an error is kept in ``failure``."""
         try:
             for name, ref in self._bundles.items():
-                generation = await self._load(await asyncio.to_thread(Bundle.open, ref))
-                self._models[name] = Model(name, generation)
+                self._models[name] = Model(name, await self._load(await _opened(ref)))
         except Exception as error:
             self.failure = error
             self.state = State.FAILED
-            return
         if self.state is State.LOADING:
             self.state = State.READY
+        self._started.set()
 
     def drain(self) -> None:
         """Start draining: ``/ready`` turns to 423, but requests are still answered."""
         self.state = State.DRAINING
 
-    async def put(self, name: str, ref: str | Path) -> Model:
-        """Serve the bundle ``ref`` as ``name`` as soon as every worker has loaded it.
+    async def put(self, name: str, ref: str | Path, *, by: str = SERVER) -> Model:
+        """Serve the bundle ``ref`` as ``name`` as soon as every worker has loaded it; ``by`` whom, for the log.
 
         Requests that have already arrived are answered by the bundle in use at that time. A bundle that is already
-        loaded, as the current or the previous one, is not loaded again.
+        loaded, as the current or the previous one, is not loaded again. Changes of one name wait for each other, but
+        for a rollback.
 
         Raises:
             BundleError: it cannot be opened; the model is unchanged.
         """
-        async with self._changing:
-            bundle = await asyncio.to_thread(Bundle.open, ref)
+        async with self._changing[name]:
+            bundle = await _opened(ref)
             model = self._models.get(name)
             if model is not None and self._is_there(model.current, bundle):
                 return model
             if model is not None and model.previous and self._is_there(model.previous, bundle):
-                return _exchanged(model)
+                return self._exchange(model, by)
             generation = await self._load(bundle)
             if model is None:
                 model = self._models[name] = Model(name, generation)
+                self._tell(model, by)
                 return model
             forgotten, model.previous, model.current = model.previous, model.current, generation
+            self._tell(model, by)
             if forgotten is not None:
                 forgotten.when_unused(lambda: self._pool.drop(forgotten))
             return model
 
     async def reload(self) -> None:
         """Reload the directory of each model, if it has a new bundle. A model that fails to load stays unchanged."""
+        await self._started.wait()
         for model in self.all():
             try:
-                changed = (await self.put(model.name, model.path)).current.bundle.manifest.id
+                changed = (await self.put(model.name, model.path, by="SIGHUP")).current.bundle.manifest.id
                 self._log.info("reloaded", model=model.name, bundle=changed)
             except Exception as error:
                 self._log.error("not reloaded", model=model.name, reason=str(error) or repr(error))
 
-    async def roll_back(self, name: str) -> Model:
-        """Switch ``name`` back to its previous bundle.
+    def roll_back(self, name: str, *, by: str = SERVER) -> Model:
+        """Switch ``name`` back to its previous bundle; ``by`` whom, for the log.
 
         Raises:
             ModelUnknown: there is no model of that name.
             NothingBefore: there is no previous bundle, or not every worker has it.
         """
-        async with self._changing:
-            model = self.get(name)
-            if model.previous is None:
-                raise NothingBefore(f'Model "{name}" has had no other bundle since the server started; put a bundle.')
-            if not self._everywhere(model.previous):
-                raise NothingBefore(
-                    f'Not every worker has loaded the previous bundle of "{name}": a worker is starting, or the bundle '
-                    "was deleted from the server's disk. Try again later, or put a bundle."
-                )
-            return _exchanged(model)
+        model = self.get(name)
+        if model.previous is None:
+            raise NothingBefore(f'Model "{name}" has had no other bundle since the server started; put a bundle.')
+        if not self._everywhere(model.previous):
+            raise NothingBefore(
+                f'Not every worker has loaded the previous bundle of "{name}": a worker is starting, or the bundle '
+                "was deleted from the server's disk. Try again later, or put a bundle."
+            )
+        return self._exchange(model, by)
 
     def loaded(self, number: int, failure: PurportError | None) -> None:
         """Handle the news that a worker has loaded generation ``number``, or failed to."""
@@ -180,6 +187,18 @@ class ModelStore:
         """Whether every worker has loaded ``generation``."""
         return self._pool.able(generation.number) >= max(1, len(self._pool.pids()))
 
+    def _exchange(self, model: Model, by: str) -> Model:
+        assert model.previous is not None, "checked by the caller"
+        model.current, model.previous = model.previous, model.current
+        self._tell(model, by)
+        return model
+
+    def _tell(self, model: Model, by: str) -> None:
+        """Log who has changed ``model``."""
+        replaced = model.previous.bundle.manifest.id if model.previous else None
+        now = model.current.bundle.manifest.id
+        self._log.info("model changed", model=model.name, bundle=now, replaced=replaced, by=by)
+
     async def _load(self, bundle: Bundle) -> Generation:
         generation = Generation(bundle, self._cache)
         done = asyncio.get_running_loop().create_future()
@@ -198,7 +217,33 @@ class ModelStore:
         return generation
 
 
-def _exchanged(model: Model) -> Model:
-    assert model.previous is not None, "checked by the caller"
-    model.current, model.previous = model.previous, model.current
-    return model
+async def _opened(ref: str | Path) -> Bundle:
+    """The bundle ``ref``, opened in a thread that nothing waits for: a disk that hangs must not keep a server alive.
+
+    Raises:
+        BundleError: it cannot be opened, or not within the time limit of a load.
+    """
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[Bundle] = loop.create_future()
+
+    def tell(outcome: Bundle | Exception) -> None:
+        if opened.done():  # nobody waits any more
+            return
+        if isinstance(outcome, Exception):
+            opened.set_exception(outcome)
+        else:
+            opened.set_result(outcome)
+
+    def work() -> None:
+        try:
+            outcome: Bundle | Exception = Bundle.open(ref)
+        except Exception as error:
+            outcome = error
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(tell, outcome)
+
+    threading.Thread(target=work, daemon=True, name="open").start()
+    try:
+        return await asyncio.wait_for(opened, _LOAD_S)
+    except TimeoutError:
+        raise BundleCorrupt(ref, "the bundle", f"could not be read within {_LOAD_S:g} seconds") from None

@@ -54,6 +54,10 @@ class Done(NamedTuple):
     results: list[Result | str]
 
 
+class Beat(NamedTuple):
+    """A sign of life, which a worker sends at a steady pace whether it works or not."""
+
+
 def pack(message: object) -> bytes:
     """``message`` as bytes: its length and its pickle."""
     payload = pickle.dumps(message, protocol=5)

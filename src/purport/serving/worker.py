@@ -1,16 +1,19 @@
 """A worker: a process that holds models and answers batches. It is started by :mod:`.pool`, never by hand.
 
-It exits when the other end of its socket is closed, so it never outlives the server, even if the server is killed.
+It exits when the other end of its socket is closed, or when the kernel says that the server has died: it never outlives
+the server, even if the server is killed while this process is stopped or hangs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 
 from .. import registry
 from ..classifier import Classifier
@@ -18,11 +21,12 @@ from ..errors import BundleCorrupt, PurportError
 from ..isolation import isolate
 from .collection import freeze_gc
 from .operations import Operation, Request, Result
-from .wire import Do, Done, Drop, Load, Loaded, pack, receive
+from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
 
 # After an answer, a worker polls this long for the next batch before it sleeps: waking up takes longer, and a core is
 # slow after a sleep.
 _SPIN_S = 0.002
+_PR_SET_PDEATHSIG = 1
 # Texts of different lengths, so that no client pays for the first use of a tensor shape.
 _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
 
@@ -50,6 +54,15 @@ class Worker:
                         threading.Thread(target=self._load, args=load, daemon=True).start()
                     case Drop(generation):
                         self._models.pop(generation, None)
+
+    def beat(self, every_s: float) -> None:
+        """Send signs of life until the connection is closed, and then end the process, whatever it is doing."""
+        frame = pack(Beat())
+        with contextlib.suppress(OSError):
+            while True:
+                self._write(frame)
+                time.sleep(every_s)
+        os._exit(0)
 
     def _load(self, generation: int, path: str, bundle: str) -> None:
         failure: PurportError | None = None
@@ -108,15 +121,27 @@ def _alone(operation: Operation, classifier: Classifier, request: Request) -> Re
 
 
 def main() -> None:
-    """``python -m purport.serving.worker FD DEVICE THREADS``."""
+    """``python -m purport.serving.worker FD DEVICE THREADS BEAT_S``."""
     isolate()
-    # The server decides when workers stop; Ctrl-C would reach the whole process group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    descriptor, device, threads = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    Worker(socket.socket(fileno=descriptor), device, threads).run()
+    # The server decides when workers stop, whoever signals the whole process group.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _die_with_the_server()
+    descriptor, device, threads, beat_s = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    worker = Worker(socket.socket(fileno=descriptor), device, threads)
+    threading.Thread(target=worker.beat, args=(beat_s,), daemon=True).start()
+    worker.run()
     # Do not wait for a model that is being loaded.
     os._exit(0)
+
+
+def _die_with_the_server() -> None:
+    """Have the kernel kill this process when the thread that started it ends (``prctl(2)``).
+
+    A process that is stopped, or that hangs in native code, would never see that its socket is closed.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

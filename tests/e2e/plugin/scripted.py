@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Sequence
 
@@ -21,7 +22,10 @@ class ScriptedFacts(ModelFacts):
 
 
 class ScriptedScorer:
-    """Logits are the same for every text, those of the bundle; "slow", "slow 3", "fail" and "die" do as they say."""
+    """Logits are the same for every text, those of the bundle.
+
+    The words "slow", "slow 3", "fail", "shout" and "die" do as they say.
+    """
 
     traits = Traits()
 
@@ -34,6 +38,9 @@ class ScriptedScorer:
                 os._exit(1)
             if "fail" in text:
                 raise ZeroDivisionError("inner secret")
+            if "shout" in text:
+                sys.stderr.write("!" * 200_000)
+                sys.stderr.flush()
             if slow := re.search(r"slow ?([\d.]*)", text):
                 time.sleep(float(slow[1] or 0.4))
         return Scores(np.tile(self._logits, (len(texts), 1)), np.zeros(len(texts), dtype=np.bool_))

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from ...errors import BundleError, BundleInvalid, DeviceUnavailable, OptionInvalid
-from ..access import Permission
+from ..access import Permission, Principal
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..schema import ModelAnswer, ModelsAnswer, PutModelRequest, error_responses, request_body, validated
@@ -46,13 +46,13 @@ def router(context: AppContext) -> APIRouter:
         The new bundle is loaded while the old one keeps answering. Requests that arrived before the switch are answered
         by the old bundle, later ones by the new one; none is dropped. Needs a key with the permission `models`.
         """
-        await access.permit(request.scope, Permission.MODELS)
+        principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
         body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
         said = parse_object(body, '{} or {"bundle": "DIRECTORY"}')
         asked = validated(PutModelRequest, said, {"bundle": OptionInvalid(BUNDLE)})
         try:
-            return describe(await store.put(name, asked.bundle or store.get(name).path))
+            return describe(await store.put(name, asked.bundle or store.get(name).path, by=who(principal)))
         except (BundleError, DeviceUnavailable) as error:
             raise BundleInvalid(str(error)) from None
 
@@ -62,11 +62,16 @@ def router(context: AppContext) -> APIRouter:
 
         Needs a key with the permission `models`.
         """
-        await access.permit(request.scope, Permission.MODELS)
+        principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
-        return describe(await store.roll_back(name))
+        return describe(store.roll_back(name, by=who(principal)))
 
     return routes
+
+
+def who(principal: Principal) -> str:
+    """Who changes a model, for the log: never a key or an address."""
+    return "anonymous" if principal.anonymous else principal.id
 
 
 def describe(model: Model) -> ModelAnswer:

@@ -34,7 +34,7 @@ from ..access import Permission
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..schema import FlipAnswer, TaughtAnswer, TeachRequest, error_responses, request_body, validated
-from .models import describe
+from .models import describe, who
 
 Name = Annotated[str, Path(description="Name of a model")]
 _EXAMPLE = {"examples": [{"text": "my card got swallowed", "labels": ["card_lost"]}]}
@@ -54,24 +54,24 @@ class Teacher:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def change(
-        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any]
+        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any], by: str
     ) -> tuple[Any, TaughtAnswer]:
         """What ``call`` returns for the directory of model ``name``; and the model, which is then served from there.
 
-        ``fits`` raises what can be told from the manifest alone. A change that has begun is completed even if the
-        client leaves, so that what is on the disk and what is served agree.
+        ``by`` is who changes it, for the log. ``fits`` raises what can be told from the manifest alone. A change that
+        has begun is completed even if the client leaves, so that what is on the disk and what is served agree.
 
         Raises:
             ModelUnknown, NotReady: there is no such model.
             NotTaught, BundleInvalid: the model is unchanged.
         """
-        task = asyncio.create_task(self._change(name, call, fits))
+        task = asyncio.create_task(self._change(name, call, fits, by))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
     async def _change(
-        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any]
+        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any], by: str
     ) -> tuple[Any, TaughtAnswer]:
         async with self._turn:
             bundle = self._store.get(name).current.bundle
@@ -79,7 +79,7 @@ class Teacher:
                 await asyncio.to_thread(_require_current, name, bundle)
                 fits(bundle)
                 done = await _in_another_process(partial(call, bundle.path))
-                model = await self._store.put(name, bundle.path)
+                model = await self._store.put(name, bundle.path, by=by)
             except (TeachingError, LabelUnknown, OutputExists, OutputUnwritable) as error:
                 raise NotTaught(str(error)) from None
             except (BundleError, DeviceUnavailable) as error:
@@ -113,14 +113,14 @@ def router(context: AppContext) -> APIRouter:
         the old bundle. Nothing is taught where more than `allow_flips` validation rows would become wrong. Needs a key
         with the permission `models`.
         """
-        await context.access.permit(request.scope, Permission.MODELS)
+        principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
         body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": _SHAPE})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
         call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
         done, answer = await teacher.change(
-            name, call, lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task)
+            name, call, lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task), who(principal)
         )
         return answer.model_copy(update=_changes(done))
 
@@ -132,8 +132,8 @@ def router(context: AppContext) -> APIRouter:
 
         Needs a key with the permission `models`.
         """
-        await context.access.permit(request.scope, Permission.MODELS)
-        _, answer = await teacher.change(name, undo, require_taught)
+        principal = await context.access.permit(request.scope, Permission.MODELS)
+        _, answer = await teacher.change(name, undo, require_taught, who(principal))
         return answer
 
     return routes
