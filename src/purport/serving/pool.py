@@ -80,6 +80,7 @@ class Pool:
     def __init__(self, size: int, device: str, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.restarts = 0
         self.size = size
+        self.device = device
         self._arguments = (device, str(threads))
         self._clock = clock
         self._workers: list[Handle] = []
