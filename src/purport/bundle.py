@@ -6,24 +6,26 @@ sha256, and contains its own checksum as ``id``, so that opening a bundle detect
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from .destination import MANIFEST, Destination, recover
+from .contents import LONGEST_MANIFEST, parse_json, read_bytes, shortened, verify
+from .destination import MANIFEST, NO_CONTENT, Destination, recover
 from .errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsupported, did_you_mean
 from .files import flush, sha256
 from .labels import LabelSet
-from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, canonical, checksum, upgraded
+from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, is_intact, parse
 
 PARTS = "parts"
+_ATTEMPTS = 5  # at opening a bundle that is being replaced
+_MOST_KEYS = 50_000  # of an object in a manifest
 STAGE = "stage-"
 DEFAULT_BUNDLE = "atis"
 """The name of the bundle that ships with the package, which is used if no other is given."""
@@ -77,21 +79,23 @@ class Bundle:
             BundleCorrupt: a file is missing, truncated or changed; the message names it.
             BundleUnsupported: the bundle was written by an incompatible version of Purport.
         """
-        while True:
+        for attempt in range(_ATTEMPTS):
             path = locate(ref)
             before = _instance(path)
             try:
                 return cls._verified(path)
             except BundleCorrupt:
-                if _instance(path) == before:
+                # Otherwise another bundle took its place while it was read.
+                if _instance(path) == before or attempt + 1 == _ATTEMPTS:
                     raise
-                # Another bundle took its place while it was read.
+        raise AssertionError("the last attempt returns or raises")
 
     @classmethod
     def _verified(cls, path: Path) -> Bundle:
         manifest = _read_manifest(path)
+        _require_listed(path, manifest)
         for name, entry in manifest.files.items():
-            _verify(path, name, entry)
+            verify(path, name, entry.size, entry.sha256)
         bundle = cls(path, manifest)
         for name in manifest.parts:
             inside = {MANIFEST, *bundle.part(name).manifest.files}
@@ -123,9 +127,16 @@ def locate(ref: str | os.PathLike[str]) -> Path:
         BundleNotFound: neither exists.
     """
     path = Path(ref)
+    try:
+        return _located(path, str(ref))
+    except OSError as error:  # such as a name that is too long
+        raise BundleNotFound(f"no bundle at {shortened(path)} ({error.strerror})") from None
+
+
+def _located(path: Path, ref: str) -> Path:
     by_name = shipped()
-    if str(ref) in by_name and not (path / MANIFEST).is_file():
-        return by_name[str(ref)]
+    if ref in by_name and not (path / MANIFEST).is_file():
+        return by_name[ref]
     if path.is_dir():
         return path
     if path.is_file():
@@ -133,34 +144,29 @@ def locate(ref: str | os.PathLike[str]) -> Path:
     recover(path)
     if path.is_dir():
         return path
-    hint = did_you_mean(str(ref), by_name)
-    raise BundleNotFound(f"no bundle at {path}, and purport ships no bundle of that name.{hint}")
+    hint = did_you_mean(ref, by_name)
+    raise BundleNotFound(f"no bundle at {shortened(path)}, and purport ships no bundle of that name.{hint}")
 
 
 def _read_manifest(path: Path) -> Manifest:
+    raw = read_bytes(path, MANIFEST, LONGEST_MANIFEST)
     try:
-        raw = (path / MANIFEST).read_bytes()
-    except FileNotFoundError:
-        raise BundleCorrupt(path, MANIFEST, "is missing") from None
-    except OSError as error:
-        raise BundleCorrupt(path, MANIFEST, f"cannot be read ({error.strerror})") from None
-    try:
-        fields = json.loads(raw)
+        fields = parse_json(raw, most_keys=_MOST_KEYS)
         version = fields["format_version"]
-    except (ValueError, KeyError, TypeError):
-        raise BundleCorrupt(path, MANIFEST, "is not a manifest") from None
-    if version not in READABLE_VERSIONS:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleCorrupt(path, MANIFEST, f"is not a manifest ({shortened(error)})") from None
+    if type(version) is not int or version not in READABLE_VERSIONS:
         raise BundleUnsupported(
-            f"{path} has bundle format {version!r}; this version of purport reads formats "
+            f"{path} has bundle format {shortened(version)}; this version of purport reads formats "
             f"{' and '.join(map(str, READABLE_VERSIONS))}. Install the version that wrote it, or train the bundle again"
         )
-    if raw != canonical(fields) or fields.get("id") != checksum(fields):
+    if not is_intact(raw):
         raise BundleCorrupt(path, MANIFEST, "was changed after it was written")
     try:
-        return Manifest.model_validate(upgraded(fields))
+        return parse(fields)
     except ValidationError as error:
         raise BundleCorrupt(path, MANIFEST, f"has an invalid value at {_first(error)}") from None
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, RecursionError):
         raise BundleCorrupt(path, MANIFEST, f"is not a manifest of format {version}") from None
 
 
@@ -174,25 +180,26 @@ def _instance(path: Path) -> tuple[int, int] | None:
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'the top level'} ({first['msg'].removeprefix('Value error, ')})"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = shortened(".".join(str(part) for part in first["loc"]) or "the top level")
+    return f"{where} ({shortened(first['msg'].removeprefix('Value error, '))})"
 
 
-def _verify(path: Path, name: str, entry: FileEntry) -> None:
-    file = path / name
-    if not file.resolve().is_relative_to(path.resolve()):
-        raise BundleCorrupt(path, name, "is outside the bundle")
-    try:
-        if not file.is_file():
-            raise BundleCorrupt(path, name, "is not a regular file" if file.exists() else "is missing")
-        size = file.stat().st_size
-        if size != entry.size:
-            raise BundleCorrupt(path, name, f"has {size} bytes instead of {entry.size}")
-        if sha256(file) != entry.sha256:
-            raise BundleCorrupt(path, name, "does not match its checksum")
-    except OSError as error:
-        raise BundleCorrupt(path, name, f"cannot be read ({error.strerror})") from None
+def _require_listed(path: Path, manifest: Manifest) -> None:
+    """Check that the directory has only what the checksums cover: openers look for some files without the manifest.
+
+    Raises:
+        BundleCorrupt: there is something else that is not hidden.
+    """
+    listed = {MANIFEST, *manifest.files}
+    folders = {str(folder) for name in listed for folder in PurePosixPath(name).parents}
+    for folder in sorted(folders):
+        with suppress(OSError), os.scandir(path / folder) as entries:  # what is missing is reported with its name later
+            for entry in entries:
+                name = str(PurePosixPath(folder, entry.name))
+                known = name in listed or (name in folders and entry.is_dir(follow_symlinks=False))
+                if not known and not entry.name.startswith(".") and entry.name not in NO_CONTENT:
+                    raise BundleCorrupt(path, name, "is not covered by the bundle's checksums")
 
 
 @contextmanager

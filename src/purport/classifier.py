@@ -10,6 +10,7 @@ import numpy as np
 
 from . import registry
 from .bundle import Bundle
+from .contents import loading
 from .errors import BundleUnsupported, MemoryMissing, PurportError
 from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
@@ -21,6 +22,7 @@ from .runtime.memory import Memory
 from .runtime.scope import weakest
 from .runtime.similar import similar
 
+_TRIED = ("a text", "a text that is longer than the first one")
 _MOSTLY = 0.5  # weight from which on a taught example is what decides
 
 
@@ -50,7 +52,9 @@ class Classifier:
         """
         bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref)
         open_model = registry.load("models", bundle.manifest.opener, BundleUnsupported)
-        classifier = cls(bundle, open_model(bundle, device=device, threads=threads))
+        with loading(bundle.path, "the model"):
+            classifier = cls(bundle, open_model(bundle, device=device, threads=threads))
+            classifier._try_out()
         if isinstance(ref, Bundle) or bundle.is_current:
             return classifier
         # The bundle was replaced after its files were verified, so that some may have been loaded from the new one.
@@ -105,6 +109,23 @@ class Classifier:
         if answers.embedding is None:  # there is no text
             return [()] * len(answers.probabilities)
         return similar(answers.embedding, k, memory, model.taught, self.labels.names)
+
+    def _try_out(self) -> None:
+        """Check that two texts get answers of the form that the manifest promises.
+
+        Raises:
+            ValueError: they do not.
+            Exception: that of the model.
+        """
+        if self.model.traits.remote:  # asking costs money
+            return
+        n, n_labels = len(_TRIED), len(self.labels)
+        answers = self.answer(_TRIED)
+        for values, shape in ((answers.probabilities, (n, n_labels)), (answers.in_scope, (n,))):
+            if values.shape != shape or not ((values >= 0) & (values <= 1)).all():
+                raise ValueError(f"its answers are not {shape} probabilities")
+        remembers = isinstance(self.model, Calibrated) and self.model.memory is not None
+        self.predictions(answers, [None] * n, [1] * n, [int(remembers)] * n)
 
     def remembering(self) -> tuple[Calibrated, Memory]:
         """The model, if it remembers the examples that it was trained with, and its memory of them.

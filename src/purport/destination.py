@@ -21,7 +21,7 @@ LOCK = "lock"
 REPLACED = "replaced"
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 # A new file system has this directory, and people mount one to have room for a bundle.
-_NO_CONTENT = {"lost+found"}
+NO_CONTENT = {"lost+found"}
 # The file system cannot exchange two directories, for example NFS.
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
@@ -66,7 +66,7 @@ class Destination:
             if not self.path.is_dir():
                 self._require_no_file()
                 return
-            content = {child.name for child in self.path.iterdir()} - _NO_CONTENT
+            content = {child.name for child in self.path.iterdir()} - NO_CONTENT
             is_bundle = self.is_bundle
         except OSError as error:
             raise self._unwritable(error) from None

@@ -33,7 +33,8 @@ class LabelSet:
         if "" in self._index:
             raise ValueError("a label is empty")
         if len(self._index) != len(self.names):
-            raise ValueError(f"a label occurs twice in {self.names}")
+            twice = next(name for at, name in enumerate(self.names) if self._index[name] != at)
+            raise ValueError(f'the label "{twice}" occurs twice')
 
     def __len__(self) -> int:
         return len(self.names)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, FiniteFloat, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, FailFast, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
 from .frozen import Frozen
 from .labels import LabelSet, Task
@@ -20,14 +21,23 @@ FORMAT_VERSION = 3
 READABLE_VERSIONS = (1, 2, 3)
 
 FactsT = TypeVar("FactsT", bound="ModelFacts")
+ItemT = TypeVar("ItemT")
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Many = Annotated[tuple[ItemT, ...], FailFast()]
+"""Any number of items. Validation ends at the first wrong one: a hostile manifest has a million of them."""
+# Numbers that are summed and multiplied stay finite.
+_Moderate = Annotated[float, Field(ge=-1e6, le=1e6)]
+_LONGEST_NAME = 1024
+_ID = re.compile(rb'^ "id": "([0-9a-f]{16})"(?=,?$)', re.MULTILINE)
 
 
 class FileEntry(Frozen):
     """Size in bytes and sha256 of one file."""
 
-    size: int = Field(ge=0)
-    sha256: str
+    size: Count
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class ModelFacts(Frozen):
@@ -38,8 +48,8 @@ class ModelFacts(Frozen):
 
     model_config = ConfigDict(extra="allow")
 
-    limit: int = Field(default=512, ge=1)
-    unit: str = "tokens"
+    limit: int = Field(default=512, ge=1, le=2**20)
+    unit: str = Field(default="tokens", max_length=64)
 
     def as_type(self, facts_type: type[FactsT]) -> FactsT:
         """The same facts as an instance of ``facts_type``, the subclass of a kind.
@@ -47,7 +57,7 @@ class ModelFacts(Frozen):
         Raises:
             pydantic.ValidationError: they do not fit that type.
         """
-        return facts_type.model_validate(self.model_dump())
+        return facts_type.model_validate_json(self.model_dump_json(), strict=True)
 
 
 class Temperature(Frozen):
@@ -56,7 +66,7 @@ class Temperature(Frozen):
     # The lowest and the highest temperature that is tried.
     searched: ClassVar[tuple[float, float]] = (0.05, 20.0)
     method: Literal["temperature"] = "temperature"
-    temperature: FiniteFloat = Field(gt=0)
+    temperature: float = Field(ge=1e-3, le=1e3)
 
 
 class Uncalibrated(Frozen):
@@ -76,11 +86,11 @@ class Scope(Frozen):
     label that weights and bias were adapted to.
     """
 
-    centers: tuple[FiniteFloat, ...]
-    scales: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
-    weights: tuple[FiniteFloat, ...]
-    bias: FiniteFloat
-    fitted: int = Field(default=0, ge=0)
+    centers: Many[_Moderate]
+    scales: Many[Annotated[float, Field(ge=1e-9, le=1e6)]]
+    weights: Many[_Moderate]
+    bias: _Moderate
+    fitted: Count = 0
 
     @model_validator(mode="after")
     def _same_number(self) -> Self:
@@ -96,7 +106,7 @@ class TaughtFacts(Frozen):
     """
 
     examples: int = Field(ge=1)
-    new_labels: int = Field(default=0, ge=0)
+    new_labels: Count = 0
 
 
 class PerLabel(Frozen):
@@ -107,7 +117,7 @@ class PerLabel(Frozen):
     """
 
     rule: Literal["per_label"] = "per_label"
-    thresholds: tuple[Share, ...]
+    thresholds: Many[Share]
     in_scope_at: Share = 0.0
     accept_at: Share = 0.0
     fitted: bool = True
@@ -154,11 +164,11 @@ class Provenance(Frozen):
 
     dataset: str
     fingerprint: str
-    rows: dict[str, int]
+    rows: dict[str, Count]
     splits: dict[str, str] = Field(default_factory=dict)
-    cross_fitted: int = Field(default=0, ge=0)
+    cross_fitted: Count = 0
     source: str | None = None
-    parents: tuple[str, ...] = ()
+    parents: Many[str] = ()
 
 
 class Manifest(Frozen):
@@ -186,11 +196,11 @@ class Manifest(Frozen):
 
     format_version: int = FORMAT_VERSION
     id: str = ""
-    kind: str
-    opener: str
-    parts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
+    kind: Name
+    opener: Name
+    parts: Many[Name] = ()
     task: Task
-    labels: tuple[str, ...]
+    labels: Many[str] = Field(min_length=1)
     model: ModelFacts = ModelFacts()
     calibration: Calibration = Uncalibrated()
     scope: Scope | None = None
@@ -208,6 +218,14 @@ class Manifest(Frozen):
     def _as_it_is_written(cls, value: Any) -> Any:
         # Kinds pass their own type, which openers restore with as_type.
         return value.model_dump(mode="json") if isinstance(value, ModelFacts) else value
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            if len(name) > _LONGEST_NAME or {"", ".", ".."} & {*name.split("/")} or "\0" in name:
+                raise ValueError(f"{name[:_LONGEST_NAME]!r} is outside the bundle")
+        return files
 
     @model_validator(mode="after")
     def _decision_fits_labels(self) -> Self:
@@ -246,11 +264,31 @@ def canonical(fields: dict[str, Any]) -> bytes:
 
 def checksum(fields: dict[str, Any]) -> str:
     """The id of a manifest with these fields."""
-    return hashlib.sha256(canonical({**fields, "id": ""})).hexdigest()[:16]
+    return _id(canonical({**fields, "id": ""}))
 
 
-def upgraded(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a manifest of any readable format, converted to the current format; the id stays."""
+def is_intact(raw: bytes) -> bool:
+    """Whether the stored manifest ``raw`` has its own checksum as its ``id``."""
+    found = [*_ID.finditer(raw)]
+    return len(found) == 1 and found[0][1].decode() == _id(raw[: found[0].start(1)] + raw[found[0].end(1) :])
+
+
+def _id(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def parse(fields: dict[str, Any]) -> Manifest:
+    """The manifest with the stored ``fields``, of any readable format. Nothing is converted that is of another type.
+
+    Raises:
+        pydantic.ValidationError: a field is unknown, missing or invalid.
+        KeyError, TypeError, AttributeError: a manifest of an older format lacks a field, or has another type there.
+    """
+    return Manifest.model_validate_json(json.dumps(_upgraded(fields)), strict=True)
+
+
+def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
+    """``fields`` converted to the current format; the id stays."""
     if fields["format_version"] == FORMAT_VERSION:
         return fields
     if fields["format_version"] == 2:  # what format 3 adds may be missing

@@ -26,6 +26,7 @@ _MEANINGS: dict[Measure, str] = {
 _WRITTEN = re.compile(r"\s*(?P<measure>[^<>=\s]+)\s*(?P<sign>[<>=]+)\s*(?P<level>\S+)\s*")
 _EXAMPLE = "write, for example, wrong_accepted <= 0.05"
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Term(Frozen):
@@ -103,8 +104,8 @@ class ShareBound(Frozen):
 class LabelBound(Frozen):
     """One label on the calibration rows: how often it was an answer, how often wrongly, and the upper bound."""
 
-    answers: int = Field(ge=0)
-    wrong: int = Field(ge=0)
+    answers: _Count
+    wrong: _Count
     at_most: _Share
 
 
@@ -115,8 +116,8 @@ class ScoreCounts(Frozen):
     """
 
     edges: tuple[_Share, ...]
-    inside: tuple[Annotated[int, Field(ge=0)], ...]
-    outside: tuple[Annotated[int, Field(ge=0)], ...]
+    inside: tuple[_Count, ...]
+    outside: tuple[_Count, ...]
 
     @model_validator(mode="after")
     def _same_number(self) -> Self:
@@ -146,8 +147,8 @@ class Promised(Frozen):
     terms: tuple[Kept, ...] = Field(min_length=1)
     certainty: Annotated[float, Field(ge=0.5, lt=1)]
     accept_at: _Share
-    rows: int = Field(ge=0)
-    out_of_scope_rows: int = Field(ge=0)
+    rows: _Count
+    out_of_scope_rows: _Count
     answered: _Share
     answered_at_least: _Share
     out_of_scope_share: tuple[_Share, _Share]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import FailFast, Field
 
-from .errors import BundleCorrupt
+from .contents import is_there, loading, read_json
 from .frozen import Frozen
 
 TAUGHT_FILE = "taught.json"
+_LONGEST = 2**24
 
 
 class TaughtExample(Frozen):
     """A text that somebody taught, and its labels; without labels, no label applies to it."""
 
     text: str = Field(min_length=1)
-    labels: tuple[str, ...] = ()
+    labels: Annotated[tuple[str, ...], FailFast()] = ()
 
 
 class Batch(Frozen):
@@ -30,7 +33,7 @@ class Batch(Frozen):
     """
 
     parent: str
-    examples: tuple[TaughtExample, ...] = Field(min_length=1)
+    examples: Annotated[tuple[TaughtExample, ...], FailFast()] = Field(min_length=1)
     new_labels: int = Field(default=0, ge=0)
     in_scope_at: float = Field(default=0.0, ge=0, le=1)
 
@@ -38,7 +41,7 @@ class Batch(Frozen):
 class Taught(Frozen):
     """``taught.json``: all batches, the oldest first."""
 
-    batches: tuple[Batch, ...] = ()
+    batches: Annotated[tuple[Batch, ...], FailFast()] = ()
 
     @property
     def examples(self) -> list[TaughtExample]:
@@ -60,9 +63,8 @@ class Taught(Frozen):
         Raises:
             BundleCorrupt: the file is not of this form.
         """
-        try:
-            return cls.model_validate_json((directory / TAUGHT_FILE).read_bytes())
-        except FileNotFoundError:
+        if not is_there(directory, TAUGHT_FILE):
             return cls()
-        except (OSError, ValidationError) as error:
-            raise BundleCorrupt(directory, TAUGHT_FILE, f"cannot be read ({str(error).splitlines()[0]})") from None
+        fields = read_json(directory, TAUGHT_FILE, _LONGEST)
+        with loading(directory, TAUGHT_FILE):
+            return cls.model_validate_json(json.dumps(fields), strict=True)

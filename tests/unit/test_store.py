@@ -48,7 +48,8 @@ def b(tmp_path: Path) -> Bundle:
 async def serving(size: int = 1, **bundles: Bundle) -> AsyncIterator[tuple[ModelStore, Pool]]:
     """A store whose models are loaded, and its workers."""
     pool = Pool(size, "cpu", 1)
-    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE)
+    # Without a trial, so that slow and broken bundles come as far as the workers.
+    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE, trial=None)
     pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
     try:
         await store.start()

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Form, read_all_arrays
+from ..contents import is_there
 from ..errors import DataError
 from ..text import normal_form, words
 from .duplicates import near_duplicates
@@ -95,11 +97,7 @@ def learned(directory: Path, examples: Iterable[Example]) -> NDArray[np.bool_]:
 
 
 def _load(directory: Path) -> dict[str, Prints]:
-    try:
-        with np.load(directory / FILE, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except FileNotFoundError:
-        return {}
+    return read_all_arrays(directory, FILE, Form("uint64")) if is_there(directory, FILE) else {}
 
 
 def find_again(examples: Iterable[Example], prints: Prints, name: str, source: str) -> NDArray[np.bool_]:

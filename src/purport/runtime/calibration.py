@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ..bundle import Bundle
+from ..contents import loading
 from ..errors import BundleCorrupt
 from ..labels import Task
 from ..manifest import Calibration, Scope
@@ -16,6 +17,8 @@ from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
 from .memory import MEMORY_FILE, Memory
 from .scope import SIGNALS, evidence, in_scope, likeliest, signals
 from .taught_vectors import VECTORS_FILE, TaughtVectors
+
+_TRIED = ("a text to try the model with",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,26 @@ def calibrated(scorer: Scorer, bundle: Bundle) -> Calibrated:
     taught = TaughtVectors.load(bundle.path, len(manifest.labels))
     if (manifest.taught.examples if manifest.taught else 0) != (0 if taught is None else len(taught)):
         raise BundleCorrupt(bundle.path, VECTORS_FILE, "has other examples than the manifest says")
+    if not scorer.traits.remote:
+        with loading(bundle.path, "the model", "cannot score a text"):
+            _require_fit(scorer.score(_TRIED), manifest.scored, memory, taught)
     return Calibrated(scorer, manifest.task, manifest.calibration, manifest.scope, memory, taught)
+
+
+def _require_fit(scores: Scores, n_labels: int, memory: Memory | None, taught: TaughtVectors | None) -> None:
+    """Check that the scores of a text are such as the rest of the bundle needs.
+
+    Raises:
+        ValueError: they are not; the message says why.
+    """
+    if scores.logits.shape != (len(_TRIED), n_labels) or not np.isfinite(scores.logits).all():
+        raise ValueError(f"it does not have a finite logit for each of {n_labels:,} labels")
+    width = None if scores.embedding is None else scores.embedding.shape[1]
+    for vectors in (each.vectors for each in (memory, taught) if each is not None):
+        if vectors.shape[1] != width:
+            raise ValueError(f"its vectors have {width} numbers, those of examples {vectors.shape[1]}")
+    if scores.embedding is not None and not np.isfinite(scores.embedding).all():
+        raise ValueError("its vectors are not finite")
 
 
 def answers(

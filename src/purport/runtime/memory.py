@@ -12,16 +12,24 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Form, read_arrays
+from ..contents import is_there, read_json
 from ..errors import BundleCorrupt
 from ..model import BoolArray, FloatArray
-from .arrays import read_arrays
 
 MEMORY_FILE = "memory.npz"
 EXAMPLES_FILE = "examples.json"
 _COMPARED = 256  # examples of a label that a text is compared with when it is answered
 # One step for all coordinates, which are small numbers of unit vectors: they compress to five bits each.
 _STEPS = 127
-_ARRAYS = ("vectors", "scales", "labels", "offsets", "prints")
+_ARRAYS = {
+    "vectors": Form("int8", axes=2),
+    "scales": Form("float32"),
+    "labels": Form("int32"),
+    "offsets": Form("int64"),
+    "prints": Form("uint64"),
+}
+_OPTIONAL = {"rows": Form("int64")}
 _SOFT = 0.05  # how far below the nearest example the cosines of others still count
 _SHORTEST = 1e-6  # length of a mean vector
 _BLOCK = 16_384  # rows that are converted to floats at once
@@ -92,9 +100,9 @@ class Memory:
         Raises:
             BundleCorrupt: a file cannot be read, or does not fit ``n_labels`` labels.
         """
-        if not (directory / MEMORY_FILE).exists():
+        if not is_there(directory, MEMORY_FILE):
             return None
-        found = cls(**read_arrays(directory, MEMORY_FILE, _ARRAYS, ("rows",)), texts=_texts(directory))
+        found = cls(**read_arrays(directory, MEMORY_FILE, _ARRAYS, _OPTIONAL), texts=_texts(directory))
         if problem := found._problem(n_labels):
             raise BundleCorrupt(directory, MEMORY_FILE, problem)
         return found
@@ -102,14 +110,14 @@ class Memory:
     def _problem(self, n_labels: int) -> str | None:
         """What is inconsistent, or ``None``."""
         n = len(self)
-        shapes = self.vectors.ndim == 2 and len(self.vectors) == len(self.prints) == n == len(self.offsets) - 1
-        kinds = self.vectors.dtype == np.int8 and self.labels.dtype == np.int32 and self.offsets.dtype == np.int64
+        arrays = len(self.vectors) == len(self.prints) == n == len(self.offsets) - 1
         optional = all(each is None or len(each) == n for each in (self.texts, self.rows))
-        if not shapes or not kinds or not optional:
+        if not arrays or not optional:
             return "has arrays that do not fit together"
-        if not np.isfinite(self.scales).all():
-            return "has a value that is not a number"
-        bounded = self.offsets[0] == 0 and self.offsets[-1] == len(self.labels) and (np.diff(self.offsets) >= 0).all()
+        if not ((self.scales > 0) & (self.scales <= 1)).all():
+            return "has a vector that is not of unit length"
+        rising = (self.offsets[:-1] <= self.offsets[1:]).all()
+        bounded = rising and self.offsets[0] == 0 and self.offsets[-1] == len(self.labels)
         if not bounded or (len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < n_labels):
             return "has labels that the bundle does not have"
         return None
@@ -212,12 +220,9 @@ def equal_rows(one: BoolArray, other: BoolArray) -> BoolArray:
 
 
 def _texts(directory: Path) -> tuple[str, ...] | None:
-    try:
-        texts = json.loads((directory / EXAMPLES_FILE).read_text("utf-8"))
-    except FileNotFoundError:
+    if not is_there(directory, EXAMPLES_FILE):
         return None
-    except (OSError, ValueError) as error:
-        raise BundleCorrupt(directory, EXAMPLES_FILE, f"cannot be loaded ({error})") from None
+    texts = read_json(directory, EXAMPLES_FILE)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise BundleCorrupt(directory, EXAMPLES_FILE, "is not a list of texts")
     return tuple(texts)

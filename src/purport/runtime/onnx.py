@@ -11,7 +11,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..bundle import Bundle
-from ..errors import BundleCorrupt, DeviceUnavailable
+from ..contents import loading, opened, read_bytes
+from ..errors import DeviceUnavailable
 from ..isolation import silence
 from ..manifest import ModelFacts
 from ..model import FloatArray, Lengths, Model, Traits
@@ -25,6 +26,8 @@ TOKENIZER_FILE = "tokenizer.json"
 
 # Largest number of tokens in a forward pass, padding included: limits memory for texts of any length.
 _BATCH_TOKENS = 4096
+# Encoders read 512 tokens, most of them; trying longer texts would take seconds.
+_LONGEST_TRIED = 1024
 # Fixed cost of a forward pass, in tokens (measured in docs/decisions/0007).
 _PASS_TOKENS = 9
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -68,12 +71,16 @@ class OnnxScorer:
         cls, path: Path, n_labels: int, facts: ReadingFacts, *, device: str = "cpu", threads: int | None = None
     ) -> OnnxScorer:
         """Load the files in ``path``, whether or not it is a finished bundle."""
-        try:
-            tokenizer = Tokenizer.from_file(str(path / TOKENIZER_FILE))
-        except Exception as error:  # the library raises bare Exception
-            raise BundleCorrupt(path, TOKENIZER_FILE, f"cannot be loaded ({error})") from None
-        reader = TextReader(tokenizer, facts.limit, Words.load(path), facts.truncate)
-        return cls(_session(path / MODEL_FILE, device, threads), reader, n_labels)
+        words = Words.load(path)
+        content = read_bytes(path, TOKENIZER_FILE)
+        with loading(path, TOKENIZER_FILE):
+            tokenizer = Tokenizer.from_buffer(content)
+            most = max(tokenizer.get_vocab(with_added_tokens=False).values())
+            reader = TextReader(tokenizer, facts.limit, words, facts.truncate)
+        with opened(path, MODEL_FILE), loading(path, MODEL_FILE):
+            scorer = cls(open_session(str(path / MODEL_FILE), device=device, threads=threads), reader, n_labels)
+            scorer._try_out([most] * min(facts.limit, _LONGEST_TRIED))
+        return scorer
 
     def score(self, texts: Sequence[str]) -> Scores:
         """See :class:`~purport.runtime.calibration.Scorer`."""
@@ -93,6 +100,17 @@ class OnnxScorer:
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
         return Lengths("tokens", self._reader.limit, self._reader.counts(texts))
+
+    def _try_out(self, tokens: list[int]) -> None:
+        """Check that the model reads a text as long as its limit, with the last token that the tokenizer has.
+
+        Raises:
+            ValueError: it does not give one logit for each label.
+            Exception: the one of the library.
+        """
+        found = self._forward([tokens])["logits"]
+        if found.shape != (1, self._n_labels):
+            raise ValueError(f"it gives {found.shape} logits for {self._n_labels:,} labels")
 
     def _forward(self, ids: list[list[int]]) -> dict[str, FloatArray]:
         longest = max(map(len, ids))
@@ -148,15 +166,6 @@ def _saturates() -> bool:
     except OSError:
         return False
     return platform.machine() == "x86_64" and "avx512_vnni" not in flags and "avx_vnni" not in flags
-
-
-def _session(file: Path, device: str, threads: int | None) -> Any:
-    try:
-        return open_session(str(file), device=device, threads=threads)
-    except DeviceUnavailable:
-        raise
-    except Exception as error:  # the library raises its own pybind exceptions
-        raise BundleCorrupt(file.parent, file.name, f"cannot be loaded ({error})") from None
 
 
 def open_session(model: str | bytes, *, device: str = "cpu", threads: int | None = None) -> Any:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ..errors import BundleCorrupt
+from ..contents import is_there, loading, read_json
 from ..text import normalise
 
 WORDS_FILE = "words.json"
@@ -21,6 +21,7 @@ _LEAST_LETTERS = 3
 _LEAST_COUNT = 2
 _LONGEST = 40
 _REMEMBERED = 20_000
+_LARGEST, _MOST_LETTERS = 2**25, 2**22  # bytes of the file; letters of its words, which are left out one by one
 
 
 class Corrected(NamedTuple):
@@ -65,15 +66,21 @@ class Words:
         Raises:
             BundleCorrupt: the file cannot be read.
         """
-        try:
-            document = json.loads((directory / WORDS_FILE).read_text("utf-8"))
-            pairs = (pair.split(" ") for pair in document["pairs"])
-            return cls({str(word): int(n) for word, n in document["counts"].items()},
-                       frozenset((left, right) for left, right in pairs))  # fmt: skip
-        except FileNotFoundError:
+        if not is_there(directory, WORDS_FILE):
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleCorrupt(directory, WORDS_FILE, f"cannot be loaded ({error})") from None
+        document = read_json(directory, WORDS_FILE, _LARGEST)
+        with loading(directory, WORDS_FILE):
+            return cls._of_document(document["counts"], document["pairs"])
+
+    @classmethod
+    def _of_document(cls, counts: dict[object, object], pairs: list[str]) -> Self:
+        words = {word: n for word, n in counts.items() if isinstance(word, str) and type(n) is int and n > 0}
+        split = frozenset((left, right) for left, right in (pair.split(" ") for pair in pairs))
+        if len(words) != len(counts) or any(len(word) > _LONGEST for word in words):
+            raise ValueError("a word is too long, or has no count")
+        if sum(map(len, words)) > _MOST_LETTERS:
+            raise ValueError("there are too many words")
+        return cls(words, split)
 
 
 class Spelling:

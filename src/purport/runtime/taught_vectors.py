@@ -10,14 +10,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Form, read_arrays
+from ..contents import is_there
 from ..errors import BundleCorrupt
 from ..labels import Task
 from ..model import BoolArray, FloatArray
 from ..taught import Taught
 from ..text import normal_form
-from .arrays import read_arrays
 
 VECTORS_FILE = "taught.npz"
+_ARRAYS = {"vectors": Form("float32", axes=2), "gold": Form("bool", axes=2), "reach": Form("float32")}
 # The probability that a taught label has at its example, and so the largest weight of an example.
 _SURE = 0.99
 # Half the width of the range of cosines in which the weight rises from 0 to 1: at most this, and at most this share of
@@ -26,6 +28,8 @@ _HALF_WIDTH, _HALF_SHARE = 0.01, 0.1
 # Share of the way and least cosine of a reach; of one for labels that were begun by teaching. Chosen on validation rows
 # with benchmarks/teaching.py --choose (docs/decisions/0027).
 _REACH, _WIDE = (0.5, 0.75), (0.1, 0.6)
+# A coordinate of a vector of unit length, with what rounding adds.
+_LONGEST = 1.001
 # Vectors this near are those of one text, written differently at most.
 _LAST = 0.9995
 
@@ -95,22 +99,19 @@ class TaughtVectors:
         Raises:
             BundleCorrupt: the file cannot be read, or does not fit ``n_labels`` labels.
         """
-        if not (directory / VECTORS_FILE).exists():
+        if not is_there(directory, VECTORS_FILE):
             return None
         texts = tuple(example.text for example in Taught.load(directory).examples)
-        found = cls(**read_arrays(directory, VECTORS_FILE, ("vectors", "gold", "reach")), texts=texts)
+        found = cls(**read_arrays(directory, VECTORS_FILE, _ARRAYS), texts=texts)
         if problem := found._problem(n_labels):
             raise BundleCorrupt(directory, VECTORS_FILE, problem)
         return found
 
     def _problem(self, n_labels: int) -> str | None:
         """What is inconsistent, or ``None``."""
-        kinds = self.vectors.dtype == np.float32 == self.reach.dtype and self.gold.dtype == np.bool_
-        if not kinds or self.vectors.ndim != 2 or self.gold.ndim != 2 or self.reach.ndim != 1:
-            return "has arrays of other kinds than expected"
         if not len(self.vectors) == len(self.gold) == len(self.reach) == len(self.texts) or self.n_labels != n_labels:
             return "has arrays that do not fit together"
-        if not np.isfinite(self.vectors).all() or not ((self.reach > 0) & (self.reach < 1)).all():
+        if not ((self.reach > 0) & (self.reach < 1)).all() or (np.abs(self.vectors) > _LONGEST).any():
             return "has a value that is out of range"
         return None
 

@@ -103,6 +103,7 @@ class Pool:
         self.restarts = 0
         self.size = size
         self._patience = Patience.of(deadline_s)
+        self.device = device
         self._arguments = (device, str(threads), str(self._patience.tick_s))
         self._clock = clock
         self._workers: list[Handle] = []

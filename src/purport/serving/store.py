@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +17,10 @@ from ..bundle import Bundle
 from ..errors import BundleCorrupt, ModelUnknown, NothingBefore, NotReady, PurportError, did_you_mean
 from .generation import Generation
 from .pool import Pool
+from .probe import probe
 
 _LOAD_S = 120.0
+Trial = Callable[[Bundle, str], Awaitable[None]]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Pattern of model names."""
 SERVER = "the server itself"
@@ -48,14 +50,15 @@ class Model:
 
 
 class ModelStore:
-    """The models of a server; the first is the default."""
+    """The models of a server; the first is the default. A bundle that is put later has to pass the ``trial`` first."""
 
-    def __init__(self, bundles: Mapping[str, str], pool: Pool, cache: int) -> None:
+    def __init__(self, bundles: Mapping[str, str], pool: Pool, cache: int, trial: Trial | None = probe) -> None:
         self.state = State.LOADING
         self.failure: Exception | None = None
         self._bundles = bundles
         self._pool = pool
         self._cache = cache
+        self._trial = trial
         self._models: dict[str, Model] = {}
         self._loading: dict[int, asyncio.Future[None]] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -128,6 +131,8 @@ class ModelStore:
                 return model
             if model is not None and model.previous and self._is_there(model.previous, bundle):
                 return self._exchange(model, by)
+            if self._trial is not None:
+                await self._trial(bundle, self._pool.device)
             generation = await self._load(bundle)
             if model is None:
                 model = self._models[name] = Model(name, generation)

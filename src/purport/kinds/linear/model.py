@@ -11,16 +11,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...arrays import Form, read_arrays
 from ...bundle import Bundle
+from ...contents import read_json
 from ...errors import BundleCorrupt, DeviceUnavailable
-from ...manifest import ModelFacts
+from ...manifest import Count, ModelFacts
 from ...model import FloatArray, Lengths, Model, Traits
-from ...runtime.arrays import read_arrays
 from ...runtime.calibration import Scores, calibrated, unit
 from .ngrams import Ngrams
 
 WEIGHTS_FILE = "linear.npz"
 VOCABULARY_FILE = "vocabulary.json"
+_ARRAYS = {"idf": Form("float32"), "weights": Form("float32", axes=2), "bias": Form("float32")}
 
 
 class LinearFacts(ModelFacts):
@@ -28,7 +30,7 @@ class LinearFacts(ModelFacts):
 
     unit: str = "characters"
     ngrams: Ngrams
-    features: int
+    features: Count
 
 
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
@@ -40,7 +42,11 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     """
     if device != "cpu":
         raise DeviceUnavailable(f'a linear model only runs on the CPU, not on "{device}"; omit --device')
-    return calibrated(LinearScorer.load(bundle.path, bundle.facts(LinearFacts).ngrams), bundle)
+    facts = bundle.facts(LinearFacts)
+    scorer = LinearScorer.load(bundle.path, facts.ngrams)
+    if len(scorer.vocabulary) != facts.features:
+        raise BundleCorrupt(bundle.path, VOCABULARY_FILE, f"does not have {facts.features:,} n-grams")
+    return calibrated(scorer, bundle)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +74,15 @@ class LinearScorer:
     @classmethod
     def load(cls, path: Path, ngrams: Ngrams) -> LinearScorer:
         """Load the files in ``path``, whether or not it is a finished bundle."""
-        arrays = read_arrays(path, WEIGHTS_FILE, ("idf", "weights", "bias"))
-        try:
-            terms = json.loads((path / VOCABULARY_FILE).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BundleCorrupt(path, VOCABULARY_FILE, f"cannot be loaded ({error})") from None
-        return cls(ngrams, {term: column for column, term in enumerate(terms)}, **arrays)
+        arrays = read_arrays(path, WEIGHTS_FILE, _ARRAYS)
+        terms = read_json(path, VOCABULARY_FILE)
+        if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
+            raise BundleCorrupt(path, VOCABULARY_FILE, "is not a list of n-grams")
+        scorer = cls(ngrams, {term: column for column, term in enumerate(terms)}, **arrays)
+        n, n_labels = len(terms), len(scorer.bias)
+        if (len(scorer.vocabulary), len(scorer.idf), *scorer.weights.shape) != (n, n, n, n_labels):
+            raise BundleCorrupt(path, WEIGHTS_FILE, f"does not fit the {n:,} n-grams of {VOCABULARY_FILE}")
+        return scorer
 
     def save(self, path: Path) -> None:
         """Write the files that :meth:`load` reads."""

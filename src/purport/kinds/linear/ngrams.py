@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ...frozen import Frozen
 from ...text import normalise, phrase, pieces
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+_LONGEST = 100
 
 
 class Ngrams(Frozen):
@@ -19,7 +20,7 @@ class Ngrams(Frozen):
 
     words: tuple[int, int] = (1, 2)
     characters: tuple[int, int] = (2, 5)
-    max_characters: int = 2000
+    max_characters: int = Field(default=2000, ge=1, le=2**20)
     """Only this many characters of a text are read."""
     splitting: Literal[1, 2] = 1
     r"""How a text becomes words: 2 as in :mod:`purport.text`, 1 by ``\w+`` without normalisation (older bundles)."""
@@ -27,8 +28,10 @@ class Ngrams(Frozen):
     @model_validator(mode="after")
     def _ordered(self) -> Ngrams:
         for low, high in (self.words, self.characters):
-            if not 0 <= low <= high:
-                raise ValueError(f"an n-gram range must go from low to high, not from {low} to {high}")
+            if not 0 <= low <= high <= _LONGEST:
+                raise ValueError(
+                    f"an n-gram range must go from low to high, at most to {_LONGEST}, not from {low} to {high}"
+                )
         if not self.words[1] and not self.characters[1]:
             raise ValueError("at least one of words and characters must have n-grams, not (0, 0) for both")
         return self
