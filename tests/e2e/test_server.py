@@ -228,7 +228,7 @@ def post(path: str, body: bytes) -> bytes:
     ids=["intent", "classify", "third-party"],
 )
 def test_a_client_that_leaves_is_not_waited_for_on_any_route(start: Starter, scripted: Make, request_: bytes) -> None:
-    keys = {"PURPORT_WORKERS": "1", "PURPORT_CACHE": "0", "PURPORT_API_KEYS": "boss"}
+    keys = {"PURPORT_WORKERS": "1", "PURPORT_CACHE": "0", "PURPORT_API_KEYS": "boss@intent@classify@spell"}
     with start(scripted(), **keys) as server, ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(intent, server, "slow 1", headers=KEY)
         until(lambda: server.given() == 1)
@@ -248,7 +248,9 @@ def test_a_client_that_leaves_is_not_waited_for_on_any_route(start: Starter, scr
 
 def test_a_swap_drops_no_request_and_can_be_taken_back(start: Starter, scripted: Make) -> None:
     one, two, three = (scripted(label) for label in ("one", "two", "three"))
-    with start(f"main={one}", PURPORT_API_KEYS="boss,clerk@intent@classify", PURPORT_CACHE="100") as server:
+    with start(
+        f"main={one}", PURPORT_API_KEYS="boss@intent@classify@models,clerk@intent@classify", PURPORT_CACHE="100"
+    ) as server:
         ask = {"headers": KEY}
         assert intent(server, "x", **ask).json()["intents"][0]["label"] == "one"
         statuses: list[int] = []
@@ -351,7 +353,7 @@ def _alive(process: int) -> bool:
 def test_a_request_keeps_its_bundle_through_two_swaps_before_it_has_asked(start: Starter, scripted: Make) -> None:
     one, two, three = (scripted(label) for label in ("one", "two", "three"))
     with (
-        start(f"main={one}", PURPORT_API_KEYS="boss", PURPORT_CACHE="0") as server,
+        start(f"main={one}", PURPORT_API_KEYS="boss@intent@classify@models", PURPORT_CACHE="0") as server,
         Client(server.url, api_key="boss") as boss,
         socket.create_connection(server.address, timeout=10) as connection,
     ):
@@ -402,7 +404,7 @@ def test_texts_whose_bodies_come_late_are_counted_too(start: Starter, scripted: 
 
 
 def test_what_goes_wrong_in_a_route_is_json_with_the_id_of_the_request(start: Starter, scripted: Make) -> None:
-    with start(scripted(), PURPORT_API_KEYS="boss", PURPORT_CACHE="0") as server:
+    with start(scripted(), PURPORT_API_KEYS="boss@spell", PURPORT_CACHE="0") as server:
         answer = httpx.get(f"{server.url}/v1/spell", params={"text": "fail"}, headers=KEY)
         assert answer.status_code == 500 and answer.json()["label"] == "INTERNAL_ERROR"
         assert answer.headers["x-request-id"] in answer.json()["message"] and "secret" not in answer.text

@@ -22,6 +22,7 @@ from .operations import Result
 Early = Callable[[bytes, bytes, int], bytes | None]
 """From a method, a target and the number of open requests to a response that bypasses the application, or ``None``."""
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
 
 
 class _Answered:
@@ -180,10 +181,17 @@ class Protocol(HttpToolsProtocol):
         open_still = self.cycle is not None and not self.cycle.response_complete
         if self._in_message or self._unread or not open_still or self._refused:
             return False
-        if not self.cycle.response_started and self.scope["http_version"] == "1.1":
-            self.transport.write(_PROBE)
+        if self.scope["http_version"] == "1.1":
+            self._probe(_FIRST_PROBE_S)
         self.cycle.keep_alive = False
         return True
+
+    def _probe(self, seconds: float) -> None:
+        """Write an interim response, until the response begins: the second one fails if the client has gone."""
+        if self.transport.is_closing() or self.pipeline or self.cycle.response_started:
+            return
+        self.transport.write(_PROBE)
+        self.loop.call_later(seconds, self._probe, min(4 * seconds, _LAST_PROBE_S))
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""
