@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from harness import KEY, Running, machine, purport, texts_of, write
 
 from purport import Classifier
@@ -129,13 +132,23 @@ class Soak:
     async def _watcher(self) -> None:
         while time.monotonic() < self.end:
             processes = self.server.processes()
-            memory = await asyncio.to_thread(lambda: sum(each.memory_full_info().pss for each in processes))  # noqa: B023
-            self.tally.memory.append(memory / 2**20)
-            self.tally.descriptors.append(sum(each.num_fds() for each in processes))
+            pss, descriptors = await asyncio.to_thread(_held, processes)
+            self.tally.memory.append(pss / 2**20)
+            self.tally.descriptors.append(descriptors)
             await asyncio.sleep(1.0)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.server.port)
+
+
+def _held(processes: Sequence[psutil.Process]) -> tuple[int, int]:
+    """Memory in bytes and open descriptors; a process that tried a bundle may have ended meanwhile."""
+    pss = descriptors = 0
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            pss += each.memory_full_info().pss
+            descriptors += each.num_fds()
+    return pss, descriptors
 
 
 def _request(method: str, path: str, body: bytes) -> bytes:

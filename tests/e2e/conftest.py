@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -59,7 +59,13 @@ class Server:
         return "127.0.0.1", int(self.url.rpartition(":")[2])
 
     def workers(self) -> list[int]:
-        return [child.pid for child in psutil.Process(self.process.pid).children()]
+        """Worker processes, and none that tries a bundle for a moment."""
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if "purport.serving.worker" in child.cmdline():
+                    found.append(child.pid)
+        return found
 
     def metric(self, name: str) -> float:
         text = httpx.get(f"{self.url}/metrics").text

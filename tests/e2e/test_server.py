@@ -373,9 +373,7 @@ def test_a_request_keeps_its_bundle_through_two_swaps_before_it_has_asked(start:
 
 
 def test_an_operation_that_loses_results_fails_its_texts_and_no_worker(start: Starter, scripted: Make) -> None:
-    with start(
-        scripted(), PURPORT_WORKERS="1", PURPORT_CACHE="0", PURPORT_API_KEYS="boss@intent@spell"
-    ) as server:
+    with start(scripted(), PURPORT_WORKERS="1", PURPORT_CACHE="0", PURPORT_API_KEYS="boss@intent@spell") as server:
         spell = f"{server.url}/v1/spell"
         with ThreadPoolExecutor(4) as pool:
             blocked = pool.submit(intent, server, "slow 1", headers=KEY)
