@@ -94,7 +94,7 @@ def polite(server: Server) -> Iterator[None]:
     grown = (psutil.Process(server.process.pid).memory_info().rss - before) / 1e6
     assert not bad
     assert grown < MORE_MB, f"{grown:.0f} MB more"
-    # Machines on which these tests run in parallel are late themselves; the bound of 150 ms for the slowest is for a quiet machine.
+    # Where tests run in parallel, all are late; the bound of 150 ms for the slowest is for a quiet machine.
     assert statistics.median(seconds) < 0.15 and max(seconds) < 2, sorted(seconds)[-3:]
 
 
