@@ -31,7 +31,6 @@ from purport.evaluation.report import machine
 from purport.labels import Task
 from purport.model import Answers, FloatArray
 from purport.runtime.asking import ask
-from purport.runtime.memory import Memory
 
 _KEPT = 0.95
 
@@ -98,8 +97,8 @@ def rightness(classifier: Classifier, answers: Answers, gold: list[str]) -> NDAr
 
 def scores(classifier: Classifier, answers: Answers) -> dict[str, FloatArray]:
     """The score, and the two that it must beat: probability of the likeliest label, cosine to its nearest example."""
-    memory = Memory.load(classifier.bundle.path, len(classifier.labels))
-    assert memory is not None and answers.embedding is not None, "the bundle has a memory"
+    _, memory = classifier.remembering()
+    assert answers.embedding is not None, "a model with a memory makes vectors"
     label, cosine = answers.probabilities.argmax(axis=1), np.zeros_like(answers.in_scope)
     for each in np.unique(label):
         examples = memory.members(int(each))

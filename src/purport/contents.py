@@ -99,7 +99,7 @@ def parse_json(raw: bytes, *, most_keys: int | None = None) -> Any:
         return dict(pairs)
 
     hook = None if most_keys is None else bounded
-    document = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=hook)
+    document = json.loads(raw.decode(), parse_constant=no_constant, object_pairs_hook=hook)
     if _SURROGATE.search(raw):  # emoji have pairs of them; one alone is no character
         json.dumps(document, ensure_ascii=False).encode()
     return document
@@ -178,5 +178,10 @@ def _as_unreadable(directory: Path, name: str) -> Iterator[None]:
         raise BundleCorrupt(directory, name, f"cannot be read ({shortened(error)})") from None
 
 
-def _no_constant(name: str) -> None:
+def no_constant(name: str) -> None:
+    """Refuse ``NaN`` and ``Infinity``, which Python reads and which are not JSON (RFC 8259).
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{name} is not a number")

@@ -24,7 +24,9 @@ FactsT = TypeVar("FactsT", bound="ModelFacts")
 ItemT = TypeVar("ItemT")
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Pattern of names of kinds, openers and served models."""
+Name = Annotated[str, Field(pattern=NAME)]
 Many = Annotated[tuple[ItemT, ...], FailFast()]
 """Any number of items. Validation ends at the first wrong one: a hostile manifest has a million of them."""
 # Numbers that are summed and multiplied stay finite.

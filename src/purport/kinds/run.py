@@ -12,6 +12,7 @@ from ..manifest import ModelFacts
 from ..model import BoolArray, Model
 from ..progress import SILENT, Line, Reporter
 from ..runtime.calibration import Scorer
+from ..runtime.scope import SIGNAL_WEIGHTS
 from .checks import Check, Independence
 from .recipe import Recipe
 
@@ -51,10 +52,6 @@ class Run(Generic[RecipeT]):
     def say(self, text: str) -> None:
         """Report a message."""
         self.reporter.emit(Line(text))
-
-
-SIGNAL_WEIGHTS = (0.2, 0.75, 0.5, 0.2)
-"""What each of :data:`purport.runtime.scope.SIGNALS` weighs where vectors are those of an encoder."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ SIGNALS = ("sureness", "similarity", "centrality", "familiarity")
 ``centrality``: to their mean, both of :meth:`.Memory.closeness`.
 ``familiarity``: share of words that occur in the training texts.
 """
+SIGNAL_WEIGHTS = (0.2, 0.75, 0.5, 0.2)
+"""What each of the :data:`SIGNALS` weighs where vectors are those of an encoder (docs/decisions/0025)."""
 # Which signals, together, speak against a text.
 _REASONS: Mapping[Reason, list[int]] = {"between_labels": [0], "unlike_any_example": [1, 2], "unfamiliar_words": [3]}
 _SUREST = 12.0

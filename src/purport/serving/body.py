@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
+from ..contents import no_constant
 from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, Overloaded, TextEmpty, TextInvalid
 
 HELD_KEY = "purport.held"
@@ -80,11 +81,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             return bytes(body)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=no_constant)
 
 
 def parse_object(body: bytes, example: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 from ..bundle import Bundle
-from ..classifier import Classifier
-from ..errors import BundleCorrupt, BundleError, BundleUnsupported, PurportError
+from ..errors import BundleError, BundleUnsupported, PurportError
 from ..isolation import isolate
+from .worker import opened
 
 _SECONDS = 30.0
 # Private memory: what Python and the libraries need, and a multiple of the files, which are copied and rearranged.
@@ -77,8 +77,7 @@ def main() -> int:
     path, bundle, device, memory = sys.argv[1:]
     _limit(int(memory))
     try:
-        if Classifier.open(path, device=device, threads=1).bundle.manifest.id != bundle:
-            raise BundleCorrupt(path, "manifest.json", "was replaced by the manifest of another bundle")
+        opened(path, bundle, device=device, threads=1)
     except PurportError as error:
         sys.stdout.write(f"\n{json.dumps(str(error))}\n")
         return _REFUSED

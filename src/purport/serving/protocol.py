@@ -143,11 +143,15 @@ class Protocol(HttpToolsProtocol):
         """Whether no other request is open on this connection, and the connection stays open after the response."""
         parser = self.parser
         return (
-            (self.cycle is None or self.cycle.response_complete)
+            not self._is_answering()
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not (self.expect_100_continue or parser.should_upgrade())
         )
+
+    def _is_answering(self) -> bool:
+        """Whether a request of this connection is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_message_complete(self) -> None:
         """A request has arrived."""
@@ -178,8 +182,7 @@ class Protocol(HttpToolsProtocol):
 
         A client that waits for it ignores an interim response; one that has gone resets the connection by it.
         """
-        open_still = self.cycle is not None and not self.cycle.response_complete
-        if self._in_message or self._unread or not open_still or self._refused:
+        if self._in_message or self._unread or self._refused or not self._is_answering():
             return False
         if self.scope["http_version"] == "1.1":
             self._probe(_FIRST_PROBE_S)
@@ -230,7 +233,7 @@ class Protocol(HttpToolsProtocol):
         """Answer what cannot be served with ``error``, and read no more from this connection."""
         self._refused = True
         self._timer.stop()
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._is_answering():
             # Requests before this one get their answers first.
             self.cycle.keep_alive = False
             return

@@ -17,6 +17,7 @@ import uvicorn
 
 from ..bundle import locate
 from ..errors import PurportError, SettingsError
+from ..manifest import NAME
 from ..settings import ServerSettings, forget_secrets
 from .app import create_app
 from .collection import freeze_gc
@@ -27,7 +28,7 @@ from .logs import configure
 from .protocol import Protocol
 from .shedding import Shedding
 from .sizing import default_workers
-from .store import NAME, ModelStore, State
+from .store import ModelStore, State
 
 GRACE_S = 20
 """Seconds that requests under way are given once the server closes."""

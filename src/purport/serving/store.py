@@ -21,8 +21,6 @@ from .probe import probe
 
 _LOAD_S = 120.0
 Trial = Callable[[Bundle, str], Awaitable[None]]
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""Pattern of model names."""
 SERVER = "the server itself"
 
 

@@ -67,9 +67,7 @@ class Worker:
     def _load(self, generation: int, path: str, bundle: str) -> None:
         failure: PurportError | None = None
         try:
-            classifier = Classifier.open(path, device=self._device, threads=self._threads)
-            if classifier.bundle.manifest.id != bundle:
-                raise BundleCorrupt(path, "manifest.json", "was replaced by the manifest of another bundle")
+            classifier = opened(path, bundle, device=self._device, threads=self._threads)
             for text in _WARM_UP:
                 classifier.predict([text])
             if not self._models:
@@ -110,6 +108,18 @@ class Worker:
     def _write(self, frame: bytes) -> None:
         with self._sending:
             self._connection.sendall(frame)
+
+
+def opened(path: str, bundle: str, *, device: str, threads: int) -> Classifier:
+    """The bundle at ``path``, whose id must still be ``bundle``.
+
+    Raises:
+        BundleError, DeviceUnavailable: it cannot be opened, or is another one.
+    """
+    classifier = Classifier.open(path, device=device, threads=threads)
+    if classifier.bundle.manifest.id != bundle:
+        raise BundleCorrupt(path, "manifest.json", "was replaced by the manifest of another bundle")
+    return classifier
 
 
 def _alone(operation: Operation, classifier: Classifier, request: Request) -> Result | str:

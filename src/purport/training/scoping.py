@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kinds.run import SIGNAL_WEIGHTS
 from ..manifest import Scope
 from ..model import BoolArray
-from ..runtime.scope import standardised
+from ..runtime.scope import SIGNAL_WEIGHTS, standardised
 
 # Learnt from data whose labels were held out in turn, and from validation rows of public data that are out of scope
 # (docs/decisions/0025), like the weights. Signals are standardised on validation rows in scope.

@@ -177,7 +177,7 @@ def _kind(request: Request) -> str:
 def _from_query(query: Mapping[str, str]) -> dict[str, object]:
     """The options of a stream; numbers and booleans are parsed as JSON."""
     options: dict[str, object] = {}
-    for name in query.keys():  # noqa: SIM118 - a key that occurs twice counts once
+    for name in query:
         try:
             options[name] = query[name] if name == "model" else json.loads(query[name])
         except ValueError:

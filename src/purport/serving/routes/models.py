@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from ...errors import BundleError, BundleInvalid, DeviceUnavailable, OptionInvalid
+from ...manifest import NAME
 from ..access import Permission, Principal
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..schema import ModelAnswer, ModelsAnswer, PutModelRequest, error_responses, request_body, validated
-from ..store import NAME, Model
+from ..store import Model
 
 Name = Annotated[str, Path(description="Name of a model")]
 NewName = Annotated[str, Path(description="Name of an existing or a new model", pattern=NAME)]
