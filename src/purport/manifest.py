@@ -114,12 +114,14 @@ class TaughtFacts(Frozen):
 class PerLabel(Frozen):
     """multilabel: decide every label whose probability reaches its threshold.
 
-    None is decided where ``in_scope`` is below ``in_scope_at``, or the acceptance score below ``accept_at`` (which a
+    If none does, the most likely label is decided, provided that its probability reaches ``likeliest_at``. No label is
+    decided where ``in_scope`` is below ``in_scope_at``, or the acceptance score below ``accept_at`` (which a
     promise sets). ``fitted``: whether the thresholds were fitted on validation rows or set by hand.
     """
 
     rule: Literal["per_label"] = "per_label"
     thresholds: Many[Share]
+    likeliest_at: Share = 1.0
     in_scope_at: Share = 0.0
     accept_at: Share = 0.0
     fitted: bool = True

@@ -205,6 +205,26 @@ def test_ties_of_multiclass(reference: list[float], reject_below: float, after: 
     assert near_ties(proba, before, now, Likeliest(reject_below=reject_below)).tolist() == [tied]
 
 
+@pytest.mark.parametrize(
+    ("reference", "likeliest_at", "after", "tied"),
+    [
+        ([0.30, 0.29, 0.01], 0.2, 1, True),
+        ([0.30, 0.20, 0.01], 0.15, 1, False),
+        ([0.21, 0.10, 0.01], 0.2, None, True),
+        ([0.25, 0.10, 0.01], 0.2, None, False),
+        ([0.99, 0.10, 0.01], 1.0, None, False),
+    ],
+)
+def test_ties_of_a_label_that_is_decided_alone(
+    reference: list[float], likeliest_at: float, after: int | None, tied: bool
+) -> None:
+    before, now = np.array([[True, False, False]]), np.zeros((1, 3), dtype=bool)
+    if after is not None:
+        now[0, after] = True
+    decision = PerLabel(thresholds=(0.5,) * 3, likeliest_at=likeliest_at)
+    assert near_ties(np.array([reference], dtype=np.float32), before, now, decision).tolist() == [tied]
+
+
 def test_a_form_that_decides_otherwise_is_followed_by_a_more_exact_one(
     tiny_recipe: dict[str, Any],
     encoder_bundle: Bundle,

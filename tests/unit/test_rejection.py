@@ -1,14 +1,20 @@
-"""The confidence below which a multiclass answer is rejected, fitted on validation rows."""
+"""What is decided where no label reaches its threshold, and the score below which an answer is rejected."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purport.manifest import Likeliest
+from purport.kinds.recipe import Decide
+from purport.labels import Task
+from purport.manifest import Likeliest, PerLabel
+from purport.model import Answers
 from purport.runtime.decision import decide
+from purport.training.deciding import fit_decision
 from purport.training.fitting import fit_rejection
 
 
@@ -61,3 +67,42 @@ def test_without_them_an_answer_that_is_more_likely_right_is_given() -> None:
 def test_a_model_that_is_never_right_is_not_made_silent_by_it() -> None:
     probabilities, gold = outcome([0.9, 0.8], [False, None])
     assert fitted(probabilities, gold, keep=0.99) == 0.0
+
+
+def lonely(rows: int) -> tuple[Answers, np.ndarray]:
+    """``rows`` of two labels in turn, whose own label has 0.28, and eight more rows that thresholds of 0.5 get right."""
+    shy, sure = np.array([[0.28, 0.1], [0.1, 0.28]]), np.array([[0.9, 0.1], [0.1, 0.9]])
+    probabilities = np.concatenate([np.tile(shy, (rows, 1))[:rows], np.tile(sure, (4, 1))]).astype(np.float32)
+    gold = probabilities == probabilities.max(axis=1, keepdims=True)
+    return Answers(probabilities, np.ones(len(gold), dtype=np.float32), np.zeros(len(gold), dtype=np.bool_)), gold
+
+
+@pytest.mark.parametrize(("rows", "at"), [(2, 1.0), (3, 0.25)])
+def test_the_likeliest_label_is_decided_alone_where_that_gets_enough_rows_right(rows: int, at: float) -> None:
+    answers, gold = lonely(rows)
+    decision = fit_decision(Decide(), Task.MULTILABEL, answers, gold, scoped=False)
+    assert isinstance(decision, PerLabel) and decision.likeliest_at == at
+    assert set(decision.thresholds) == {0.5}
+    right = (decide(answers.probabilities, decision).labels == gold).all(axis=1)
+    assert right.all() == (at < 1)
+
+
+def test_it_is_not_decided_where_rows_have_no_label_or_the_threshold_is_set() -> None:
+    answers, gold = lonely(3)
+    decision = fit_decision(Decide(thresholds="fixed"), Task.MULTILABEL, answers, gold, scoped=False)
+    assert isinstance(decision, PerLabel) and decision.likeliest_at == 1
+    gold[:3] = False
+    decision = fit_decision(Decide(), Task.MULTILABEL, answers, gold, scoped=False)
+    assert isinstance(decision, PerLabel) and decision.likeliest_at == 1
+
+
+def test_in_scope_decides_whether_and_the_labels_which() -> None:
+    """Half of the lonely rows have no label; ``in_scope`` tells them apart, so that the other half is answered."""
+    answers, gold = lonely(8)
+    gold[:4] = False
+    within = np.where(gold.any(axis=1), 0.9, 0.2).astype(np.float32)
+    answers = replace(answers, in_scope=within)
+    decision = fit_decision(Decide(), Task.MULTILABEL, answers, gold, scoped=True)
+    assert isinstance(decision, PerLabel) and decision.likeliest_at == 0.25 and 0.2 < decision.in_scope_at <= 0.9
+    assert (decide(answers.probabilities, decision, within).labels == gold).all()
+    assert decide(answers.probabilities, decision.at(0.5), within).labels[4:8].sum() == 0, "a threshold is a threshold"

@@ -88,14 +88,14 @@ class Agreement:
 
 def near_ties(reference: FloatArray, before: BoolArray, after: BoolArray, decision: Decision) -> BoolArray:
     """Which rows of ``before (n, n_labels)`` and ``after`` differ only where ``reference`` all but touches a limit."""
-    differ = before != after
+    differ, best = before != after, reference.max(axis=1, keepdims=True)
+    both = before.any(axis=1, keepdims=True) & after.any(axis=1, keepdims=True)
+    lowest = decision.likeliest_at if isinstance(decision, PerLabel) else decision.reject_below
+    # Another label is as probable as the likeliest, or this is as probable as the limit to decide none.
+    close = np.where(both, best - reference < NEAR_TIE, np.abs(best - lowest) < NEAR_TIE)
     if isinstance(decision, PerLabel):
-        close = np.abs(reference - np.array(decision.thresholds, dtype=np.float32)) < NEAR_TIE
-    else:
-        # Another label is as probable as the likeliest, or this is as probable as the limit to decide none.
-        best = reference.max(axis=1, keepdims=True)
-        both = before.any(axis=1, keepdims=True) & after.any(axis=1, keepdims=True)
-        close = np.where(both, best - reference < NEAR_TIE, np.abs(best - decision.reject_below) < NEAR_TIE)
+        alone = (before.sum(axis=1, keepdims=True) < 2) & (after.sum(axis=1, keepdims=True) < 2) & (lowest < 1)
+        close = (close & alone) | (np.abs(reference - np.array(decision.thresholds, dtype=np.float32)) < NEAR_TIE)
     tied: BoolArray = (close | ~differ).all(axis=1)
     return tied
 

@@ -35,6 +35,10 @@ def decide(probabilities: FloatArray, decision: Decision, in_scope: FloatArray |
     """Decide each row of ``probabilities (n, n_labels)``; without ``in_scope (n,)``, every text may be in scope."""
     if isinstance(decision, PerLabel):
         decided = probabilities >= _cutoffs(decision.thresholds)
+        if decision.likeliest_at < 1 and not (some := decided.any(axis=1)).all():
+            lone = np.flatnonzero(~some)
+            best = probabilities[lone].argmax(axis=1)
+            decided[lone, best] = probabilities[lone, best] >= np.float32(decision.likeliest_at)
     else:
         decided = np.zeros(probabilities.shape, dtype=np.bool_)
         rows = np.arange(len(probabilities))

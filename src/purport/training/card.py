@@ -107,7 +107,8 @@ def _decision(manifest: Manifest) -> str:
     pairs = zip(manifest.labels, decision.thresholds, strict=True)
     moved = [f"{prose(label)} {threshold:.3g}" for label, threshold in pairs if threshold != 0.5]
     fitted = f"; thresholds fitted on {_fitted_on(manifest)}: {', '.join(moved)}" if moved else ""
-    return "every label with a probability of at least 0.5" + fitted
+    alone = f"; if there is none, the most likely one from {at:.3g} up" if (at := decision.likeliest_at) < 1 else ""
+    return "every label with a probability of at least 0.5" + fitted + alone
 
 
 def _promise(manifest: Manifest) -> list[str]:

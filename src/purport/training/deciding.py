@@ -11,6 +11,9 @@ from ..model import Answers, BoolArray, FloatArray
 from ..runtime.decision import decide
 from .fitting import fit_rejection, fit_thresholds
 
+# Tried for the most likely label of a row of which no label reaches its threshold; of equally good ones, the first.
+_LIKELIEST_AT = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
+
 
 def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, *, scoped: bool) -> Decision:
     """The decision for ``answers`` to rows with labels ``gold (n, n_labels) bool``.
@@ -21,14 +24,25 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
     if chosen.promise and task is Task.MULTICLASS:
         return Likeliest()
     decision = _labels(chosen, task, answers.probabilities, gold, scoped)
-    if chosen.promise:
-        return decision
-    if not scoped or chosen.reject_below != "fitted" or chosen.thresholds == "fixed":
-        return decision
-    none: BoolArray = np.logical_not(gold.any(axis=1))
-    right: BoolArray = (decide(answers.probabilities, decision).labels == gold).all(axis=1) & ~none
-    cut = fit_rejection(answers.in_scope, right, none, keep=chosen.keep)
-    return decision.model_copy(update={"in_scope_at": cut})
+    cutting = scoped and chosen.reject_below == "fitted" and chosen.thresholds != "fixed"
+
+    def whole(decision: Decision) -> tuple[int, Decision]:
+        """``decision`` with its cut of ``in_scope``, and how many rows are right with it."""
+        if cutting:
+            none: BoolArray = np.logical_not(gold.any(axis=1))
+            right: BoolArray = (decide(answers.probabilities, decision).labels == gold).all(axis=1) & ~none
+            cut = fit_rejection(answers.in_scope, right, none, keep=chosen.keep)
+            decision = decision.model_copy(update={"in_scope_at": cut})
+        return int(
+            (decide(answers.probabilities, decision, answers.in_scope).labels == gold).all(axis=1).sum()
+        ), decision
+
+    before, decision = whole(decision)
+    if isinstance(decision, PerLabel) and decision.fitted:
+        others = [whole(decision.model_copy(update={"likeliest_at": at})) for at in _LIKELIEST_AT]
+        most, best = max(others, key=lambda each: each[0])
+        decision = best if most - before >= chosen.min_gain else decision
+    return decision.model_copy(update={"in_scope_at": 0.0}) if chosen.promise else decision
 
 
 def _labels(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray, scoped: bool) -> Decision:
