@@ -144,3 +144,12 @@ def test_the_catalog_describes_the_public_data(public_data: Path, name: str) -> 
         content = "".join(f"{line}\n" for line in lines).encode()
         assert len(lines) == spec.rows
         assert hashlib.sha256(content).hexdigest() == spec.sha256, split
+
+
+def test_folds_are_read_together_unless_there_is_a_split_to_train_on(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"fold{number:02}.csv").write_text(f"text,label\nrow {number},a\nrow,b\n", "utf-8")
+    (only,) = load_dataset(tmp_path).splits.values()
+    assert only.name == "train" and len(only) == 6
+    (tmp_path / "train.csv").write_text("text,label\nrow,a\nother,b\n", "utf-8")
+    assert set(load_dataset(tmp_path).splits) == {"train", "fold00", "fold01", "fold02"}

@@ -110,13 +110,31 @@ def test_encodings_that_are_certain_are_read(tmp_path: Path, encoding: str) -> N
     assert read(table(tmp_path / "a.csv", "text,label", encoding=encoding, rows=rows)) == rows
 
 
-def test_an_encoding_that_is_not_is_named_row_by_row(tmp_path: Path) -> None:
-    rows = [("Überweisung prüfen", "bank"), *ROWS]
-    path = table(tmp_path / "a.csv", "text,label", encoding="cp1252", rows=rows)
-    found = list(read_rows(path, Layout()))
-    assert (isinstance(found[0], BadRow) and "--encoding" in found[0].problem and "cp1252" in found[0].problem) or True
-    assert isinstance(found[0], BadRow) and "--encoding" in found[0].problem
-    assert read(path, Layout(encoding="cp1252")) == rows
+def test_a_row_in_another_encoding_is_a_bad_row(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "text,label", rows=ROWS * 20)
+    path.write_bytes(path.read_bytes() + "Überweisung prüfen,bank\n".encode("cp1252"))
+    *_, last = read_rows(path, Layout())
+    assert isinstance(last, BadRow) and "--encoding" in last.problem
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "encoding", "word"),
+    [
+        ("Überschrift,label", "Überweisung prüfen", "cp1252", "Überschrift"),
+        ("Wiadomość,Kategoria", "gdzie jest", "cp1250", "Wiadomość"),
+        ("Сообщение,label", "где", "cp1251", "Сообщение"),
+        ("内容,label", "退货", "gb18030", "内容"),
+    ],
+)
+def test_a_file_in_another_encoding_names_those_it_may_have(
+    tmp_path: Path, header: str, text: str, encoding: str, word: str
+) -> None:
+    path = table(tmp_path / "a.csv", header, encoding=encoding, rows=[(text, "x"), *ROWS])
+    with pytest.raises(DataError, match=f'"{word}" with {encoding}'):
+        read(path, Layout())
+    names = header.split(",")
+    layout = Layout(encoding=encoding, text_column=names[0], label_column=names[1])
+    assert read(path, layout)[0] == (text, "x")
     with pytest.raises(DataError, match='unknown encoding "cp1253x"'):
         read(path, Layout(encoding="cp1253x"))
 

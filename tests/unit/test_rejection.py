@@ -70,7 +70,7 @@ def test_a_model_that_is_never_right_is_not_made_silent_by_it() -> None:
 
 
 def lonely(rows: int) -> tuple[Answers, np.ndarray]:
-    """``rows`` of two labels in turn, whose own label has 0.28, and eight more rows that thresholds of 0.5 get right."""
+    """``rows`` of two labels in turn that have 0.28, and eight more rows that thresholds of 0.5 get right."""
     shy, sure = np.array([[0.28, 0.1], [0.1, 0.28]]), np.array([[0.9, 0.1], [0.1, 0.9]])
     probabilities = np.concatenate([np.tile(shy, (rows, 1))[:rows], np.tile(sure, (4, 1))]).astype(np.float32)
     gold = probabilities == probabilities.max(axis=1, keepdims=True)

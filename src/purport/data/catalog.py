@@ -27,6 +27,7 @@ from .formats.rasa import Rasa
 from .publishers import convert
 from .reading import Reading
 
+_FOLD = re.compile(r"fold[-_]?\d+", re.IGNORECASE)
 _PART = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")
 _SPLITS = ("train", "valid", "validation", "dev", "val", "test")
 
@@ -100,8 +101,8 @@ def is_path(ref: str) -> bool:
 def from_directory(path: Path, reading: Reading) -> Dataset:
     """Read every data file in ``path``, or else in its folder ``data`` or in a folder per split, as a split.
 
-    The parts in which Hugging Face datasets are saved are one split; several files of Rasa, and the only file, are the
-    split ``train``.
+    The parts in which Hugging Face datasets are saved are one split; several files of Rasa, folds without a split
+    ``train``, and the only file, are the split ``train``.
 
     Raises:
         DatasetNotFound: there is no data file, or there are two for one split.
@@ -112,7 +113,8 @@ def from_directory(path: Path, reading: Reading) -> Dataset:
     if not found:
         raise DatasetNotFound(f"{path} has no data files; add one file per split, such as train.tsv and test.tsv")
     every = [file for files in found.values() for file in files]
-    if "train" not in found and (len(every) == 1 or all(isinstance(format_of(file), Rasa) for file in every)):
+    folds, rasa = all(map(_FOLD.fullmatch, found)), all(isinstance(format_of(file), Rasa) for file in every)
+    if "train" not in found and (len(every) == 1 or folds or rasa):
         found = {"train": every}
     for split, parts in found.items():
         if split != "train" and len(parts) > 1 and not all(_PART.fullmatch(_stem(part)) for part in parts):

@@ -131,8 +131,8 @@ def _confidence(found: Report) -> list[Block]:
     counts = {"right": found.confidence_right, "wrong": found.confidence_wrong}
     cases = "most likely labels" if found.evaluation.task is Task.MULTICLASS else "all pairs of row and label"
     reliability = {
-        f"{cases}, uncalibrated": found.reliability_before,
-        f"{cases}, calibrated": found.reliability_after,
+        "uncalibrated": found.reliability_before,
+        "calibrated": found.reliability_after,
         "decided labels": found.reliability_decided,
     }
     needed = "" if found.confidence_at_99 is None else f" (confidence at least {found.confidence_at_99:.6g})"
@@ -160,7 +160,7 @@ def _confidence(found: Report) -> list[Block]:
         ),
         line_figure(
             "reliability",
-            "Reliability before and after calibration, and of the decided labels",
+            f"Reliability of {cases} before and after calibration, and of the decided labels",
             "Decided labels: "
             + "; ".join(f"confidence {a:.2f}, correct {b:.2f} ({n} cases)" for a, b, n in found.reliability_decided),
             {name: [point[:2] for point in points] for name, points in reliability.items() if points},

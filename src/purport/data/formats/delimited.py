@@ -16,7 +16,7 @@ from typing import IO, Any
 from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
 from .content import is_packed
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
-from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write
+from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write, require_utf8
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
 from .spreadsheet import Number, escape, is_ours, unescape
 
@@ -48,6 +48,7 @@ class Delimited:
         with open_read(path, layout.encoding) as stream:
             head = [line for line in islice(lines(stream), _LOOK) if isinstance(line, str)]
             encoding = stream.encoding
+        require_utf8(head)
         separator = _HINT.fullmatch(head[0].strip()) if head else None
         if separator and layout.delimiter is None:
             layout = replace(layout, delimiter=separator[1])

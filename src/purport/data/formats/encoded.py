@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +18,10 @@ from .content import encoding_of, is_packed
 ERRORS = "surrogateescape"
 NOT_UTF8 = "is not valid UTF-8; save the file as UTF-8, or name its encoding with --encoding (encoding in a recipe)"
 _HEAD, _CHUNK = 4096, 1 << 16
+_FEW, _MANY = 3, 0.05  # lines that are not UTF-8, and their share, from which the whole file has another encoding
+# Those in which spreadsheets save; a word that mixes Latin letters with others is in none of the last three.
+_LEGACY = ("cp1252", "cp1250", "cp1251", "cp1254", "cp1253", "gb18030", "shift_jis", "euc_kr")
+_ASIAN = _LEGACY[5:]
 
 
 def open_read(path: Path, encoding: str | None = None) -> io.TextIOWrapper:
@@ -70,6 +77,26 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def require_utf8(head: Sequence[str]) -> None:
+    """Check that the lines ``head``, the first of a file, are UTF-8; a bad line here and there may be a bad row.
+
+    Raises:
+        DataError: the first line or many lines are not; the message shows a word in the encodings that it may be in.
+    """
+    bad = [line for line in head if not is_utf8(line)]
+    if bad and (bad[0] == head[0] or len(bad) > max(_FEW, _MANY * len(head))):
+        words = re.findall(rb"[\w\x80-\xff]+", bad[0].encode("utf-8", ERRORS))
+        word = next(word for word in words if not word.isascii())
+        found: dict[str, str] = {}
+        for encoding in _LEGACY:
+            with suppress(UnicodeDecodeError):
+                shown = word.decode(encoding)
+                if shown.isalpha() and not (encoding in _ASIAN and any(map(str.isascii, shown))):
+                    found.setdefault(shown, encoding)
+        shapes = ", ".join(f'"{shown}" with {encoding}' for shown, encoding in found.items())
+        raise DataError(NOT_UTF8 + (f"; a word of it is {shapes}" if shapes else ""))
 
 
 class _Closing(io.RawIOBase):

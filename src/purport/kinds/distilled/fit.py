@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ...bundle import Bundle
+from ...data.noise import noisy
 from ...errors import RecipeError
 from ...invalid import problems
 from ...labels import Task
@@ -134,7 +135,8 @@ class _Texts:
     def draw(self, step: int, count: int) -> list[str]:
         """``count`` texts, which depend only on the seed and ``step``."""
         rng = np.random.default_rng((self._seed, step))
-        return [self._one(rng) for _ in range(count)]
+        texts = [self._one(rng) for _ in range(count)]
+        return [noisy(text, rng) if rng.random() < self._recipe.noise else text for text in texts]
 
     def _one(self, rng: np.random.Generator) -> str:
         text = self._texts[rng.integers(len(self._texts))]

@@ -46,6 +46,8 @@ class Teaching(Frozen):
     """Share of texts that start as one training text and continue as another from a word that both contain."""
     composed: float = Field(default=0.10, ge=0, le=1)
     """Share of texts that are two training texts joined by a conjunction."""
+    noise: float = Field(default=0.5, ge=0, le=1)
+    """Share of texts that are read with typing errors, as for the kind ``encoder``."""
     conjunctions: tuple[str, ...] = Field(default=(" and ", " ", " also ", " and also "), min_length=1)
     """What may stand between two texts that are put together."""
 
