@@ -35,6 +35,13 @@ _SIGNS = frozenset("#%&*/@\\§‰")
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
 _STARTS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _GAP = re.compile(f"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
+# Greek and Cyrillic letters that look like a Latin one (UTS #39, confusables), and words in which both stand.
+_ALIKE = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаԁеһіјӏорԛѕѵԝухΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ", "ABESIJKMHOPCTYXadehijlopqsvwyxABEZHIKMNOPTYXovp"
+)
+_CYRILLIC = str.maketrans("ABCEHIKMOPTXYaceiopxy", "АВСЕНІКМОРТХУасеіорху")
+_OTHER = "\u0370-\u052f"
+_MIXED = re.compile(rf"[^\W\d_]*(?:[A-Za-z][{_OTHER}]|[{_OTHER}][A-Za-z])[^\W\d_]*")
 
 
 def normalizer() -> normalizers.Normalizer:
@@ -49,14 +56,23 @@ _NORMALIZER = normalizer()
 def normalise(text: str) -> str:
     """``text`` in the form in which models read it: NFKC (UAX #15), plain apostrophes, no invisible characters.
 
-    Composed and decomposed accents, full-width letters, ligatures and Arabic presentation forms become the same.
+    Composed and decomposed accents, full-width letters, ligatures and Arabic presentation forms become the same, and a
+    word of Latin or of Cyrillic letters has none that only look so.
     """
     if text.isascii():
         return text
     try:
-        return _NORMALIZER.normalize_str(text)
+        return _MIXED.sub(_of_one_script, _NORMALIZER.normalize_str(text))
     except UnicodeEncodeError:  # a lone surrogate, which is no character
         return normalise(text.encode("utf-8", "replace").decode())
+
+
+def _of_one_script(word: re.Match[str]) -> str:
+    """``word`` in Latin letters, or else in Cyrillic ones, if all its letters look like these; otherwise as it is."""
+    latin, cyrillic = word[0].translate(_ALIKE), word[0].translate(_CYRILLIC)
+    if not re.search(f"[{_OTHER}]", latin):
+        return latin
+    return cyrillic if not re.search("[A-Za-z]", cyrillic) else word[0]
 
 
 def segments(text: str) -> list[str]:

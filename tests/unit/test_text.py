@@ -190,3 +190,17 @@ def test_an_encoder_reads_every_encoding_alike(encoder_bundle: Bundle) -> None:
     classifier = Classifier.open(encoder_bundle)
     texts = ["where is my café order", "i’m waiting"]
     assert (classifier.predict_proba(texts) == classifier.predict_proba([decomposed(texts[0]), "i'm waiting"])).all()
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("my rеfund pаymеnt", "my refund payment"),  # Cyrillic е and а
+        ("РayРal", "PayPal"),
+        ("cпасибо, Bаш заказ", "спасибо, Ваш заказ"),  # Latin c, B and a
+        ("расе и соса", "расе и соса"),  # Cyrillic all through, whatever it looks like
+        ("Ωmega 5µm SMSка WhatsAppом", "Ωmega 5μm SMSка WhatsAppом"),
+    ],
+)
+def test_a_word_has_no_letters_that_only_look_right(typed: str, read: str) -> None:
+    assert normalise(typed) == read

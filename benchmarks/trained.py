@@ -1,7 +1,7 @@
 """What `purport train DATASET` without an option makes of each dataset: form and size of its export, and scores.
 
     for name in sample atis snips clinc150; do purport train $name --out bundles/$name; done
-    python benchmarks/datasets.py bundles/* --output results/datasets.json
+    python benchmarks/trained.py bundles/* --output results/trained.json
 
 Reads the manifests and evaluations that training wrote, and writes the same as a table beside the JSON (`.md`).
 """
@@ -64,7 +64,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
 def table(found: list[dict[str, Any]]) -> str:
     """The same as Markdown."""
     lines = ["# What training makes of each dataset", ""]
-    lines += ["Written by `python benchmarks/datasets.py`: bundles of `purport train DATASET` without an option.", ""]
+    lines += ["Written by `python benchmarks/trained.py`: bundles of `purport train DATASET` without an option.", ""]
     lines += [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     for each in found:
         error = each.get("top_label_calibration_error", each.get("expected_calibration_error"))
