@@ -92,8 +92,12 @@ def learned(directory: Path, examples: Iterable[Example]) -> NDArray[np.bool_]:
 
     Nothing is known of the rows of a bundle without :data:`FILE`.
     """
-    prints = text_prints(example.text for example in examples)
-    return np.isin(prints, _load(directory).get(_LEARNED, np.array([], dtype=np.uint64)))
+    return np.isin(text_prints(example.text for example in examples), learned_prints(directory))
+
+
+def learned_prints(directory: Path) -> Prints:
+    """The :func:`text_prints` of the training rows of the bundle in ``directory``, as far as they are known."""
+    return _load(directory).get(_LEARNED, np.array([], dtype=np.uint64))
 
 
 def _load(directory: Path) -> dict[str, Prints]:

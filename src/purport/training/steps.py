@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..bundle import Bundle, commit
+from ..bundle import PARTS, Bundle, commit
 from ..data.dataset import Dataset, Split
 from ..data.facts import DataFacts
 from ..data.shares import fingerprints
@@ -154,7 +154,7 @@ def calibrate(
         assert isinstance(given, Answers) and not isinstance(fitted.model, Scorer), "what the model gives"
         model, valid, judged = fitted.model, given, given
     _require_numbers(valid.probabilities, run, 0, 1)
-    decision = fit_decision(recipe.decide, recipe.task, judged, gold, scoped=scope is not None)
+    decision = fit_decision(recipe.decide, recipe.task, judged, gold, scoped=valid.evidence is not None)
     if decide(valid.probabilities, decision, valid.in_scope).out_of_scope.all():
         run.say(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "
@@ -255,6 +255,7 @@ def describe(
     return Manifest(
         kind=recipe.kind,
         opener=kind.opener,
+        parts=_parts(run.stage),
         task=recipe.task,
         labels=run.labels.names,
         model=fitted.facts,
@@ -292,6 +293,12 @@ def seal(
     (run.stage / "data.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
     (run.stage / "README.md").write_text(model_card(manifest, facts, measured), "utf-8")
     return commit(run.stage, target, manifest, overwrite=overwrite)
+
+
+def _parts(stage: Path) -> tuple[str, ...]:
+    """The names of the bundles that the kind put inside this one."""
+    found = (stage / PARTS).iterdir() if (stage / PARTS).is_dir() else ()
+    return tuple(sorted(part.name for part in found))
 
 
 def _versions() -> dict[str, str]:

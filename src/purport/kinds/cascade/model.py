@@ -1,0 +1,152 @@
+"""The model of a cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...bundle import Bundle
+from ...classifier import Classifier
+from ...errors import BundleCorrupt
+from ...frozen import Frozen
+from ...manifest import Many, ModelFacts, Share
+from ...model import Answers, FloatArray, Lengths, Model, Traits
+from ...runtime.decision import acceptance, decide
+from .target import Point
+
+
+class StageFacts(Frozen):
+    """One stage: its part of the bundle, its kind and id, and the score below which it passes a text on.
+
+    ``reached`` is the share of the validation rows that it was asked, ``ms`` the milliseconds that it took for one.
+    """
+
+    part: str
+    kind: str
+    bundle: str
+    pass_below: Annotated[float, Field(ge=0, le=2)]
+    reached: Share
+    ms: Annotated[float, Field(ge=0, le=1e9)]
+
+
+class CascadeFacts(ModelFacts):
+    """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from."""
+
+    stages: Annotated[Many[StageFacts], Field(min_length=2, max_length=8)]
+    target: Many[str]
+    chosen: Point
+    curve: Many[Point]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A classifier, the column of each label of the cascade in its answers, and the score below which it passes on."""
+
+    classifier: Classifier
+    columns: NDArray[np.intp]
+    pass_below: float
+
+    def score(self, answers: Answers) -> FloatArray:
+        """How sure the stage is of its decision of each of its ``answers``, ``(n,) float32`` (:func:`acceptance`)."""
+        decision = self.classifier.bundle.manifest.decision.model_copy(update={"accept_at": 0.0})
+        decided = decide(answers.probabilities, decision, answers.in_scope)
+        return acceptance(answers.probabilities, decided.labels, decision, answers.in_scope)
+
+
+class Cascade:
+    """Asks the first stage, and each next one what the one before does not settle."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    @property
+    def traits(self) -> Traits:
+        """What holds for all stages."""
+        every = [stage.classifier.model.traits for stage in self._stages]
+        return Traits(
+            remote=any(each.remote for each in every),
+            deterministic=all(each.deterministic for each in every),
+            batch_invariant=all(each.batch_invariant for each in every),
+            max_batch=min((each.max_batch for each in every if each.max_batch is not None), default=None),
+            timeout_s=max((each.timeout_s for each in every if each.timeout_s is not None), default=None),
+        )
+
+    def answer(self, texts: Sequence[str]) -> Answers:
+        """See :class:`~purport.model.Model`. ``answered_by`` has the id of the stage that settled each text."""
+        rows, found = np.arange(len(texts)), _Found(len(texts), len(self._stages[0].columns))
+        for number, stage in enumerate(self._stages):
+            answers = stage.classifier.answer([texts[row] for row in rows.tolist()])
+            last = number == len(self._stages) - 1
+            settled = np.ones(len(rows), np.bool_) if last else stage.score(answers) >= np.float32(stage.pass_below)
+            found.put(rows[settled], settled, answers, stage)
+            rows = rows[~settled]
+            if not len(rows):
+                break
+        return found.answers()
+
+    def lengths(self, texts: Sequence[str]) -> Lengths:
+        """The lengths as the last stage reads the texts."""
+        return self._stages[-1].classifier.lengths(texts)
+
+
+class _Found:
+    """Answers to ``n`` texts that are put together from those of several stages."""
+
+    def __init__(self, n: int, n_labels: int) -> None:
+        self._probabilities = np.zeros((n, n_labels), dtype=np.float32)
+        self._in_scope = np.zeros(n, dtype=np.float32)
+        self._truncated = np.zeros(n, dtype=np.bool_)
+        self._evidence: FloatArray | None = None
+        self._answered_by = [""] * n
+
+    def put(self, rows: NDArray[np.intp], settled: NDArray[np.bool_], answers: Answers, stage: Stage) -> None:
+        """Take over the ``settled`` ones of a stage's answers."""
+        self._probabilities[rows] = answers.probabilities[settled][:, stage.columns]
+        self._in_scope[rows], self._truncated[rows] = answers.in_scope[settled], answers.truncated[settled]
+        if answers.evidence is not None:
+            if self._evidence is None:
+                self._evidence = np.zeros((len(self._in_scope), answers.evidence.shape[1]), dtype=np.float32)
+            self._evidence[rows] = answers.evidence[settled]
+        for row in rows.tolist():
+            self._answered_by[row] = stage.classifier.bundle.manifest.id
+
+    def answers(self) -> Answers:
+        """All of them."""
+        return Answers(
+            self._probabilities, self._in_scope, self._truncated,
+            answered_by=tuple(self._answered_by), evidence=self._evidence,
+        )  # fmt: skip
+
+
+def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
+    """The model of ``bundle``, whose stages are its parts.
+
+    Raises:
+        BundleCorrupt: a stage is missing, or does not fit the cascade.
+        DeviceUnavailable: a stage does not run on ``device``.
+    """
+    facts = bundle.facts(CascadeFacts)
+    stages = []
+    for each in facts.stages:
+        part = bundle.part(each.part)
+        if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task:
+            raise BundleCorrupt(bundle.path, each.part, "is not the stage that the manifest names")
+        own = device if part.manifest.kind != "linear" else "cpu"
+        classifier = Classifier.open(part, device=own, threads=threads)
+        stages.append(Stage(classifier, columns(classifier, bundle.manifest.labels), each.pass_below))
+    return Cascade(stages)
+
+
+def columns(classifier: Classifier, labels: Sequence[str]) -> NDArray[np.intp]:
+    """The column of each of ``labels`` in the answers of ``classifier``.
+
+    Raises:
+        KeyError: it does not know one.
+    """
+    at = {name: column for column, name in enumerate(classifier.labels.names)}
+    return np.array([at[name] for name in labels], dtype=np.intp)

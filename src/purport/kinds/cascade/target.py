@@ -1,0 +1,192 @@
+"""What a cascade is for: targets, how they are written, and the thresholds that meet them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from ...errors import PromiseUnkept, did_you_mean
+from ...frozen import Frozen
+from ...model import BoolArray, FloatArray
+
+Quantity = Literal["points_lost", "passed_on", "p95_ms"]
+_MEANINGS: dict[Quantity, str] = {
+    "points_lost": "percentage points fewer rows exactly right than the last stage alone",
+    "passed_on": "of the texts reach the last stage",
+    "p95_ms": "milliseconds for 95 % of the texts",
+}
+_WRITTEN = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign>[<>=]+)\s*(?P<level>\S+)\s*")
+_EXAMPLE = "write, for example, points_lost <= 0.2"
+_CUTS = 40  # per stage
+_MOST = 60_000  # combinations of cuts
+
+
+class Target(Frozen):
+    """One condition, such as ``points_lost <= 0.2``."""
+
+    quantity: Quantity
+    level: Annotated[float, Field(ge=0, le=1e6)]
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """The condition that ``text`` states.
+
+        Raises:
+            ValueError: it has another form or an unknown name, or its level is no number.
+        """
+        found = _WRITTEN.fullmatch(text)
+        if found is None or found["sign"] != "<=":
+            raise ValueError(f'"{text}" is not a target; {_EXAMPLE}')
+        quantity = next((each for each in _MEANINGS if each == found["name"]), None)
+        if quantity is None:
+            raise ValueError(
+                f'nothing called "{found["name"]}" can be a target.{did_you_mean(found["name"], _MEANINGS)}'
+            )
+        written = found["level"]
+        try:
+            level = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+        except ValueError:
+            raise ValueError(f'"{written}" is not a number; {_EXAMPLE}') from None
+        return cls(quantity=quantity, level=level)
+
+    def __str__(self) -> str:
+        return f"{self.quantity} <= {self.level:g}"
+
+    @property
+    def meaning(self) -> str:
+        """The condition in words."""
+        shown = f"{100 * self.level:.4g} %" if self.quantity == "passed_on" else f"{self.level:g}"
+        return f"at most {shown} {_MEANINGS[self.quantity]}"
+
+
+def _parsed(value: Any) -> Any:
+    return Target.parse(value) if isinstance(value, str) else value
+
+
+WrittenTarget = Annotated[
+    Target, BeforeValidator(_parsed), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+]
+"""A :class:`Target` that documents have as it is written."""
+DEFAULT = Target(quantity="points_lost", level=0.2)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What each of ``k`` stages, cheapest first, makes of ``n`` rows.
+
+    Attributes:
+        score: ``(k, n) float32``, how sure the stage is of its decision.
+        right: ``(k, n) bool``, whether the decision is exactly right.
+        ms: milliseconds that each stage takes for a text.
+    """
+
+    score: FloatArray
+    right: BoolArray
+    ms: Sequence[float]
+
+
+class Point(Frozen):
+    """Stages that pass on what is below these scores, and what that gives on the rows.
+
+    ``error`` is the standard error of ``points_lost``, whose rows are paired.
+    """
+
+    pass_below: tuple[float, ...]
+    right: float
+    points_lost: float
+    error: float
+    passed_on: float
+    mean_ms: float
+    p95_ms: float
+
+
+def choose(tried: Tried, targets: Sequence[Target]) -> tuple[Point, list[Point]]:
+    """The scores below which stages pass on, and the best points of the curve, from the least to the most passed on.
+
+    Of those that meet the ``targets``, it is the fastest on average if ``points_lost`` is among them, otherwise the one
+    with most rows right. Points lost count with a standard error more, and a cut as losing no fewer than any higher
+    cut: otherwise the choice would be the luckiest of many, and other rows would lose more.
+
+    Raises:
+        PromiseUnkept: none meets them; the message has the nearest that can be met.
+    """
+    most = min(_CUTS, int(_MOST ** (1 / (len(tried.score) - 1))) - 2)
+    axes = [_cuts(score, most) for score in tried.score[:-1]]
+    points = [_point(tried, cuts) for cuts in product(*axes)]
+    shape = tuple(map(len, axes))
+    lost = np.array([point.points_lost + point.error for point in points]).reshape(shape)
+    for axis in range(len(shape)):  # cuts ascend: from the highest one down, the most that was lost so far
+        lost = np.flip(np.maximum.accumulate(np.flip(lost, axis), axis), axis)
+    values = {
+        "points_lost": lost.ravel(),
+        "passed_on": np.array([point.passed_on for point in points]),
+        "p95_ms": np.array([point.p95_ms for point in points]),
+    }
+    met = {target: values[target.quantity] <= target.level + 1e-9 for target in targets}
+    fits = np.logical_and.reduce(list(met.values()))
+    if not fits.any():
+        raise PromiseUnkept(_nearest(values, met))
+    sparing = any(target.quantity == "points_lost" for target in targets)
+    key = [(point.mean_ms, -point.right) if sparing else (-point.right, point.mean_ms) for point in points]
+    best = min(np.flatnonzero(fits).tolist(), key=key.__getitem__)
+    return points[best], _frontier(points)
+
+
+def _cuts(score: FloatArray, most: int) -> list[float]:
+    """0 (nothing is passed on), then values midway between two scores, and one above all of them."""
+    distinct = np.unique(score)
+    middles = (distinct[:-1] + distinct[1:]) / 2
+    middles = middles[middles > distinct[:-1]]  # between two adjacent float32 values there is no third
+    if len(middles) > most:
+        middles = middles[np.unique(np.linspace(0, len(middles) - 1, most).round().astype(int))]
+    return [0.0, *map(float, middles), 2.0]
+
+
+def _point(tried: Tried, cuts: Sequence[float]) -> Point:
+    k, n = tried.score.shape
+    here, ms, right = np.ones(n, dtype=np.bool_), np.zeros(n), np.zeros(n, dtype=np.bool_)
+    for stage in range(k):
+        ms[here] += tried.ms[stage]
+        settled = here if stage == k - 1 else here & (tried.score[stage] >= np.float32(cuts[stage]))
+        right[settled] = tried.right[stage][settled]
+        last, here = here, here & ~settled
+    lost = 100 * (tried.right[-1].astype(float) - right)
+    return Point(
+        pass_below=tuple(cuts),
+        right=float(right.mean()),
+        points_lost=float(lost.mean()),
+        error=float(lost.std() / np.sqrt(n)),
+        passed_on=float(last.mean()),
+        mean_ms=float(ms.mean()),
+        p95_ms=float(np.quantile(ms, 0.95, method="higher")),
+    )
+
+
+def _frontier(points: Sequence[Point]) -> list[Point]:
+    """The points that get more rows right than every one that passes on less."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.passed_on, -point.right, point.mean_ms)):
+        if not found or point.right > found[-1].right:
+            found.append(point)
+    return found
+
+
+def _nearest(values: Mapping[str, NDArray[np.float64]], met: Mapping[Target, BoolArray]) -> str:
+    """Which targets cannot be met together, and how near each can be met if the others are."""
+    said = []
+    for target in met:
+        others = [fits for other, fits in met.items() if other != target]
+        found = values[target.quantity]
+        reachable = found[np.logical_and.reduce(others)] if others else found
+        if len(reachable):
+            with_others = " with the others" if others else ""
+            said.append(f"{target.quantity} <= {reachable.min():.3g} can be met{with_others}")
+    wanted, nearest = " and ".join(map(str, met)), ", or ".join(said) or "no two of these can be met together"
+    return f"on the validation rows no cascade of these stages has {wanted}; {nearest}"
