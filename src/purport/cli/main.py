@@ -12,7 +12,22 @@ import typer
 from ..errors import PurportError
 from ..isolation import isolate
 from ..wording import printable
-from . import classify, compare, config, data, doctor, evaluate, explore, init, predict, serve, teach, train, verify
+from . import (
+    classify,
+    compare,
+    config,
+    data,
+    doctor,
+    evaluate,
+    explore,
+    init,
+    plan,
+    predict,
+    serve,
+    teach,
+    train,
+    verify,
+)
 
 app = typer.Typer(
     name="purport",
@@ -34,7 +49,7 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
-                 compare.compare, verify.verify, teach.teach, explore.explore, config.config):  # fmt: skip
+                 compare.compare, verify.verify, teach.teach, plan.plan, explore.explore, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 

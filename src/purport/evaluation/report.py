@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from ..classifier import Classifier
 from ..data.dataset import Dataset, Split
 from ..frozen import Frozen
+from ..kinds.cascade.model import OPENER as CASCADE
+from ..kinds.cascade.model import CascadeFacts
 from ..labels import LabelSet, Task
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
@@ -113,6 +115,7 @@ class Report(Frozen):
     worst_errors: list[WorstError]
     cost: Cost
     robustness: Robustness | None = None
+    cascade: CascadeFacts | None = None
 
     def without_texts(self) -> Report:
         """A copy without any utterance."""
@@ -131,20 +134,20 @@ def report_on(
     reporter: Reporter = SILENT,
 ) -> Report:
     """Evaluate ``classifier`` on ``split`` and show where it fails; ``own`` is the data it was trained on."""
-    answered, bundle = answer(classifier, split, reporter), classifier.bundle.manifest.id
-    evaluation = measure(answered, split, bundle=bundle, dataset=dataset, resamples=resamples, seed=seed)
+    answered, manifest = answer(classifier, split, reporter), classifier.bundle.manifest
+    evaluation = measure(answered, split, bundle=manifest.id, dataset=dataset, resamples=resamples, seed=seed)
     outcome, names = answered.outcome, answered.names
     correct, confidence = curves.right(outcome), curves.row_confidence(outcome)
-    before = curves.uncalibrated(outcome.probabilities, outcome.task, classifier.bundle.manifest.calibration)
+    before = curves.uncalibrated(outcome.probabilities, outcome.task, manifest.calibration)
     gold = [frozenset(example.labels) for example in answered.examples]
     edges = np.linspace(0, 1, 21)
     covered, needed = curves.coverage_at(confidence, correct, 0.99)
     multiclass = outcome.task is Task.MULTICLASS
     return Report(
         evaluation=evaluation,
-        warnings=tuple(warnings_of(classifier.bundle.manifest)),
+        warnings=tuple(warnings_of(manifest)),
         exact_match=float(correct.mean()),
-        temperature=classifier.bundle.manifest.calibration.temperature,
+        temperature=manifest.calibration.temperature,
         two_by_two=_two_by_two(answered),
         confusion_labels=list(names) if multiclass else [],
         confusion=curves.confusion(outcome).tolist() if multiclass else [],
@@ -155,7 +158,7 @@ def report_on(
         reliability_after=curves.reliability(outcome, outcome.probabilities),
         reliability_decided=curves.reliability_decided(outcome),
         accuracy_coverage=curves.accuracy_coverage(confidence, correct),
-        acceptance=acceptance_of(answered, classifier.bundle.manifest),
+        acceptance=acceptance_of(answered, manifest),
         coverage_at_99=covered,
         confidence_at_99=needed,
         thresholds=curves.threshold_curve(outcome),
@@ -163,6 +166,7 @@ def report_on(
         slices=_slices(answered, correct, split, own),
         errors=int((~correct).sum()),
         worst_errors=_worst(answered, correct, confidence),
+        cascade=manifest.model.as_type(CascadeFacts) if manifest.opener == CASCADE else None,
         cost=cost_of(classifier, [example.text for example in answered.examples]),
     )
 

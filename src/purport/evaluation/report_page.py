@@ -10,6 +10,7 @@ from ..labels import Task
 from ..report.figures import Figure, bar_figure, heatmap, line_figure
 from ..report.page import Block, Notice, Page, Section, Table, Text, percent
 from ..wording import count, sentence
+from .cascade_page import cascade_blocks
 from .metric_table import cells, joined, number
 from .promise_page import acceptance_blocks
 from .report import Report
@@ -41,6 +42,7 @@ def page(found: Report) -> Page:
             Section("Confusions", _confusions(found)),
             Section("Confidence", _confidence(found)),
             Section("Answers held back", acceptance_blocks(found.acceptance)),
+            *([Section("Cascade", cascade_blocks(found.cascade))] if found.cascade else []),
             Section("Curves", _curves(found)),
             Section("Slices", _slices(found)),
             *([Section("Robustness", blocks(found.robustness))] if found.robustness else []),

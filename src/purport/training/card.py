@@ -8,6 +8,8 @@ from ..data.facts import RARE, DataFacts
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.metric_table import interval, metric_rows, number
 from ..evaluation.sentences import headline, notes, promise_lines, warnings_of
+from ..kinds.cascade.model import OPENER as CASCADE
+from ..kinds.cascade.model import CascadeFacts
 from ..manifest import Likeliest, Manifest, Temperature
 from ..wording import count, percent, sentence
 from .markdown import code, code_cell, prose
@@ -19,9 +21,7 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
     names = sorted(provenance.rows, key=lambda name: (name != "train", name != "valid", name))
     rows = ", ".join(f"{provenance.rows[name]:,} {name}" for name in names)
     facts = manifest.model.model_dump(mode="json")
-    model = ", ".join(
-        f"{name} {prose(str(value))}" for name, value in sorted(facts.items()) if not isinstance(value, dict | None)
-    )
+    model = ", ".join(f"{name} {prose(str(value))}" for name, value in sorted(facts.items()) if _is_short(value))
     lines = [
         f"# {prose(provenance.dataset)}: {manifest.task} intent classifier",
         "",
@@ -39,6 +39,10 @@ def model_card(manifest: Manifest, data: DataFacts, measured: Mapping[str, Evalu
         lines.append(
             f"- **Memory**: the training examples as vectors (`memory.npz`); their texts are {texts} the bundle"
         )
+    if manifest.opener == CASCADE:
+        stages = manifest.model.as_type(CascadeFacts)
+        lines.append(f"- **Target**: {prose(' and '.join(stages.target))}")
+        lines += [f"- **Cascade**: {prose(said)}" for said in stages.described()]
     if manifest.promise is not None:
         lines += [f"- **Promise**: {prose(said.removeprefix('promise '))}" for said in promise_lines(manifest.promise)]
     lines += [
@@ -109,6 +113,12 @@ def _decision(manifest: Manifest) -> str:
     fitted = f"; thresholds fitted on {_fitted_on(manifest)}: {', '.join(moved)}" if moved else ""
     alone = f"; if there is none, the most likely one from {at:.3g} up" if (at := decision.likeliest_at) < 1 else ""
     return "every label with a probability of at least 0.5" + fitted + alone
+
+
+def _is_short(value: object) -> bool:
+    """Whether a fact fits into a line."""
+    items = value if isinstance(value, list) else [value]
+    return not any(isinstance(item, dict | None) for item in items)
 
 
 def _promise(manifest: Manifest) -> list[str]:

@@ -19,6 +19,8 @@ from ...model import Answers, FloatArray, Lengths, Model, Traits
 from ...runtime.decision import acceptance, decide
 from .target import Point
 
+OPENER = "cascade"
+
 
 class StageFacts(Frozen):
     """One stage: its part of the bundle, its kind and id, and the score below which it passes a text on.
@@ -41,6 +43,20 @@ class CascadeFacts(ModelFacts):
     target: Many[str]
     chosen: Point
     curve: Many[Point]
+
+    def described(self) -> list[str]:
+        """What the cascade does on its validation rows: a line for each stage, and one for all."""
+        point = self.chosen
+        return [
+            *(
+                f"stage {number}, {stage.kind}: asked {stage.reached:.1%} of the texts, {stage.ms:.2g} ms each"
+                + (f"; settles those with a score of {stage.pass_below:.3g} or more" if stage.pass_below else "")
+                for number, stage in enumerate(self.stages, start=1)
+            ),
+            f"together: {point.right:.2%} of the validation rows exactly right ({point.points_lost:.2f} points fewer "
+            f"than the last stage alone, standard error {point.error:.2f}), {point.mean_ms:.2g} ms on average, "
+            f"{point.p95_ms:.2g} ms for 95 %",
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""``purport plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plan(
+    bundles: Annotated[
+        list[str],
+        typer.Argument(metavar="BUNDLE BUNDLE...", help="Two or more bundles of the same labels, in any order."),
+    ],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='What must hold: "points_lost <= 0.2", "passed_on <= 5%" or "p95_ms <= 20"; several times for several.'
+            "  [default: points_lost <= 0.2]"
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Recipe to write.")] = None,
+) -> None:
+    """Propose a cascade: cheap bundles first, each passing on to the next what it does not settle.
+
+    The bundles answer the validation rows of the one that was named last; rows that any of them has learned from are
+    left out. Shows what each order of two or three of them would give, and the recipe of the best.
+
+    Examples:
+
+        purport plan bundles/linear bundles/encoder
+
+        purport plan bundles/linear bundles/encoder --target "passed_on <= 20%" --output cascade.toml
+
+        purport train cascade.toml --out bundles/cascade
+    """
+    from rich.table import Table
+
+    from ..classifier import Classifier
+    from ..errors import FlagInvalid, PromiseUnkept
+    from ..files import write_text
+    from ..kinds.cascade.plan import propose
+    from ..kinds.cascade.target import DEFAULT, Target
+    from ..training.recipe import parse_recipe
+    from .console import out, reporting
+
+    if len(bundles) < 2:
+        raise FlagInvalid("name at least two bundles")
+    try:
+        targets = tuple(Target.parse(each) for each in target or [str(DEFAULT)])
+    except ValueError as error:
+        raise FlagInvalid(f"--target: {error}") from None
+    opened = [(ref, Classifier.open(ref)) for ref in bundles]
+    source = opened[-1][1].bundle.manifest.recipe
+    recipe = parse_recipe(dict(source))
+    with reporting() as reporter:
+        found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
+    table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
+    for each in found:
+        if each.point is not None:
+            point = each.point
+            table.add_row(
+                " → ".join(each.bundles), f"{point.right:.2%}", f"{point.points_lost:.2f} ± {point.error:.2f}",
+                f"{point.passed_on:.1%}", f"{point.mean_ms:.2g} ms", f"{point.p95_ms:.2g} ms",
+            )  # fmt: skip
+    if found[0].point is None:
+        raise PromiseUnkept("\n".join(f"{' → '.join(each.bundles)}: {each.why}" for each in found))
+    out.print(table)
+    written = found[0].recipe(dict(source), targets)
+    if output is None:
+        out.print(written)
+        return
+    write_text(output, written)
+    out.print(f"written to {output}\nnext: purport train {output} --out bundles/cascade")

@@ -1,0 +1,80 @@
+"""What each stage of a cascade makes of the validation rows, and how long it takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...classifier import Classifier
+from ...data.shares import learned_prints, text_prints
+from ...errors import RecipeError
+from ...labels import LabelSet, Task
+from ...progress import Line, Progress, Reporter
+from ...runtime.asking import ask
+from ..run import Rows
+from .model import Stage, columns
+from .target import Tried
+
+_TIMED = 40  # texts
+_FEWEST = 50  # validation rows
+
+
+def stage_of(classifier: Classifier, task: Task, labels: LabelSet) -> Stage:
+    """``classifier`` as a stage that passes everything on.
+
+    Raises:
+        RecipeError: it has another task or other labels.
+    """
+    bundle = classifier.bundle
+    if classifier.task is not task or set(bundle.labels) != set(labels):
+        raise RecipeError(f"{bundle.path} must have the same task and the same labels as the data to be a stage")
+    return Stage(classifier, columns(classifier, labels.names), 2.0)
+
+
+def try_stages(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> Tried:
+    """What ``stages`` make of the rows of ``valid`` that none of them has learned from.
+
+    Raises:
+        RecipeError: there are too few such rows.
+    """
+    rows = _fresh(stages, valid, reporter)
+    texts, gold = [valid.texts[row] for row in rows], valid.gold[rows]
+    score, right, ms = [], [], []
+    for stage in stages:
+        reporter.emit(Progress(f"asking {stage.classifier.bundle.path.name}"))
+        answers = ask(stage.classifier.answer, texts, reporter)
+        decided = stage.classifier.decide(answers).labels[:, stage.columns]
+        right.append((decided == gold).all(axis=1))
+        score.append(stage.score(answers))
+        ms.append(_milliseconds(stage, texts[:_TIMED]))
+    return Tried(np.stack(score), np.stack(right), ms)
+
+
+def _fresh(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> list[int]:
+    prints = text_prints(valid.texts)
+    seen = np.zeros(len(prints), dtype=np.bool_)
+    for stage in stages:
+        seen |= np.isin(prints, learned_prints(stage.classifier.bundle.path))
+    if seen.any():
+        said = f"{int(seen.sum())} of {len(seen)} validation rows are left out: a stage has learned from them"
+        reporter.emit(Line(said))
+    rows: list[int] = np.flatnonzero(~seen).tolist()
+    if len(rows) < min(_FEWEST, len(seen)):
+        raise RecipeError(
+            f"only {len(rows)} validation rows are left that no stage has learned from ({_FEWEST} are needed); train "
+            "the stages with the same data.valid and the same seed as this recipe"
+        )
+    return rows
+
+
+def _milliseconds(stage: Stage, texts: Sequence[str]) -> float:
+    """The median for one text, asked alone."""
+    seconds = []
+    for text in (texts[0], *texts):
+        began = time.perf_counter()
+        stage.classifier.answer([text])
+        seconds.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(seconds[1:])
