@@ -20,7 +20,7 @@ TEXTS = ["where is my parcel", "cancel my order and send an invoice", "x", "My l
 
 
 @pytest.fixture(scope="session")
-def recipes(tiny_recipe: dict[str, Any], encoder_bundle: Bundle) -> dict[str, dict[str, Any]]:
+def recipes(tiny_recipe: dict[str, Any], linear_bundle: Bundle, encoder_bundle: Bundle) -> dict[str, dict[str, Any]]:
     """A recipe of each kind that trains in seconds. Who adds a kind adds one here."""
     common = {"task": "multilabel", "data": dict(SAMPLE)}
     fp32 = {"export": {"quantize": "none"}}
@@ -33,6 +33,11 @@ def recipes(tiny_recipe: dict[str, Any], encoder_bundle: Bundle) -> dict[str, di
             **fp32,
             "teacher": {"bundle": str(encoder_bundle.path), "layers": [1]},
             "fit": {"steps": 20, "batch_size": 16, "save_steps": 10},
+        },
+        "cascade": {
+            "kind": "cascade",
+            **common,
+            "stages": {"bundles": [str(encoder_bundle.path), str(linear_bundle.path)], "target": "passed_on <= 0.5"},
         },
         "dictionary": {"kind": "dictionary", **common},
     }

@@ -52,8 +52,7 @@ def plan(
     except ValueError as error:
         raise FlagInvalid(f"--target: {error}") from None
     opened = [(ref, Classifier.open(ref)) for ref in bundles]
-    source = opened[-1][1].bundle.manifest.recipe
-    recipe = parse_recipe(dict(source))
+    recipe = parse_recipe(dict(opened[-1][1].bundle.manifest.recipe))
     with reporting() as reporter:
         found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
     table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
@@ -67,7 +66,7 @@ def plan(
     if found[0].point is None:
         raise PromiseUnkept("\n".join(f"{' → '.join(each.bundles)}: {each.why}" for each in found))
     out.print(table)
-    written = found[0].recipe(dict(source), targets)
+    written = found[0].recipe(recipe, targets)
     if output is None:
         out.print(written)
         return

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ...classifier import Classifier
 from ...data.dataset import Dataset
 from ...errors import PromiseUnkept
 from ...progress import Reporter
+from ..recipe import Recipe
 from ..run import Rows
 from .target import DEFAULT, Point, Target, Tried, choose
 from .trying import stage_of, try_stages
@@ -29,10 +29,11 @@ class Proposal:
     point: Point | None
     why: str = ""
 
-    def recipe(self, source: dict[str, Any], targets: Sequence[Target]) -> str:
-        """A recipe for ``purport train`` as TOML; ``source`` is the recipe of one of the bundles."""
-        lines = ['kind = "cascade"', f"task = {json.dumps(source['task'])}", f"seed = {source['seed']}", "", "[data]"]
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in source["data"].items()]
+    def recipe(self, source: Recipe, targets: Sequence[Target]) -> str:
+        """A recipe for ``purport train`` as TOML, with the data of ``source``, the recipe of one of the bundles."""
+        data = source.data.model_dump(mode="json", exclude_defaults=True)
+        lines = ['kind = "cascade"', f'task = "{source.task}"', f"seed = {source.seed}", "", "[data]"]
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
         lines += [
             "",
             "[stages]",
