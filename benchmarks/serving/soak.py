@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    with purport(f"main={arguments.bundles[0]}", "--cache", "0") as server:
+    with purport(f"main={arguments.bundles[0]}", "--cache", "0", "--models-dir", "/") as server:
         found = soak(server, arguments.bundles, texts_of("atis"), arguments.seconds)
     command = f"python benchmarks/serving/soak.py {' '.join(arguments.bundles)} --seconds {arguments.seconds:g}"
     write(arguments.output, {"command": command, "machine": machine(), **found})

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from .contents import LONGEST_MANIFEST, parse_json, read_bytes, shortened, verify
 from .destination import MANIFEST, NO_CONTENT, Destination, recover
-from .errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsupported, did_you_mean
+from .errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsigned, BundleUnsupported, did_you_mean
 from .files import flush, sha256
 from .labels import LabelSet
 from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, is_intact, parse
+from .signature import SIGNATURE, PublicKeys
 
 PARTS = "parts"
 _ATTEMPTS = 5  # at opening a bundle that is being replaced
@@ -71,28 +72,31 @@ class Bundle:
         return Bundle(path, _read_manifest(path))
 
     @classmethod
-    def open(cls, ref: str | os.PathLike[str]) -> Bundle:
+    def open(cls, ref: str | os.PathLike[str], *, signed_by: PublicKeys | None = None) -> Bundle:
         """Open the bundle in directory ``ref``, or the shipped bundle of that name.
+
+        With ``signed_by``, nothing of it is read before its signature was checked.
 
         Raises:
             BundleNotFound: there is no such directory or name.
             BundleCorrupt: a file is missing, truncated or changed; the message names it.
             BundleUnsupported: the bundle was written by an incompatible version of Purport.
+            BundleUnsigned: the bundle is not signed by one of the keys ``signed_by``.
         """
         for attempt in range(_ATTEMPTS):
             path = locate(ref)
             before = _instance(path)
             try:
-                return cls._verified(path)
-            except BundleCorrupt:
+                return cls._verified(path, signed_by)
+            except (BundleCorrupt, BundleUnsigned):
                 # Otherwise another bundle took its place while it was read.
                 if _instance(path) == before or attempt + 1 == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     @classmethod
-    def _verified(cls, path: Path) -> Bundle:
-        manifest = _read_manifest(path)
+    def _verified(cls, path: Path, signed_by: PublicKeys | None) -> Bundle:
+        manifest = _read_manifest(path, signed_by)
         _require_listed(path, manifest)
         for name, entry in manifest.files.items():
             verify(path, name, entry.size, entry.sha256)
@@ -148,8 +152,10 @@ def _located(path: Path, ref: str) -> Path:
     raise BundleNotFound(f"no bundle at {shortened(path)}, and purport ships no bundle of that name.{hint}")
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path, signed_by: PublicKeys | None = None) -> Manifest:
     raw = read_bytes(path, MANIFEST, LONGEST_MANIFEST)
+    if signed_by:
+        signed_by.require(path, raw)
     try:
         fields = parse_json(raw, most_keys=_MOST_KEYS)
         version = fields["format_version"]
@@ -191,7 +197,7 @@ def _require_listed(path: Path, manifest: Manifest) -> None:
     Raises:
         BundleCorrupt: there is something else that is not hidden.
     """
-    listed = {MANIFEST, *manifest.files}
+    listed = {MANIFEST, SIGNATURE, *manifest.files}
     folders = {str(folder) for name in listed for folder in PurePosixPath(name).parents}
     for folder in sorted(folders):
         with suppress(OSError), os.scandir(path / folder) as entries:  # what is missing is reported with its name later
@@ -217,11 +223,13 @@ def staging(directory: Path) -> Iterator[Path]:
 def commit(stage: Path, target: Path, manifest: Manifest, *, overwrite: bool = False) -> Bundle:
     """Write ``manifest`` with the checksums of the files in ``stage``, and put ``stage`` in the place of ``target``.
 
-    All files are flushed to disk before. If the process is killed, ``target`` is the old bundle or the new one.
+    All files are flushed to disk before. If the process is killed, ``target`` is the old bundle or the new one. A
+    signature in ``stage`` is that of another manifest, and is removed.
 
     Raises:
         OutputExists: ``target`` already exists and may not be replaced.
     """
+    (stage / SIGNATURE).unlink(missing_ok=True)
     entries = {}
     for file in sorted(stage.rglob("*")):
         name = file.relative_to(stage).as_posix()

@@ -21,6 +21,7 @@ from .runtime.decision import DEFAULT_THRESHOLD, Decided, decide
 from .runtime.memory import Memory
 from .runtime.scope import weakest
 from .runtime.similar import similar
+from .signature import PublicKeys
 
 _TRIED = ("a text", "a text that is longer than the first one")
 _MOSTLY = 0.5  # weight from which on a taught example is what decides
@@ -42,15 +43,18 @@ class Classifier:
 
     @classmethod
     def open(
-        cls, ref: str | os.PathLike[str] | Bundle, *, device: str = "cpu", threads: int | None = None
-    ) -> Classifier:
+        cls, ref: str | os.PathLike[str] | Bundle, *, device: str = "cpu", threads: int | None = None,
+        signed_by: PublicKeys | None = None,
+    ) -> Classifier:  # fmt: skip
         """Open the bundle in directory ``ref``, or the shipped bundle of that name.
 
+        ``signed_by`` are the keys by one of which it must be signed; a ``Bundle`` was checked when it was opened.
+
         Raises:
-            BundleError: it does not exist, was changed, or needs an opener that is not installed.
+            BundleError: it does not exist, was changed, is not signed, or needs an opener that is not installed.
             DeviceUnavailable: ``device`` (``cpu`` or ``cuda``) is not available on this machine.
         """
-        bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref)
+        bundle = ref if isinstance(ref, Bundle) else Bundle.open(ref, signed_by=signed_by)
         open_model = registry.load("models", bundle.manifest.opener, BundleUnsupported)
         with loading(bundle.path, "the model"):
             classifier = cls(bundle, open_model(bundle, device=device, threads=threads))
@@ -58,7 +62,7 @@ class Classifier:
         if isinstance(ref, Bundle) or bundle.is_current:
             return classifier
         # The bundle was replaced after its files were verified, so that some may have been loaded from the new one.
-        return cls.open(Bundle.open(ref), device=device, threads=threads)
+        return cls.open(Bundle.open(ref, signed_by=signed_by), device=device, threads=threads)
 
     def predict_proba(self, texts: Sequence[str]) -> FloatArray:
         """Calibrated probabilities ``(n_texts, n_labels) float32`` in the order of ``labels``."""

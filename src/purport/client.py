@@ -149,16 +149,17 @@ class _Calls(ABC, Generic[HttpT]):
     @_call
     async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
         """Serve the bundle in a directory on the server as ``name``; without ``bundle``, reload its directory."""
-        path = f"/v1/models/{quote(name, safe='')}"
-        answer = await self._request("PUT", path, {"bundle": bundle}, timeout=_LOAD_S)
-        return self._understood(_model, answer)
+        return await self._change("PUT", name, body={"bundle": bundle})
+
+    @_call
+    async def delete_model(self, name: str) -> ServedModel:
+        """Delete ``name``, which must not be the default; what it was."""
+        return await self._change("DELETE", name)
 
     @_call
     async def roll_back(self, name: str) -> ServedModel:
         """Switch ``name`` back to its previous bundle."""
-        path = f"/v1/models/{quote(name, safe='')}/rollback"
-        answer = await self._request("POST", path, timeout=_LOAD_S, twice=False)
-        return self._understood(_model, answer)
+        return await self._change("POST", name, "/rollback")
 
     @_call
     async def teach(
@@ -166,16 +167,16 @@ class _Calls(ABC, Generic[HttpT]):
     ) -> ServedModel:
         """Teach ``name`` texts with their labels, which may be none; see :func:`purport.teach`."""
         given = [{"text": text, "labels": list(labels)} for text, labels in examples]
-        return await self._teaching(name, "POST", {"examples": given, "allow_flips": allow_flips})
+        return await self._change("POST", name, "/examples", {"examples": given, "allow_flips": allow_flips})
 
     @_call
     async def undo_teaching(self, name: str) -> ServedModel:
         """Take back what ``name`` was taught last."""
-        return await self._teaching(name, "DELETE")
+        return await self._change("DELETE", name, "/examples")
 
-    async def _teaching(self, name: str, method: str, body: object = None) -> ServedModel:
-        path = f"/v1/models/{quote(name, safe='')}/examples"
-        return self._understood(_model, await self._request(method, path, body, timeout=_LOAD_S, twice=False))
+    async def _change(self, method: str, name: str, below: str = "", body: object = None) -> ServedModel:
+        path, twice = f"/v1/models/{quote(name, safe='')}{below}", method == "PUT"
+        return self._understood(_model, await self._request(method, path, body, timeout=_LOAD_S, twice=twice))
 
     def _understood(self, read: Callable[..., T], answer: Any, *more: Any) -> T:
         """What ``read`` makes of ``answer``, which may be that of some other server."""

@@ -14,20 +14,18 @@
     │   ├── CheckFailed            the trained model did not pass a check
     │   └── RowsTooFew  PromiseUnkept  PromiseConflict
     ├── BundleError                the directory that is deployed
-    │   ├── BundleNotFound  BundleCorrupt  BundleUnsupported
-    │   └── MemoryMissing          it does not remember its training examples
+    │   └── BundleNotFound  BundleCorrupt  BundleUnsupported  BundleUnsigned  MemoryMissing
     ├── TeachingError              examples that a bundle is to be taught
     │   └── ExamplesUnfit  OthersChange
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
-    ├── GateInvalid  DeviceUnavailable
     ├── DependencyMissing          an extra that is not installed
-    ├── WorkerLost                 the worker processes that had a text died
+    ├── GateInvalid  DeviceUnavailable  WorkerLost
     ├── ServerError                an error that the client received from a server
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
-        ├── ModelUnknown  BundleInvalid  NothingBefore  NotTaught
+        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -73,9 +71,7 @@ class RowInvalid(DataError):
     """
 
     def __init__(self, path: object, problems: Sequence[tuple[int, str]], remedy: str, more: int = 0) -> None:
-        self.path = str(path)
-        self.problems = tuple(problems)
-        self.remedy = remedy
+        self.path, self.problems, self.remedy = str(path), tuple(problems), remedy
         lines = [f"{path}:{row}: {problem}" for row, problem in problems]
         if more:
             lines.append(f"... and {more} more bad row{'s' * (more > 1)}")
@@ -146,13 +142,16 @@ class BundleCorrupt(BundleError):
     """A file of the bundle is missing or does not match the manifest."""
 
     def __init__(self, path: object, file: str, problem: str) -> None:
-        self.path = str(path)
-        self.file = file
+        self.path, self.file = str(path), file
         super().__init__(f"{path}: {file} {problem}; copy or train the bundle again")
 
 
 class BundleUnsupported(BundleError):
     """The bundle has a format or kind that this version cannot open."""
+
+
+class BundleUnsigned(BundleError):
+    """The bundle has no signature by a key that is required."""
 
 
 class MemoryMissing(BundleError):
@@ -203,8 +202,7 @@ class ServerError(PurportError):
     """An error that :class:`purport.client.Client` received: HTTP ``status`` (0 if unreachable) and ``label``."""
 
     def __init__(self, status: int, label: str, message: str) -> None:
-        self.status = status
-        self.label = label
+        self.status, self.label = status, label
         super().__init__(f"{label}: {message}" if label else message)
 
 
@@ -262,6 +260,10 @@ class OptionInvalid(RequestError):
 
 class ModelUnknown(RequestError):
     """The server has no model of that name."""
+
+
+class ModelConflict(RequestError):
+    """The default model is to be deleted, or there are too many models."""
 
 
 class BundleInvalid(RequestError):

@@ -41,6 +41,12 @@ class ServerSettings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    models_dir: str = Field(
+        "", description="Directory whose bundles PUT /v1/models/NAME may load, beside those named at the start"
+    )
+    require_signature: str = Field(
+        "", description="Comma-separated files with public keys (purport sign); only bundles signed by one are loaded"
+    )
     device: str = Field("cpu", description="Device to run on: cpu or cuda")
     workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable CPU if memory allows")
     threads: int = Field(1, ge=1, description="Threads per worker; more than 1 only helps long texts on idle cores")

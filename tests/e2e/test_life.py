@@ -48,8 +48,9 @@ def log_lines(server: Server, event: str) -> list[dict[str, Any]]:
 def pair(start: Starter, scripted: Make) -> Iterator[Server]:
     """A server with two workers."""
     with start(
-        f"main={scripted()}", PURPORT_WORKERS="2", PURPORT_API_KEYS="boss@intent@classify@models", **ENVIRONMENT
-    ) as server:
+        f"main={scripted()}", PURPORT_WORKERS="2", PURPORT_API_KEYS="boss@intent@classify@models",
+        PURPORT_MODELS_DIR=str(scripted().parent), **ENVIRONMENT,
+    ) as server:  # fmt: skip
         yield server
 
 

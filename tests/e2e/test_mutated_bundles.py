@@ -230,9 +230,12 @@ def test_a_server_refuses_them_and_goes_on_answering_and_swapping(
     chosen = [each for each in all_cases if each[1].opens is False][10::35]
     assert len(chosen) >= 30
     with (
-        start(f"shop={right[0]}", PURPORT_API_KEYS="boss@classify@intent@models", PURPORT_WORKERS="1") as server,
+        start(
+            f"shop={right[0]}", PURPORT_API_KEYS="boss@classify@intent@models", PURPORT_WORKERS="1",
+            PURPORT_MODELS_DIR="/",
+        ) as server,
         httpx.Client(base_url=server.url, headers={"Authorization": "Bearer boss"}, timeout=30) as http,
-    ):
+    ):  # fmt: skip
         workers = server.workers()
         for number, (kind, case) in enumerate(chosen):
             with changed(kind, case) as path:

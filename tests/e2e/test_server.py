@@ -249,8 +249,9 @@ def test_a_client_that_leaves_is_not_waited_for_on_any_route(start: Starter, scr
 def test_a_swap_drops_no_request_and_can_be_taken_back(start: Starter, scripted: Make) -> None:
     one, two, three = (scripted(label) for label in ("one", "two", "three"))
     with start(
-        f"main={one}", PURPORT_API_KEYS="boss@intent@classify@models,clerk@intent@classify", PURPORT_CACHE="100"
-    ) as server:
+        f"main={one}", PURPORT_API_KEYS="boss@intent@classify@models,clerk@intent@classify", PURPORT_CACHE="100",
+        PURPORT_MODELS_DIR=str(one.parent),
+    ) as server:  # fmt: skip
         ask = {"headers": KEY}
         assert intent(server, "x", **ask).json()["intents"][0]["label"] == "one"
         statuses: list[int] = []
@@ -272,7 +273,7 @@ def test_a_swap_drops_no_request_and_can_be_taken_back(start: Starter, scripted:
             assert boss.roll_back("main").previous == Bundle.open(two).manifest.id
             assert boss.intent("x")[0].label == "one"
             with pytest.raises(ServerError, match=r"BUNDLE_INVALID: .*no bundle at"):
-                boss.put_model("main", "/nowhere")
+                boss.put_model("main", str(one.with_name("nowhere")))
             assert boss.intent("x")[0].label == "one"
         stop.set()
         for thread in threads:
@@ -353,7 +354,13 @@ def _alive(process: int) -> bool:
 def test_a_request_keeps_its_bundle_through_two_swaps_before_it_has_asked(start: Starter, scripted: Make) -> None:
     one, two, three = (scripted(label) for label in ("one", "two", "three"))
     with (
-        start(f"main={one}", PURPORT_API_KEYS="boss@intent@classify@models", PURPORT_CACHE="0") as server,
+        start(
+            f"main={one}",
+            f"two={two}",
+            f"three={three}",
+            PURPORT_API_KEYS="boss@intent@classify@models",
+            PURPORT_CACHE="0",
+        ) as server,
         Client(server.url, api_key="boss") as boss,
         socket.create_connection(server.address, timeout=10) as connection,
     ):

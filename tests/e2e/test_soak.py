@@ -22,7 +22,7 @@ def test_a_short_soak(
     monkeypatch.setattr(soak, "SWAP_S", 0.2)  # besides the trial of each bundle
     bundles = [str(linear_bundle.path), str(encoder_bundle.path), "atis"]
     texts = list(sample["test"].texts)
-    with harness.purport(f"main={bundles[0]}", "--cache", "0") as server:
+    with harness.purport(f"main={bundles[0]}", "--cache", "0", "--models-dir", "/") as server:
         found = soak.soak(server, bundles, texts, 30)
     assert found["wrong_answers"] == 0 and found["unexpected"] == []
     assert set(found["statuses"]) <= {"200", "400", "503"} and found["statuses"]["200"] > 500

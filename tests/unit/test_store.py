@@ -20,12 +20,14 @@ from purport import Bundle
 from purport.errors import BundleCorrupt, BundleError, BundleUnsupported, ModelUnknown, NothingBefore, NotReady
 from purport.serving import store as module
 from purport.serving.generation import Generation
+from purport.serving.places import Places
 from purport.serving.pool import Events, Pool
 from purport.serving.store import ModelStore, State
 
 from .scripted_bundles import PLUGIN, scripted
 
 CACHE = 7
+ANYWHERE = Places([], "/")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ async def serving(size: int = 1, **bundles: Bundle) -> AsyncIterator[tuple[Model
     """A store whose models are loaded, and its workers."""
     pool = Pool(size, "cpu", 1)
     # Without a trial, so that slow and broken bundles come as far as the workers.
-    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE, trial=None)
+    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE, ANYWHERE, trial=None)
     pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
     try:
         await store.start()
@@ -71,7 +73,7 @@ async def everywhere(pool: Pool, generation: Generation) -> None:
 
 def test_before_the_models_are_loaded_there_is_none_and_the_server_says_so(a: Bundle) -> None:
     async def test() -> None:
-        store = ModelStore({"a": str(a.path)}, Pool(1, "cpu", 1), CACHE)
+        store = ModelStore({"a": str(a.path)}, Pool(1, "cpu", 1), CACHE, ANYWHERE)
         assert store.state is State.LOADING and not store.ready and store.able == 0 and len(store) == 0
         for name in (None, "a", "nonsense"):
             with pytest.raises(NotReady, match="poll /ready"):
@@ -86,7 +88,7 @@ def test_the_first_model_answers_who_names_none(a: Bundle, b: Bundle) -> None:
     async def test() -> None:
         async with serving(second=b, first=a) as (store, _):
             assert store.get().name == "second" and [model.name for model in store.all()] == ["second", "first"]
-            assert store.get("first").current.bundle == a and store.get("first").path == a.path
+            assert store.get("first").current.bundle == a and store.get("first").current.source == str(a.path)
             assert store.get("first").current.cache is not None
             assert store.get("first").current.cache.maxsize == CACHE
             with pytest.raises(ModelUnknown, match=r'no model "frist"\. Did you mean "first"'):
@@ -115,7 +117,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_start_and_the_reason_is_kept(a: 
 def test_who_is_about_to_stop_does_not_become_ready_any_more(a: Bundle) -> None:
     async def test() -> None:
         pool = Pool(1, "cpu", 1)
-        store = ModelStore({"a": str(a.path)}, pool, CACHE)
+        store = ModelStore({"a": str(a.path)}, pool, CACHE, ANYWHERE)
         store.drain()
         pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
         await store.start()
@@ -248,7 +250,7 @@ def test_a_disk_that_hangs_costs_the_change_and_not_the_server(a: Bundle, monkey
     async def test() -> None:
         async with serving(a=a) as (store, _):
             monkeypatch.setattr(module, "_LOAD_S", 0.1)
-            monkeypatch.setattr(Bundle, "open", lambda ref: hangs.wait(30))
+            monkeypatch.setattr(Bundle, "open", lambda *_, **__: hangs.wait(30))
             with pytest.raises(BundleCorrupt, match=r"could not be read within 0\.1 seconds"):
                 await store.put("a", a.path)
             assert store.ready
@@ -262,7 +264,7 @@ def test_a_disk_that_hangs_costs_the_change_and_not_the_server(a: Bundle, monkey
 def test_a_request_to_reload_that_comes_while_models_are_loaded_waits_for_them(a: Bundle, tmp_path: Path) -> None:
     async def test() -> None:
         pool, slow = Pool(1, "cpu", 1), scripted(tmp_path / "slow", load_s=1.0)
-        store = ModelStore({"a": str(a.path), "slow": str(slow.path)}, pool, CACHE)
+        store = ModelStore({"a": str(a.path), "slow": str(slow.path)}, pool, CACHE, ANYWHERE)
         pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
         starting = asyncio.create_task(store.start())
         async with asyncio.timeout(20):

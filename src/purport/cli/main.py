@@ -24,6 +24,7 @@ from . import (
     plan,
     predict,
     serve,
+    sign,
     teach,
     train,
     verify,
@@ -49,7 +50,8 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
-                 compare.compare, verify.verify, teach.teach, plan.plan, explore.explore, config.config):  # fmt: skip
+                 compare.compare, verify.verify, teach.teach, sign.sign, plan.plan, explore.explore,
+                 config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 

@@ -43,6 +43,9 @@ def predict(
     examples: Examples = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    require_signature: Annotated[
+        list[Path] | None, typer.Option(help="File with a public key that must have signed the bundle (purport sign).")
+    ] = None,
     *,
     table: TableOptions,
 ) -> None:
@@ -66,12 +69,14 @@ def predict(
     from ..errors import DataError, FlagInvalid
     from ..labels import Task
     from ..prediction import AnswerOptions
+    from ..signature import PublicKeys
 
     if (source is None) != (target is None):
         raise FlagInvalid("--input needs --output and vice versa: pass the file to read and the file to write")
     if (source is None) == (not texts):
         raise FlagInvalid("pass either texts, or --input FILE --output FILE")
-    classifier = Classifier.open(bundle, device=device)
+    signed_by = PublicKeys.read(require_signature) if require_signature else None
+    classifier = Classifier.open(bundle, device=device, signed_by=signed_by)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold, examples=examples)
     if source is not None and target is not None:
         layout = table.spec(DataSpec(name=str(source))).reading(Task.MULTILABEL).layout

@@ -19,6 +19,13 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes. Default: one per usable CPU.")] = None,
     device: Annotated[str | None, typer.Option(help="Device to run on, cpu or cuda. Default: cpu.")] = None,
+    models_dir: Annotated[
+        str | None,
+        typer.Option(help="Directory whose bundles PUT /v1/models/NAME may load. Default: only those named here."),
+    ] = None,
+    require_signature: Annotated[
+        str | None, typer.Option(help="File with a public key: load only bundles signed by it (purport sign).")
+    ] = None,
     cache: Annotated[
         int | None, typer.Option(help="Number of answers to cache for repeated texts. Default: 10000.")
     ] = None,
@@ -33,7 +40,7 @@ def serve(
 
         purport serve bundles/mine --host 0.0.0.0 --port 9000
 
-        purport serve now=bundles/mine next=bundles/candidate --workers 4
+        purport serve now=bundles/mine next=bundles/candidate --models-dir bundles --workers 4
 
         curl -s localhost:8000/intent -H 'Content-Type: application/json' -d '{"text": "flights to boston"}'
     """
@@ -49,7 +56,8 @@ def serve(
         from ..settings import load, require_meant
         from .console import err
 
-        flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache}
+        flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache,
+                 "models_dir": models_dir, "require_signature": require_signature}  # fmt: skip
         settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
         unread = require_meant(os.environ)
         with needs("serving", "serve"):

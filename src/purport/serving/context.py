@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..bundle import locate
 from ..settings import ServerSettings
+from ..signature import PublicKeys
 from . import counters
 from .access import Access
 from .admission import Admission
 from .dispatch import Dispatch
 from .operations import Request, Result
+from .places import Places
 from .pool import Events, Pool
 from .store import ModelStore
 
@@ -31,12 +34,16 @@ class AppContext:
         """Create the parts of a server; nothing is started.
 
         Raises:
-            SettingsError: the API keys or the rate limit cannot be parsed.
+            SettingsError: the API keys, the rate limit, ``models_dir`` or ``require_signature`` cannot be used.
+            BundleNotFound: one of the ``bundles`` is not there.
         """
         deadline_s = settings.deadline_ms / 1000
-        pool = Pool(workers, settings.device, settings.threads, deadline_s=deadline_s)
+        keys = settings.require_signature
+        signed_by = PublicKeys.read([file.strip() for file in keys.split(",")]) if keys else None
+        pool = Pool(workers, settings.device, settings.threads, signed_by=signed_by, deadline_s=deadline_s)
         dispatch = Dispatch(pool)
-        store = ModelStore(bundles, pool, settings.cache)
+        places = Places(map(locate, bundles.values()), settings.models_dir)
+        store = ModelStore(bundles, pool, settings.cache, places)
         counters.WORKERS.set_function(lambda: store.able)
         admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=deadline_s)
         return cls(settings, Access(settings), admission, store, dispatch, pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -22,12 +23,14 @@ class Generation:
     A request uses the generation that was current when it arrived, inside ``with generation:``.
 
     Attributes:
+        source: how the bundle was named when it was asked for; a reload follows its links again.
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
         cache: cached answers; ``None`` without a cache.
     """
 
-    def __init__(self, bundle: Bundle, cache: int = 0) -> None:
+    def __init__(self, bundle: Bundle, cache: int = 0, source: str | os.PathLike[str] = "") -> None:
         self.bundle = bundle
+        self.source = source or bundle.path
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
         self.cost = _FIRST_COST_S

@@ -23,6 +23,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.OptionInvalid: (400, "OPTION_INVALID"),
     errors.BundleInvalid: (409, "BUNDLE_INVALID"),
     errors.ModelUnknown: (404, "MODEL_UNKNOWN"),
+    errors.ModelConflict: (409, "MODEL_CONFLICT"),
     errors.NothingBefore: (409, "NOTHING_BEFORE"),
     errors.NotTaught: (409, "NOT_TAUGHT"),
     errors.PathUnknown: (404, "NOT_FOUND"),

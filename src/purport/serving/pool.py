@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ..errors import BundleUnsupported, PurportError
+from ..signature import PublicKeys
 from . import counters
 from .generation import Generation
 from .patience import SILENT, Patience, Pulse
@@ -97,14 +98,15 @@ class Pool:
     """``size`` workers, each of which loads every requested generation."""
 
     def __init__(
-        self, size: int, device: str, threads: int, *, deadline_s: float = 5.0,
+        self, size: int, device: str, threads: int, *, signed_by: PublicKeys | None = None, deadline_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.restarts = 0
         self.size = size
         self._patience = Patience.of(deadline_s)
-        self.device = device
-        self._arguments = (device, str(threads), str(self._patience.tick_s))
+        self.device, self.signed_by = device, signed_by
+        keys = signed_by.to_text() if signed_by else ""
+        self._arguments = (device, str(threads), str(self._patience.tick_s), keys)
         self._clock = clock
         self._workers: list[Handle] = []
         self._generations: dict[int, Generation] = {}

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..bundle import Bundle
 from ..errors import BundleError, BundleUnsupported, PurportError
 from ..isolation import isolate
+from ..signature import PublicKeys
 from .worker import opened
 
 _SECONDS = 30.0
@@ -27,7 +28,7 @@ _FIRST_KILLED = "1000"
 _REFUSED = 3
 
 
-async def probe(bundle: Bundle, device: str = "cpu") -> None:
+async def probe(bundle: Bundle, device: str = "cpu", signed_by: PublicKeys | None = None) -> None:
     """Open ``bundle`` and answer texts with it in another process, which is gone afterwards.
 
     Raises:
@@ -36,6 +37,7 @@ async def probe(bundle: Bundle, device: str = "cpu") -> None:
     memory = _MEMORY + _TIMES * bundle.size if device == "cpu" else 0  # drivers of graphics cards reserve any amount
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "purport.serving.probe", str(bundle.path), bundle.manifest.id, device, str(memory),
+        signed_by.to_text() if signed_by else "",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env=_environment(),
     )  # fmt: skip
@@ -72,12 +74,12 @@ def _limit(memory: int) -> None:
 
 
 def main() -> int:
-    """``python -m purport.serving.probe PATH ID DEVICE MEMORY``; the exit code is 3 for a bundle that is refused."""
+    """``python -m purport.serving.probe PATH ID DEVICE MEMORY KEYS``; exit code 3: it is refused."""
     isolate()
-    path, bundle, device, memory = sys.argv[1:]
+    path, bundle, device, memory, keys = sys.argv[1:]
     _limit(int(memory))
     try:
-        opened(path, bundle, device=device, threads=1)
+        opened(path, bundle, PublicKeys.of_text(keys), device=device, threads=1)
     except PurportError as error:
         sys.stdout.write(f"\n{json.dumps(str(error))}\n")
         return _REFUSED

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from functools import partial
 
 import structlog
 
 from ..bundle import Bundle
-from ..errors import BundleCorrupt, ModelUnknown, NothingBefore, NotReady, PurportError, did_you_mean
+from ..errors import (
+    BundleCorrupt,
+    ModelConflict,
+    ModelUnknown,
+    NothingBefore,
+    NotReady,
+    PurportError,
+    did_you_mean,
+)  # fmt: skip
+from ..signature import PublicKeys
 from .generation import Generation
+from .places import Places
 from .pool import Pool
 from .probe import probe
 
 _LOAD_S = 120.0
-Trial = Callable[[Bundle, str], Awaitable[None]]
+Trial = Callable[[Bundle, str, PublicKeys | None], Awaitable[None]]
 SERVER = "the server itself"
+MOST_MODELS = 64
+"""How many models a client may make; each has its bundle in the memory of every worker, and often the one before."""
 
 
 class State(StrEnum):
@@ -41,25 +54,28 @@ class Model:
     current: Generation
     previous: Generation | None = None
 
-    @property
-    def path(self) -> Path:
-        """The directory of the current bundle."""
-        return self.current.bundle.path
-
 
 class ModelStore:
-    """The models of a server; the first is the default. A bundle that is put later has to pass the ``trial`` first."""
+    """The models of a server; the first is the default.
 
-    def __init__(self, bundles: Mapping[str, str], pool: Pool, cache: int, trial: Trial | None = probe) -> None:
+    A bundle that is put later has to lie in one of the ``places``, and to pass the ``trial`` first.
+    """
+
+    def __init__(
+        self, bundles: Mapping[str, str], pool: Pool, cache: int, places: Places, trial: Trial | None = probe
+    ) -> None:
         self.state = State.LOADING
         self.failure: Exception | None = None
         self._bundles = bundles
         self._pool = pool
         self._cache = cache
+        self._places = places
         self._trial = trial
         self._models: dict[str, Model] = {}
+        self._complete = False
         self._loading: dict[int, asyncio.Future[None]] = {}
-        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._waiting: Counter[str] = Counter()
         self._started = asyncio.Event()
         self._log = structlog.get_logger("purport.models")
 
@@ -77,7 +93,7 @@ class ModelStore:
             NotReady: the models are not loaded yet.
             ModelUnknown: there is no model of that name.
         """
-        if len(self._models) < len(self._bundles):
+        if not self._complete:
             raise NotReady("The model is not loaded yet; poll /ready and try again.")
         if name is None:
             return next(iter(self._models.values()))
@@ -89,7 +105,7 @@ class ModelStore:
     @property
     def able(self) -> int:
         """The number of workers that have loaded the default model."""
-        return self._pool.able(self.get().current.number) if len(self) and len(self) >= len(self._bundles) else 0
+        return self._pool.able(self.get().current.number) if self._complete else 0
 
     @property
     def ready(self) -> bool:
@@ -100,7 +116,9 @@ class ModelStore:
         """Load the models. Afterwards ``state`` is the outcome; an error is kept in ``failure``."""
         try:
             for name, ref in self._bundles.items():
-                self._models[name] = Model(name, await self._load(await _opened(ref)))
+                bundle = await _opened(ref, partial(Bundle.open, ref, signed_by=self._pool.signed_by))
+                self._models[name] = Model(name, await self._load(bundle, ref))
+            self._complete = True
         except Exception as error:
             self.failure = error
             self.state = State.FAILED
@@ -112,34 +130,58 @@ class ModelStore:
         """Start draining: ``/ready`` turns to 423, but requests are still answered."""
         self.state = State.DRAINING
 
-    async def put(self, name: str, ref: str | Path, *, by: str = SERVER) -> Model:
+    async def put(self, name: str, ref: str | os.PathLike[str] | None = None, *, by: str = SERVER) -> Model:
         """Serve the bundle ``ref`` as ``name`` as soon as every worker has loaded it; ``by`` whom, for the log.
 
+        Without ``ref``, load again what the model is served from: a file may have changed, or a link.
         Requests that have already arrived are answered by the bundle in use at that time. A bundle that is already
         loaded, as the current or the previous one, is not loaded again. Changes of one name wait for each other, but
         for a rollback.
 
         Raises:
+            ModelUnknown: there is no model of that name to load again.
+            ModelConflict: there are too many models.
+            Forbidden: ``ref`` is not in one of the places.
             BundleError: it cannot be opened; the model is unchanged.
         """
-        async with self._changing[name]:
-            bundle = await _opened(ref)
+        async with self._turn(name):
+            ref = self.get(name).current.source if ref is None else ref
+            bundle = await _opened(ref, partial(self._open, ref))
             model = self._models.get(name)
             if model is not None and self._is_there(model.current, bundle):
                 return model
             if model is not None and model.previous and self._is_there(model.previous, bundle):
                 return self._exchange(model, by)
             if self._trial is not None:
-                await self._trial(bundle, self._pool.device)
-            generation = await self._load(bundle)
+                await self._trial(bundle, self._pool.device, self._pool.signed_by)
+            generation = await self._load(bundle, ref)
             if model is None:
                 model = self._models[name] = Model(name, generation)
                 self._tell(model, by)
                 return model
             forgotten, model.previous, model.current = model.previous, model.current, generation
             self._tell(model, by)
-            if forgotten is not None:
-                forgotten.when_unused(lambda: self._pool.drop(forgotten))
+            self._forget(forgotten)
+            return model
+
+    async def delete(self, name: str, *, by: str = SERVER) -> Model:
+        """Forget the model ``name``, also its previous bundle, once the requests under way are answered; ``by`` whom.
+
+        Raises:
+            ModelUnknown: there is no model of that name.
+            ModelConflict: it is the default.
+        """
+        async with self._turn(name, new=False):
+            model = self.get(name)
+            if model is self.get():
+                raise ModelConflict(
+                    f'Model "{name}" is the default, which answers requests that name no model; it cannot be deleted. '
+                    "Put another bundle in its place, or start the server with another one first."
+                )
+            del self._models[name]
+            self._log.info("model deleted", model=name, bundle=model.current.bundle.manifest.id, by=by)
+            self._forget(model.current)
+            self._forget(model.previous)
             return model
 
     async def reload(self) -> None:
@@ -147,7 +189,7 @@ class ModelStore:
         await self._started.wait()
         for model in self.all():
             try:
-                changed = (await self.put(model.name, model.path, by="SIGHUP")).current.bundle.manifest.id
+                changed = (await self.put(model.name, by="SIGHUP")).current.bundle.manifest.id
                 self._log.info("reloaded", model=model.name, bundle=changed)
             except Exception as error:
                 self._log.error("not reloaded", model=model.name, reason=str(error) or repr(error))
@@ -181,6 +223,29 @@ class ModelStore:
         elif self._pool.able(number) >= enough:
             waiting.set_result(None)
 
+    @asynccontextmanager
+    async def _turn(self, name: str, *, new: bool = True) -> AsyncIterator[None]:
+        """Changes of one name wait for each other. A ``new`` name counts from now on."""
+        names = self._models.keys() | self._waiting.keys()
+        if new and name not in names and len(names) >= MOST_MODELS:
+            raise ModelConflict(f"The server has {len(names)} models, as many as it may have; delete one first.")
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        self._waiting[name] += 1
+        try:
+            async with turn:
+                yield
+        finally:
+            self._waiting[name] -= 1
+            if not self._waiting[name]:
+                del self._waiting[name], self._turns[name]
+
+    def _open(self, ref: str | os.PathLike[str]) -> Bundle:
+        return Bundle.open(self._places.resolved(ref), signed_by=self._pool.signed_by)
+
+    def _forget(self, generation: Generation | None) -> None:
+        if generation is not None:
+            generation.when_unused(lambda: self._pool.drop(generation))
+
     def _is_there(self, generation: Generation, bundle: Bundle) -> bool:
         """Whether ``generation`` has ``bundle``, and every worker has loaded it or can load it when it starts."""
         same = generation.bundle.manifest.id == bundle.manifest.id
@@ -202,8 +267,8 @@ class ModelStore:
         now = model.current.bundle.manifest.id
         self._log.info("model changed", model=model.name, bundle=now, replaced=replaced, by=by)
 
-    async def _load(self, bundle: Bundle) -> Generation:
-        generation = Generation(bundle, self._cache)
+    async def _load(self, bundle: Bundle, ref: str | os.PathLike[str]) -> Generation:
+        generation = Generation(bundle, self._cache, ref)
         done = asyncio.get_running_loop().create_future()
         self._loading[generation.number] = done
         try:
@@ -220,7 +285,7 @@ class ModelStore:
         return generation
 
 
-async def _opened(ref: str | Path) -> Bundle:
+async def _opened(ref: str | os.PathLike[str], call: Callable[[], Bundle]) -> Bundle:
     """The bundle ``ref``, opened in a thread that nothing waits for: a disk that hangs must not keep a server alive.
 
     Raises:
@@ -239,7 +304,7 @@ async def _opened(ref: str | Path) -> Bundle:
 
     def work() -> None:
         try:
-            outcome: Bundle | Exception = Bundle.open(ref)
+            outcome: Bundle | Exception = call()
         except Exception as error:
             outcome = error
         with suppress(RuntimeError):  # the loop was closed meanwhile

@@ -19,6 +19,7 @@ from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
 from ..isolation import isolate
+from ..signature import PublicKeys
 from .collection import freeze_gc
 from .operations import Operation, Request, Result
 from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
@@ -34,10 +35,13 @@ _WARM_UP = ["warm up", "a warm-up of some more words than the one before it has"
 class Worker:
     """Reads messages from ``connection`` until the other end is closed."""
 
-    def __init__(self, connection: socket.socket, device: str, threads: int) -> None:
+    def __init__(
+        self, connection: socket.socket, device: str, threads: int, signed_by: PublicKeys | None = None
+    ) -> None:
         self._connection = connection
         self._device = device
         self._threads = threads
+        self._signed_by = signed_by
         self._models: dict[int, Classifier] = {}
         self._operations: dict[str, Operation] = {}
         self._sending = threading.Lock()
@@ -67,7 +71,7 @@ class Worker:
     def _load(self, generation: int, path: str, bundle: str) -> None:
         failure: PurportError | None = None
         try:
-            classifier = opened(path, bundle, device=self._device, threads=self._threads)
+            classifier = opened(path, bundle, self._signed_by, device=self._device, threads=self._threads)
             for text in _WARM_UP:
                 classifier.predict([text])
             if not self._models:
@@ -110,13 +114,13 @@ class Worker:
             self._connection.sendall(frame)
 
 
-def opened(path: str, bundle: str, *, device: str, threads: int) -> Classifier:
-    """The bundle at ``path``, whose id must still be ``bundle``.
+def opened(path: str, bundle: str, signed_by: PublicKeys | None, *, device: str, threads: int) -> Classifier:
+    """The bundle at ``path``, whose id must still be ``bundle``, and whose signature must be by one of these keys.
 
     Raises:
         BundleError, DeviceUnavailable: it cannot be opened, or is another one.
     """
-    classifier = Classifier.open(path, device=device, threads=threads)
+    classifier = Classifier.open(path, device=device, threads=threads, signed_by=signed_by)
     if classifier.bundle.manifest.id != bundle:
         raise BundleCorrupt(path, "manifest.json", "was replaced by the manifest of another bundle")
     return classifier
@@ -131,14 +135,14 @@ def _alone(operation: Operation, classifier: Classifier, request: Request) -> Re
 
 
 def main() -> None:
-    """``python -m purport.serving.worker FD DEVICE THREADS BEAT_S``."""
+    """``python -m purport.serving.worker FD DEVICE THREADS BEAT_S KEYS``."""
     isolate()
     # The server decides when workers stop, whoever signals the whole process group.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _die_with_the_server()
     descriptor, device, threads, beat_s = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    worker = Worker(socket.socket(fileno=descriptor), device, threads)
+    worker = Worker(socket.socket(fileno=descriptor), device, threads, PublicKeys.of_text(sys.argv[5]))
     threading.Thread(target=worker.beat, args=(beat_s,), daemon=True).start()
     worker.run()
     # Do not wait for a model that is being loaded.

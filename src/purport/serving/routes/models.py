@@ -22,6 +22,12 @@ BUNDLE = '"bundle" must be the directory of a bundle on the server, or a shipped
 def router(context: AppContext) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["models"])
+    _reading(routes, context)
+    _changing(routes, context)
+    return routes
+
+
+def _reading(routes: APIRouter, context: AppContext) -> None:
     store, access = context.store, context.access
 
     @routes.get("/v1/models", responses=error_responses(401, 403, 423, 429))
@@ -36,6 +42,10 @@ def router(context: AppContext) -> APIRouter:
         await access.permit(request.scope, Permission.CLASSIFY)
         return describe(store.get(name))
 
+
+def _changing(routes: APIRouter, context: AppContext) -> None:
+    store, access = context.store, context.access
+
     @routes.put(
         "/v1/models/{name}",
         responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429),
@@ -45,7 +55,8 @@ def router(context: AppContext) -> APIRouter:
         """Serve another bundle from the server's disk under this name, or reload the model's directory.
 
         The new bundle is loaded while the old one keeps answering. Requests that arrived before the switch are answered
-        by the old bundle, later ones by the new one; none is dropped. Needs a key with the permission `models`.
+        by the old bundle, later ones by the new one; none is dropped. The bundle is a shipped name, a directory that
+        the server was started with, or one below the setting `models_dir`. Needs a key with the permission `models`.
         """
         principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
@@ -53,9 +64,20 @@ def router(context: AppContext) -> APIRouter:
         said = parse_object(body, '{} or {"bundle": "DIRECTORY"}')
         asked = validated(PutModelRequest, said, {"bundle": OptionInvalid(BUNDLE)})
         try:
-            return describe(await store.put(name, asked.bundle or store.get(name).path, by=who(principal)))
+            return describe(await store.put(name, asked.bundle, by=who(principal)))
         except (BundleError, DeviceUnavailable) as error:
             raise BundleInvalid(str(error)) from None
+
+    @routes.delete("/v1/models/{name}", responses=error_responses(401, 403, 404, 409, 423, 429))
+    async def delete_model(request: Request, name: Name) -> ModelAnswer:
+        """Delete a model that is not the default, and answer with what it was.
+
+        Requests that arrived before are answered, and the bundle stays on the disk. Needs a key with the permission
+        `models`.
+        """
+        principal = await access.permit(request.scope, Permission.MODELS)
+        store.get()
+        return describe(await store.delete(name, by=who(principal)))
 
     @routes.post("/v1/models/{name}/rollback", responses=error_responses(401, 403, 404, 409, 423, 429))
     async def roll_back(request: Request, name: Name) -> ModelAnswer:
@@ -66,8 +88,6 @@ def router(context: AppContext) -> APIRouter:
         principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
         return describe(store.roll_back(name, by=who(principal)))
-
-    return routes
 
 
 def who(principal: Principal) -> str:

@@ -42,6 +42,10 @@ _SHAPE = OptionInvalid(
     '"examples" must be a list of 1 to 1024 objects such as {"text": "...", "labels": ["..."]}, each with a text; '
     "a list of no labels means that none applies."
 )
+_UNSIGNED = (
+    "This server loads signed bundles only (require_signature), and a bundle that is taught loses its signature; "
+    "teach a copy with `purport teach`, sign it with `purport sign`, and put it."
+)
 _NICE = 5  # the workers, which answer, come first
 
 
@@ -50,6 +54,7 @@ class Teacher:
 
     def __init__(self, context: AppContext) -> None:
         self._store = context.store
+        self._signed = context.pool.signed_by is not None
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -75,11 +80,13 @@ class Teacher:
     ) -> tuple[Any, TaughtAnswer]:
         async with self._turn:
             bundle = self._store.get(name).current.bundle
+            if self._signed:
+                raise NotTaught(_UNSIGNED)
             try:
                 await asyncio.to_thread(_require_current, name, bundle)
                 fits(bundle)
                 done = await _in_another_process(partial(call, bundle.path))
-                model = await self._store.put(name, bundle.path, by=by)
+                model = await self._store.put(name, by=by)
             except (TeachingError, LabelUnknown, OutputExists, OutputUnwritable) as error:
                 raise NotTaught(str(error)) from None
             except (BundleError, DeviceUnavailable) as error:
