@@ -17,7 +17,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from purport import Bundle
-from purport.errors import BundleCorrupt, BundleError, BundleUnsupported, ModelUnknown, NothingBefore, NotReady
+from purport.errors import (
+    BundleCorrupt,
+    BundleError,
+    BundleUnsupported,
+    Forbidden,
+    ModelConflict,
+    ModelUnknown,
+    NothingBefore,
+    NotReady,
+)  # fmt: skip
 from purport.serving import store as module
 from purport.serving.generation import Generation
 from purport.serving.places import Places
@@ -191,6 +200,92 @@ def test_a_worker_forgets_the_bundle_before_the_last_one_once_nobody_waits_for_i
             assert pool.able(first.number) == 0
             await store.put("a", scripted(tmp_path / "d", "one").path)
             assert [pool.able(each.number) for each in (second, third)] == [0, 1], "nobody waited for the second"
+
+    run(test())
+
+
+def test_a_deleted_model_leaves_the_workers_once_its_requests_are_answered(
+    a: Bundle, b: Bundle, tmp_path: Path
+) -> None:
+    async def test() -> None:
+        async with serving(a=a, other=b) as (store, pool):
+            first = store.get("other").current
+            second = (await store.put("other", scripted(tmp_path / "c", "three").path)).current
+            with second:  # a request under way
+                assert (await store.delete("other", by="key-1")).current is second
+                assert [pool.able(each.number) for each in (first, second)] == [0, 1]
+                with pytest.raises(ModelUnknown):
+                    store.get("other")
+            assert pool.able(second.number) == 0
+            assert store.ready and store.get().name == "a", "who names no model is answered, with one model less"
+            # Whoever was about to load it again does not bring it back.
+            with pytest.raises(ModelUnknown):
+                await store.put("other")
+            with pytest.raises(ModelUnknown):
+                await store.delete("other")
+            assert (await store.put("other", b.path)).previous is None, "its name is free"
+
+    with capture_logs() as logs:
+        run(test())
+    (told,) = [line for line in logs if line["event"] == "model deleted"]
+    assert (told["model"], told["by"]) == ("other", "key-1")
+
+
+def test_the_default_stays(a: Bundle, b: Bundle) -> None:
+    async def test() -> None:
+        async with serving(a=a, b=b) as (store, _):
+            with pytest.raises(ModelConflict, match='"a" is the default'):
+                await store.delete("a")
+            assert store.get().name == "a"
+
+    run(test())
+
+
+def test_there_are_so_many_names_and_no_more(a: Bundle, b: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_MODELS", 3)
+
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            outcomes = await asyncio.gather(
+                *(store.put(name, b.path) for name in ("b", "c", "d", "e")), return_exceptions=True
+            )
+            assert [type(each) for each in outcomes[2:]] == [ModelConflict] * 2, "those under way count"
+            assert "has 3 models" in str(outcomes[2])
+            await store.put("a", b.path)
+            await store.delete("b")
+            with pytest.raises(BundleError):
+                await store.put("d", b.path / "nowhere")
+            await store.put("e", b.path)
+            assert not store._turns and not store._waiting, "names that came to nothing are forgotten"
+
+    run(test())
+
+
+def test_a_reload_follows_a_link_again_and_goes_nowhere_else(a: Bundle, b: Bundle, tmp_path: Path) -> None:
+    link, below = tmp_path / "models" / "current", tmp_path / "models"
+    below.mkdir()
+    for best in ("one", "two", "three"):
+        scripted(below / best, best)
+
+    def point(target: Path) -> None:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            store._places = Places([a.path], str(below))
+            point(below / "one")
+            await store.put("a", link)
+            assert store.get().current.bundle == a, "the same bundle, which is not loaded again"
+            for best in ("two", "three", "two"):
+                point(below / best)
+                await store.reload()
+                assert store.get().current.bundle.path == below / best, "opened where the link led when it was checked"
+            point(b.path)
+            for name, ref in (("a", None), ("new", link), ("new", b.path)):
+                with pytest.raises(Forbidden):
+                    await store.put(name, ref)
+            assert store.get().current.bundle.path == below / "two" and len(store) == 1
 
     run(test())
 

@@ -149,8 +149,10 @@ class ModelStore:
             bundle = await _opened(ref, partial(self._open, ref))
             model = self._models.get(name)
             if model is not None and self._is_there(model.current, bundle):
+                model.current.source = ref
                 return model
             if model is not None and model.previous and self._is_there(model.previous, bundle):
+                model.previous.source = ref
                 return self._exchange(model, by)
             if self._trial is not None:
                 await self._trial(bundle, self._pool.device, self._pool.signed_by)
