@@ -17,7 +17,8 @@ from purport.evaluation.report import machine
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "results" / "environments.json"
-EXTRAS = {"inference": "", "train": "[train]", "eval": "[eval]", "serve": "[serve]", "client": "[client]"}
+EXTRAS = {"inference": "", "train": "[train]", "eval": "[eval]", "serve": "[serve]", "client": "[client]",
+          "sign": "[sign]"}  # fmt: skip
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Run each component from the wheel, alone in an environment with the oldest versions that pyproject.toml admits.
-# Arguments name components (inference, serve, eval); without any all of them.
+# Arguments name components (inference, serve, eval, sign); without any all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python -m build --wheel --outdir "$folder" . >/dev/null
 wheel=$(echo "$folder"/*.whl)
-for component in "${@:-inference serve eval}"; do for name in $component; do
+for component in "${@:-inference serve eval sign}"; do for name in $component; do
   extra=${name/inference/}
   python scripts/lowest.py ${extra:+"$extra"} >"$folder/constraints.txt"
   python -m venv "$folder/$name"

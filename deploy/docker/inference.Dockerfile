@@ -14,8 +14,10 @@ WORKDIR /build
 COPY deploy/docker/install.sh constraints.txt pyproject.toml ./
 COPY deploy/docker/wheels wheels/
 ARG DEVICE=cpu
+# "serve sign" for a server that can require signatures.
+ARG EXTRAS=serve
 # Before the source, so that a change of the source does not install them again.
-RUN ./install.sh libraries serve && ./install.sh slim && ./install.sh seal
+RUN ./install.sh libraries ${EXTRAS} && ./install.sh slim && ./install.sh seal
 COPY README.md LICENSE ./
 COPY src src/
 # The time stamp of what the commit brings, in seconds since 1970.

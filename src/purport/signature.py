@@ -109,8 +109,13 @@ def new_key(file: Path) -> Path:
         if os.path.lexists(each):
             raise OutputExists(f"{each} already exists, and a key is never overwritten; choose another path")
     pem = serialization.Encoding.PEM
-    _write(file, 0o600, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    _write(public, 0o644, key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    written = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write(file, 0o600, written)
+    try:
+        _write(public, 0o644, key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    except BaseException:
+        file.unlink()
+        raise
     return public
 
 
@@ -139,6 +144,12 @@ def _raw(public: Any) -> bytes:
 
 
 def _write(file: Path, mode: int, content: bytes) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-        stream.write(content)
-    flush(file)
+    """Write a new file, completely or not at all."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        flush(file)
+    except BaseException:
+        file.unlink()
+        raise

@@ -28,7 +28,7 @@ from purport.promise import Kept, Promised, ScoreCounts
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output",
-          "teach": "--out", "verify": "--output"}  # fmt: skip
+          "sign": "--new-key", "teach": "--out", "verify": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S = 60
 
@@ -93,6 +93,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "compare": [bundle, bundle, "--data", str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "explore": [rows],
         "config": [],
+        "sign": [],
         "teach": [bundle, "--text", "my lamp came in pieces", "--label", "damaged_item"],
         "doctor examine": [rows],
         "doctor apply": [str(place / "plan.csv"), rows],
