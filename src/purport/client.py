@@ -148,7 +148,7 @@ class _Calls(ABC, Generic[HttpT]):
 
     @_call
     async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
-        """Serve the bundle in a directory on the server as ``name``; without ``bundle``, reload its directory."""
+        """Serve a bundle on the server (see ``models_dir``) as ``name``; without ``bundle``, reload its directory."""
         return await self._change("PUT", name, body={"bundle": bundle})
 
     @_call
