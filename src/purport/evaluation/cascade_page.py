@@ -18,9 +18,10 @@ def cascade_blocks(facts: CascadeFacts) -> list[Block]:
     curve = [(point.passed_on, point.right) for point in facts.curve]
     return [
         Text(
-            f"Each stage passes on what it does not settle. Chosen on the validation rows for "
-            f"{' and '.join(facts.target)}: {percent(chosen.right)} of them are exactly right, {chosen.points_lost:.2f} points fewer than the last "
-            f"stage alone gets right (standard error {chosen.error:.2f}), in {chosen.mean_ms:.3g} ms on average."
+            "Each stage passes on what it does not settle. Chosen on the validation rows for "
+            f"{' and '.join(facts.target)}: {percent(chosen.right)} of them are exactly right, "
+            f"{chosen.points_lost:.2f} points fewer than with the last stage alone (standard error "
+            f"{chosen.error:.2f}), in {chosen.mean_ms:.3g} ms on average."
         ),
         Table("Stages", heads, rows),
         line_figure(
