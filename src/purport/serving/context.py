@@ -9,6 +9,7 @@ from ..settings import ServerSettings
 from . import counters
 from .access import Access
 from .admission import Admission
+from .cache import AnswerCache
 from .dispatch import Dispatch
 from .operations import Request, Result
 from .pool import Events, Pool
@@ -35,8 +36,8 @@ class AppContext:
         """
         deadline_s = settings.deadline_ms / 1000
         pool = Pool(workers, settings.device, settings.threads, deadline_s=deadline_s)
-        dispatch = Dispatch(pool)
-        store = ModelStore(bundles, pool, settings.cache)
+        dispatch = Dispatch(pool, AnswerCache(settings.cache, settings.cache_bytes) if settings.cache else None)
+        store = ModelStore(bundles, pool)
         counters.WORKERS.set_function(lambda: store.able)
         admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=deadline_s)
         return cls(settings, Access(settings), admission, store, dispatch, pool)

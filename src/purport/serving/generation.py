@@ -1,12 +1,10 @@
-"""A generation: one bundle as loaded at one time, with its measured cost and its cache."""
+"""A generation: one bundle as loaded at one time, with its measured cost."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Self
-
-from cachetools import LRUCache
+from typing import Self
 
 from ..bundle import Bundle
 
@@ -23,16 +21,14 @@ class Generation:
 
     Attributes:
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
-        cache: cached answers; ``None`` without a cache.
     """
 
-    def __init__(self, bundle: Bundle, cache: int = 0) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
         self.cost = _FIRST_COST_S
         self._users = 0
-        self.cache: LRUCache[Any, Any] | None = LRUCache(cache) if cache else None
         self._when_unused: Callable[[], None] | None = None
 
     def observe(self, units: int, seconds: float) -> None:

@@ -50,12 +50,11 @@ class Model:
 class ModelStore:
     """The models of a server; the first is the default. A bundle that is put later has to pass the ``trial`` first."""
 
-    def __init__(self, bundles: Mapping[str, str], pool: Pool, cache: int, trial: Trial | None = probe) -> None:
+    def __init__(self, bundles: Mapping[str, str], pool: Pool, trial: Trial | None = probe) -> None:
         self.state = State.LOADING
         self.failure: Exception | None = None
         self._bundles = bundles
         self._pool = pool
-        self._cache = cache
         self._trial = trial
         self._models: dict[str, Model] = {}
         self._loading: dict[int, asyncio.Future[None]] = {}
@@ -203,7 +202,7 @@ class ModelStore:
         self._log.info("model changed", model=model.name, bundle=now, replaced=replaced, by=by)
 
     async def _load(self, bundle: Bundle) -> Generation:
-        generation = Generation(bundle, self._cache)
+        generation = Generation(bundle)
         done = asyncio.get_running_loop().create_future()
         self._loading[generation.number] = done
         try:
