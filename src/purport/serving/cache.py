@@ -8,7 +8,7 @@ from cachetools import LRUCache
 
 from .operations import Request, Result
 
-_ENTRY_BYTES = 700
+_ENTRY_BYTES = 900
 """What an entry costs at most besides text and answer: objects around them and places in two dictionaries, measured."""
 _CHARACTER_BYTES = 4
 

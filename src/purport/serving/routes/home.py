@@ -38,7 +38,8 @@ code { font: .86em/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-size: .92rem }
 th, td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line) }
-th { font-weight: 600 } th:last-child, td:last-child { padding-right: 0 } td { overflow-wrap: anywhere }
+th { font-weight: 600 } th:last-child, td:last-child { padding-right: 0 } td:first-child { overflow-wrap: anywhere }
+ul { margin: 8px 0; padding: 0; list-style: none } li { margin: 4px 0 }
 """
 
 
@@ -119,8 +120,8 @@ def _page(found: Home, base: str) -> str:
     key = "" if found.models is not None else " \\\n     -H 'Authorization: Bearer KEY'"
     curl = f"curl {base}/intent \\\n     -H 'Content-Type: application/json'{key} \\\n     -d '{text}'"
     state = "It is ready." if found.ready else "It is <b>not ready</b>: no worker has loaded the model yet."
-    rows = "".join(
-        f'<tr><td><a href="{escape(path)}">{escape(path)}</a></td><td>{_MEANINGS[name]}</td></tr>'
+    links = "".join(
+        f'<li><a href="{escape(path)}">{escape(path)}</a> <span class="soft">{_MEANINGS[name]}</span></li>'
         for name, path in found.paths.items()
     )
     return f"""<!doctype html>
@@ -135,7 +136,7 @@ def _page(found: Home, base: str) -> str:
 <pre><code>{escape(curl)}</code></pre>
 <p>The answer is the three most likely intents, with calibrated probabilities.</p>
 <h2>Where to go on</h2>
-<table>{rows}</table>
+<ul>{links}</ul>
 </body></html>
 """
 
