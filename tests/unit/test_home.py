@@ -67,7 +67,8 @@ def test_json_for_whoever_prefers_it(client: Client) -> None:
         "ready": False,
         "models": [{"name": "atis", "bundle": "0123456789abcdef", "task": "multilabel", "labels": 2}],
         "paths": {
-            "api": "/bots/openapi.json", "ready": "/bots/ready", "metrics": "/bots/metrics", "models": "/bots/v1/models",
+            "api": "/bots/openapi.json", "ready": "/bots/ready", "metrics": "/bots/metrics",
+            "models": "/bots/v1/models",
         },
     }  # fmt: skip
     assert client().get("/", headers={"Accept": "text/html, application/json;q=0.9"}).text.startswith("<!doctype html>")

@@ -26,7 +26,6 @@ from purport.serving.store import ModelStore, State
 from .scripted_bundles import PLUGIN, scripted
 
 
-
 @pytest.fixture(autouse=True)
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers find the opener of scripted bundles."""
