@@ -69,7 +69,6 @@ def direct(start: Starter, linear_bundle: Bundle) -> Iterator[Server]:
 def running(request: pytest.FixtureRequest, direct: Server, begin: Begin) -> Iterator[Any]:
     """The proxy."""
     with begin(request.param, urlsplit(direct.url).netloc) as proxy:
-        # HAProxy begins when it has seen /ready; it says 503 until then.
         until(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200)
         yield proxy
 
