@@ -154,10 +154,10 @@ def test_a_reload_of_the_proxy_costs_no_request(server: Server, running: Any) ->
 
 
 def test_over_a_unix_socket(start: Starter, begin: Begin, linear_bundle: Bundle, tmp_path: Path) -> None:
-    """The proxies are asked one after the other; each forwards the addresses of its clients."""
+    """The proxies forward the addresses of their clients; an idle connection is closed as the setting says."""
     path = tmp_path / "purport.sock"
     settings = {"PURPORT_UNIX_SOCKET": str(path), "PURPORT_TRUSTED_PROXIES": "unix", "PURPORT_RATE_LIMIT": "2/hour"}
-    with start(str(linear_bundle.path), **settings) as server:
+    with start(str(linear_bundle.path), PURPORT_KEEP_ALIVE_SECONDS="1", **settings) as server:
         assert server.url == f"unix:{path}"
         for kind in ("nginx", "haproxy"):
             with begin(kind, server.url) as proxy:
@@ -169,4 +169,10 @@ def test_over_a_unix_socket(start: Starter, begin: Begin, linear_bundle: Bundle,
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as local:
             asked = [local.post("http://purport/intent", json={"text": "hello"}).status_code for _ in range(3)]
         assert asked == [200, 200, 429], "clients without an address are one"
+        with socket.socket(socket.AF_UNIX) as idle:
+            idle.settimeout(3)  # less than uvicorn keeps it by itself
+            idle.connect(str(path))
+            idle.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            while idle.recv(4096):
+                pass
         assert server.stop() == 0 and not path.exists()
