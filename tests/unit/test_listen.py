@@ -6,6 +6,9 @@ import os
 import re
 import socket
 import stat
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from purport.errors import SettingsError
 from purport.serving.listen import listening, names
 
 IPV6 = socket.has_dualstack_ipv6()
+# Every address of 127.0.0.0/8 is there without being set up.
+many = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has many loopback addresses")
 needs_ipv6 = pytest.mark.skipif(not IPV6, reason="this machine has no IPv6")
 
 
@@ -28,6 +33,7 @@ def answers(where: str) -> bool:
     return True
 
 
+@many
 def test_each_of_several_addresses_gets_the_same_port() -> None:
     with listening("127.0.0.1, 127.0.0.2,127.0.0.1,", 0) as (sockets, where):
         first, second = where.split(" and ")
@@ -50,6 +56,7 @@ def test_both_families() -> None:
             assert answers(f"http://127.0.0.1:{port}") and answers(f"http://[::1]:{port}"), everything
 
 
+@many
 def test_a_name_listens_on_each_address_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(host: str, port: int, **_: object) -> list[object]:
         # 192.0.2.1 is nobody's (RFC 5737), as ::1 in /etc/hosts is where there is no IPv6.
@@ -63,6 +70,7 @@ def test_a_name_listens_on_each_address_that_this_machine_has(monkeypatch: pytes
         pass
 
 
+@many
 def test_a_port_that_is_taken_on_one_address_is_told_and_nothing_stays_open() -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]
@@ -79,6 +87,13 @@ def test_no_comma_opens_a_server_to_everybody() -> None:
     assert names("") == names(" , ") == [""]
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a short name: that of a socket has about a hundred characters at most."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
+
+
 def connects(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         try:
@@ -88,8 +103,8 @@ def connects(path: Path) -> bool:
         return True
 
 
-def test_a_unix_socket_is_for_user_and_group_and_is_gone_in_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "purport.sock"
+def test_a_unix_socket_is_for_user_and_group_and_is_gone_in_the_end(folder: Path) -> None:
+    path = folder / "purport.sock"
     before = os.umask(0)
     try:
         with listening("127.0.0.1", 0, str(path)) as (sockets, where):
@@ -103,8 +118,8 @@ def test_a_unix_socket_is_for_user_and_group_and_is_gone_in_the_end(tmp_path: Pa
     assert not path.exists()
 
 
-def test_the_socket_of_a_server_that_died_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "purport.sock"
+def test_the_socket_of_a_server_that_died_is_replaced(folder: Path) -> None:
+    path = folder / "purport.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     assert path.exists() and not connects(path)
@@ -116,16 +131,16 @@ def test_the_socket_of_a_server_that_died_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "folder", "link"])
-def test_what_is_no_socket_is_not_touched(name: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("precious")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("file")
-    with pytest.raises(SettingsError, match="no socket"), listening("", 0, str(tmp_path / name)):
+def test_what_is_no_socket_is_not_touched(name: str, folder: Path) -> None:
+    (folder / "file").write_text("precious")
+    (folder / "folder").mkdir()
+    (folder / "link").symlink_to("file")
+    with pytest.raises(SettingsError, match="no socket"), listening("", 0, str(folder / name)):
         pass
-    assert (tmp_path / "file").read_text() == "precious" and (tmp_path / name).exists()
+    assert (folder / "file").read_text() == "precious" and (folder / name).exists()
 
 
 @pytest.mark.parametrize("path", ["missing/purport.sock", "x" * 200])
-def test_a_path_that_cannot_be_a_socket_is_told(path: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="choose another --unix-socket"), listening("", 0, str(tmp_path / path)):
+def test_a_path_that_cannot_be_a_socket_is_told(path: str, folder: Path) -> None:
+    with pytest.raises(SettingsError, match="choose another --unix-socket"), listening("", 0, str(folder / path)):
         pass
