@@ -19,6 +19,7 @@ import contextlib
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -125,7 +126,7 @@ class Soak:
             self.tally.statuses[status] += 1
             if status == 200:
                 self._check(text, headers["purport-bundle"], answer)
-            elif kind >= 0.02 and b"OVERLOADED" not in answer:  # 503; other ones are of the proxy
+            elif (status != 400 or kind >= 0.02) and b"OVERLOADED" not in answer:  # a 503 without that is the proxy's
                 self.tally.failures.append(f"{status} {answer[:200]!r}")
             if self.front and headers.get("connection") == "close":
                 link.writer.close()
@@ -255,6 +256,8 @@ def main() -> None:
             front = stack.enter_context(proxy(arguments.proxy, f"127.0.0.1:{server.port}", folder))
             wait(f"{front.url}/ready", lambda: front.process.poll() is None)
         found = soak(server, arguments.bundles, texts_of("atis"), arguments.seconds, front)
+        if front and found["unexpected"]:
+            print(front.log.read_text("utf-8"), file=sys.stderr)
     command = f"python benchmarks/serving/soak.py {' '.join(arguments.bundles)} --seconds {arguments.seconds:g}"
     command += f" --proxy {arguments.proxy}" if arguments.proxy else ""
     write(arguments.output, {"command": command, "machine": machine(), **found})
