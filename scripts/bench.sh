@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every benchmark of serving, one after the other, on an otherwise idle machine; needs wrk and the ATIS data.
+# Every benchmark of serving, one after the other, on an otherwise idle machine; needs wrk, nginx, HAProxy and the ATIS data.
 # PEERS is where the peers' environments are made (several GB), TEACHER a bundle of recipes/atis-teacher.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +13,9 @@ python benchmarks/serving/load.py --bundle "$teacher" --output $results/load-tea
 python benchmarks/serving/peers.py --environments "$peers" --output $results/peers.json
 python benchmarks/serving/overload.py --output $results/overload.json
 python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --output $results/soak.json
+for proxy in nginx haproxy; do
+  python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --proxy $proxy --output $results/soak_$proxy.json
+done
 python benchmarks/serving/start.py --output $results/start.json
 python benchmarks/serving/report.py
 python benchmarks/autoscaler.py

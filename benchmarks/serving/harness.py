@@ -92,7 +92,7 @@ def serving(
     )
     running = Running(process, port)
     try:
-        _wait(f"http://127.0.0.1:{port}{ready}", lambda: process.poll() is None)
+        wait(f"http://127.0.0.1:{port}{ready}", lambda: process.poll() is None)
         yield running
     finally:
         children = running.processes() if process.poll() is None else []
@@ -136,7 +136,7 @@ def container(image: str, *options: str) -> Iterator[Contained]:
     docker("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:8000", *arguments, *options, image)
     try:
         server = psutil.Process(int(docker("inspect", "--format", "{{.State.Pid}}", name)))
-        _wait(f"http://127.0.0.1:{port}/ready", server.is_running)
+        wait(f"http://127.0.0.1:{port}/ready", server.is_running)
         yield Contained(server, port, name)
     finally:
         docker("rm", "--force", name)
@@ -147,7 +147,8 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _wait(url: str, running: Callable[[], bool], seconds: float = 120) -> None:
+def wait(url: str, running: Callable[[], bool], seconds: float = 120) -> None:
+    """Return when ``url`` answers 200."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and running():
         try:

@@ -1,10 +1,14 @@
 """Ten minutes of everything at once: load, swaps, clients that leave, nonsense; every answer compared.
 
     python benchmarks/serving/soak.py --output results/serving/soak.json
+    python benchmarks/serving/soak.py --proxy nginx --output results/serving/soak_nginx.json
 
 The load is 80 % of what closed-loop clients get from the same server just before. Every ten seconds the model is
 swapped for the next of the bundles. Each answer says which bundle gave it, and has to be what that bundle answers
 offline. Memory (proportional set size) and file descriptors are those of the server and its workers.
+
+With ``--proxy`` all of it goes through nginx or HAProxy, which is reloaded every ten seconds. A proxy that is reloaded
+closes connections that are idle; a client that finds its connection closed before any of the answer asks once more.
 """
 
 from __future__ import annotations
@@ -15,24 +19,41 @@ import contextlib
 import json
 import random
 import statistics
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
-from harness import KEY, Running, machine, purport, texts_of, write
+from harness import KEY, Running, machine, purport, texts_of, wait, write
+from proxy import PROGRAMS, Proxy, proxy
 
 from purport import Classifier
 
 CONNECTIONS = 64
 SWAP_S = 10.0
+RELOAD_S = 10.0
 WARM_S = 60.0
+_END = b"\r\n\r\n"
 NONSENSE = [b"", b"{", b'{"text": 5}', b'{"text": ""}', b"\xff\xfe", b'["text"]', b'{"txt": "x"}']
 # Largest difference between a confidence in a batch and the same alone, and half a unit of its rounding.
 TOLERANCE = 1e-3
+
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers and body."""
+
+
+class Link(NamedTuple):
+    """A connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
 
 @dataclass
@@ -44,6 +65,8 @@ class Tally:
     checked: Counter[str] = field(default_factory=Counter)
     left: int = 0
     swaps: int = 0
+    reloads: int = 0
+    asked_again: int = 0
     failures: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
@@ -51,10 +74,11 @@ class Tally:
 
 
 class Soak:
-    """Clients, swapper and watcher of one server."""
+    """Clients, swapper and watcher of one server, and a ``front`` before it."""
 
-    def __init__(self, server: Running, bundles: list[str], texts: list[str]) -> None:
-        self.server, self.bundles, self.texts = server, bundles, texts
+    def __init__(self, server: Running, bundles: list[str], texts: list[str], front: Proxy | None = None) -> None:
+        self.server, self.bundles, self.texts, self.front = server, bundles, texts, front
+        self.port, self.prefix = (front.port, front.prefix) if front else (server.port, "")
         self.tally = Tally()
         self.expected: dict[str, dict[str, dict[str, float]]] = {}
         for ref in bundles:
@@ -67,7 +91,7 @@ class Soak:
         """Soak; each connection sends a request every ``pause_s`` seconds on average, or as soon as it can."""
         self.end = time.monotonic() + seconds
         clients = [self._client(random.Random(number), pause_s) for number in range(CONNECTIONS)]
-        await asyncio.gather(*clients, self._swapper(), self._watcher())
+        await asyncio.gather(*clients, self._swapper(), self._watcher(), self._reloader())
         return self.tally
 
     async def capacity(self, seconds: float = 5.0) -> float:
@@ -79,7 +103,7 @@ class Soak:
         return rate
 
     async def _client(self, rng: random.Random, pause_s: float) -> None:
-        reader, writer = await self._connect()
+        link = await self._connect()
         due = time.monotonic()
         while time.monotonic() < self.end:
             # By the clock, however long answers take: the rate is what was asked for.
@@ -88,22 +112,43 @@ class Soak:
             kind = rng.random() if pause_s else 1.0
             text = rng.choice(self.texts)
             body = rng.choice(NONSENSE) if kind < 0.02 else json.dumps({"text": text}).encode()
-            writer.write(_request("POST", "/intent", body))
+            request = _request("POST", f"{self.prefix}/intent", body)
             if 0.02 <= kind < 0.03:
                 # Gone before the answer.
                 self.tally.left += 1
-                writer.close()
-                reader, writer = await self._connect()
+                link.writer.write(request)
+                link.writer.close()
+                link = await self._connect()
                 continue
             started = time.perf_counter()
-            status, headers, answer = await _response(reader)
+            link, (status, headers, answer) = await self._ask(link, request)
             self.tally.seconds.append(time.perf_counter() - started)
             self.tally.statuses[status] += 1
             if status == 200:
                 self._check(text, headers["purport-bundle"], answer)
-            elif kind >= 0.02 and status != 503:
+            elif (status != 400 or kind >= 0.02) and b"OVERLOADED" not in answer:  # a 503 without that is the proxy's
                 self.tally.failures.append(f"{status} {answer[:200]!r}")
-        writer.close()
+            if self.front and headers.get("connection") == "close":
+                link.writer.close()
+                link = await self._connect()
+        link.writer.close()
+
+    async def _ask(self, link: Link, request: bytes) -> tuple[Link, Answer]:
+        """The answer, and the connection that it came by: another one if a proxy had closed ``link``."""
+        try:
+            link.writer.write(request)
+            head = await link.reader.readuntil(_END)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if not self.front or getattr(error, "partial", b""):
+                raise
+            link.writer.close()
+            self.tally.asked_again += 1
+            link = await self._connect()
+            link.writer.write(request)
+            head = await link.reader.readuntil(_END)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        return link, (int(first.split()[1]), headers, await link.reader.readexactly(int(headers["content-length"])))
 
     def _check(self, text: str, bundle: str, answer: bytes) -> None:
         self.tally.checked[bundle] += 1
@@ -120,11 +165,10 @@ class Soak:
         while time.monotonic() + SWAP_S < self.end:
             await asyncio.sleep(SWAP_S)
             turn += 1
-            reader, writer = await self._connect()
             body = json.dumps({"bundle": self.bundles[turn % len(self.bundles)]}).encode()
-            writer.write(_request("PUT", "/v1/models/main", body))
-            status, _, answer = await _response(reader)
-            writer.close()
+            request = _request("PUT", f"{self.prefix}/v1/models/main", body)
+            link, (status, _, answer) = await self._ask(await self._connect(), request)
+            link.writer.close()
             self.tally.swaps += status == 200
             if status != 200:
                 self.tally.failures.append(f"swap: {status} {answer[:200]!r}")
@@ -137,8 +181,14 @@ class Soak:
             self.tally.descriptors.append(descriptors)
             await asyncio.sleep(1.0)
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.server.port)
+    async def _reloader(self) -> None:
+        while self.front and time.monotonic() + RELOAD_S < self.end:
+            await asyncio.sleep(RELOAD_S)
+            self.front.reload()
+            self.tally.reloads += 1
+
+    async def _connect(self) -> Link:
+        return Link(*await asyncio.open_connection("127.0.0.1", self.port))
 
 
 def _held(processes: Sequence[psutil.Process]) -> tuple[int, int]:
@@ -156,12 +206,6 @@ def _request(method: str, path: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _response(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
-    return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
-
-
 def growth(samples: list[float], warm: int) -> float:
     """Relative growth from the median of a minute after the first to that of the last."""
     span = max(3, min(60, (len(samples) - warm) // 3))
@@ -169,9 +213,11 @@ def growth(samples: list[float], warm: int) -> float:
     return statistics.median(last) / statistics.median(first) - 1
 
 
-def soak(server: Running, bundles: list[str], texts: list[str], seconds: float) -> dict[str, Any]:
+def soak(
+    server: Running, bundles: list[str], texts: list[str], seconds: float, front: Proxy | None = None
+) -> dict[str, Any]:
     """Run it; what was found."""
-    run = Soak(server, bundles, texts)
+    run = Soak(server, bundles, texts, front)
     capacity = asyncio.run(run.capacity())
     tally = asyncio.run(run.run(seconds, CONNECTIONS / (0.8 * capacity)))
     warm = min(int(WARM_S), len(tally.memory) // 3)
@@ -188,6 +234,7 @@ def soak(server: Running, bundles: list[str], texts: list[str], seconds: float) 
         "unexpected": tally.failures[:10],
         "clients_that_left": tally.left,
         "swaps": tally.swaps,
+        **({"reloads": tally.reloads, "asked_again": tally.asked_again} if front else {}),
         "memory_mib": {"after_warm_up": round(tally.memory[warm]), "end": round(tally.memory[-1])},
         "memory_growth": round(growth(tally.memory, warm), 4),
         "descriptors": {"after_warm_up": tally.descriptors[warm], "end": tally.descriptors[-1]},
@@ -198,11 +245,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", nargs="*", default=["atis"], help="swapped in turn; best three or more")
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--proxy", choices=[*PROGRAMS], help="put it in front of the server, and reload it")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    with purport(f"main={arguments.bundles[0]}", "--cache", "0", "--models-dir", "/") as server:
-        found = soak(server, arguments.bundles, texts_of("atis"), arguments.seconds)
+    with ExitStack() as stack:
+        server = stack.enter_context(purport(f"main={arguments.bundles[0]}", "--cache", "0", "--models-dir", "/"))
+        front = None
+        if arguments.proxy:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            front = stack.enter_context(proxy(arguments.proxy, f"127.0.0.1:{server.port}", folder))
+            wait(f"{front.url}/ready", lambda: front.process.poll() is None)
+        found = soak(server, arguments.bundles, texts_of("atis"), arguments.seconds, front)
+        if front and found["unexpected"]:
+            print(front.log.read_text("utf-8"), file=sys.stderr)
     command = f"python benchmarks/serving/soak.py {' '.join(arguments.bundles)} --seconds {arguments.seconds:g}"
+    command += f" --proxy {arguments.proxy}" if arguments.proxy else ""
     write(arguments.output, {"command": command, "machine": machine(), **found})
 
 

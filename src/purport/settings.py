@@ -25,7 +25,10 @@ from .wording import nearest
 FILE = "purport.toml"
 CLIENT_KEY = "PURPORT_API_KEY"
 """The variable with the key that a client sends."""
+UNIX = "unix"
+"""What stands for the address of a client of the Unix socket."""
 _PREFIX = "PURPORT_"
+_PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
 # Read by commands other than the server, or by deploy/compose.
 _ELSEWHERE = {"PURPORT_DATA_DIR", CLIENT_KEY, "PURPORT_IMAGE", "PURPORT_PUBLISH", "PURPORT_MEMORY"}
 _SERVICE = re.compile(r"PURPORT_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -39,7 +42,10 @@ class ServerSettings(BaseSettings):
     bundle: str = Field(
         "atis", description="Directory of a bundle, or a shipped name; write several as NAME=DIR,NAME=DIR"
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces")
+    host: str = Field(
+        "127.0.0.1",
+        description="Addresses or names to listen on, separated by commas; 0.0.0.0 for all interfaces, :: for IPv6 too",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
     models_dir: str = Field(
         "", description="Directory whose bundles PUT /v1/models/NAME may load, beside those named at the start"
@@ -47,10 +53,16 @@ class ServerSettings(BaseSettings):
     require_signature: str = Field(
         "", description="Comma-separated files with public keys (purport sign); only bundles signed by one are loaded"
     )
+    unix_socket: str = Field("", description="Path of a Unix socket to listen on instead of host and port")
+    root_path: str = Field("", description="Path prefix that a proxy strips, such as /purport")
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="Seconds that a connection may stay idle between requests; more than in a proxy in front"
+    )
     device: str = Field("cpu", description="Device to run on: cpu or cuda")
     workers: int = Field(0, ge=0, description="Worker processes; 0 means one per usable CPU if memory allows")
     threads: int = Field(1, ge=1, description="Threads per worker; more than 1 only helps long texts on idle cores")
-    cache: int = Field(10_000, ge=0, description="Answers to cache per bundle; 0 disables the cache")
+    cache: int = Field(10_000, ge=0, description="Answers to cache; 0 disables the cache")
+    cache_bytes: int = Field(67_108_864, ge=1, description="Memory for cached answers in bytes")
     max_body_bytes: int = Field(65_536, ge=1, description="Largest request body in bytes; a larger one gets 413")
     max_bulk_bytes: int = Field(4_194_304, ge=1, description="Largest body of POST /v1/classify; a larger one gets 413")
     queue_limit: int = Field(2_048, ge=1, description="Requests that may wait for a worker; further ones get 503")
@@ -63,7 +75,8 @@ class ServerSettings(BaseSettings):
     )
     trusted_proxies: str = Field(
         "",
-        description="Comma-separated addresses or networks of the proxies whose X-Forwarded-For is believed",
+        description="Comma-separated addresses or networks of the proxies whose X-Forwarded-For is believed; unix for "
+        "those who connect to the Unix socket",
     )
     authenticator: str = Field("keys", description="How clients are identified: a name in purport.authenticators")
     drain_seconds: float = Field(1.0, ge=0, description="Seconds that /ready returns 423 between SIGTERM and shutdown")
@@ -77,11 +90,20 @@ class ServerSettings(BaseSettings):
         # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; that is not this setting.
         return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
 
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if value and not _PREFIX_PATH.fullmatch(value):
+            raise ValueError(f'"{value}" is not a path; write, for example, /purport')
+        return value.rstrip("/")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         networks = [part.strip() for part in value.split(",")] if value.strip() else []
         for network in networks:
+            if network == UNIX:
+                continue
             try:
                 ip_network(network)
             except ValueError:

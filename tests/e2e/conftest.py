@@ -52,7 +52,10 @@ class Server:
         self.process, self.url, self.log = process, url, log
 
     def wait_ready(self) -> None:
-        until(lambda: httpx.get(f"{self.url}/ready").status_code == 200, 30)
+        path = self.url.partition("unix:")[2]
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path or None)) as client:
+            url = "http://purport" if path else self.url
+            until(lambda: client.get(f"{url}/ready").status_code == 200, 30)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -127,7 +130,7 @@ def _python_path() -> str:
 def _address(process: subprocess.Popen[str], log: Path) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"on (http://127\.0\.0\.1:\d+)", log.read_text("utf-8")):
+        if found := re.search(r" on (http://127\.0\.0\.1:\d+|unix:\S+)", log.read_text("utf-8")):
             return found[1]
         time.sleep(0.02)
     raise AssertionError(f"the server did not start: {log.read_text('utf-8')}")

@@ -27,7 +27,8 @@ def test_a_short_soak(
     assert found["wrong_answers"] == 0 and found["unexpected"] == []
     assert set(found["statuses"]) <= {"200", "400", "503"} and found["statuses"]["200"] > 500
     assert len(found["answers_checked"]) == 3, "each bundle answered"
-    assert found["swaps"] >= 10 and found["clients_that_left"] > 0
+    assert found["swaps"] > len(bundles), "each was served again"
+    assert found["clients_that_left"] > 0
     assert found["descriptors"]["end"] <= found["descriptors"]["after_warm_up"] + 20
-    for module in ("harness", "soak"):
+    for module in ("harness", "proxy", "soak"):
         sys.modules.pop(module)

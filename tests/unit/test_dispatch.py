@@ -14,6 +14,7 @@ from purport.errors import NotReady, PurportError, WorkerLost
 from purport.manifest import ModelFacts
 from purport.prediction import AnswerOptions
 from purport.serving import counters
+from purport.serving.cache import AnswerCache
 from purport.serving.dispatch import PENDING, Dispatch
 from purport.serving.generation import Generation
 from purport.serving.operations import CLASSIFY, INTENT, Request, Result
@@ -56,11 +57,11 @@ class Workers:
 class Desk:
     """A dispatch, the workers that it gives texts to, and what they say."""
 
-    def __init__(self, generation: Generation, workers: int = 1) -> None:
+    def __init__(self, generation: Generation, workers: int = 1, cache: int = 0) -> None:
         self.generation = generation
         self.workers = [Worker({generation.number}) for _ in range(workers)]
         pool: Any = Workers(*self.workers)
-        self.dispatch = Dispatch(pool)
+        self.dispatch = Dispatch(pool, AnswerCache(cache, 10**6) if cache else None)
 
     def ask(self, text: str, options: AnswerOptions = INTENT, *, bulk: bool = False) -> asyncio.Future[Result]:
         return self.dispatch.ask(CLASSIFY, Request(text, options), self.generation, bulk=bulk)
@@ -91,9 +92,9 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def generation(cache: int = 0) -> Generation:
+def generation() -> Generation:
     bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model=ModelFacts()))
-    return Generation(bundle, cache)
+    return Generation(bundle)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -151,7 +152,7 @@ def test_a_text_is_given_only_to_a_worker_that_has_its_model() -> None:
 
 def test_a_text_whose_model_no_worker_has_is_refused_at_once_and_asked_again_when_one_has() -> None:
     async def test() -> None:
-        desk = Desk(generation(cache=10), workers=2)
+        desk = Desk(generation(), cache=10, workers=2)
         desk.ask("a")
         await turn()
         await desk.answer()
@@ -170,7 +171,7 @@ def test_a_text_whose_model_no_worker_has_is_refused_at_once_and_asked_again_whe
 
 def test_a_text_on_which_the_model_fails_fails_alone() -> None:
     async def test() -> None:
-        desk = Desk(generation(cache=10))
+        desk = Desk(generation(), cache=10)
         first, second = desk.ask("a"), desk.ask("b")
         await turn()
         await desk.answer("ZeroDivisionError()", said("b"))
@@ -186,7 +187,7 @@ def test_the_same_question_is_answered_from_the_cache_at_once() -> None:
     before = cached()
 
     async def test() -> None:
-        desk = Desk(generation(cache=10))
+        desk = Desk(generation(), cache=10)
         first = desk.ask("a")
         await turn()
         await desk.answer()
@@ -194,7 +195,7 @@ def test_the_same_question_is_answered_from_the_cache_at_once() -> None:
         assert again.done() and again.result() == first.result() == said("a")
         others = [desk.ask("a", AnswerOptions()), desk.ask("b")]
         assert not any(future.done() for future in others), "another question is another answer"
-        desk.generation = generation(cache=10)
+        desk.generation = generation()
         desk.workers[0].loaded.add(desk.generation.number)
         assert not desk.ask("a").done(), "another bundle is another answer"
 
@@ -206,7 +207,7 @@ def test_without_a_cache_every_text_is_asked_about() -> None:
     before = cached()
 
     async def test() -> None:
-        desk = Desk(generation(cache=0))
+        desk = Desk(generation(), cache=0)
         for _ in range(2):
             desk.ask("a")
             await turn()
@@ -219,7 +220,7 @@ def test_without_a_cache_every_text_is_asked_about() -> None:
 
 def test_a_long_text_does_not_stay_in_memory() -> None:
     async def test() -> None:
-        desk = Desk(generation(cache=10))
+        desk = Desk(generation(), cache=10)
         texts = ["x" * 1024, "x" * 1025]
         for text in texts:
             desk.ask(text)
@@ -232,7 +233,7 @@ def test_a_long_text_does_not_stay_in_memory() -> None:
 
 def test_a_request_knows_what_it_waits_for_and_nothing_else() -> None:
     async def test() -> None:
-        desk = Desk(generation(cache=10))
+        desk = Desk(generation(), cache=10)
         elsewhere = desk.ask("elsewhere")
         mine: set[asyncio.Future[Result]] = set()
         PENDING.set(mine)
@@ -363,7 +364,7 @@ def test_the_cost_of_a_model_is_learnt_from_what_its_batches_take() -> None:
 
 def test_an_operation_that_nobody_registered_leaves_nothing_behind() -> None:
     async def test() -> None:
-        desk = Desk(generation(cache=1))
+        desk = Desk(generation(), cache=1)
         mine: set[asyncio.Future[Result]] = set()
         PENDING.set(mine)
         with pytest.raises(PurportError, match='Did you mean "classify"'):

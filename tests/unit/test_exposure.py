@@ -28,6 +28,11 @@ def test_loopback_is_nobody_elses(host: str) -> None:
     assert told(host=host) == ""
 
 
+def test_of_several_addresses_only_the_public_ones_are_named_and_a_unix_socket_is_none() -> None:
+    assert "everybody who can reach 10.0.0.7 or ::2 may ask" in told(host="127.0.0.1,10.0.0.7, ::2")
+    assert told(host="127.0.0.1,::1") == "" == told(host="0.0.0.0", unix_socket="/run/purport.sock")
+
+
 def test_the_key_of_a_client_is_not_taken_for_those_of_the_server() -> None:
     environment = {"PURPORT_API_KEY": "hunter2"}
     said = told(environment)

@@ -117,3 +117,15 @@ def test_trusted_proxies_are_addresses_or_networks() -> None:
             SettingsError, match=r"trusted-proxies: .* is not an address or a network; write, for example"
         ):
             load({"trusted_proxies": wrong})
+
+
+def test_the_unix_socket_can_be_a_trusted_proxy() -> None:
+    assert load({"trusted_proxies": "unix,10.0.0.7"}).trusted_proxies == "unix,10.0.0.7"
+
+
+def test_a_root_path_is_a_path_without_an_end() -> None:
+    for written, meant in [("", ""), ("/", ""), ("/purport", "/purport"), ("/a/b/", "/a/b")]:
+        assert load({"root_path": written}).root_path == meant
+    for wrong in ("purport", "//evil.example", "/a b", "https://x/y", '/"><script>'):
+        with pytest.raises(SettingsError, match=r"root-path: .* is not a path; write, for example, /purport"):
+            load({"root_path": wrong})

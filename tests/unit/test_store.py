@@ -35,7 +35,6 @@ from purport.serving.store import ModelStore, State
 
 from .scripted_bundles import PLUGIN, scripted
 
-CACHE = 7
 ANYWHERE = Places([], "/")
 
 
@@ -60,7 +59,7 @@ async def serving(size: int = 1, **bundles: Bundle) -> AsyncIterator[tuple[Model
     """A store whose models are loaded, and its workers."""
     pool = Pool(size, "cpu", 1)
     # Without a trial, so that slow and broken bundles come as far as the workers.
-    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, CACHE, ANYWHERE, trial=None)
+    store = ModelStore({name: str(bundle.path) for name, bundle in bundles.items()}, pool, ANYWHERE, trial=None)
     pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
     try:
         await store.start()
@@ -82,7 +81,7 @@ async def everywhere(pool: Pool, generation: Generation) -> None:
 
 def test_before_the_models_are_loaded_there_is_none_and_the_server_says_so(a: Bundle) -> None:
     async def test() -> None:
-        store = ModelStore({"a": str(a.path)}, Pool(1, "cpu", 1), CACHE, ANYWHERE)
+        store = ModelStore({"a": str(a.path)}, Pool(1, "cpu", 1), ANYWHERE)
         assert store.state is State.LOADING and not store.ready and store.able == 0 and len(store) == 0
         for name in (None, "a", "nonsense"):
             with pytest.raises(NotReady, match="poll /ready"):
@@ -98,8 +97,6 @@ def test_the_first_model_answers_who_names_none(a: Bundle, b: Bundle) -> None:
         async with serving(second=b, first=a) as (store, _):
             assert store.get().name == "second" and [model.name for model in store.all()] == ["second", "first"]
             assert store.get("first").current.bundle == a and store.get("first").current.source == str(a.path)
-            assert store.get("first").current.cache is not None
-            assert store.get("first").current.cache.maxsize == CACHE
             with pytest.raises(ModelUnknown, match=r'no model "frist"\. Did you mean "first"'):
                 store.get("frist")
 
@@ -126,7 +123,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_start_and_the_reason_is_kept(a: 
 def test_who_is_about_to_stop_does_not_become_ready_any_more(a: Bundle) -> None:
     async def test() -> None:
         pool = Pool(1, "cpu", 1)
-        store = ModelStore({"a": str(a.path)}, pool, CACHE, ANYWHERE)
+        store = ModelStore({"a": str(a.path)}, pool, ANYWHERE)
         store.drain()
         pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
         await store.start()
@@ -359,7 +356,7 @@ def test_a_disk_that_hangs_costs_the_change_and_not_the_server(a: Bundle, monkey
 def test_a_request_to_reload_that_comes_while_models_are_loaded_waits_for_them(a: Bundle, tmp_path: Path) -> None:
     async def test() -> None:
         pool, slow = Pool(1, "cpu", 1), scripted(tmp_path / "slow", load_s=1.0)
-        store = ModelStore({"a": str(a.path), "slow": str(slow.path)}, pool, CACHE, ANYWHERE)
+        store = ModelStore({"a": str(a.path), "slow": str(slow.path)}, pool, ANYWHERE)
         pool.start(Events(lambda: None, lambda *_: None, lambda *_, **__: None, store.loaded))
         starting = asyncio.create_task(store.start())
         async with asyncio.timeout(20):
@@ -443,7 +440,6 @@ def test_there_is_nothing_to_go_back_to_once_workers_could_not_load_it_again(a: 
 def test_a_generation_is_unused_when_its_last_request_has_ended(a: Bundle) -> None:
     calls: list[str] = []
     generation = Generation(a)
-    assert generation.cache is None, "no cache where none was asked for"
     with generation:
         with generation:
             generation.when_unused(lambda: calls.append("unused"))
@@ -453,14 +449,9 @@ def test_a_generation_is_unused_when_its_last_request_has_ended(a: Bundle) -> No
     assert calls == ["unused", "at once"]
 
 
-def test_each_loading_of_a_bundle_is_a_generation_with_answers_of_its_own(a: Bundle) -> None:
-    first, second = Generation(a, cache=1), Generation(a, cache=1)
+def test_each_loading_of_a_bundle_is_a_generation(a: Bundle) -> None:
+    first, second = Generation(a), Generation(a)
     assert first.number != second.number and first.facts == a.manifest.model
-    assert first.cache is not None and second.cache is not None
-    first.cache["a text"] = "an answer"
-    assert "a text" not in second.cache
-    first.cache["another text"] = "an answer"
-    assert list(first.cache) == ["another text"], "no more answers are kept than was asked for"
 
 
 def test_putting_what_is_there_while_a_worker_starts_again_keeps_the_bundle_before(a: Bundle, b: Bundle) -> None:

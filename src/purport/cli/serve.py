@@ -15,8 +15,17 @@ def serve(
             help="Bundles to serve: directories or shipped names. The first is the default model. Default: atis.",
         ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Addresses to listen on, e.g. 127.0.0.1,::1; :: for all of both kinds. Default: 127.0.0.1."),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")] = None,
+    unix_socket: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Unix socket to listen on instead of host and port.")
+    ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Path prefix that a proxy strips, e.g. /purport.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes. Default: one per usable CPU.")] = None,
     device: Annotated[str | None, typer.Option(help="Device to run on, cpu or cuda. Default: cpu.")] = None,
     models_dir: Annotated[
@@ -56,8 +65,9 @@ def serve(
         from ..settings import load, require_meant
         from .console import err
 
-        flags = {"host": host, "port": port, "workers": workers, "device": device, "cache": cache,
-                 "models_dir": models_dir, "require_signature": require_signature}  # fmt: skip
+        flags = {"host": host, "port": port, "unix_socket": unix_socket, "root_path": root_path}
+        flags |= {"workers": workers, "device": device, "cache": cache}
+        flags |= {"models_dir": models_dir, "require_signature": require_signature}
         settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
         unread = require_meant(os.environ)
         with needs("serving", "serve"):
@@ -65,4 +75,4 @@ def serve(
             from ..serving.server import serve as run
         for warning in (*unread, *warnings(settings, os.environ)):
             err.print(f"warning: {warning}")
-        run(settings, announce=lambda url: err.print(f"serving {settings.bundle} on {url} (press Ctrl-C to stop)"))
+        run(settings, announce=lambda where: err.print(f"serving {settings.bundle} on {where} (press Ctrl-C to stop)"))

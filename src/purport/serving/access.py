@@ -133,11 +133,20 @@ class Access:
         Raises:
             Unauthenticated, Forbidden, RateLimited: it is not allowed.
         """
+        principal = await self.identify(request, permission)
+        self.count(principal)
+        return principal
+
+    async def identify(self, request: Scope, permission: str) -> Principal:
+        """Check that the request is allowed, as far as it does not depend on the rate limit.
+
+        Raises:
+            Unauthenticated, Forbidden, RateLimited: it is not; too many wrong keys came from there.
+        """
         address, network = _origin(request["client"][0] if request.get("client") else "")
         principal = await self._authenticated(_credential(request), address, network)
         if permission not in principal.permissions and EVERYTHING not in principal.permissions:
             raise Forbidden(_refusal(principal, permission))
-        self.count(principal)
         return principal
 
     def count(self, principal: Principal, texts: int = 1, *, counted: int = 0) -> None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__, registry
 from ..errors import MethodNotAllowed, OptionInvalid, PathUnknown, PurportError, RequestError
@@ -45,6 +45,7 @@ def create_app(context: AppContext) -> ASGIApp:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        servers=[{"url": context.settings.root_path}] if context.settings.root_path else None,
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_exception_handler(PurportError, _purport_error)
@@ -61,14 +62,31 @@ def create_app(context: AppContext) -> ASGIApp:
         app.include_router(router(context))
     route = _document_intent(app)
 
-    @app.api_route("/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/openapi.json", include_in_schema=False)
     async def document() -> JSONResponse:
         return JSONResponse(app.openapi())
 
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
         # The framework's own validation error, which is never sent.
         operation["responses"].pop("422", None)
-    return RequestLog(intent.IntentRoute(app, route, context), context.settings)
+    return RequestLog(intent.IntentRoute(_HeadAsGet(app), route, context), context.settings)
+
+
+class _HeadAsGet:
+    """Answers HEAD as GET; the server leaves out the body, because it keeps the scope with the real method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send)
+        finally:
+            scope["route"] = asked.get("route")
 
 
 def _document_intent(app: FastAPI) -> object:
@@ -104,23 +122,28 @@ async def _purport_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = request.scope["path"]
     if error.status_code == 405:
-        response = answer(MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}."))
-        response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
+        allow = {"Allow": _allowed(request, (error.headers or {}).get("Allow", ""))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        response = answer(MethodNotAllowed(f"{request.method} is not allowed on {path}."))
+        response.headers.update(allow)
         return response
     if error.status_code == 404:
-        return answer(PathUnknown(f"There is no path {request.url.path}; /openapi.json lists the paths."))
+        return answer(PathUnknown(f"There is no path {path}; /openapi.json lists the paths."))
     # Raised by a third-party route.
     label = next((label for status, label in HTTP.values() if status == error.status_code), None)
     label = label or HTTPStatus(error.status_code).name
     return JSONResponse({"label": label, "message": str(error.detail)}, error.status_code, error.headers)
 
 
-def _allowed(request: Request) -> str:
-    """The methods of a path. It may have several routes, but the framework only names those of the first."""
+def _allowed(request: Request, told: str) -> str:
+    """The methods of a path. It may have several routes, but the framework only names those of the first (``told``)."""
     paths = request.app.openapi()["paths"].items()
-    methods = [list(operations) for path, operations in paths if compile_path(path)[0].match(request.url.path)]
-    return ", ".join(sorted(method.upper() for each in methods for method in each))
+    known = [operations for path, operations in paths if compile_path(path)[0].match(request.scope["path"])]
+    methods = {method.upper() for operations in known for method in operations} or set(told.split(", "))
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

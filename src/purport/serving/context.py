@@ -11,6 +11,7 @@ from ..signature import PublicKeys
 from . import counters
 from .access import Access
 from .admission import Admission
+from .cache import AnswerCache
 from .dispatch import Dispatch
 from .operations import Request, Result
 from .places import Places
@@ -41,9 +42,9 @@ class AppContext:
         keys = settings.require_signature
         signed_by = PublicKeys.read([file.strip() for file in keys.split(",")]) if keys else None
         pool = Pool(workers, settings.device, settings.threads, signed_by=signed_by, deadline_s=deadline_s)
-        dispatch = Dispatch(pool)
+        dispatch = Dispatch(pool, AnswerCache(settings.cache, settings.cache_bytes) if settings.cache else None)
         places = Places(map(locate, bundles.values()), settings.models_dir)
-        store = ModelStore(bundles, pool, settings.cache, places)
+        store = ModelStore(bundles, pool, places)
         counters.WORKERS.set_function(lambda: store.able)
         admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=deadline_s)
         return cls(settings, Access(settings), admission, store, dispatch, pool)

@@ -10,6 +10,7 @@ from .. import registry
 from ..errors import NotReady, PurportError, WorkerLost
 from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
+from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
 from .operations import Operation, Request, Result
 from .pool import Pool
@@ -28,10 +29,11 @@ _ATTEMPTS = 2
 
 
 class Dispatch:
-    """Distributes texts to the workers of ``pool``."""
+    """Distributes texts to the workers of ``pool``, unless ``cache`` has the answer."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, cache: AnswerCache | None = None) -> None:
         self._pool = pool
+        self._cache = cache
         self._queue = Queue()
         self._operations: dict[str, Operation] = {}
         self._suspects: list[Item] = []
@@ -70,8 +72,8 @@ class Dispatch:
         if len(request.text) > MOST_CHARACTERS:  # what no model reads is not queued, sent or made into tokens
             most = most_characters(generation.facts.limit)
             request = request._replace(text=clip(request.text, most, mark=1))
-        if generation.cache is not None:
-            known = generation.cache.get((operation, request))
+        if self._cache is not None:
+            known = self._cache.get(generation.number, operation, request)
             (counters.CACHE_MISSES if known is None else counters.CACHE_HITS).inc()
             if known is not None:
                 future.set_result(known)
@@ -123,8 +125,8 @@ class Dispatch:
             if isinstance(result, str):
                 _fail([item], result)
                 continue
-            if generation.cache is not None and len(item.request.text) <= _CACHED_CHARACTERS:
-                generation.cache[item.operation, item.request] = result
+            if self._cache is not None and len(item.request.text) <= _CACHED_CHARACTERS:
+                self._cache.keep(generation.number, item.operation, item.request, result)
             item.future.set_result(result)
 
     def lost(self, items: Sequence[Item], *, suspect: bool = True) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
 from ..settings import CLIENT_KEY, ServerSettings, variable
+from .listen import names
 
 
 def warnings(settings: ServerSettings, environment: Mapping[str, str]) -> Iterator[str]:
@@ -16,8 +17,9 @@ def warnings(settings: ServerSettings, environment: Mapping[str, str]) -> Iterat
     keys = variable("api_keys")
     if CLIENT_KEY in environment:
         yield f"{CLIENT_KEY} is the key that a client sends; the server has no keys, which are in {keys}"
-    if not _is_loopback(settings.host):
-        where = settings.host or "any address of this machine"
+    public = [host or "any address of this machine" for host in names(settings.host) if not _is_loopback(host)]
+    if public and not settings.unix_socket:
+        where = " or ".join(public)
         yield (
             f"everybody who can reach {where} may ask, because the server has no keys; set {keys}, or let only your "
             "own network reach it"

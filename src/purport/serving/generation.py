@@ -1,13 +1,11 @@
-"""A generation: one bundle as loaded at one time, with its measured cost and its cache."""
+"""A generation: one bundle as loaded at one time, with its measured cost."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Callable
-from typing import Any, Self
-
-from cachetools import LRUCache
+from typing import Self
 
 from ..bundle import Bundle
 
@@ -25,17 +23,15 @@ class Generation:
     Attributes:
         source: how the bundle was named when it was asked for; a reload follows its links again.
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
-        cache: cached answers; ``None`` without a cache.
     """
 
-    def __init__(self, bundle: Bundle, cache: int = 0, source: str | os.PathLike[str] = "") -> None:
+    def __init__(self, bundle: Bundle, source: str | os.PathLike[str] = "") -> None:
         self.bundle = bundle
         self.source = source or bundle.path
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
         self.cost = _FIRST_COST_S
         self._users = 0
-        self.cache: LRUCache[Any, Any] | None = LRUCache(cache) if cache else None
         self._when_unused: Callable[[], None] | None = None
 
     def observe(self, units: int, seconds: float) -> None:

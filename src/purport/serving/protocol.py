@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
+from ..settings import UNIX
 from .connections import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
@@ -52,6 +53,8 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        if self.server and self.server[1] is None:  # a Unix socket: no client has an address
+            self.client = UNIX, 0
         if not self._all.make_room(len(self.connections)):
             self._refuse(Overloaded("There are too many connections; try again later.", 1.0))
             return

@@ -24,6 +24,7 @@ from .collection import freeze_gc
 from .connections import Connections, most_connections
 from .context import AppContext
 from .intent import PATH
+from .listen import listening
 from .logs import configure
 from .protocol import Protocol
 from .shedding import Shedding
@@ -33,11 +34,10 @@ from .store import ModelStore, State
 GRACE_S = 20
 """Seconds that requests under way are given once the server closes."""
 _WATCH_S = 0.05
-_BACKLOG = 2048
 
 
-def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url: None) -> None:
-    """Serve until SIGTERM or SIGINT. ``announce`` is called with the address once the socket is listening.
+def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda where: None) -> None:
+    """Serve until SIGTERM or SIGINT. ``announce`` is called with the address once the server is listening.
 
     Raises:
         BundleError, DeviceUnavailable: the model cannot be loaded.
@@ -63,10 +63,11 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = lambda url
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies.split(","),
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=GRACE_S,
     )
-    with _listen(settings.host, settings.port) as listener:
-        _Server(config, context.store, settings.drain_seconds, announce).run(sockets=[listener])
+    with listening(settings.host, settings.port, settings.unix_socket) as (sockets, where):
+        _Server(config, context.store, settings.drain_seconds, partial(announce, where)).run(sockets=sockets)
     failure = context.store.failure
     if isinstance(failure, PurportError):
         raise failure
@@ -97,22 +98,11 @@ def named(bundles: str) -> dict[str, str]:
     return found
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SettingsError(
-            f"cannot listen on {host} port {port} ({reason}); choose another --host or --port"
-        ) from None
-
-
 class _Server(uvicorn.Server):
     """Uvicorn that keeps answering for a while after SIGTERM, so that load balancers see ``/ready`` turn to 423."""
 
     def __init__(
-        self, config: uvicorn.Config, store: ModelStore, drain_seconds: float, announce: Callable[[str], None]
+        self, config: uvicorn.Config, store: ModelStore, drain_seconds: float, announce: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._store = store
@@ -125,9 +115,8 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
         freeze_gc()
-        if self.started and sockets:
-            host, port = sockets[0].getsockname()[:2]
-            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        if self.started:
+            self._announce()
             self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:

@@ -61,14 +61,11 @@ class ModelStore:
     A bundle that is put later has to lie in one of the ``places``, and to pass the ``trial`` first.
     """
 
-    def __init__(
-        self, bundles: Mapping[str, str], pool: Pool, cache: int, places: Places, trial: Trial | None = probe
-    ) -> None:
+    def __init__(self, bundles: Mapping[str, str], pool: Pool, places: Places, trial: Trial | None = probe) -> None:
         self.state = State.LOADING
         self.failure: Exception | None = None
         self._bundles = bundles
         self._pool = pool
-        self._cache = cache
         self._places = places
         self._trial = trial
         self._models: dict[str, Model] = {}
@@ -270,7 +267,7 @@ class ModelStore:
         self._log.info("model changed", model=model.name, bundle=now, replaced=replaced, by=by)
 
     async def _load(self, bundle: Bundle, ref: str | os.PathLike[str]) -> Generation:
-        generation = Generation(bundle, self._cache, ref)
+        generation = Generation(bundle, ref)
         done = asyncio.get_running_loop().create_future()
         self._loading[generation.number] = done
         try:

@@ -45,9 +45,9 @@ def _ready_responses() -> dict[int | str, dict[str, Any]]:
     }
 
 
-def prefers_json(accept: str) -> bool:
-    """Whether ``application/json`` has a higher quality than ``text/plain`` (RFC 9110 §12.5.1)."""
-    quality = {"application/json": 0.0, "text/plain": 0.0}
+def prefers_json(accept: str, other: str = "text/plain") -> bool:
+    """Whether ``application/json`` has a higher quality than ``other`` (RFC 9110 §12.5.1)."""
+    quality = {"application/json": 0.0, other: 0.0}
     rank = dict.fromkeys(quality, -1)
     for part in accept.split(","):
         media, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -57,7 +57,7 @@ def prefers_json(accept: str) -> bool:
             specific = {offered: 2, f"{kind}/*": 1, "*/*": 0}.get(media, -1)
             if specific > rank[offered]:
                 rank[offered], quality[offered] = specific, weight
-    return quality["application/json"] > quality["text/plain"]
+    return quality["application/json"] > quality[other]
 
 
 def _quality(parameter: str) -> float:
