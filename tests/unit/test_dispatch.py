@@ -93,7 +93,7 @@ async def turn() -> None:
 
 
 def generation() -> Generation:
-    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model=ModelFacts()))
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts()))
     return Generation(bundle)
 
 

@@ -15,7 +15,7 @@ PLENTY = 10**6
 
 
 def generation() -> Generation:
-    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(model=ModelFacts(limit=20)))
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(limit=20)))
     return Generation(bundle)
 
 
