@@ -62,20 +62,19 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
-            batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
-            HELD.take(request.scope, settings.max_body_bytes)  # as much as a line may have
+            batch = Batch.of(context, principal.client, validated(Options, _from_query(request.query_params)))
+            HELD.take(request.scope, settings.max_body_bytes, principal.client)  # as much as a line may have
             return _LineStream(_stream(batch, request, settings.max_body_bytes, principal))
         async with admission.deadline():
-            body = parse_object(
-                await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
-            )
+            client, limit = principal.client, settings.max_bulk_bytes
+            body = parse_object(await read_body(request.scope, request.receive, limit, client), json.dumps(_EXAMPLE))
             problem = TextsInvalid(
                 f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
             )
             asked = validated(ClassifyRequest, body, {"texts": problem})
-            batch = Batch.of(context, asked)
+            batch = Batch.of(context, client, asked)
             context.access.count(principal, len(asked.texts), counted=1)
-            admission.admit(len(asked.texts), bulk=True)
+            admission.admit(len(asked.texts), client=client)
             with batch.generation:
                 results = await batch.all(asked.texts)
         return Response(batch.answer(results), media_type="application/json")
@@ -85,16 +84,17 @@ def router(context: AppContext) -> APIRouter:
 
 @dataclass(frozen=True)
 class Batch:
-    """The options of a bulk request, and the generation of its model when the request arrived."""
+    """The client and the options of a bulk request, and the generation of its model when the request arrived."""
 
     context: AppContext
+    client: str
     model: str
     generation: Generation
     options: AnswerOptions
 
     @classmethod
-    def of(cls, context: AppContext, options: Options) -> Batch:
-        """A batch with these ``options``.
+    def of(cls, context: AppContext, client: str, options: Options) -> Batch:
+        """A batch of ``client`` with these ``options``.
 
         Raises:
             NotReady, ModelUnknown: the model is not loaded, or there is no such model.
@@ -106,7 +106,7 @@ class Batch:
                 f'"examples": the bundle of model "{model.name}" does not remember its training examples; '
                 "train it again."
             )
-        return cls(context, model.name, model.current, options.answer_options())
+        return cls(context, client, model.name, model.current, options.answer_options())
 
     async def all(self, texts: list[object]) -> list[bytes]:
         """One result per text, in order."""
@@ -124,7 +124,7 @@ class Batch:
             request = operations.Request(check_text(text), self.options)
         except RequestError as error:
             return error
-        return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, bulk=True)
+        return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, client=self.client)
 
     def begin_line(self, line: bytes) -> Future | RequestError:
         """The same for a line of a stream."""
@@ -201,7 +201,7 @@ async def _stream(batch: Batch, request: Request, limit: int, principal: Princip
         try:
             counted = 1  # the request itself
             async for line in _lines(request, limit):
-                await admission.room()
+                await admission.room(batch.client)
                 await pending.put(begin(line, counted))
                 counted = 0
         except ClientDisconnect:

@@ -115,7 +115,7 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
-        body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes)
+        body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": _SHAPE})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
         call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
