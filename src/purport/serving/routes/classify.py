@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,10 +34,12 @@ from ..schema import (
     request_body,
     validated,
 )  # fmt: skip
+from ..turns import Turns
 
 NDJSON = "application/x-ndjson"
 Future: TypeAlias = "asyncio.Future[operations.Result]"
 _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
+_TEXTS = f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
 # Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
 # A stream may be silent so long.
@@ -46,7 +49,14 @@ _IDLE_S = 60.0
 def router(context: AppContext) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["classify"])
-    settings, admission = context.settings, context.admission
+    settings, admission, turns = context.settings, context.admission, Turns()
+
+    def begin(principal: Principal, body: bytes) -> tuple[Batch, list[Future | RequestError]]:
+        asked = validated(ClassifyRequest, parse_object(body, json.dumps(_EXAMPLE)), {"texts": TextsInvalid(_TEXTS)})
+        batch = Batch.of(context, principal.client, asked)
+        context.access.count(principal, len(asked.texts), counted=1)
+        admission.admit(len(asked.texts), client=principal.client)
+        return batch, [batch.begin(text) for text in asked.texts]
 
     @routes.post(
         "/v1/classify",
@@ -66,17 +76,13 @@ def router(context: AppContext) -> APIRouter:
             HELD.take(request.scope, settings.max_body_bytes, principal.client)  # as much as a line may have
             return _LineStream(_stream(batch, request, settings.max_body_bytes, principal))
         async with admission.deadline():
-            client, limit = principal.client, settings.max_bulk_bytes
-            body = parse_object(await read_body(request.scope, request.receive, limit, client), json.dumps(_EXAMPLE))
-            problem = TextsInvalid(
-                f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
-            )
-            asked = validated(ClassifyRequest, body, {"texts": problem})
-            batch = Batch.of(context, client, asked)
-            context.access.count(principal, len(asked.texts), counted=1)
-            admission.admit(len(asked.texts), client=client)
+            client = principal.client
+            admission.admit(client=client)  # before reading the body, so that a rejection is cheap
+            body = await read_body(request.scope, request.receive, settings.max_bulk_bytes, client)
+            async with turns.turn(client) if len(body) > settings.max_body_bytes else nullcontext():
+                batch, pending = begin(principal, body)
             with batch.generation:
-                results = await batch.all(asked.texts)
+                results = await all_of(pending)
         return Response(batch.answer(results), media_type="application/json")
 
     return routes
@@ -108,16 +114,6 @@ class Batch:
             )
         return cls(context, client, model.name, model.current, options.answer_options())
 
-    async def all(self, texts: list[object]) -> list[bytes]:
-        """One result per text, in order."""
-        pending = [self.begin(text) for text in texts]
-        try:
-            return [await finish(each) for each in pending]
-        finally:
-            for each in pending:
-                if isinstance(each, asyncio.Future):
-                    each.cancel()
-
     def begin(self, text: object) -> Future | RequestError:
         """Start classifying ``text``; an error if it is not a text."""
         try:
@@ -137,6 +133,16 @@ class Batch:
         """The body of the response."""
         head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
         return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
+
+
+async def all_of(pending: list[Future | RequestError]) -> list[bytes]:
+    """One result per text, in order."""
+    try:
+        return [await finish(each) for each in pending]
+    finally:
+        for each in pending:
+            if isinstance(each, asyncio.Future):
+                each.cancel()
 
 
 async def finish(pending: Future | RequestError) -> bytes:
