@@ -1,8 +1,8 @@
 """One kind of attack after the other, and a polite client at 20 requests/s beside it.
 
 The polite client must get only 200, 99 % of its answers within 150 ms, and the server's processes may have grown by at
-most 60 MB afterwards; otherwise the exit code is 1. Attackers run in a process of their own, at the server's priority, and
-come from another address than the polite client.
+most 60 MB afterwards; otherwise the exit code is 1. Attackers run in a process of their own, with the
+server's priority, and come from another address than the polite client.
 
 python benchmarks/serving/hostile.py --output results/serving/hostile.json
 python benchmarks/serving/hostile.py --limits --output results/serving/hostile-512m.json    # as root: 512 MB, one CPU
@@ -15,13 +15,12 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ import httpx
 from attacks import ATTACKS, BODY, MANY, Target, texts
 from harness import Running, free_port, machine, serving, write
 
-EVERY_S, BULK_EVERY_S = 0.05, 0.5
+EVERY_S, BULK_EVERY_S, AFTER_S = 0.05, 0.5, 3
 P99_MS, MORE_MB = 150, 60
 ATTACKER = "127.0.0.2"
 MEMORY = 512 * 2**20
@@ -48,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.attack:
         name, port = arguments.attack
-        print(json.dumps(attack(name, int(port), arguments.seconds)))
+        attack(name, int(port), arguments.seconds)
         return
     port = free_port()
     command = [sys.executable, "-m", "purport", "serve", arguments.bundle, "--port", str(port), "--cache", "0"]
@@ -57,12 +56,16 @@ def main() -> None:
         with serving([*group.enter, *command], port, "/ready", environment=environment) as server:
             found = replay(server, arguments.only or "", arguments.seconds)
             workers = len(server.processes()) - 1
-        found |= {"limits": group.said(), "workers": workers}
+        found |= {"workers": workers, "limits": group.said()}
     broken = [f"{name}: {what}" for name, row in found["attacks"].items() for what in row["broken"]]
-    if group.kills():
-        broken.append(f"{group.kills()} processes were killed because memory was short")
+    if found["limits"] and found["limits"]["killed_for_memory"]:
+        broken.append("processes were killed because memory was short")
     options = " --limits" if arguments.limits else ""
-    head = {"command": f"python benchmarks/serving/hostile.py{options}", "machine": machine(), "seconds": arguments.seconds}
+    head = {
+        "command": f"python benchmarks/serving/hostile.py{options}",
+        "machine": machine(),
+        "seconds": arguments.seconds,
+    }
     write(arguments.output, {**head, "bundle": arguments.bundle, **found, "broken": broken})
     sys.exit(bool(broken))
 
@@ -72,28 +75,28 @@ def replay(server: Running, only: str, seconds: float) -> dict[str, Any]:
     httpx.post(f"http://127.0.0.1:{server.port}/v1/classify", content=MANY, headers=JSON, timeout=60)  # warm
     rows = {}
     for name in (name for name in ATTACKS if only in name):
-        pids = [each.pid for each in server.processes()]
-        before = polite(server, seconds / 2)
-        memory = sizes(server)
-        attacker = subprocess.Popen(
-            [sys.executable, __file__, "--attack", name, str(server.port), "--seconds", str(seconds)],
-            stdout=subprocess.PIPE,
-        )
-        during = polite(server, attacker=attacker)
-        said, _ = attacker.communicate()
-        after = polite(server, 2)
-        grown = sizes(server) - memory
-        row = {
-            "statuses": json.loads(said),
-            "before": before,
-            "during": during,
-            "after": after,
-            "grown_mb": round(grown, 1),
-            "restarted": len(set(pids) - {each.pid for each in server.processes()}),
-        }
+        processes, memory = {each.pid for each in server.processes()}, sizes(server)
+        row = asyncio.run(beside(server, name, seconds))
+        row["grown_mb"] = round(sizes(server) - memory, 1)
+        row["died"] = len(processes - {each.pid for each in server.processes()})
         rows[name] = {**row, "broken": broken(row)}
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
     return {"attacks": rows}
+
+
+async def beside(server: Running, name: str, seconds: float) -> dict[str, Any]:
+    """What a polite client sees before, during and after an attack, and what the attacker got."""
+    command = [__file__, "--attack", name, str(server.port), "--seconds", str(seconds)]
+    async with Polite(f"http://127.0.0.1:{server.port}") as client:
+        await asyncio.sleep(seconds / 2)
+        attacker = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+        assert attacker.stdout
+        await attacker.stdout.readline()
+        before = client.seen()
+        said, _ = await attacker.communicate()
+        during = client.seen()
+        await asyncio.sleep(AFTER_S)
+    return {"statuses": json.loads(said), "before": before, "during": during, "after": client.seen()}
 
 
 def broken(row: dict[str, Any]) -> list[str]:
@@ -103,50 +106,74 @@ def broken(row: dict[str, Any]) -> list[str]:
         wrong = {status: count for status, count in row[when]["statuses"].items() if status != "200"}
         if wrong:
             found.append(f"{when} it the polite client got {wrong}")
-    if row["during"]["p99_ms"] >= P99_MS:
-        found.append(f"p99 {row['during']['p99_ms']} ms, at most {P99_MS}")
+        if row[when]["p99_ms"] >= P99_MS:
+            found.append(f"{when} it p99 was {row[when]['p99_ms']} ms, at most {P99_MS}")
     if row["grown_mb"] > MORE_MB:
         found.append(f"{row['grown_mb']} MB more, at most {MORE_MB}")
-    if row["restarted"]:
-        found.append(f"{row['restarted']} processes of the server died")
+    if row["died"]:
+        found.append(f"{row['died']} processes of the server died")
     return found
 
 
 def sizes(server: Running) -> float:
     """Megabytes in memory of all processes of the server, without what they share."""
-    return sum(each.memory_full_info().uss for each in server.processes()) / 1e6
+    return float(sum(each.memory_full_info().uss for each in server.processes()) / 1e6)
 
 
-def polite(server: Running, seconds: float = 1e9, attacker: subprocess.Popen[bytes] | None = None) -> dict[str, Any]:
-    """What a client sees that asks every 50 ms, and twice a second for twenty texts, whether or not it was answered."""
-    return asyncio.run(_polite(f"http://127.0.0.1:{server.port}", seconds, attacker))
+class Polite:
+    """Asks every 50 ms, and twice a second for twenty texts, whether or not it was answered."""
 
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=10)
+        self._tasks = asyncio.TaskGroup()
+        self._over = False
+        self._forget()
 
-async def _polite(url: str, seconds: float, attacker: subprocess.Popen[bytes] | None) -> dict[str, Any]:
-    took: dict[str, list[float]] = {"/intent": [], "/v1/classify": []}
-    statuses: Counter[str] = Counter()
+    def _forget(self) -> None:
+        self._took: dict[str, list[float]] = {"/intent": [], "/v1/classify": []}
+        self._statuses: Counter[str] = Counter()
 
-    async def ask(client: httpx.AsyncClient, path: str, body: bytes) -> None:
-        began = time.perf_counter()
-        try:
-            answer = await client.post(path, content=body, headers=JSON)
-            statuses[str(answer.status_code)] += 1
-        except httpx.HTTPError as error:
-            statuses[type(error).__name__] += 1
-        took[path].append(1e3 * (time.perf_counter() - began))
+    async def __aenter__(self) -> Polite:
+        await self._client.__aenter__()
+        await self._tasks.__aenter__()
+        self._tasks.create_task(self._run())
+        return self
 
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client, asyncio.TaskGroup() as group:
+    async def __aexit__(self, *error: Any) -> None:
+        self._over = True
+        await self._tasks.__aexit__(*error)
+        await self._client.__aexit__(*error)
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        tick = 0
-        while loop.time() < began + seconds and (attacker is None or attacker.poll() is None):
-            group.create_task(ask(client, "/intent", BODY))
+        began, tick = loop.time(), 0
+        while not self._over:
+            self._tasks.create_task(self._ask("/intent", BODY))
             if tick % round(BULK_EVERY_S / EVERY_S) == 0:
-                group.create_task(ask(client, "/v1/classify", BULK))
+                self._tasks.create_task(self._ask("/v1/classify", BULK))
             tick += 1
             await asyncio.sleep(max(0.0, began + tick * EVERY_S - loop.time()))
-    return {"requests": sum(statuses.values()), "statuses": dict(statuses), **percentiles(took["/intent"]),
-            "bulk_median_ms": round(statistics.median(took["/v1/classify"]), 1), "bulk_max_ms": round(max(took["/v1/classify"]), 1)}  # fmt: skip
+
+    async def _ask(self, path: str, body: bytes) -> None:
+        began = time.perf_counter()
+        try:
+            status = str((await self._client.post(path, content=body, headers=JSON)).status_code)
+        except httpx.HTTPError as error:
+            status = type(error).__name__
+        self._statuses[status] += 1
+        self._took[path].append(1e3 * (time.perf_counter() - began))
+
+    def seen(self) -> dict[str, Any]:
+        """What was answered since the last time, in milliseconds."""
+        intent, bulk, statuses = self._took["/intent"], self._took["/v1/classify"], self._statuses
+        self._forget()
+        return {
+            "requests": statuses.total(),
+            "statuses": dict(statuses),
+            **percentiles(intent),
+            "bulk_p50_ms": round(statistics.median(bulk), 1),
+            "bulk_max_ms": round(max(bulk), 1),
+        }
 
 
 def percentiles(took: list[float]) -> dict[str, float]:
@@ -155,19 +182,17 @@ def percentiles(took: list[float]) -> dict[str, float]:
     return {"p50_ms": round(statistics.median(took), 1), "p99_ms": round(p99, 1), "max_ms": round(max(took), 1)}
 
 
-def attack(name: str, port: int, seconds: float) -> dict[str, int]:
-    """Run an attack; how often it got each status."""
+def attack(name: str, port: int, seconds: float) -> None:
+    """Run an attack; print a line when it begins, and then how often it got each status."""
     kind, target = ATTACKS[name], Target(("127.0.0.1", port), ATTACKER)
+    print("begins", flush=True)
     end = time.monotonic() + seconds
     statuses: Counter[str] = Counter()
 
     def client() -> None:
         while (left := end - time.monotonic()) > 0:
             try:
-                for status in kind.round(target, left):
-                    statuses[status] += 1
-                    if time.monotonic() > end:
-                        break
+                statuses.update(kind.round(target, left))
             except OSError as error:
                 statuses[type(error).__name__] += 1
 
@@ -176,7 +201,7 @@ def attack(name: str, port: int, seconds: float) -> dict[str, int]:
         each.start()
     for each in threads:
         each.join()
-    return dict(statuses)
+    print(json.dumps(statuses))
 
 
 class Group:
@@ -184,16 +209,18 @@ class Group:
 
     def __init__(self, root: Path = Path("/sys/fs/cgroup")) -> None:
         name = f"purport-hostile-{os.getpid()}"
+        ours = {
+            c: path for line in Path("/proc/self/cgroup").read_text().split() for _, c, path in [line.split(":", 2)]
+        }
         if (root / "cgroup.controllers").exists():
             (root / "cgroup.subtree_control").write_text("+memory +cpu")
             values = {"": {"memory.max": MEMORY, "memory.swap.max": 0, "cpu.max": "100000 100000"}}
-            self._counted = root / name / "memory.events", "oom_kill"
-            self._peak = root / name / "memory.peak"
+            self._counted, self._peak = "memory.events", "memory.peak"
         else:
             values = {"memory": {"memory.limit_in_bytes": MEMORY}, "cpu": {"cpu.cfs_quota_us": 100_000}}
-            self._counted = root / "memory" / name / "memory.oom_control", "oom_kill"
-            self._peak = root / "memory" / name / "memory.max_usage_in_bytes"
-        self.folders = [root / controller / name for controller in values]
+            self._counted, self._peak = "memory.oom_control", "memory.max_usage_in_bytes"
+        # Of version 1 below our own groups; those of version 2 that have processes can have no groups with limits.
+        self.folders = [root / each / ours.get(each, "").lstrip("/") / name for each in values]
         for folder, files in zip(self.folders, values.values(), strict=True):
             folder.mkdir()
             for file, value in files.items():
@@ -201,18 +228,18 @@ class Group:
         into = "; ".join(f"echo $$ > {folder}/cgroup.procs" for folder in self.folders)
         self.enter = ["sh", "-c", f'{into}; exec "$@"', "sh"]
 
-    def kills(self) -> int:
+    def _kills(self) -> int:
         """How many processes were killed because memory was short."""
-        file, field = self._counted
-        return int(dict(line.split() for line in file.read_text().splitlines())[field])
+        lines = (self.folders[0] / self._counted).read_text().splitlines()
+        return int(dict(line.split() for line in lines)["oom_kill"])
 
     def said(self) -> dict[str, Any]:
         """The limits and what was used."""
         return {
             "memory_mib": MEMORY // 2**20,
             "cpus": 1,
-            "peak_mib": int(self._peak.read_text()) // 2**20,
-            "killed_for_memory": self.kills(),
+            "peak_mib": int((self.folders[0] / self._peak).read_text()) // 2**20,
+            "killed_for_memory": self._kills(),
         }
 
 
@@ -220,10 +247,6 @@ class NoGroup:
     """No limits."""
 
     enter: tuple[str, ...] = ()
-
-    def kills(self) -> int:
-        """Nobody was killed."""
-        return 0
 
     def said(self) -> None:
         """Nothing to say."""
@@ -233,8 +256,7 @@ class NoGroup:
 def limits(on: bool) -> Iterator[Any]:
     """A control group for the server, if ``on``; removed afterwards."""
     if not on:
-        with nullcontext():
-            yield NoGroup()
+        yield NoGroup()
         return
     group = Group()
     try:
