@@ -120,26 +120,25 @@ def until_closed(connection: socket.socket, data: bytes, over: threading.Event) 
 def streams(address: Address, count: int, source: str = "") -> Iterator[None]:
     """``count`` streams without a pause during the block."""
     over = threading.Event()
-
-    def stream() -> None:
-        with closing(Peer(address, 60, source)) as peer:
-            reader = threading.Thread(target=peer.read, daemon=True)
-            reader.start()
-            peer.send(STREAM)
-            until_closed(peer.socket, chunk(LINES), over)
-            with suppress(OSError):
-                peer.socket.shutdown(socket.SHUT_RDWR)
-            reader.join()
-
-    threads = [threading.Thread(target=stream) for _ in range(count)]
+    peers = [Peer(address, 60, source) for _ in range(count)]
+    threads = []
+    for peer in peers:
+        peer.send(STREAM)
+        threads.append(threading.Thread(target=until_closed, args=[peer.socket, chunk(LINES), over]))
+        threads.append(threading.Thread(target=peer.read))
     for each in threads:
         each.start()
     try:
         yield
     finally:
         over.set()
+        for peer in peers:
+            with suppress(OSError):
+                peer.socket.shutdown(socket.SHUT_RDWR)
         for each in threads:
             each.join()
+        for peer in peers:
+            peer.close()
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ JSON = {"Content-Type": "application/json"}
 STRANGER = "127.0.0.2"
 """The address of another client."""
 TWENTY = texts(*(f"refund {number}" for number in range(20)))
-FLOOD = texts(*("where is my parcel " * 10 + str(number) for number in range(1_000)))
+FLOOD = texts(*(f"show me flight {number} from boston to denver" for number in range(1_000)))
 
 
 @pytest.fixture(scope="module")
@@ -243,35 +243,35 @@ def test_streams_do_not_shut_out_bulk_requests(server: Server) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_two(server: Server) -> None:
+def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_two(start: Starter) -> None:
     """Twelve bulk requests of a thousand texts at any time, twenty streams, and large bodies that never end."""
-    over = threading.Event()
+    with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
+        over, statuses = threading.Event(), set[int]()
 
-    def flood() -> None:
-        transport = httpx.HTTPTransport(local_address=STRANGER)
-        with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
-            while not over.is_set():
-                statuses.add(client.post("/v1/classify", content=FLOOD).status_code)
+        def flood() -> None:
+            transport = httpx.HTTPTransport(local_address=STRANGER)
+            with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
+                while not over.is_set():
+                    statuses.add(client.post("/v1/classify", content=FLOOD).status_code)
 
-    statuses: set[int] = set()
-    threads = [threading.Thread(target=flood) for _ in range(12)]
-    for each in threads:
-        each.start()
-    unfinished = [Peer(server.address, source=STRANGER) for _ in range(8)]
-    try:
-        with streams(server.address, 20, STRANGER), polite(server):
+        unfinished = [Peer(server.address, source=STRANGER) for _ in range(8)]
+        senders = [threading.Thread(target=peer.send, args=[UNFINISHED]) for peer in unfinished]
+        threads = [*senders, *(threading.Thread(target=flood) for _ in range(12))]
+        try:
+            with streams(server.address, 20, STRANGER), polite(server):
+                for each in threads:
+                    each.start()
+                time.sleep(1)
+                answers = [httpx.post(f"{server.url}/v1/classify", content=TWENTY, timeout=30) for _ in range(10)]
+        finally:
+            over.set()
+            for each in threads:
+                each.join()
             for peer in unfinished:
-                threading.Thread(target=peer.send, args=[UNFINISHED]).start()
-            time.sleep(1)
-            answers = [httpx.post(f"{server.url}/v1/classify", content=TWENTY, timeout=30) for _ in range(20)]
-    finally:
-        over.set()
-        for each in threads:
-            each.join()
-        for peer in unfinished:
-            peer.close()
-    assert {answer.status_code for answer in answers} == {200} and 200 in statuses
-    assert statistics.median(answer.elapsed.total_seconds() for answer in answers) < 0.3
+                peer.close()
+    assert {answer.status_code for answer in answers} == {200} and 200 in statuses, statuses
+    # Two batches of 60 ms, and what a machine that does other work needs; behind all texts it would be seconds.
+    assert statistics.median(answer.elapsed.total_seconds() for answer in answers) < 0.5
 
 
 def test_a_stream_that_is_never_read_is_cut(server: Server) -> None:
