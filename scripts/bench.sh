@@ -14,6 +14,7 @@ python benchmarks/serving/peers.py --environments "$peers" --output $results/pee
 python benchmarks/serving/overload.py --output $results/overload.json
 python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --output $results/soak.json
 python benchmarks/serving/start.py --output $results/start.json
+python benchmarks/serving/hostile.py --output $results/hostile.json
 python benchmarks/serving/report.py
 python benchmarks/autoscaler.py
 python scripts/capacity.py

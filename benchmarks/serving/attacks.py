@@ -36,6 +36,15 @@ STREAM = (
     b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 
+CHUNKED = b"POST /intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+TAILS = {
+    "a huge trailer": CHUNKED + chunk(BODY) + b"0\r\nX: " + b"a" * 20_000_000,
+    "many trailers": CHUNKED + chunk(BODY) + b"0\r\n" + b"a: b\r\n" * 3_000_000,
+    "a huge chunk extension": CHUNKED + b"1;" + b"a" * 20_000_000,
+}
+"""Requests with megabytes that are neither head nor body."""
+
 HEADS = {
     "huge header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000_000,
     "long url": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -279,6 +288,7 @@ class Attack:
 
 ATTACKS: dict[str, Attack] = {
     **{name: Attack(saying(data)) for name, data in HEADS.items()},
+    **{name: Attack(saying(data)) for name, data in TAILS.items()},
     **{name: Attack(saying(request("/v1/classify", body))) for name, body in BODIES.items()},
     "a text of megabytes": Attack(saying(request("/v1/classify", MEGABYTES)), 4),
     "40 unfinished bodies": Attack(_unfinished_bodies),

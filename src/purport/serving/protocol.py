@@ -45,7 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._refused = False
         self._in_head = self._in_message = False
-        self._head = 0  # bytes of the head under way
+        self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
         self._fed = self._offered = b""
 
@@ -81,11 +81,14 @@ class Protocol(HttpToolsProtocol):
         self._head += len(data)
         self._fed = data
         super().data_received(data)
-        if not self._in_head:
+        if not self._in_message:
             self._head = 0
         elif self._head > HEAD_BYTES:
-            self._refuse(_head_too_large())
-        elif not self._refused:
+            if self._in_head or self._is_answering():
+                self._refuse(_head_too_large())
+            else:
+                self.give_up()
+        elif self._in_head and not self._refused:
             self._timer.start(self.loop, HEAD_S)
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -152,6 +155,11 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         """Whether a request of this connection is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body has arrived."""
+        self._head = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request has arrived."""
