@@ -278,6 +278,14 @@ def _never_reads(target: Target, seconds: float) -> Iterator[str]:
         yield "stream"
 
 
+def _without_a_pause(target: Target, seconds: float) -> Iterator[str]:
+    end = time.monotonic() + seconds
+    with closing(target.peer()) as peer:
+        while time.monotonic() < end:
+            peer.send(INTENT)
+            yield status(peer.read(b"]}"))
+
+
 @dataclass(frozen=True)
 class Attack:
     """Rounds of ``round``, one after the other, by ``clients`` at once."""
@@ -301,6 +309,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "3,000 requests behind one another": Attack(_pipelined),
     "40 bulk requests at once": Attack(saying(request("/v1/classify", MANY)), 40),
+    "8 clients without a pause": Attack(_without_a_pause, 8),
     "40 streams": Attack(_streams),
     "streams that are never read": Attack(_never_reads),
     "the OpenAPI document": Attack(saying(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 4),
