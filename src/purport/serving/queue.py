@@ -112,7 +112,8 @@ class Queue:
         while not batch and (lines := self._next(generations)):
             bulk = lines[0][2] is not None
             room = min(units, seconds / lines[0][0].cost)
-            for share in (room / len(lines), room):  # the same for each client, and then what is left
+            # The same for each client, and then what is left.
+            for share in (room / len(lines), room)[len(lines) == 1 :]:
                 for line in lines:
                     taken = self._pop(line, batch, share, room)
                     room -= taken
