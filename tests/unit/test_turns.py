@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from purport.serving.connections import Connections, Flow
 from purport.serving.dispatch import PENDING
 from purport.serving.turns import Turns
 
@@ -81,5 +82,38 @@ def test_a_turn_that_comes_in_the_moment_of_the_deadline_is_not_lost() -> None:
     async def enter(turns: Turns) -> None:
         async with turns.turn("a"):
             pass
+
+    asyncio.run(test())
+
+
+def test_connections_with_large_bodies_are_read_in_turn() -> None:
+    """However many there are, 64 MiB are read in a second."""
+    connections = Connections(most=10)
+    turns = [connections.next_turn(2**20, now=5.0) for _ in range(64)]
+    assert turns[0] == 5 + 1 / 64 and turns[-1] == 6.0
+    assert connections.next_turn(2**20, now=9.0) == 9 + 1 / 64, "what was not used is not saved up"
+
+
+def test_what_is_held_is_read_again_only_if_it_is_wanted_then() -> None:
+    class Transport:
+        reading = True
+
+        def pause_reading(self) -> None:
+            self.reading = False
+
+        def resume_reading(self) -> None:
+            self.reading = True
+
+    async def test() -> None:
+        transport: Any = Transport()
+        flow, loop = Flow(transport), asyncio.get_running_loop()
+        for wanted in (True, False):
+            flow.hold(loop, loop.time() + 0.01)
+            flow.resume_reading()
+            if not wanted:
+                flow.pause_reading()
+            assert not transport.reading
+            await asyncio.sleep(0.03)
+            assert transport.reading is wanted
 
     asyncio.run(test())

@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
-from .connections import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
+from .connections import HEAD_BYTES, HEAD_S, HEADERS, LARGE, PIECE, PIPELINED, REST_S, STALL_S, Connections, Flow, Timer
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
@@ -35,6 +35,8 @@ class _Answered:
 class Protocol(HttpToolsProtocol):
     """The protocol of one connection; ``early`` may answer a request as soon as its headers have arrived."""
 
+    flow: Flow
+
     def __init__(self, *args: Any, early: Early, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._early = early
@@ -52,6 +54,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        self.flow = Flow(transport)
         if not self._all.make_room(len(self.connections)):
             self._refuse(Overloaded("There are too many connections; try again later.", 1.0))
             return
@@ -67,6 +70,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._unread += data
         self._feed_on()
+        if len(data) >= LARGE and self._in_message:
+            self.flow.hold(self.loop, self._all.next_turn(len(data), self.loop.time()))
 
     def _feed_on(self) -> None:
         """Parse what has arrived, as long as few requests wait behind one another."""
