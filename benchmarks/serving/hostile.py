@@ -60,7 +60,7 @@ def main() -> None:
     broken = [f"{name}: {what}" for name, row in found["attacks"].items() for what in row["broken"]]
     if found["limits"] and found["limits"]["killed_for_memory"]:
         broken.append("processes were killed because memory was short")
-    options = " --limits" if arguments.limits else ""
+    options = f"{' --limits' if arguments.limits else ''} --seconds {arguments.seconds:g}"
     head = {
         "command": f"python benchmarks/serving/hostile.py{options}",
         "machine": machine(),
