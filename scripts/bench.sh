@@ -17,6 +17,7 @@ for proxy in nginx haproxy; do
   python benchmarks/serving/soak.py atis "$teacher" bundles/atis-linear --proxy $proxy --output $results/soak_$proxy.json
 done
 python benchmarks/serving/start.py --output $results/start.json
+python benchmarks/serving/hostile.py --output $results/hostile.json
 python benchmarks/serving/report.py
 python benchmarks/autoscaler.py
 python scripts/capacity.py

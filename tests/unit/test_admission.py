@@ -18,6 +18,7 @@ class Backlog:
     texts: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
     wait: float = 0.0
     gone: int = 0
+    of: dict[str, int] = field(default_factory=dict)
 
     def seconds_behind(self, requests: int) -> float:
         return requests * self.wait
@@ -25,10 +26,13 @@ class Backlog:
     def drop_gone(self) -> None:
         self.texts[False] -= self.gone
 
+    def waiting_of(self, client: str) -> int:
+        return self.of.get(client, 0)
+
     def waiting(self, *, bulk: bool) -> int:
         return self.texts[bulk]
 
-    def seconds(self, *, bulk: bool) -> float:
+    def seconds(self, client: str | None = None) -> float:
         return self.wait
 
 
@@ -36,11 +40,11 @@ def test_texts_are_refused_where_more_than_the_limit_would_wait() -> None:
     backlog = Backlog({False: 9, True: 8 * 1024 - 3})
     admission = Admission(backlog, queue=10, deadline_s=5)
     admission.admit()
-    admission.admit(3, bulk=True)
+    admission.admit(3, client="a")
     with pytest.raises(Overloaded, match="9 texts are already waiting"):
         admission.admit(2)
     with pytest.raises(Overloaded):
-        admission.admit(4, bulk=True)
+        admission.admit(4, client="a")
 
 
 def test_texts_whose_clients_left_refuse_nobody() -> None:
@@ -71,18 +75,40 @@ def test_a_block_ends_with_its_deadline() -> None:
         asyncio.run(late())
 
 
-@pytest.mark.parametrize("full", [Backlog({False: 0, True: 1024}), Backlog(wait=0.07)], ids=["texts", "seconds"])
+def test_a_client_may_have_as_many_texts_waiting_as_places_are_free() -> None:
+    """Half of them if it is alone, a third if there are two; somebody new always finds room."""
+    backlog = Backlog({False: 0, True: 4_000}, of={"a": 4_000})
+    admission = Admission(backlog, queue=10, deadline_s=5)
+    admission.admit(192, client="a")
+    with pytest.raises(Overloaded, match="4000 texts are already waiting"):
+        admission.admit(193, client="a")
+    admission.admit(1_024, client="b")
+    backlog.texts[True], backlog.of["b"] = 5_461, 1_461
+    with pytest.raises(Overloaded):
+        admission.admit(client="a")
+    admission.admit(1_270, client="b")
+    with pytest.raises(Overloaded):
+        admission.admit(1_271, client="b")
+    admission.admit(1_024, client="c")
+
+
+FULL = [Backlog({False: 0, True: 911}, of={"a": 911}), Backlog(wait=0.07)]
+
+
+@pytest.mark.parametrize("full", FULL, ids=["texts", "seconds"])
 def test_streams_leave_room_for_bulk_requests(full: Backlog) -> None:
-    """Streams fill an eighth of what may wait, in texts and in seconds."""
-    backlog = replace(full, texts=dict(full.texts))
+    """The streams of a client fill an eighth of what it may have waiting, in texts and in seconds."""
+    backlog = replace(full, texts=dict(full.texts), of=dict(full.of))
     admission = Admission(backlog, queue=1, deadline_s=1)
 
     async def stream() -> bool:
-        waiting = asyncio.create_task(admission.room())
+        waiting = asyncio.create_task(admission.room("a"))
         await asyncio.sleep(0)
-        admission.admit(1_024, bulk=True)
+        admission.admit(1_024, client="a")
         before = waiting.done()
-        backlog.texts[True], backlog.wait = backlog.texts[True] - 1, 0.05
+        if backlog.of:
+            await asyncio.wait_for(admission.room("b"), 0.01)
+        backlog.texts[True], backlog.of["a"], backlog.wait = backlog.texts[True] - 1, 910, 0.05
         await asyncio.wait_for(waiting, 2)
         return before
 
@@ -92,6 +118,7 @@ def test_streams_leave_room_for_bulk_requests(full: Backlog) -> None:
 def test_a_stream_does_not_wait_for_texts_whose_clients_left() -> None:
     class Left(Backlog):
         def drop_gone(self) -> None:
-            self.texts[True] = 0
+            self.texts[True] = self.of["a"] = 0
 
-    asyncio.run(asyncio.wait_for(Admission(Left({False: 0, True: 8 * 1024}), queue=1, deadline_s=1).room(), 2))
+    left = Left({False: 0, True: 4_096}, of={"a": 4_096})
+    asyncio.run(asyncio.wait_for(Admission(left, queue=1, deadline_s=1).room("a"), 2))

@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from purport.errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, RequestError, TextEmpty, TextInvalid
-from purport.serving.body import check_text, is_json, parse_object, read_body
+from purport.errors import (
+    BodyInvalid,
+    BodyTooLarge,
+    MediaTypeUnsupported,
+    Overloaded,
+    RequestError,
+    TextEmpty,
+    TextInvalid,
+)
+from purport.serving.body import Held, check_text, is_json, parse_object, read_body
 
 GONE = {"type": "http.disconnect"}
 
@@ -166,3 +174,24 @@ def test_half_of_a_surrogate_pair_is_no_text(escaped: str) -> None:
 
 def test_a_text_is_taken_as_it_is() -> None:
     assert check_text(parse_object(rb'{"text": " \ud83d\ude00\u0000 "}', "")["text"]) == " \U0001f600\0 "
+
+
+def test_the_bodies_of_one_client_leave_room_for_those_of_others() -> None:
+    held = Held(most=100)
+    greedy: list[dict[str, Any]] = [{} for _ in range(6)]
+    for scope in greedy[:5]:
+        held.take(scope, 10, "a")
+    with pytest.raises(Overloaded):
+        held.take(greedy[5], 1, "a")
+    other: dict[str, Any] = {}
+    held.take(other, 25, "b")
+    with pytest.raises(Overloaded):
+        held.take(other, 1, "b")
+    small: dict[str, Any] = {}
+    held.take(small, 25)
+    with pytest.raises(Overloaded):
+        held.take(small, 1)
+    for scope in (*greedy, other, small):
+        held.give(scope)
+    assert held.now == 0
+    held.take(greedy[0], 50, "a")

@@ -63,8 +63,8 @@ class Desk:
         pool: Any = Workers(*self.workers)
         self.dispatch = Dispatch(pool, AnswerCache(cache, 10**6) if cache else None)
 
-    def ask(self, text: str, options: AnswerOptions = INTENT, *, bulk: bool = False) -> asyncio.Future[Result]:
-        return self.dispatch.ask(CLASSIFY, Request(text, options), self.generation, bulk=bulk)
+    def ask(self, text: str, options: AnswerOptions = INTENT, *, client: str | None = None) -> asyncio.Future[Result]:
+        return self.dispatch.ask(CLASSIFY, Request(text, options), self.generation, client=client)
 
     async def answer(self, *results: Result | str, worker: int = 0) -> None:
         """Have a worker answer what it has: ``results``, or the texts themselves."""
@@ -131,10 +131,10 @@ def test_what_waits_is_shared_among_those_who_have_nothing_to_do() -> None:
         alone = Desk(desk.generation)
         for number in range(4):
             alone.ask(f"text {number}")
-        assert desk.dispatch.seconds(bulk=False) == alone.dispatch.seconds(bulk=False) / 2 > 0
+        assert desk.dispatch.seconds() == alone.dispatch.seconds() / 2 > 0
         await turn()
         assert [len(worker.items) for worker in desk.workers] == [2, 2]
-        assert desk.dispatch.waiting(bulk=False) == 0 and desk.dispatch.seconds(bulk=False) == 0
+        assert desk.dispatch.waiting(bulk=False) == 0 and desk.dispatch.seconds() == 0
 
     run(test())
 
@@ -377,7 +377,7 @@ def test_an_operation_that_nobody_registered_leaves_nothing_behind() -> None:
 def test_many_texts_at_once_are_cut_into_batches() -> None:
     async def test() -> None:
         desk = Desk(generation())
-        futures = [desk.ask("x" * 400, bulk=True) for _ in range(100)]
+        futures = [desk.ask("x" * 400, client="a") for _ in range(100)]
         await turn()
         batches = 0
         while desk.workers[0].items:

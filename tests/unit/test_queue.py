@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from purport.manifest import ModelFacts
 from purport.serving.generation import Generation
@@ -19,9 +22,9 @@ def generation() -> Generation:
     return Generation(bundle)
 
 
-def item(of: Generation, text: str = "four", *, bulk: bool = False, operation: str = CLASSIFY) -> Item:
+def item(of: Generation, text: str = "four", *, client: str | None = None, operation: str = CLASSIFY) -> Item:
     units = Classify().cost(text, of.facts)
-    return Item(operation, Request(text, INTENT), of, asyncio.Future(loop=LOOP), units, bulk)
+    return Item(operation, Request(text, INTENT), of, asyncio.Future(loop=LOOP), units, client)
 
 
 LOOP = asyncio.new_event_loop()
@@ -107,7 +110,7 @@ def test_what_a_worker_died_with_goes_alone() -> None:
 
 def test_single_texts_go_first_and_bulk_does_not_starve() -> None:
     queue, model = Queue(), generation()
-    bulk = [item(model, bulk=True) for _ in range(2)]
+    bulk = [item(model, client="a") for _ in range(2)]
     for each in bulk:
         queue.add(each)
     turns = []
@@ -115,9 +118,66 @@ def test_single_texts_go_first_and_bulk_does_not_starve() -> None:
         queue.add(item(model))
         queue.add(item(model))
         (taken,) = queue.take(4, PLENTY, {model.number})
-        turns.append("bulk" if taken.bulk else "single")
+        turns.append("bulk" if taken.client else "single")
     assert turns == ["single", "single", "single", "bulk"] * 2
     assert queue.length(bulk=True) == 0 and queue.length(bulk=False) == 10
+
+
+def test_a_client_with_few_texts_shares_the_next_batch_with_one_who_has_thousands() -> None:
+    queue, model = Queue(), generation()
+    flood = [item(model, client="a") for _ in range(1_000)]
+    for each in flood:
+        queue.add(each)
+    few = [item(model, client="b") for _ in range(5)]
+    for each in few:
+        queue.add(each)
+    first = queue.take(4 * 20, PLENTY, {model.number})
+    assert sorted(first, key=lambda each: each.order) == flood[:15] + few, "what b leaves of its half goes to a"
+    assert queue.take(4 * 20, PLENTY, {model.number}) == flood[15:35]
+    assert queue.length_of("a") == 965 and queue.length_of("b") == 0
+
+
+def test_clients_share_by_work_not_by_texts() -> None:
+    """Long texts of one do not take the room of short texts of another."""
+    queue, model = Queue(), generation()
+    for _ in range(10):
+        queue.add(item(model, "x" * 100, client="a"))
+    for _ in range(100):
+        queue.add(item(model, client="b"))
+    done = Counter[str | None]()
+    for _ in range(3):
+        for each in queue.take(100, PLENTY, {model.number}):
+            done[each.client] += each.units
+    assert abs(done["a"] - done["b"]) <= 2 * 25 and done["a"] + done["b"] > 3 * 75, done
+
+
+def test_more_clients_than_fit_into_a_batch_take_turns() -> None:
+    queue, model = Queue(), generation()
+    for _ in range(3):
+        for name in "abcdefgh":
+            queue.add(item(model, client=name))
+    batches = [queue.take(4 * 3, PLENTY, {model.number}) for _ in range(8)]
+    assert "".join(str(each.client) for batch in batches for each in batch) == "abcdefgh" * 3
+
+
+def test_clients_who_ask_different_models_take_turns() -> None:
+    queue, one, other = Queue(), generation(), generation()
+    for _ in range(100):
+        queue.add(item(one, client="a"))
+    queue.add(item(other, client="b"))
+    turns = [queue.take(4, PLENTY, {one.number, other.number})[0].client for _ in range(3)]
+    assert turns == ["a", "b", "a"]
+
+
+def test_a_client_waits_behind_as_much_of_others_as_it_has_itself() -> None:
+    queue, model = Queue(), generation()
+    for client, texts in (("a", 1_000), ("b", 10), (None, 3)):
+        for _ in range(texts):
+            queue.add(item(model, client=client))
+    expected = {None: 3, "new": 3, "b": 3 + 10 + 10, "a": 3 + 10 + 1_000}
+    for client, texts in expected.items():
+        assert queue.seconds_before(client) == pytest.approx(4 * texts * model.cost), client
+    assert queue.seconds() == pytest.approx(4 * 1_013 * model.cost)
 
 
 def test_what_was_taken_can_be_put_back_in_front() -> None:

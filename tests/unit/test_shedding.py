@@ -18,7 +18,10 @@ class Backlog:
     def waiting(self, *, bulk: bool) -> int:
         return 0
 
-    def seconds(self, *, bulk: bool) -> float:
+    def waiting_of(self, client: str) -> int:
+        return 0
+
+    def seconds(self, client: str | None = None) -> float:
         return 0.0
 
     def seconds_behind(self, requests: int) -> float:

@@ -48,6 +48,12 @@ class Principal:
     rate: str | None = None
     anonymous: bool = False
 
+    @property
+    def client(self) -> str:
+        """Who has one share and one rate: a key, or the network of a client without one."""
+        network = _origin(self.id)[1] if self.anonymous else self.id
+        return self.id if network == _UNKNOWN else network
+
 
 class Authenticator(Protocol):
     """Identifies clients. Created from the settings.
@@ -158,8 +164,7 @@ class Access:
         limit = self._limit(self._rate if principal.rate is None else principal.rate)
         if limit is None:
             return
-        client = _origin(principal.id)[1] if principal.anonymous else principal.id
-        wait = self._limiter.take(limit, principal.id if client == _UNKNOWN else client, texts - counted)
+        wait = self._limiter.take(limit, principal.client, texts - counted)
         if wait and texts > limit.amount:
             raise RateLimited(f"{texts} texts are more than the rate limit ({limit}) ever allows at once.", wait)
         if wait:

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from ..errors import DeadlineExceeded, Overloaded
 
-# Largest number of waiting texts from bulk requests.
+# Largest number of waiting texts from bulk requests. A client may have as many waiting as places are free: half of them
+# if it is alone, a third each if there are two.
 _BULK_LIMIT = 8 * 1024
 # Requests that would wait longer than this share of the deadline are rejected, as they would probably miss it.
 _LONGEST_WAIT = 0.5
-_OF_STREAMS = (
-    1 / 8
-)  # the share of what may wait that streams fill: the estimated wait may become four times as long at once
+# The share of what a client may have waiting that its streams fill: the estimated wait may become four times as long at
+# once.
+_OF_STREAMS = 1 / 8
 _LOOK_AGAIN_S = 0.02
 
 
@@ -24,8 +25,12 @@ class Backlog(Protocol):
         """The number of waiting texts of single requests, or of bulk requests."""
         ...
 
-    def seconds(self, *, bulk: bool) -> float:
-        """Estimated wait of a text that arrives now, in seconds."""
+    def waiting_of(self, client: str) -> int:
+        """The number of waiting texts of the bulk requests of ``client``."""
+        ...
+
+    def seconds(self, client: str | None = None) -> float:
+        """Estimated wait of a single text that arrives now, or of a bulk text of ``client``, in seconds."""
         ...
 
     def seconds_behind(self, requests: int) -> float:
@@ -40,23 +45,24 @@ class Backlog(Protocol):
 class Admission:
     """Rejects requests that could not be answered in time, by the number of waiting texts and the expected wait.
 
-    At most ``queue`` texts of single requests may wait, each at most ``deadline_s`` seconds.
+    At most ``queue`` texts of single requests may wait, each at most ``deadline_s`` seconds. Each client has a share
+    of the places for texts of bulk requests, so that none keeps the others out.
     """
 
     def __init__(self, backlog: Backlog, *, queue: int, deadline_s: float) -> None:
         self._backlog = backlog
-        self._limits = {False: queue, True: _BULK_LIMIT}
+        self._queue = queue
         self._deadline_s = deadline_s
 
-    def admit(self, texts: int = 1, *, bulk: bool = False) -> None:
-        """Check that there is room for ``texts``.
+    def admit(self, texts: int = 1, *, client: str | None = None) -> None:
+        """Check that there is room for ``texts``: single ones, or those of a bulk request of ``client``.
 
         Raises:
             Overloaded: there is not; the error has the seconds after which the client may try again.
         """
-        if self._refusal(texts, bulk):
+        if self._refusal(texts, client):
             self._backlog.drop_gone()
-            refusal = self._refusal(texts, bulk)
+            refusal = self._refusal(texts, client)
             if refusal:
                 raise refusal
 
@@ -70,22 +76,27 @@ class Admission:
         if refusal:
             raise refusal
 
-    def _refusal(self, texts: int, bulk: bool) -> Overloaded | None:
-        waiting, wait = self._backlog.waiting(bulk=bulk), self._backlog.seconds(bulk=bulk)
-        if waiting + texts > self._limits[bulk]:
+    def _refusal(self, texts: int, client: str | None) -> Overloaded | None:
+        waiting, wait = self._backlog.waiting(bulk=client is not None), self._backlog.seconds(client)
+        room = self._queue - waiting if client is None else self._free() - self._backlog.waiting_of(client)
+        if texts > room:
             return Overloaded(f"{waiting} texts are already waiting; try again later.", max(wait, 1.0))
         return self._too_late(wait)
+
+    def _free(self) -> int:
+        """The number of free places for texts of bulk requests."""
+        return _BULK_LIMIT - self._backlog.waiting(bulk=True)
 
     def _too_late(self, wait: float) -> Overloaded | None:
         if wait > _LONGEST_WAIT * self._deadline_s:
             return Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
         return None
 
-    async def room(self) -> None:
-        """Wait until there is room for another text of a stream. All streams together leave room for bulk requests."""
+    async def room(self, client: str) -> None:
+        """Wait until there is room for another text of a stream of ``client``. All its streams leave room for bulk."""
         while (
-            self._backlog.waiting(bulk=True) >= _OF_STREAMS * _BULK_LIMIT
-            or self._backlog.seconds(bulk=True) > _OF_STREAMS * _LONGEST_WAIT * self._deadline_s
+            self._backlog.waiting_of(client) >= _OF_STREAMS * self._free()
+            or self._backlog.seconds(client) > _OF_STREAMS * _LONGEST_WAIT * self._deadline_s
         ):
             self._backlog.drop_gone()
             await asyncio.sleep(_LOOK_AGAIN_S)

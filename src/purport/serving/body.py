@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -12,7 +13,7 @@ from ..contents import no_constant
 from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, Overloaded, TextEmpty, TextInvalid
 
 HELD_KEY = "purport.held"
-"""The key in a request's scope for the number of bytes of its body that count as held until it is answered."""
+"""The key in a request's scope for the bytes that it holds until it is answered, and whose they are."""
 _MOST_HELD = 32 * 1024 * 1024
 # A list of a thousand texts has fewer by far; millions of tiny values would keep all others waiting.
 _MOST_VALUES = 400_000
@@ -21,26 +22,38 @@ _MOST_FIELDS = 1_000
 
 
 class Held:
-    """The bodies of all requests that are not answered yet, in bytes."""
+    """The bodies of all requests that are not answered yet, in bytes, and how much of them is whose."""
 
     def __init__(self, most: int = _MOST_HELD) -> None:
         self._most = most
         self.now = 0
+        self._whose: Counter[str] = Counter()
 
-    def take(self, scope: Scope, count: int) -> None:
-        """Count ``count`` more bytes for the request of ``scope``.
+    def take(self, scope: Scope, count: int, client: str | None = None) -> None:
+        """Count ``count`` more bytes for the request of ``scope``; those of ``client`` may be as many as are then free.
+
+        So a client alone holds half, and leaves the rest to others and to small requests, which have no ``client``.
 
         Raises:
-            Overloaded: all requests together would hold too much.
+            Overloaded: the requests would hold too much.
         """
-        if self.now + count > self._most:
+        now = self.now + count
+        if now + (self._whose[client] + count if client else 0) > self._most:
             raise Overloaded("The requests under way are too large together; try again later.", 1.0)
-        self.now += count
-        scope[HELD_KEY] = scope.get(HELD_KEY, 0) + count
+        self.now = now
+        held, _ = scope.get(HELD_KEY, (0, None))
+        scope[HELD_KEY] = held + count, client
+        if client:
+            self._whose[client] += count
 
     def give(self, scope: Scope) -> None:
         """The request of ``scope`` is answered."""
-        self.now -= scope.pop(HELD_KEY, 0)
+        held, client = scope.pop(HELD_KEY, (0, None))
+        self.now -= held
+        if client:
+            self._whose[client] -= held
+            if not self._whose[client]:
+                del self._whose[client]
 
 
 HELD = Held()
@@ -53,8 +66,8 @@ def is_json(media_type: str) -> bool:
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body, of at most ``limit`` bytes; reading stops if it is longer.
+async def read_body(scope: Scope, receive: Receive, limit: int, client: str | None = None) -> bytes:
+    """The body, of at most ``limit`` bytes; reading stops if it is longer. Large ones count as those of ``client``.
 
     Raises:
         MediaTypeUnsupported: its content type is not JSON.
@@ -76,7 +89,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         body += chunk
         if len(body) > limit:
             raise BodyTooLarge(f"The body has more than {limit} bytes, which is the limit.")
-        HELD.take(scope, len(chunk))
+        HELD.take(scope, len(chunk), client)
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -7,6 +7,8 @@ import resource
 from collections.abc import Callable
 from typing import Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
+
 HEAD_BYTES = 32_768
 """Largest request line and headers together."""
 HEADERS = 100
@@ -21,7 +23,10 @@ PIECE = 4096
 """Bytes that are parsed at once: the requests in them may be answered before more is parsed."""
 PIPELINED = 32
 """Most requests of a connection that wait behind one another."""
+LARGE = 65_536
+"""Bytes that arrive at once from which on the next ones of their connection are read only in its turn."""
 
+_LARGE_PER_S = 64 * 2**20  # bytes; a core parses two to four times as many
 _CONNECTIONS = 4096
 _RESERVE = 256  # descriptors for workers, files and the listener
 
@@ -44,6 +49,7 @@ class Connections:
     def __init__(self, most: int) -> None:
         self.most = most
         self._idle: dict[Connection, None] = {}
+        self._free_at = 0.0
 
     def idle(self, connection: Connection) -> None:
         """``connection`` waits for a request."""
@@ -52,6 +58,14 @@ class Connections:
     def busy(self, connection: Connection) -> None:
         """``connection`` has a request, or is closed."""
         self._idle.pop(connection, None)
+
+    def next_turn(self, count: int, now: float) -> float:
+        """When a connection from which ``count`` bytes have just been parsed may be read again.
+
+        So a part of the time is left to others, however many connections send large bodies.
+        """
+        self._free_at = max(now, self._free_at) + count / _LARGE_PER_S
+        return self._free_at
 
     def make_room(self, open_now: int) -> bool:
         """Close an idle connection if more than :attr:`most` are open; whether there is room for the newest."""
@@ -63,6 +77,36 @@ class Connections:
         self.busy(oldest)
         oldest.give_up()
         return True
+
+
+class Flow(FlowControl):
+    """uvicorn's control of what is read from a connection, which can be held for a while whatever uvicorn wants."""
+
+    _held = False
+    _wanted = True
+
+    def hold(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """Read nothing until then."""
+        if not self._held:
+            self._held, self._wanted = True, not self.read_paused
+            super().pause_reading()
+            loop.call_at(until, self._release)
+
+    def _release(self) -> None:
+        self._held = False
+        if self._wanted:
+            super().resume_reading()
+
+    def pause_reading(self) -> None:
+        """uvicorn wants no more for now."""
+        self._wanted = False
+        super().pause_reading()
+
+    def resume_reading(self) -> None:
+        """uvicorn wants more."""
+        self._wanted = True
+        if not self._held:
+            super().resume_reading()
 
 
 class Timer:

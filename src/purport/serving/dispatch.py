@@ -45,9 +45,13 @@ class Dispatch:
         """See :class:`~purport.serving.admission.Backlog`."""
         return self._queue.length(bulk=bulk)
 
-    def seconds(self, *, bulk: bool) -> float:
+    def waiting_of(self, client: str) -> int:
+        """See :class:`~purport.serving.admission.Backlog`."""
+        return self._queue.length_of(client)
+
+    def seconds(self, client: str | None = None) -> float:
         """See :class:`~purport.serving.admission.Backlog`; single texts hardly wait for bulk requests."""
-        return self._queue.seconds(bulk=bulk) / max(1, self._pool.size)
+        return self._queue.seconds_before(client) / max(1, self._pool.size)
 
     def seconds_behind(self, requests: int) -> float:
         """See :class:`~purport.serving.admission.Backlog`; estimated from the recent time per text."""
@@ -58,9 +62,11 @@ class Dispatch:
         self._queue.drop_gone()
 
     def ask(
-        self, operation: str, request: Request, generation: Generation, *, bulk: bool = False
+        self, operation: str, request: Request, generation: Generation, *, client: str | None = None
     ) -> asyncio.Future[Result]:
         """The future result of ``operation`` for one text; cancelling it drops the text.
+
+        ``client`` is who sent the bulk request that it belongs to; ``None`` for a single text.
 
         Raises:
             NotReady: no worker has the model at the moment.
@@ -83,7 +89,7 @@ class Dispatch:
         if pending is not None:
             pending.add(future)
             future.add_done_callback(pending.discard)
-        self._queue.add(Item(operation, request, generation, future, units, bulk))
+        self._queue.add(Item(operation, request, generation, future, units, client))
         if not self._scheduled:
             # Once per iteration of the event loop, so that requests that arrive together form a batch.
             self._scheduled = True

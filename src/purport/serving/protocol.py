@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
 from ..settings import UNIX
-from .connections import HEAD_BYTES, HEAD_S, HEADERS, PIECE, PIPELINED, REST_S, STALL_S, Connections, Timer
+from .connections import HEAD_BYTES, HEAD_S, HEADERS, LARGE, PIECE, PIPELINED, REST_S, STALL_S, Connections, Flow, Timer
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
@@ -36,6 +36,8 @@ class _Answered:
 class Protocol(HttpToolsProtocol):
     """The protocol of one connection; ``early`` may answer a request as soon as its headers have arrived."""
 
+    flow: Flow
+
     def __init__(self, *args: Any, early: Early, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._early = early
@@ -46,13 +48,14 @@ class Protocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._refused = False
         self._in_head = self._in_message = False
-        self._head = 0  # bytes of the head under way
+        self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
         self._fed = self._offered = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        self.flow = Flow(transport)
         if self.server and self.server[1] is None:  # a Unix socket: no client has an address
             self.client = UNIX, 0
         if not self._all.make_room(len(self.connections)):
@@ -70,6 +73,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._unread += data
         self._feed_on()
+        if len(data) >= LARGE and self._in_message:
+            self.flow.hold(self.loop, self._all.next_turn(len(data), self.loop.time()))
 
     def _feed_on(self) -> None:
         """Parse what has arrived, as long as few requests wait behind one another."""
@@ -84,11 +89,14 @@ class Protocol(HttpToolsProtocol):
         self._head += len(data)
         self._fed = data
         super().data_received(data)
-        if not self._in_head:
+        if not self._in_message:
             self._head = 0
         elif self._head > HEAD_BYTES:
-            self._refuse(_head_too_large())
-        elif not self._refused:
+            if self._in_head or self._is_answering():
+                self._refuse(_head_too_large())
+            else:
+                self.give_up()
+        elif self._in_head and not self._refused:
             self._timer.start(self.loop, HEAD_S)
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -155,6 +163,11 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         """Whether a request of this connection is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body has arrived."""
+        self._head = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request has arrived."""

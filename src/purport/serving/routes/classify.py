@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,10 +34,12 @@ from ..schema import (
     request_body,
     validated,
 )  # fmt: skip
+from ..turns import Turns
 
 NDJSON = "application/x-ndjson"
 Future: TypeAlias = "asyncio.Future[operations.Result]"
 _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
+_TEXTS = f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
 # Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
 # A stream may be silent so long.
@@ -46,7 +49,14 @@ _IDLE_S = 60.0
 def router(context: AppContext) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["classify"])
-    settings, admission = context.settings, context.admission
+    settings, admission, turns = context.settings, context.admission, Turns()
+
+    def begin(principal: Principal, body: bytes) -> tuple[Batch, list[Future | RequestError]]:
+        asked = validated(ClassifyRequest, parse_object(body, json.dumps(_EXAMPLE)), {"texts": TextsInvalid(_TEXTS)})
+        batch = Batch.of(context, principal.client, asked)
+        context.access.count(principal, len(asked.texts), counted=1)
+        admission.admit(len(asked.texts), client=principal.client)
+        return batch, [batch.begin(text) for text in asked.texts]
 
     @routes.post(
         "/v1/classify",
@@ -62,22 +72,17 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.CLASSIFY)
         if _kind(request) == NDJSON:
-            batch = Batch.of(context, validated(Options, _from_query(request.query_params)))
-            HELD.take(request.scope, settings.max_body_bytes)  # as much as a line may have
+            batch = Batch.of(context, principal.client, validated(Options, _from_query(request.query_params)))
+            HELD.take(request.scope, settings.max_body_bytes, principal.client)  # as much as a line may have
             return _LineStream(_stream(batch, request, settings.max_body_bytes, principal))
         async with admission.deadline():
-            body = parse_object(
-                await read_body(request.scope, request.receive, settings.max_bulk_bytes), json.dumps(_EXAMPLE)
-            )
-            problem = TextsInvalid(
-                f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
-            )
-            asked = validated(ClassifyRequest, body, {"texts": problem})
-            batch = Batch.of(context, asked)
-            context.access.count(principal, len(asked.texts), counted=1)
-            admission.admit(len(asked.texts), bulk=True)
+            client = principal.client
+            admission.admit(client=client)  # before reading the body, so that a rejection is cheap
+            body = await read_body(request.scope, request.receive, settings.max_bulk_bytes, client)
+            async with turns.turn(client) if len(body) > settings.max_body_bytes else nullcontext():
+                batch, pending = begin(principal, body)
             with batch.generation:
-                results = await batch.all(asked.texts)
+                results = await all_of(pending)
         return Response(batch.answer(results), media_type="application/json")
 
     return routes
@@ -85,16 +90,17 @@ def router(context: AppContext) -> APIRouter:
 
 @dataclass(frozen=True)
 class Batch:
-    """The options of a bulk request, and the generation of its model when the request arrived."""
+    """The client and the options of a bulk request, and the generation of its model when the request arrived."""
 
     context: AppContext
+    client: str
     model: str
     generation: Generation
     options: AnswerOptions
 
     @classmethod
-    def of(cls, context: AppContext, options: Options) -> Batch:
-        """A batch with these ``options``.
+    def of(cls, context: AppContext, client: str, options: Options) -> Batch:
+        """A batch of ``client`` with these ``options``.
 
         Raises:
             NotReady, ModelUnknown: the model is not loaded, or there is no such model.
@@ -106,17 +112,7 @@ class Batch:
                 f'"examples": the bundle of model "{model.name}" does not remember its training examples; '
                 "train it again."
             )
-        return cls(context, model.name, model.current, options.answer_options())
-
-    async def all(self, texts: list[object]) -> list[bytes]:
-        """One result per text, in order."""
-        pending = [self.begin(text) for text in texts]
-        try:
-            return [await finish(each) for each in pending]
-        finally:
-            for each in pending:
-                if isinstance(each, asyncio.Future):
-                    each.cancel()
+        return cls(context, client, model.name, model.current, options.answer_options())
 
     def begin(self, text: object) -> Future | RequestError:
         """Start classifying ``text``; an error if it is not a text."""
@@ -124,7 +120,7 @@ class Batch:
             request = operations.Request(check_text(text), self.options)
         except RequestError as error:
             return error
-        return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, bulk=True)
+        return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, client=self.client)
 
     def begin_line(self, line: bytes) -> Future | RequestError:
         """The same for a line of a stream."""
@@ -137,6 +133,16 @@ class Batch:
         """The body of the response."""
         head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
         return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
+
+
+async def all_of(pending: list[Future | RequestError]) -> list[bytes]:
+    """One result per text, in order."""
+    try:
+        return [await finish(each) for each in pending]
+    finally:
+        for each in pending:
+            if isinstance(each, asyncio.Future):
+                each.cancel()
 
 
 async def finish(pending: Future | RequestError) -> bytes:
@@ -201,7 +207,7 @@ async def _stream(batch: Batch, request: Request, limit: int, principal: Princip
         try:
             counted = 1  # the request itself
             async for line in _lines(request, limit):
-                await admission.room()
+                await admission.room(batch.client)
                 await pending.put(begin(line, counted))
                 counted = 0
         except ClientDisconnect:

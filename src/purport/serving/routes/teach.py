@@ -38,7 +38,7 @@ from .models import describe, who
 
 Name = Annotated[str, Path(description="Name of a model")]
 _EXAMPLE = {"examples": [{"text": "my card got swallowed", "labels": ["card_lost"]}]}
-_SHAPE = OptionInvalid(
+_SHAPE = (
     '"examples" must be a list of 1 to 1024 objects such as {"text": "...", "labels": ["..."]}, each with a text; '
     "a list of no labels means that none applies."
 )
@@ -122,8 +122,8 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
-        body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes)
-        asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": _SHAPE})
+        body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
+        asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": OptionInvalid(_SHAPE)})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
         call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
         done, answer = await teacher.change(
