@@ -95,7 +95,7 @@ def test_a_host_that_somebody_made_up_is_not_shown(host: str, client: Client) ->
         ("/ready", "GET, HEAD, OPTIONS"),
         ("/openapi.json", "GET, HEAD, OPTIONS"),
         ("/intent", "OPTIONS, POST"),
-        ("/v1/models/atis", "GET, HEAD, OPTIONS, PUT"),
+        ("/v1/models/atis", "DELETE, GET, HEAD, OPTIONS, PUT"),
     ],
 )
 def test_every_path_tells_its_methods(path: str, allowed: str, client: Client) -> None:
