@@ -16,6 +16,7 @@ from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
 from .memory import MEMORY_FILE, Memory
 from .scope import SIGNALS, evidence, in_scope, likeliest, signals
+from .sentences import with_sentences
 from .taught_vectors import VECTORS_FILE, TaughtVectors
 
 _TRIED = ("a text to try the model with",)
@@ -86,7 +87,13 @@ class Calibrated:
         return self._scorer.traits
 
     def answer(self, texts: Sequence[str]) -> Answers:
-        """See :class:`~purport.model.Model`."""
+        """See :class:`~purport.model.Model`. Where it can tell what is in scope, it reads long texts by sentences."""
+        whole = self._whole(texts)
+        if self._scope is None or self.memory is None or not whole.truncated.any():
+            return whole
+        return with_sentences(texts, whole, self._whole)
+
+    def _whole(self, texts: Sequence[str]) -> Answers:
         return self.of(self.score(texts))
 
     def of(self, scores: Scores) -> Answers:

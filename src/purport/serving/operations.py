@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from ..classifier import Classifier
 from ..manifest import ModelFacts
 from ..prediction import AnswerOptions, encode
+from ..runtime.sentences import most_sentences
 
 CLASSIFY = "classify"
 INTENT = AnswerOptions(decided=False)
@@ -67,7 +68,11 @@ class Classify:
 
     def cost(self, text: str, facts: ModelFacts) -> int:
         """See :class:`Operation`."""
-        return min(len(text) // _CHARACTERS, facts.limit) + len(text) // _SKIMMED + _OVERHEAD_TOKENS
+        tokens = len(text) // _CHARACTERS
+        read = min(tokens, facts.limit)
+        if tokens > facts.limit and (parts := most_sentences(text)) > 1:
+            read += min(tokens, parts * facts.limit)  # longer than the model reads: by sentences as well
+        return read + len(text) // _SKIMMED + _OVERHEAD_TOKENS
 
     def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:
         """See :class:`Operation`."""

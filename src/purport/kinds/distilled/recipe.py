@@ -24,7 +24,7 @@ class Teacher(Frozen):
 class Teaching(Frozen):
     """Optimisation settings for the student, and the texts that it learns from."""
 
-    steps: int = Field(default=4_000, ge=1)
+    steps: int = Field(default=1_500, ge=1)
     """Steps of the optimiser."""
     batch_size: int = Field(default=64, ge=1)
     """Texts per step."""
@@ -46,6 +46,9 @@ class Teaching(Frozen):
     """Share of texts that start as one training text and continue as another from a word that both contain."""
     composed: float = Field(default=0.10, ge=0, le=1)
     """Share of texts that are two training texts joined by a conjunction."""
+    strange: float = Field(default=0.15, ge=0, le=1)
+    """Share of texts some of whose words are replaced by any words of the encoder's vocabulary, so that what is out of
+    scope looks to the student as it does to the teacher."""
     noise: float = Field(default=0.5, ge=0, le=1)
     """Share of texts that are read with typing errors, as for the kind ``encoder``."""
     conjunctions: tuple[str, ...] = Field(default=(" and ", " ", " also ", " and also "), min_length=1)
@@ -53,8 +56,10 @@ class Teaching(Frozen):
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
-        if self.crossed + self.composed > 1:
-            raise ValueError("crossed and composed are shares of the same texts, so their sum may not exceed 1")
+        if self.crossed + self.composed + self.strange > 1:
+            raise ValueError(
+                "crossed, composed and strange are shares of the same texts, so their sum may not exceed 1"
+            )
         return self
 
 
