@@ -139,6 +139,10 @@ class Classifier:
         """
         if isinstance(self.model, Calibrated) and self.model.memory is not None:
             return self.model, self.model.memory
+        if self.bundle.manifest.parts:
+            raise MemoryMissing(
+                f"{self.bundle.path} is made of other bundles; teach one of these by itself, and build this one again"
+            )
         raise MemoryMissing(
             f"{self.bundle.path} (kind {self.bundle.manifest.kind}) does not remember its training examples, so that "
             "it cannot show or be taught any; train it again with this version, as a kind that makes vectors of texts, "

@@ -19,11 +19,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
 from .errors import ServerError, SettingsError, needs
-from .prediction import Prediction, ScoredLabel
+from .prediction import Prediction, Reason, ScoredLabel
 
 with needs("the client", "client"):
     import httpx
@@ -300,18 +300,15 @@ def _predictions(answer: dict[str, Any], texts: int) -> list[Prediction | Server
 def _prediction(result: dict[str, Any], bundle: str) -> Prediction | ServerError:
     if "error" in result:
         return ServerError(200, _text(result["error"]["label"]), _text(result["error"]["message"]))
-    labels, ranked = tuple(map(_text, result["labels"])), _ranked(result["intents"])
-    return Prediction(labels, ranked, bool(result["out_of_scope"]), bool(result["truncated"]), bundle)
+    labels, ranked, none = tuple(map(_text, result["labels"])), _ranked(result["intents"]), bool(result["out_of_scope"])
+    inside, reason = float(result["in_scope"]), result["reason"] and _text(result["reason"])
+    return Prediction(labels, ranked, none, bool(result["truncated"]), bundle, inside, cast(Reason | None, reason))
 
 
 def _model(answer: dict[str, Any]) -> ServedModel:
-    previous = answer["previous"]
-    return ServedModel(
-        _text(answer["name"]),
-        _text(answer["bundle"]),
-        None if previous is None else _text(previous),
-        tuple(map(_text, answer["labels"])),
-    )
+    name, bundle, previous = _text(answer["name"]), _text(answer["bundle"]), answer["previous"]
+    previous = None if previous is None else _text(previous)
+    return ServedModel(name, bundle, previous, tuple(map(_text, answer["labels"])))
 
 
 def _text(value: Any) -> str:

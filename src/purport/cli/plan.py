@@ -11,7 +11,7 @@ import typer
 def plan(
     bundles: Annotated[
         list[str],
-        typer.Argument(metavar="BUNDLE BUNDLE...", help="Two or more bundles of the same labels, in any order."),
+        typer.Argument(metavar="BUNDLE...", help="Two or more bundles of the same labels, in any order."),
     ],
     target: Annotated[
         list[str] | None,
@@ -21,6 +21,7 @@ def plan(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Recipe to write.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the recipe if there is one.")] = False,
 ) -> None:
     """Propose a cascade: cheap bundles first, each passing on to the next what it does not settle.
 
@@ -38,7 +39,7 @@ def plan(
     from rich.table import Table
 
     from ..classifier import Classifier
-    from ..errors import FlagInvalid, PromiseUnkept
+    from ..errors import FlagInvalid, OutputExists, PromiseUnkept
     from ..files import write_text
     from ..kinds.cascade.plan import propose
     from ..kinds.cascade.target import DEFAULT, Target
@@ -47,15 +48,20 @@ def plan(
 
     if len(bundles) < 2:
         raise FlagInvalid("name at least two bundles")
+    if output is not None and output.exists() and not overwrite:
+        raise OutputExists(f"{output} already exists; pass --output to name another file, or --overwrite to replace it")
     try:
         targets = tuple(Target.parse(each) for each in target or [str(DEFAULT)])
     except ValueError as error:
         raise FlagInvalid(f"--target: {error}") from None
     opened = [(ref, Classifier.open(ref)) for ref in bundles]
+    if len({each.bundle.manifest.id for _, each in opened}) < len(opened):
+        raise FlagInvalid("a bundle is named twice; name different ones")
     recipe = parse_recipe(dict(opened[-1][1].bundle.manifest.recipe))
     with reporting() as reporter:
         found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
     table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
+    table.columns[0].overflow = "fold"
     for each in found:
         if each.point is not None:
             point = each.point

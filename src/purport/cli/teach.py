@@ -41,9 +41,9 @@ def teach(
 ) -> None:
     """Teach a trained bundle examples in seconds, without training it.
 
-    The text and its close paraphrases are answered so from then on, and everything else as before. Validation rows that
-    are decided otherwise are listed; if one would become wrong, nothing is taught. A new label needs five examples at
-    once. The new bundle takes the place of the old one, and has a new id.
+    The text and its close paraphrases are answered so from then on, and what is unlike it as before. Validation rows
+    that are decided otherwise are listed; if one would become wrong, nothing is taught. A new label needs five examples
+    at once. The new bundle takes the place of the old one, and has a new id.
 
     Examples:
 

@@ -113,7 +113,8 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
     if source.endswith(".toml"):
         if words := table.words():
             raise FlagInvalid(
-                f"{words[0]} is for data; change a recipe with --set, for example --set data.encoding=cp1252"
+                f"{words[0]} is for data; change a recipe with --set, for example "
+                f"--set data.{words[0].removeprefix('--').replace('-', '_')}={words[1] if len(words) > 1 else 'true'}"
             )
         return load_recipe(source, overrides)
     chosen = table.unlabelled is not None

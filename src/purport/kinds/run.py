@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..labels import LabelSet
-from ..manifest import ModelFacts
+from ..manifest import Decision, ModelFacts
 from ..model import BoolArray, Model
 from ..progress import SILENT, Line, Reporter
 from ..runtime.calibration import Scorer
@@ -64,6 +64,7 @@ class Fitted:
         checks: the checks it must pass before it becomes a bundle, the fastest first.
         fallback: makes another form of the same model, which is tried if this one does not pass; it is told why.
         weights: what the signals of ``in_scope`` weigh before validation rows without a label tell more.
+        decisions: taken instead of the fitted one if more validation rows are right with it.
     """
 
     model: Scorer | Model
@@ -71,3 +72,4 @@ class Fitted:
     checks: Sequence[Check] = (Independence(),)
     fallback: Callable[[str], Fitted] | None = None
     weights: tuple[float, ...] = SIGNAL_WEIGHTS
+    decisions: Sequence[Decision] = ()

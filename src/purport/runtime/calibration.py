@@ -14,9 +14,9 @@ from ..errors import BundleCorrupt
 from ..labels import Task
 from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
+from .long_texts import with_sentences
 from .memory import MEMORY_FILE, Memory
 from .scope import SIGNALS, evidence, in_scope, likeliest, signals
-from .sentences import with_sentences
 from .taught_vectors import VECTORS_FILE, TaughtVectors
 
 _TRIED = ("a text to try the model with",)

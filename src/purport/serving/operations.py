@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from ..classifier import Classifier
 from ..manifest import ModelFacts
 from ..prediction import AnswerOptions, encode
-from ..runtime.sentences import most_sentences
+from ..runtime.long_texts import most_sentences
 
 CLASSIFY = "classify"
 INTENT = AnswerOptions(decided=False)

@@ -63,7 +63,7 @@ def teach(
 ) -> Teaching:
     """Teach the bundle in directory ``bundle`` these ``examples``; an example without labels is out of scope.
 
-    Each text and its close paraphrases are answered so from then on; everything else is answered exactly as before.
+    Each text and its close paraphrases are answered so from then on; what is unlike it is answered exactly as before.
     How far an example reaches is bounded by what has other labels: training examples, validation rows that are decided
     right, and other taught examples. The new bundle takes the place of the old one in one step, or is written to
     ``out``.

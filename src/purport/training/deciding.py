@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..kinds.recipe import Decide
@@ -12,7 +14,7 @@ from ..runtime.decision import decide
 from .fitting import fit_rejection, fit_thresholds
 
 # Tried for the most likely label of a row of which no label reaches its threshold; of equally good ones, the first.
-_LIKELIEST_AT = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
+_LIKELIEST_AT = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
 
 
 def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, *, scoped: bool) -> Decision:
@@ -43,6 +45,16 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
         most, best = max(others, key=lambda each: each[0])
         decision = best if most - before >= chosen.min_gain else decision
     return decision.model_copy(update={"in_scope_at": 0.0}) if chosen.promise else decision
+
+
+def better_decision(fitted: Decision, others: Sequence[Decision], answers: Answers, gold: BoolArray) -> Decision:
+    """The decision with which most rows are right: the ``fitted`` one, unless one of ``others`` is better."""
+
+    def right(decision: Decision) -> int:
+        decided = decide(answers.probabilities, decision, answers.in_scope)
+        return int((decided.labels == gold).all(axis=1).sum())
+
+    return max((fitted, *others), key=right)
 
 
 def _labels(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray, scoped: bool) -> Decision:

@@ -125,9 +125,10 @@ def _data(survey: Survey, rows: int) -> list[Choice]:
         if key not in ("name", "valid", "test", "train", "unlabelled"):
             found.append(Choice("data", key, value))
     none = sum(not example.labels for split in survey.dataset.splits.values() for example in split)
-    if none and not given.get("out_of_scope"):
+    if none:
         how = given.get("unlabelled", "out_of_scope")
-        found.append(Choice("data", "unlabelled", how, f"{count(none, 'row')} without a label"))
+        others = "like those with the labels above" if given.get("out_of_scope") else f"{none:,} of them"
+        found.append(Choice("data", "unlabelled", how, f"rows without a label, {others}"))
     return found
 
 

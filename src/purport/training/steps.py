@@ -39,7 +39,7 @@ from ..runtime.memory import Memory
 from ..wording import count
 from .card import model_card
 from .cross_fitting import HeldOut
-from .deciding import fit_decision
+from .deciding import better_decision, fit_decision
 from .enough import require_rows
 from .fitting import fit_temperature
 from .promising import fit_promise
@@ -155,6 +155,7 @@ def calibrate(
         model, valid, judged = fitted.model, given, given
     _require_numbers(valid.probabilities, run, 0, 1)
     decision = fit_decision(recipe.decide, recipe.task, judged, gold, scoped=valid.evidence is not None)
+    decision = better_decision(decision, fitted.decisions, judged, gold)
     if decide(valid.probabilities, decision, valid.in_scope).out_of_scope.all():
         run.say(
             "warning: the model decides no label for any validation row, so it has learnt nothing; "

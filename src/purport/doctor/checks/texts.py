@@ -35,7 +35,7 @@ def check(examination: Examination) -> Iterator[Finding]:
 def repaired(text: str) -> str:
     """``text`` without encoding damage: mojibake and HTML entities are decoded, control characters removed."""
     if _PLAIN.fullmatch(text) and "&" not in text:
-        return text
+        return text.strip()
     fixed = html.unescape(text) if _ENTITY.search(text) else text
     fixed = ftfy.fix_encoding(fixed)
     # In scripts without spaces, a zero-width space separates words.

@@ -10,6 +10,7 @@ import numpy as np
 from ...bundle import PARTS, Bundle
 from ...classifier import Classifier
 from ...destination import MANIFEST
+from ...errors import RecipeError
 from ..checks import Independence
 from ..run import Fitted, Run
 from .model import Cascade, CascadeFacts, Stage, StageFacts
@@ -28,6 +29,8 @@ def fit(run: Run[CascadeRecipe]) -> Fitted:
         PromiseUnkept: no such cascade meets the target.
     """
     opened = [Classifier.open(ref) for ref in run.recipe.stages.bundles]
+    if len({each.bundle.manifest.id for each in opened}) < len(opened):
+        raise RecipeError("stages.bundles names a bundle twice; name different ones")
     stages = [stage_of(each, run.recipe.task, run.labels) for each in opened]
     tried = try_stages(stages, run.valid, run.reporter)
     targets = run.recipe.stages.target or (DEFAULT,)
@@ -45,7 +48,8 @@ def fit(run: Run[CascadeRecipe]) -> Fitted:
     for said in facts.described():
         run.say(said)
     model = Cascade([Stage(each.classifier, each.columns, cut) for each, cut in zip(stages, cuts, strict=True)])
-    return Fitted(model, facts, checks=(Independence(_REMEDY),))
+    decisions = [] if run.recipe.decide.promise else [each.bundle.manifest.decision for each in reversed(opened)]
+    return Fitted(model, facts, checks=(Independence(_REMEDY),), decisions=decisions)
 
 
 def _copied(bundle: Bundle, run: Run[CascadeRecipe], number: int) -> Bundle:

@@ -54,6 +54,8 @@ class Target(Frozen):
             level = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
         except ValueError:
             raise ValueError(f'"{written}" is not a number; {_EXAMPLE}') from None
+        if quantity == "passed_on" and level > 1:
+            raise ValueError(f"{text}: a share is at most 1; write {level / 100:g} or {level:g}%")
         return cls(quantity=quantity, level=level)
 
     def __str__(self) -> str:

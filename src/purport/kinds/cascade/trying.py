@@ -30,7 +30,10 @@ def stage_of(classifier: Classifier, task: Task, labels: LabelSet) -> Stage:
     """
     bundle = classifier.bundle
     if classifier.task is not task or set(bundle.labels) != set(labels):
-        raise RecipeError(f"{bundle.path} must have the same task and the same labels as the data to be a stage")
+        raise RecipeError(
+            f"{bundle.path} ({classifier.task}, {len(bundle.labels)} labels) cannot be a stage: it must have the task "
+            f"and the labels of the data ({task}, {len(labels)} labels)"
+        )
     return Stage(classifier, columns(classifier, labels.names), 2.0)
 
 
