@@ -77,10 +77,7 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     teacher.requires_grad_(False)
     student = _shallower(teacher, recipe.teacher.layers)
     tokenizer = load_tokenizer(taught.model)
-    # Whole words: pieces inside a word are marked in some vocabularies, first pieces in others.
-    pieces = {piece.lstrip("▁Ġ") for piece in tokenizer.get_vocab()}
-    words = sorted(piece for piece in pieces if piece.isalpha() and len(piece) > 1)
-    texts = _Texts(run.train.texts, words, recipe.fit, recipe.seed)
+    texts = _Texts(run.train.texts, recipe.fit, recipe.seed)
     reader = text_reader(tokenizer, taught.model, run)
     _teach(run, Lesson(student, teacher, texts, reader, tokenizer.pad_token_id, manifest.calibration.temperature))
     valid = TokenRows(run.valid, reader)
@@ -126,9 +123,8 @@ def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
 class _Texts:
     """An endless supply of texts, made from those of the training split."""
 
-    def __init__(self, texts: Sequence[str], vocabulary: Sequence[str], recipe: Teaching, seed: int) -> None:
+    def __init__(self, texts: Sequence[str], recipe: Teaching, seed: int) -> None:
         self._texts = list(texts)
-        self._vocabulary = vocabulary
         self._recipe = recipe
         self._seed = seed
         self._where: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -151,17 +147,7 @@ class _Texts:
         if kind < crossed + composed:
             joint = conjunctions[rng.integers(len(conjunctions))]
             return f"{text}{joint}{self._texts[rng.integers(len(self._texts))]}"
-        if kind < crossed + composed + self._recipe.strange and self._vocabulary:
-            return self._strange(text, rng)
         return text
-
-    def _strange(self, text: str, rng: np.random.Generator) -> str:
-        """``text`` with a share of its words, drawn anew for each text, replaced by words of the vocabulary."""
-        share = rng.random()
-        return " ".join(
-            self._vocabulary[int(rng.integers(len(self._vocabulary)))] if rng.random() < share else word
-            for word in text.split()
-        )
 
     def _crossed(self, text: str, rng: np.random.Generator) -> str:
         """The beginning of ``text`` up to some word, continued by the rest of another text from the same word on."""

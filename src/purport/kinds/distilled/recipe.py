@@ -46,9 +46,6 @@ class Teaching(Frozen):
     """Share of texts that start as one training text and continue as another from a word that both contain."""
     composed: float = Field(default=0.10, ge=0, le=1)
     """Share of texts that are two training texts joined by a conjunction."""
-    strange: float = Field(default=0.15, ge=0, le=1)
-    """Share of texts some of whose words are replaced by any words of the encoder's vocabulary, so that what is out of
-    scope looks to the student as it does to the teacher."""
     noise: float = Field(default=0.5, ge=0, le=1)
     """Share of texts that are read with typing errors, as for the kind ``encoder``."""
     conjunctions: tuple[str, ...] = Field(default=(" and ", " ", " also ", " and also "), min_length=1)
