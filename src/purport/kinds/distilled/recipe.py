@@ -53,10 +53,8 @@ class Teaching(Frozen):
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
-        if self.crossed + self.composed + self.strange > 1:
-            raise ValueError(
-                "crossed, composed and strange are shares of the same texts, so their sum may not exceed 1"
-            )
+        if self.crossed + self.composed > 1:
+            raise ValueError("crossed and composed are shares of the same texts, so their sum may not exceed 1")
         return self
 
 
