@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from .contents import LONGEST_MANIFEST, parse_json, read_bytes, shortened, verify
-from .destination import MANIFEST, NO_CONTENT, Destination, recover
+from .destination import MANIFEST, NO_CONTENT, WORK, Destination, recover
 from .errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsigned, BundleUnsupported, did_you_mean
-from .files import flush, sha256
+from .files import flush, is_fixed, sha256
 from .labels import LabelSet
 from .manifest import READABLE_VERSIONS, FactsT, FileEntry, Manifest, is_intact, parse
 from .signature import SIGNATURE, PublicKeys
@@ -195,16 +195,16 @@ def _require_listed(path: Path, manifest: Manifest) -> None:
     """Check that the directory has only what the checksums cover: openers look for some files without the manifest.
 
     Raises:
-        BundleCorrupt: there is something else that is not hidden.
+        BundleCorrupt: there is something else, hidden or not; a mount point may have the work directory of a run.
     """
-    listed = {MANIFEST, SIGNATURE, *manifest.files}
+    listed, harmless = {MANIFEST, SIGNATURE, *manifest.files}, NO_CONTENT | ({WORK} if is_fixed(path) else set())
     folders = {str(folder) for name in listed for folder in PurePosixPath(name).parents}
     for folder in sorted(folders):
         with suppress(OSError), os.scandir(path / folder) as entries:  # what is missing is reported with its name later
             for entry in entries:
                 name = str(PurePosixPath(folder, entry.name))
                 known = name in listed or (name in folders and entry.is_dir(follow_symlinks=False))
-                if not known and not entry.name.startswith(".") and entry.name not in NO_CONTENT:
+                if not known and name not in harmless:
                     raise BundleCorrupt(path, name, "is not covered by the bundle's checksums")
 
 

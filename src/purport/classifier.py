@@ -88,7 +88,7 @@ class Classifier:
 
         Raises:
             TypeError: ``texts`` is a single string, or contains something that is not a string.
-            PurportError: a probability is not a number.
+            PurportError: a number in them is not finite.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
@@ -99,8 +99,9 @@ class Classifier:
             answers = replace(answers, truncated=answers.truncated | long)
         else:
             answers = self.model.answer(texts)
-        if not np.isfinite(answers.probabilities).all():
-            raise PurportError(f"{self.bundle.path}: a probability of the model is not a number")
+        given = (answers.probabilities, answers.in_scope, answers.embedding, answers.evidence)
+        if not all(values is None or np.isfinite(values).all() for values in given):
+            raise PurportError(f"{self.bundle.path}: a number of the model's answer is not finite")
         return answers
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:

@@ -22,6 +22,8 @@ REPLACED = "replaced"
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 # A new file system has this directory, and people mount one to have room for a bundle.
 NO_CONTENT = {"lost+found"}
+WORK = ".run"
+"""The work directory in a directory that cannot be replaced."""
 # The file system cannot exchange two directories, for example NFS.
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
@@ -48,7 +50,7 @@ class Destination:
     @property
     def work(self) -> Path:
         """The directory for lock, checkpoints, logs and stage; on the same file system as ``path``."""
-        return self.path / ".run" if self.fixed else self.path.with_name(self.path.name + ".run")
+        return self.path / WORK if self.fixed else self.path.with_name(self.path.name + ".run")
 
     @property
     def is_bundle(self) -> bool:

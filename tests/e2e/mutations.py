@@ -291,7 +291,7 @@ def json_cases(bundle: Bundle) -> Iterator[Case]:
             yield Case(f"{name} {what}", with_file(name, content(raw), sealed=True))
     yield Case("an array that the manifest does not list", lambda at: np.savez(at / "taught2.npz", a=1))
     yield Case("a folder that the manifest does not list", lambda at: (at / "more").mkdir())
-    yield Case("a hidden file", lambda at: (at / ".DS_Store").touch(), opens=True)
+    yield Case("a hidden file", lambda at: (at / ".DS_Store").touch())
 
 
 def archive(**members: bytes) -> Callable[[Path], None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from purport import Bundle, Classifier, Dataset
 from purport.errors import BundleCorrupt, PromiseUnkept, RecipeError
@@ -140,3 +141,20 @@ def test_a_plan_puts_the_fastest_first(linear_bundle: Bundle, encoder_bundle: Bu
     assert found.point is not None and found.bundles == ("small", "big")
     recipe = parse_recipe(dict(encoder_bundle.manifest.recipe))
     assert 'bundles = ["small", "big"]' in found.recipe(recipe, [Target.parse("passed_on <= 0.5")])
+
+
+def test_a_cascade_is_no_stage(cascade: Bundle, linear_bundle: Bundle, tmp_path: Path) -> None:
+    stages = {"bundles": [str(linear_bundle.path), str(cascade.path)]}
+    recipe = parse_recipe({"kind": "cascade", "task": "multilabel", "data": SAMPLE, "stages": stages})
+    with pytest.raises(RecipeError, match="made of other bundles"):
+        train(recipe, tmp_path / "bundle")
+    twice = parse_recipe(dict(recipe.model_dump(), stages={"bundles": [str(linear_bundle.path)] * 2}))
+    with pytest.raises(RecipeError, match="names a bundle twice"):
+        train(twice, tmp_path / "bundle")
+
+
+def test_a_manifest_that_names_a_part_twice_is_refused(cascade: Bundle) -> None:
+    facts = cascade.facts(CascadeFacts).model_dump(mode="json")
+    facts["stages"] = [facts["stages"][0]] * 2
+    with pytest.raises(ValidationError, match="must not be two stages"):
+        CascadeFacts.model_validate(facts)

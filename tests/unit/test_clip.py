@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,15 +40,16 @@ def test_the_answer_says_that_a_long_text_was_cut(linear_bundle: Bundle) -> None
     assert np.allclose(*answers.probabilities)
 
 
-def test_a_probability_that_is_not_a_number_is_never_an_answer(linear_bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["probabilities", "in_scope", "embedding", "evidence"])
+def test_what_is_not_a_number_is_never_an_answer(linear_bundle: Bundle, name: str) -> None:
     classifier = Classifier.open(linear_bundle)
     honest = classifier.model.answer
 
     class Broken:
         def answer(self, texts: list[str]) -> object:
             answers = honest(texts)
-            return replace(answers, probabilities=answers.probabilities * np.nan)
+            return replace(answers, **{name: getattr(answers, name) * np.nan})
 
     classifier.model = Broken()  # type: ignore[assignment]
-    with pytest.raises(PurportError, match="not a number"):
+    with pytest.raises(PurportError, match="not finite"):
         classifier.predict(["where is my parcel"])

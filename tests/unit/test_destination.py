@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,8 +159,8 @@ def test_a_classifier_is_not_made_of_two_bundles(
     real = Bundle.open
     swapped = []
 
-    def open_then_swap(ref: Path) -> Bundle:
-        found = real(ref)
+    def open_then_swap(ref: Path, **given: Any) -> Bundle:
+        found = real(ref, **given)
         if not swapped:
             swapped.append(exchange(target, other))
         return found
@@ -187,8 +188,8 @@ def test_a_classifier_of_a_replaced_bundle_is_opened_again(
         newer = commit(stage, other, linear_bundle.manifest)
     real, swapped = Bundle.open, []
 
-    def open_then_swap(ref: Path) -> Bundle:
-        found = real(ref)
+    def open_then_swap(ref: Path, **given: Any) -> Bundle:
+        found = real(ref, **given)
         if not swapped:
             swapped.append(exchange(target, other))
         return found

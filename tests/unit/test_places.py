@@ -75,7 +75,7 @@ def test_a_link_that_leads_out_is_refused_as_if_it_were_outside(folder: Path) ->
 
 def test_what_was_named_at_the_start_may_be_named_again_and_its_links_are_the_operators(folder: Path) -> None:
     places = Places(["into", folder / "named"])
-    assert places.resolved("into") == Path("into"), "as it was named: a reload follows the link anew"
+    assert places.resolved("into") == folder / "into", "as it was named: a reload follows the link anew"
     assert places.resolved(folder / "into") == folder / "into" and places.resolved("named") == Path("named")
 
 
@@ -86,9 +86,17 @@ def test_a_shipped_name_is_that_bundle_whatever_lies_in_the_working_directory(fo
     (folder / "atis" / "manifest.json").touch()
     assert Places([]).resolved("atis") == atis, "or the answer would tell that there is another"
     assert Places([], ".").resolved("atis") == folder / "atis", "as everywhere else, where it may be seen"
-    assert Places(["atis"]).resolved("atis") == Path("atis")
+    assert Places(["atis"]).resolved("atis") == folder / "atis"
 
 
 def test_a_directory_that_is_not_there_stops_the_start(folder: Path) -> None:
     with pytest.raises(SettingsError, match="models_dir: modles is not a directory"):
         Places([], "modles")
+
+
+def test_a_named_directory_is_opened_as_it_is_spelt_and_tells_nothing_of_others(folder: Path, tmp_path: Path) -> None:
+    """`named/link/../x` is `named/x`, wherever the link leads and whether or not there is one."""
+    (folder / "named" / "link").symlink_to(tmp_path / "secret")
+    places = Places([folder / "named" / "x"])
+    for ref in ("named/link/../x", "named/missing/../x", f"/nowhere/..{folder}/named/x"):
+        assert places.resolved(ref) == folder / "named" / "x"

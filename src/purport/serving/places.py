@@ -35,7 +35,7 @@ class Places:
         """
         asked = os.fspath(ref)
         path, by_name = _spelt(asked), shipped()
-        found = Path(asked) if path in self._named else self._below(path)
+        found = Path(path) if path in self._named else self._below(path)
         if asked in by_name and not (found and (found / MANIFEST).is_file()):
             return by_name[asked]
         if found is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...bundle import Bundle
 from ...classifier import Classifier
@@ -40,9 +40,15 @@ class CascadeFacts(ModelFacts):
     """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from."""
 
     stages: Annotated[Many[StageFacts], Field(min_length=2, max_length=8)]
-    target: Many[str]
+    target: Many[str] = Field(max_length=8)
     chosen: Point
     curve: Many[Point]
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len({stage.part for stage in self.stages}) < len(self.stages):
+            raise ValueError("a part must not be two stages")
+        return self
 
     def described(self) -> list[str]:
         """What the cascade does on its validation rows: a line for each stage, and one for all."""
@@ -150,7 +156,8 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     stages = []
     for each in facts.stages:
         part = bundle.part(each.part)
-        if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task:
+        # A cascade in a cascade could open so many stages that nothing is left for anybody else.
+        if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task or part.manifest.parts:
             raise BundleCorrupt(bundle.path, each.part, "is not the stage that the manifest names")
         own = device if part.manifest.kind != "linear" else "cpu"
         classifier = Classifier.open(part, device=own, threads=threads)

@@ -26,9 +26,11 @@ def stage_of(classifier: Classifier, task: Task, labels: LabelSet) -> Stage:
     """``classifier`` as a stage that passes everything on.
 
     Raises:
-        RecipeError: it has another task or other labels.
+        RecipeError: it has another task or other labels, or is made of bundles itself.
     """
     bundle = classifier.bundle
+    if bundle.manifest.parts:
+        raise RecipeError(f"{bundle.path} is made of other bundles and cannot be a stage; name these as stages instead")
     if classifier.task is not task or set(bundle.labels) != set(labels):
         raise RecipeError(
             f"{bundle.path} ({classifier.task}, {len(bundle.labels)} labels) cannot be a stage: it must have the task "
