@@ -76,7 +76,7 @@ def test_a_link_that_leads_out_is_refused_as_if_it_were_outside(folder: Path) ->
 def test_what_was_named_at_the_start_may_be_named_again_and_its_links_are_the_operators(folder: Path) -> None:
     places = Places(["into", folder / "named"])
     assert places.resolved("into") == folder / "into", "as it was named: a reload follows the link anew"
-    assert places.resolved(folder / "into") == folder / "into" and places.resolved("named") == Path("named")
+    assert places.resolved(folder / "into") == folder / "into" and places.resolved("named") == folder / "named"
 
 
 def test_a_shipped_name_is_that_bundle_whatever_lies_in_the_working_directory(folder: Path) -> None:
