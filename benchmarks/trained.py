@@ -26,11 +26,14 @@ _HEAD = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", nargs="+", type=Path, help="directories of bundles")
+    parser.add_argument("--note", default="", help="what else has to be said of them")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     found = sorted((facts(Bundle.open(path)) for path in arguments.bundles), key=lambda each: each["dataset"])
-    arguments.output.write_text(json.dumps({"machine": machine(), "bundles": found}, indent=1) + "\n", "utf-8")
-    arguments.output.with_suffix(".md").write_text(table(found), "utf-8")
+    arguments.output.write_text(
+        json.dumps({"machine": machine(), "note": arguments.note, "bundles": found}, indent=1) + "\n", "utf-8"
+    )
+    arguments.output.with_suffix(".md").write_text(table(found, arguments.note), "utf-8")
 
 
 def facts(bundle: Bundle) -> dict[str, Any]:
@@ -61,10 +64,11 @@ def facts(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]], note: str) -> str:
     """The same as Markdown."""
     lines = ["# What training makes of each dataset", ""]
     lines += ["Written by `python benchmarks/trained.py`: bundles of `purport train DATASET` without an option.", ""]
+    lines += [note, ""] if note else []
     lines += [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     for each in found:
         error = each.get("top_label_calibration_error", each.get("expected_calibration_error"))
