@@ -22,7 +22,8 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
-from .errors import ServerError, SettingsError, needs
+from .errors import ServerError, SettingsError
+from .optional import needs
 from .prediction import Prediction, Reason, ScoredLabel
 
 with needs("the client", "client"):

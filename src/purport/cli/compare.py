@@ -86,8 +86,8 @@ def compare(
         purport compare bundles/old bundles/new --data this-week.csv
     """
     from ..classifier import Classifier
-    from ..errors import needs
     from ..evaluation.rows import evaluation_split
+    from ..optional import needs
     from .console import out, reporting
 
     with needs("purport compare", "eval"):

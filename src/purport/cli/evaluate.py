@@ -69,11 +69,11 @@ def evaluate(
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
     from ..classifier import Classifier
-    from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.robustness import measure_robustness
     from ..evaluation.rows import evaluation_split, own_data, seen_before
     from ..files import write_text
+    from ..optional import needs
     from .console import out, reporting
 
     classifier = Classifier.open(bundle)

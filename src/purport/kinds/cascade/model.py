@@ -15,7 +15,7 @@ from ...classifier import Classifier
 from ...errors import BundleCorrupt
 from ...frozen import Frozen
 from ...manifest import Many, ModelFacts, Share
-from ...model import Answers, FloatArray, Lengths, Model, Traits
+from ...model import Answers, FloatArray, Lengths, Metered, Model, Traits, Usage
 from ...runtime.decision import acceptance, decide
 from .target import Point
 
@@ -91,6 +91,12 @@ class Cascade:
             max_batch=min((each.max_batch for each in every if each.max_batch is not None), default=None),
             timeout_s=max((each.timeout_s for each in every if each.timeout_s is not None), default=None),
         )
+
+    @property
+    def usage(self) -> Usage:
+        """What all stages have asked of services."""
+        every = [stage.classifier.model for stage in self._stages]
+        return sum((each.usage for each in every if isinstance(each, Metered)), Usage())
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`. ``answered_by`` has the id of the stage that settled each text."""
