@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -91,12 +91,10 @@ class Prompt:
             logprobs=logprobs,
         )
 
-    def repair(self, request: Request) -> Request:
-        """The same question once more, after an answer that is none."""
-        return Request(
-            f"{request.system}\n{_REPAIR}", request.user, request.labels, request.several, 2 * request.max_tokens,
-            request.logprobs,
-        )  # fmt: skip
+
+def repaired(request: Request) -> Request:
+    """The same question once more, after an answer that is none."""
+    return replace(request, system=f"{request.system}\n{_REPAIR}", max_tokens=2 * request.max_tokens)
 
 
 def quoted(text: str) -> str:
@@ -117,9 +115,8 @@ def _system(written: PromptFile, names: Sequence[str], none: str, several: bool)
     if written.examples:
         lines += ["", "Examples:"]
         for each in written.examples:
-            given = (
-                {MULTILABEL: list(each.labels)} if several else {MULTICLASS: each.labels[0] if each.labels else none}
-            )
+            one = each.labels[0] if each.labels else none
+            given = {MULTILABEL: list(each.labels)} if several else {MULTICLASS: one}
             lines.append(f"{quoted(each.text)} -> {json.dumps(given, ensure_ascii=False)}")
     return "\n".join([*lines, "", _DATA, _FORM[several]])
 

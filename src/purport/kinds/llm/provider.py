@@ -1,7 +1,7 @@
 """The seam to services of language models: one request, one reply, and what a provider can do.
 
 Providers are registered in the entry-point group ``purport.providers``. Each uses its vendor's own client, because what
-makes a classifier good (answers from a closed set, log-probabilities, caching of prefixes) differs from one to the next.
+makes a classifier good (answers from a closed set, log-probabilities, caching of prefixes) differs between them.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Service(Frozen):
     """Whether replies are kept in the user's cache directory, so that the same request costs nothing."""
     logprobs: Literal["auto", "never"] = "auto"
     """``auto``: confidence comes from log-probabilities if the service gives any, and otherwise from votes."""
-    options: dict[str, JsonValue] = {}
+    options: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of each request, such as ``{ temperature = 0 }``."""
 
     @field_validator("base_url")
@@ -98,7 +98,7 @@ class PromptSpec(Frozen):
 
     file: str | None = None
     """A file with the instructions, in place of the usual ones. Labels, examples and rules for the form are added."""
-    descriptions: dict[str, str] = {}
+    descriptions: dict[str, str] = Field(default_factory=dict)
     """A line about each label that its name does not explain."""
     out_of_scope: str = Field(default="the message asks for none of these", max_length=2000)
     """When no label applies."""

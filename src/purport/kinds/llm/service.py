@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ...errors import ProviderError
 from ...model import Usage
 from .budget import Budget
 from .cache import ReplyCache
+from .prompt import repaired
 from .provider import Provider, Reply, Request, Unanswered
 from .reading import chosen
 from .recipe import BudgetSpec, Service
@@ -28,21 +29,12 @@ class Answer:
     chosen: tuple[str, ...]
 
 
-class Repair(Protocol):
-    """Makes the second request of one whose reply is no answer."""
-
-    def __call__(self, request: Request) -> Request:
-        """The second request."""
-        ...
-
-
 class Asker:
     """Answers to requests. Safe to use from several threads: everything happens in one event loop."""
 
-    def __init__(self, service: Service, budget: BudgetSpec, repair: Repair) -> None:
+    def __init__(self, service: Service, budget: BudgetSpec) -> None:
         provider_type = service.provider()
         self._service = service
-        self._repair = repair
         self._make: Callable[[], Provider] = lambda: provider_type(
             service.endpoint(provider_type, _key(service, provider_type))
         )
@@ -100,7 +92,7 @@ class Asker:
         """The answer to ``request``, or to its repair, if it was asked before."""
         if self._cache is None:
             return None
-        for each in (request, self._repair(request)):
+        for each in (request, repaired(request)):
             reply = self._cache.get(each)
             if reply is not None and (answer := _answer(each, reply)) is not None:
                 return answer
@@ -111,7 +103,7 @@ class Asker:
         answer = _answer(request, reply)
         if answer is None and not reply.refused:
             self._budget.counted(repaired=1)
-            request = self._repair(request)
+            request = repaired(request)
             reply = await self._reply(request)
             answer = _answer(request, reply)
         if answer is not None and self._cache is not None:
