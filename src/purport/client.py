@@ -30,8 +30,7 @@ with needs("the client", "client"):
     import httpx
 
 MOST_TEXTS = 1024
-# Statuses to retry: not ready, over the rate limit, overloaded.
-_AGAIN = frozenset({423, 429, 503})
+_AGAIN = frozenset({423, 429, 503})  # not ready, over the rate limit, overloaded
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 # If the server asks for a longer pause, the client gives up.
 _LONGEST_RETRY_AFTER_S = 60.0

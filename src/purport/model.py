@@ -98,6 +98,23 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    def __bool__(self) -> bool:
+        return self != Usage()
+
+    def described(self) -> str:
+        """The numbers in a line."""
+        said = [f"requests to services: {self.requests:,} (answers from the cache: {self.from_cache:,})"]
+        if self.requests:
+            said.append(f"tokens: {self.input_tokens:,} in ({self.cached_tokens:,} of them cached there), "
+                        f"{self.output_tokens:,} out")  # fmt: skip
+        if self.usd:
+            said.append(f"cost: {self.usd:.4f} US dollars")
+        if self.repaired:
+            said.append(f"replies that were no answer, and asked again: {self.repaired:,}")
+        if self.unanswered:
+            said.append(f"warning: texts without a usable reply, taken as out of scope: {self.unanswered:,}")
+        return "; ".join(said)
+
 
 @runtime_checkable
 class Metered(Protocol):

@@ -48,7 +48,9 @@ class Script:
         return json.dumps({"label": found[0] if found else labels[-1]})
 
 
-def _completion(script: Script, content: str, *, logprobs: bool, finish: str = "stop", refusal: str | None = None) -> Any:
+def _completion(
+    script: Script, content: str, *, logprobs: bool, finish: str = "stop", refusal: str | None = None
+) -> Any:
     tokens = None
     if logprobs and script.logprobs:
         pieces = [content[i : i + 4] for i in range(0, len(content), 4)]
@@ -74,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Answer."""
         script, body = self.script, json.loads(self.rfile.read(int(self.headers["content-length"])))
         with script.lock:

@@ -74,10 +74,10 @@ def evaluate(
     from ..evaluation.rows import evaluation_split, own_data, seen_before
     from ..files import write_text
     from ..optional import needs
-    from .console import out, reporting
+    from .console import metering, out, reporting
 
     classifier = Classifier.open(bundle)
-    with reporting() as reporter:
+    with reporting() as reporter, metering(classifier):
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
         rows = rows.held()
         if robustness is None:

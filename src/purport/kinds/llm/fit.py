@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +39,7 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
     run.say(f"asking {recipe.provider.model} ({recipe.provider.name}); confidence comes from {how}")
 
     def final() -> ModelFacts:
-        usage = {name: value for name, value in asdict(scorer.usage).items() if value}
-        return facts.model_copy(update={"usage": usage})
+        return facts.model_copy(update={"usage": scorer.usage})
 
     # Each text is a request of its own: there is no batch that an answer could depend on.
     return Fitted(scorer, facts, checks=(), final=final)

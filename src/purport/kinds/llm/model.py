@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from ...bundle import Bundle
 from ...contents import read_json
@@ -18,9 +18,9 @@ from ...labels import LabelSet, Task
 from ...manifest import ModelFacts
 from ...model import FloatArray, Lengths, Model, Traits, Usage
 from ...runtime.calibration import Scores, calibrated
+from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
 from .provider import Method
-from .reading import shares
 from .recipe import BudgetSpec, PromptSpec, Service
 from .service import Answer, Asker
 
@@ -42,7 +42,7 @@ class LlmFacts(ModelFacts):
     confidence: Method
     votes: int
     remote: bool = True
-    usage: dict[str, float] = Field(default_factory=dict)
+    usage: Usage = Usage()
 
 
 class LlmScorer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import factorial
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +27,7 @@ _FORM = {
 }
 _REPAIR = "An answer that is not such JSON, or has another label, is worth nothing. Check yours before you give it."
 _ENVELOPE = 40  # tokens of a reply besides its labels
+_MANY = 10  # labels have more orders than anybody asks for
 _MOST_LABELS = 12  # of one text, for the length of a reply
 # Marks by which some servers tell the turns of a conversation apart are made of these.
 _MARKS = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "<>[]|"})
@@ -68,8 +70,7 @@ class Prompt:
     def of(cls, written: PromptFile, labels: LabelSet, task: Task, orders: int, thinking: int = 0) -> Prompt:
         """The prompt of a bundle with these ``labels``, in so many ``orders``, the first as they are."""
         several, none = task is Task.MULTILABEL, _unused(labels)
-        every = [np.random.default_rng(seed).permutation(len(labels)).tolist() for seed in range(1, orders)]
-        chosen = [list(range(len(labels))), *every]
+        chosen = _orders(len(labels), orders)
         systems = tuple(_system(written, [labels.names[i] for i in order], none, several) for order in chosen)
         return cls(none, chosen, labels, several, systems, thinking)
 
@@ -119,6 +120,16 @@ def _system(written: PromptFile, names: Sequence[str], none: str, several: bool)
             given = {MULTILABEL: list(each.labels)} if several else {MULTICLASS: one}
             lines.append(f"{quoted(each.text)} -> {json.dumps(given, ensure_ascii=False)}")
     return "\n".join([*lines, "", _DATA, _FORM[several]])
+
+
+def _orders(labels: int, number: int) -> list[list[int]]:
+    """Different orders of so many labels, as far as there are: as they are, backwards, then by chance."""
+    found = {tuple(range(labels)): None, tuple(reversed(range(labels))): None}
+    number = min(number, factorial(labels)) if labels < _MANY else number
+    chance = np.random.default_rng(0)
+    while len(found) < number:
+        found[tuple(chance.permutation(labels).tolist())] = None
+    return [list(order) for order in found][:number]
 
 
 def _unused(labels: LabelSet) -> str:

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from ...errors import ProviderError
 from ...model import Usage
 from .budget import Budget
-from .cache import ReplyCache
+from .parsing import chosen
 from .prompt import repaired
 from .provider import Provider, Reply, Request, Unanswered
-from .reading import chosen
 from .recipe import BudgetSpec, Service
+from .replies import ReplyCache
 
 ResultT = TypeVar("ResultT")
 

@@ -66,7 +66,7 @@ def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
         yield attempts
     except module.APIStatusError as error:
         said = endpoint.cleaned(str(error))
-        if error.status_code in (400, 413, 422) and any(code in said for code in _OF_ONE_TEXT):
+        if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in _OF_ONE_TEXT):
             raise Refused(Reply("", refused=said, input_tokens=0, output_tokens=0, lost=attempts.lost)) from None
         raise Unanswered(_of_status(error.status_code, said, endpoint), attempts.lost) from None
     except module.APITimeoutError:
