@@ -184,7 +184,7 @@ def test_no_reply_gives_a_label_outside_the_set_or_a_crash() -> None:
         assert likely is None or (np.isfinite(likely).all() and (likely >= 0).all() and (likely <= 1 + 1e-9).all()), (
             text
         )
-    assert 500 < usable < 5000
+    assert 200 < usable < 5000
 
 
 def tokens(*given: tuple[str, dict[str, float]]) -> list[Token]:
