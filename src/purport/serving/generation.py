@@ -23,6 +23,8 @@ class Generation:
     Attributes:
         source: how the bundle was named when it was asked for; a reload follows its links again.
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
+        remote: whether it waits for a service instead of computing, so that a worker asks many texts at a time.
+        away: the number of batches that wait for the service now.
     """
 
     def __init__(self, bundle: Bundle, source: str | os.PathLike[str] = "") -> None:
@@ -31,12 +33,15 @@ class Generation:
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
         self.cost = _FIRST_COST_S
+        self.remote: bool = getattr(self.facts, "remote", False) is True
+        self.away = 0
         self._users = 0
         self._when_unused: Callable[[], None] | None = None
 
     def observe(self, units: int, seconds: float) -> None:
         """Update the cost from a batch, with a limit on each step, so that one stall has little effect."""
-        self.cost += SMOOTHING * (min(seconds / units, 4 * self.cost) - self.cost)
+        found = seconds / units / max(1, self.away)  # batches that wait together share the time
+        self.cost += SMOOTHING * (min(found, 4 * self.cost) - self.cost)
 
     def __enter__(self) -> Self:
         self._users += 1

@@ -22,7 +22,7 @@ from . import counters
 from .generation import Generation
 from .patience import SILENT, Patience, Pulse
 from .queue import Item
-from .wire import Do, Done, Drop, Load, Loaded, pack, read
+from .wire import MOST_AWAY, Do, Done, Drop, Load, Loaded, pack, read
 
 # If a worker dies sooner than this after it has loaded its models, the pause before the next restart doubles.
 _SETTLED_S = 5.0
@@ -44,7 +44,10 @@ _BATCHES = itertools.count()
 
 @dataclass(eq=False)
 class Handle:
-    """The server's view of one worker; ``failures`` counts the failed loads of each generation."""
+    """The server's view of one worker; ``failures`` counts the failed loads of each generation.
+
+    ``items`` keep it busy; those that are ``away``, by batch and with the time, wait for a service in threads of it.
+    """
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -53,10 +56,17 @@ class Handle:
     batch: int = -1
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
+    away: dict[int, tuple[list[Item], float]] = field(default_factory=dict)
+    remote: set[int] = field(default_factory=set)
     pulse: Pulse = field(default_factory=Pulse)
     failures: Counter[int] = field(default_factory=Counter)
     complaint: str = ""
     killed: bool = False
+
+    @property
+    def free_for(self) -> set[int]:
+        """The generations of which it can be given texts now, if it is idle."""
+        return self.loaded if len(self.away) < MOST_AWAY else self.loaded - self.remote
 
     def load(self, generation: Generation) -> None:
         """Have it load ``generation``."""
@@ -165,7 +175,12 @@ class Pool:
         """Make ``worker`` answer ``items``, which all belong to one generation that it has loaded."""
         batch, first = next(_BATCHES), items[0]
         frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
-        worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
+        if first.generation.remote:
+            worker.away[batch] = items, self._clock()
+            worker.remote.add(first.generation.number)
+            first.generation.away += 1
+        else:
+            worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
         worker.write(frame)
 
     def _spawn(
@@ -208,13 +223,16 @@ class Pool:
             if worker in self._workers:
                 self._workers.remove(worker)
             worker.writer.close()
-            items, worker.items = worker.items, []
+            items, worker.items, away, worker.away = worker.items, [], worker.away, {}
             worker.kill()
             # A bundle that kills workers while they load it must not be loaded again and again.
             for number in self._generations.keys() - worker.loaded:
                 self._events.loaded(
                     number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
                 )
+            for lost, _ in away.values():
+                lost[0].generation.away -= 1
+                self._events.lost(lost, suspect=False)
             if items:
                 self._events.lost(items, suspect=worker.complaint != SILENT)
             # To its end, even if the pool is stopped meanwhile.
@@ -249,6 +267,11 @@ class Pool:
                 # Send the next batch first, so that the worker does not wait while these clients are answered.
                 self._events.idle()
                 self._events.done(items, done, seconds)
+            case Done() as done if done.batch in worker.away:
+                items, since = worker.away.pop(done.batch)
+                self._events.done(items, done, self._clock() - since)
+                items[0].generation.away -= 1
+                self._events.idle()
             case Loaded(number, failure):
                 worker.pulse.loading.pop(number, None)
                 if failure:

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from .. import registry
 from ..classifier import Classifier
@@ -22,7 +23,7 @@ from ..isolation import isolate
 from ..signature import PublicKeys
 from .collection import freeze_gc
 from .operations import Operation, Request, Result
-from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
+from .wire import MOST_AWAY, Beat, Do, Done, Drop, Load, Loaded, pack, receive
 
 # After an answer, a worker polls this long for the next batch before it sleeps: waking up takes longer, and a core is
 # slow after a sleep.
@@ -45,14 +46,18 @@ class Worker:
         self._models: dict[int, Classifier] = {}
         self._operations: dict[str, Operation] = {}
         self._sending = threading.Lock()
+        self._waiting = ThreadPoolExecutor(MOST_AWAY)
 
     def run(self) -> None:
         """Answer batches until the connection is closed."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 match receive(self._connection, _SPIN_S):
+                    case Do() as work if self._models[work.generation].model.traits.remote:
+                        # It waits for a service, and others are answered meanwhile.
+                        self._waiting.submit(self._answer, work)
                     case Do() as work:
-                        self._write(self._frame(work))
+                        self._answer(work)
                     case Load() as load:
                         # In a thread, so that answers are not interrupted while a model loads.
                         threading.Thread(target=self._load, args=load, daemon=True).start()
@@ -72,7 +77,7 @@ class Worker:
         failure: PurportError | None = None
         try:
             classifier = opened(path, bundle, self._signed_by, device=self._device, threads=self._threads)
-            for text in _WARM_UP:
+            for text in () if classifier.model.traits.remote else _WARM_UP:  # asking costs money
                 classifier.predict([text])
             if not self._models:
                 freeze_gc()
@@ -83,6 +88,10 @@ class Worker:
             failure = PurportError(f"the model could not be loaded: {error!r}")
         with contextlib.suppress(OSError):
             self._write(pack(Loaded(generation, failure)))
+
+    def _answer(self, work: Do) -> None:
+        with contextlib.suppress(OSError):
+            self._write(self._frame(work))
 
     def _frame(self, work: Do) -> bytes:
         done = self._do(work)
@@ -98,9 +107,11 @@ class Worker:
             results = [*operation(classifier, work.requests)]
             if len(results) != len(work.requests):
                 raise ValueError(f"{len(results)} results for {len(work.requests)} requests")
-        except Exception:
+        except Exception as error:
             # One request is at fault; answer each alone, so that the others get their results.
-            results = [_alone(operation, classifier, request) for request in work.requests]
+            results = [repr(error)]
+            if len(work.requests) > 1:
+                results = [_alone(operation, classifier, request) for request in work.requests]
         return Done(work.batch, results)
 
     def _operation(self, name: str) -> Operation:
