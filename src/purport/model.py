@@ -81,6 +81,7 @@ class Usage:
         from_cache: answers that needed none, because the same was asked before.
         input_tokens: tokens of the requests, ``cached_tokens`` of which the service had in its cache.
         output_tokens: tokens of the replies.
+        seconds: what the service took for all these answers, one after the other, those from the cache included.
         usd: what that cost in US dollars, where prices are known.
         repaired: replies that were no answer, so that the text was asked again.
         unanswered: texts that got no usable reply; they are out of scope, with a confidence of 0.
@@ -91,6 +92,7 @@ class Usage:
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    seconds: float = 0.0
     usd: float = 0.0
     repaired: int = 0
     unanswered: int = 0

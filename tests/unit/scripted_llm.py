@@ -19,7 +19,8 @@ WORDS = {"flight": ("fly", "flight"), "fare": ("cost", "fare"), "meal": ("food",
 class Script:
     """What the server does: ``faults`` are taken one a request, then it answers by ``words`` in the text.
 
-    ``asked`` has every request body, ``keys`` the credential of each.
+    ``first``: it always takes the label that is listed first. ``asked`` has every request body, ``keys`` the credential
+    of each.
     """
 
     words: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(WORDS))
@@ -27,6 +28,7 @@ class Script:
     logprobs: bool = False
     usage: tuple[int, int] = (100, 10)
     latency_s: float = 0.0
+    first: bool = False
     answer: Callable[[str, list[str]], Any] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -40,6 +42,9 @@ class Script:
         text = json.loads(body["messages"][-1]["content"])
         several = "labels" in schema["properties"]
         labels = schema["properties"]["labels"]["items"]["enum"] if several else schema["properties"]["label"]["enum"]
+        if self.first:
+            listed = body["messages"][0]["content"].partition("Labels:\n- ")[2]
+            return json.dumps({"label": json.loads(listed.partition("\n")[0])})
         if self.answer is not None:
             return json.dumps(self.answer(text, labels))
         found = [label for label, words in self.words.items() if label in labels and any(w in text for w in words)]

@@ -16,12 +16,14 @@ import pytest
 
 from purport import Bundle, Classifier
 from purport.errors import BudgetSpent, BundleUnsupported, ProviderError, RecipeError
+from purport.kinds.cascade.model import CascadeFacts
 from purport.kinds.llm.model import LlmFacts, LlmScorer
 from purport.kinds.llm.parsing import chosen, shares
 from purport.kinds.llm.prompt import Prompt, PromptFile, quoted
 from purport.kinds.llm.provider import Token
 from purport.kinds.llm.recipe import BudgetSpec, Service
 from purport.labels import LabelSet, Task
+from purport.model import Metered
 from purport.testing import Recorder, check_kind
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -506,6 +508,7 @@ def test_without_a_key_the_error_names_the_variable(script: Script, monkeypatch:
     ("change", "message"),
     [
         ({"provider": {"model": "m", "key": "AWS_SECRET_ACCESS_KEY"}}, "provider.key"),
+        ({"provider": {"model": "m", "key": "PURPORT_API_KEY"}}, "for servers of purport"),
         ({"provider": {"model": "m", "base_url": "https://me:secret@host/v1"}}, "no user, password"),
         ({"provider": {"model": "m", "base_url": "file:///etc"}}, "must be an address"),
         ({"provider": {"model": "m", "options": {"messages": []}}}, "provider.options cannot set messages"),
@@ -545,3 +548,31 @@ def test_a_bundle_of_a_stranger_sends_nothing_to_an_address_of_theirs(
         Classifier.open(bundle.path)
     monkeypatch.setenv("PURPORT_PROVIDER_URLS", "https://other.example/v1, https://thief.example/v1/")
     assert isinstance(Classifier.open(bundle.path).bundle, Bundle)
+
+
+def test_how_often_order_decides_is_said_and_kept(script: Script, table: Path, tmp_path: Path) -> None:
+    """A model that always takes the label that is listed first."""
+    script.first = True
+    recorder = Recorder()
+    bundle = train(parse_recipe(recipe(script, table)), tmp_path / "bundle", reporter=recorder)
+    assert bundle is not None and bundle.facts(LlmFacts).order_changes == 1
+    assert "100.0 % of the texts get another answer when the labels are listed in another order" in recorder.lines
+
+
+def test_the_last_stage_of_a_cascade(script: Script, table: Path, tmp_path: Path) -> None:
+    data = {"name": str(table), "unlabelled": "out_of_scope", "valid": 0.5}
+    script.latency_s = 0.05
+    cheap = train(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), tmp_path / "linear")
+    best = train(parse_recipe(recipe(script, table)), tmp_path / "llm")
+    assert cheap is not None and best is not None
+    stages = {"bundles": [str(cheap.path), str(best.path)], "target": "passed_on <= 0.5"}
+    written = {"kind": "cascade", "task": "multiclass", "data": data, "stages": stages}
+    asked = len(script.asked)
+    bundle = train(parse_recipe(written), tmp_path / "cascade")
+    assert bundle is not None and len(script.asked) == asked, "the validation rows were asked before"
+    facts = bundle.facts(CascadeFacts)
+    assert facts.remote and facts.stages[1].ms >= 50, "answers from the cache know how long they took"
+    classifier = Classifier.open(bundle)
+    assert isinstance(classifier.model, Metered)
+    classifier.predict(["is it about food or what, in a place called somewhere"])
+    assert classifier.model.usage.requests + classifier.model.usage.from_cache in (0, 2)

@@ -37,12 +37,16 @@ class StageFacts(Frozen):
 
 
 class CascadeFacts(ModelFacts):
-    """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from."""
+    """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from.
+
+    ``remote``: whether a stage asks a service.
+    """
 
     stages: Annotated[Many[StageFacts], Field(min_length=2, max_length=8)]
     target: Many[str]
     chosen: Point
     curve: Many[Point]
+    remote: bool = False
 
     def described(self) -> list[str]:
         """What the cascade does on its validation rows: a line for each stage, and one for all."""
@@ -158,7 +162,7 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         part = bundle.part(each.part)
         if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task:
             raise BundleCorrupt(bundle.path, each.part, "is not the stage that the manifest names")
-        own = device if part.manifest.kind != "linear" else "cpu"
+        own = device if part.manifest.kind not in ("linear", "llm") else "cpu"
         classifier = Classifier.open(part, device=own, threads=threads)
         stages.append(Stage(classifier, columns(classifier, bundle.manifest.labels), each.pass_below))
     return Cascade(stages)

@@ -83,7 +83,7 @@ class Budget:
             self._count(reply, lost)
             self._released.notify_all()
 
-    def counted(self, **more: int) -> None:
+    def counted(self, **more: float) -> None:
         """Count what happened besides requests."""
         self.usage = replace(self.usage, **{name: getattr(self.usage, name) + by for name, by in more.items()})
 
@@ -108,6 +108,7 @@ class Budget:
             input_tokens=usage.input_tokens + ((reply.input_tokens or 0) if reply else 0),
             cached_tokens=usage.cached_tokens + (reply.cached_tokens if reply else 0),
             output_tokens=usage.output_tokens + ((reply.output_tokens or 0) if reply else 0),
+            seconds=usage.seconds + (reply.seconds if reply else 0),
             usd=self._spent.money / _PICO,
         )
 

@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ...errors import RecipeError, did_you_mean
 from ...manifest import ModelFacts
+from ...wording import percent
 from ..run import Fitted, Rows, Run
 from .model import LlmScorer, facts_of
 from .prompt import INSTRUCTIONS, PROMPT_FILE, Example, PromptFile
@@ -39,7 +40,10 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
     run.say(f"asking {recipe.provider.model} ({recipe.provider.name}); confidence comes from {how}")
 
     def final() -> ModelFacts:
-        return facts.model_copy(update={"usage": scorer.usage})
+        changes = scorer.order_changes
+        if changes is not None:
+            run.say(f"{percent(changes)} of the texts get another answer when the labels are listed in another order")
+        return facts.model_copy(update={"usage": scorer.usage, "order_changes": changes})
 
     # Each text is a request of its own: there is no batch that an answer could depend on.
     return Fitted(scorer, facts, checks=(), final=final)

@@ -15,17 +15,16 @@ from ...bundle import Bundle
 from ...contents import read_json
 from ...errors import BundleCorrupt, BundleUnsupported, DeviceUnavailable
 from ...labels import LabelSet, Task
-from ...manifest import ModelFacts
+from ...manifest import ModelFacts, Share
 from ...model import FloatArray, Lengths, Model, Traits, Usage
 from ...runtime.calibration import Scores, calibrated
+from ...settings import PROVIDER_URLS
 from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
 from .provider import Method
 from .recipe import BudgetSpec, PromptSpec, Service
 from .service import Answer, Asker
 
-ADDRESSES = "PURPORT_PROVIDER_URLS"
-"""The environment variable that allows bundles to ask other services than the vendors' own and this machine."""
 _BATCH = 256
 _FLOOR = 1e-4  # of probability, shared by all labels: no log-probability is taken for certain
 
@@ -33,7 +32,8 @@ _FLOOR = 1e-4  # of probability, shared by all labels: no log-probability is tak
 class LlmFacts(ModelFacts):
     """Manifest facts of kind ``llm``: which service is asked, and where confidence comes from.
 
-    ``usage`` is what the training run took.
+    ``usage`` is what the training run took; ``order_changes`` is the share of its texts that got another answer when
+    the labels were listed in another order.
     """
 
     unit: str = "characters"
@@ -43,6 +43,7 @@ class LlmFacts(ModelFacts):
     votes: int
     remote: bool = True
     usage: Usage = Usage()
+    order_changes: Share | None = None
 
 
 class LlmScorer:
@@ -61,6 +62,7 @@ class LlmScorer:
         orders = facts.votes if facts.confidence == "votes" else 1
         self._prompt = Prompt.of(written, labels, task, orders, facts.provider.thinking_tokens)
         self.asker = asker or Asker(facts.provider, facts.budget)
+        self._voted = self._split = 0
         self.traits = Traits(remote=True, deterministic=False, max_batch=_BATCH)
 
     @property
@@ -93,10 +95,18 @@ class LlmScorer:
             unanswered[row] = not answers
             if answers:
                 logits[row] = self._logits(answers)
+            if len(answers) > 1:
+                self._voted += 1
+                self._split += len({frozenset(each.chosen) for each in answers}) > 1
         if unanswered.any():
             self.asker.unanswered(int(unanswered.sum()))
         lengths = self.lengths(texts)
         return Scores(logits, lengths.counts > lengths.limit, unanswered=unanswered)
+
+    @property
+    def order_changes(self) -> float | None:
+        """The share of texts so far whose votes differ; ``None`` if there were no votes."""
+        return round(self._split / self._voted, 4) if self._voted else None
 
     def probe(self, text: str) -> bool:
         """Whether the service gives log-probabilities: asks it about ``text``.
@@ -168,13 +178,13 @@ def _require_allowed(bundle: Bundle, service: Service) -> None:
     Raises:
         BundleUnsupported: the address is not the vendor's, not this machine, and not in ``PURPORT_PROVIDER_URLS``.
     """
-    allowed = [each.strip().rstrip("/") for each in os.environ.get(ADDRESSES, "").split(",")]
+    allowed = [each.strip().rstrip("/") for each in os.environ.get(PROVIDER_URLS, "").split(",")]
     url = service.base_url.rstrip("/")
     if not url or url in allowed or url == service.provider().url.rstrip("/") or _is_here(url):
         return
     raise BundleUnsupported(
         f"{bundle.path} sends texts and a key to {url}; if you trust that address, allow it: "
-        f"{ADDRESSES}={url} (several with commas)"
+        f"{PROVIDER_URLS}={url} (several with commas)"
     )
 
 

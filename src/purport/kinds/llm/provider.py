@@ -67,6 +67,7 @@ class Reply:
         cached_tokens: those of the request that the service had in its cache.
         written_tokens: those of the request that it now put there, where that costs extra.
         refused: why the service does not answer this text, if it says so.
+        seconds: how long it took.
         lost: attempts before this one without any response, which the service may have billed.
     """
 
@@ -78,6 +79,7 @@ class Reply:
     written_tokens: int = 0
     refused: str = ""
     lost: int = 0
+    seconds: float = 0.0
 
 
 class Unanswered(ProviderError):

@@ -46,6 +46,13 @@ class Service(Frozen):
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of each request, such as ``{ temperature = 0 }``."""
 
+    @field_validator("key")
+    @classmethod
+    def _is_of_a_service(cls, value: str | None) -> str | None:
+        if value and value.startswith("PURPORT_"):
+            raise ValueError(f"provider.key cannot be {value}, which is for servers of purport")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:

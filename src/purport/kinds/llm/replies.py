@@ -47,13 +47,13 @@ class ReplyCache:
         try:
             fields = json.loads(rows[0][0])
             tokens = tuple(Token(text, tuple((t, float(p)) for t, p in other)) for text, other in fields["tokens"])
-            return Reply(text=str(fields["text"]), tokens=tokens)
+            return Reply(text=str(fields["text"]), tokens=tokens, seconds=float(fields["seconds"]))
         except (ValueError, TypeError, KeyError):
             return None
 
     def put(self, request: Request, reply: Reply) -> None:
         """Keep ``reply``."""
-        content = json.dumps({"text": reply.text, "tokens": reply.tokens})
+        content = json.dumps({"text": reply.text, "tokens": reply.tokens, "seconds": reply.seconds})
         self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", self.key(request), content)
 
     def _run(self, statement: str, *values: str) -> list[tuple[Any, ...]]:

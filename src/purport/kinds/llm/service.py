@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from ...errors import ProviderError
@@ -77,7 +78,7 @@ class Asker:
     async def _one(self, request: Request, failed: asyncio.Event) -> Answer | None:
         known = self._known(request)
         if known is not None:
-            self._budget.counted(from_cache=1)
+            self._budget.counted(from_cache=1, seconds=known.reply.seconds)
             return known
         async with self._gate:
             if failed.is_set():
@@ -118,8 +119,10 @@ class Asker:
         held = one * (1 + self._service.retries)
         await self._budget.hold(held)
         reply, lost = None, 1 + self._service.retries
+        began = time.perf_counter()
         try:
             reply = await self._provider.complete(request)
+            reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
             lost = reply.lost
             return reply
         except Unanswered as error:
