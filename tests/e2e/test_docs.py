@@ -23,6 +23,7 @@ PAGES = [
 REASONS = {
     "installs packages": 8,
     "trains for minutes": 1,
+    "trains an encoder": 1,
     "downloads an encoder": 2,
     "needs data or bundles of yours": 4,
     "asks a paid service": 3,

@@ -136,7 +136,7 @@ class Dispatch:
             if isinstance(result, str):
                 _fail([item], result)
                 continue
-            if self._cache is not None and not generation.remote and len(item.request.text) <= _CACHED_CHARACTERS:
+            if self._cache is not None and not generation.at_once and len(item.request.text) <= _CACHED_CHARACTERS:
                 self._cache.keep(generation.number, item.operation, item.request, result)
             item.future.set_result(result)
 

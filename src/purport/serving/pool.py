@@ -22,7 +22,7 @@ from . import counters
 from .generation import Generation
 from .patience import SILENT, Patience, Pulse
 from .queue import Item
-from .wire import MOST_AWAY, Do, Done, Drop, Load, Loaded, pack, read
+from .wire import Do, Done, Drop, Load, Loaded, pack, read
 
 # If a worker dies sooner than this after it has loaded its models, the pause before the next restart doubles.
 _SETTLED_S = 5.0
@@ -57,7 +57,6 @@ class Handle:
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
     away: dict[int, tuple[list[Item], float]] = field(default_factory=dict)
-    remote: set[int] = field(default_factory=set)
     pulse: Pulse = field(default_factory=Pulse)
     failures: Counter[int] = field(default_factory=Counter)
     complaint: str = ""
@@ -66,7 +65,8 @@ class Handle:
     @property
     def free_for(self) -> set[int]:
         """The generations of which it can be given texts now, if it is idle."""
-        return self.loaded if len(self.away) < MOST_AWAY else self.loaded - self.remote
+        asked = Counter(items[0].generation for items, _ in self.away.values())
+        return self.loaded - {each.number for each, texts in asked.items() if texts >= each.at_once}
 
     def load(self, generation: Generation) -> None:
         """Have it load ``generation``."""
@@ -175,10 +175,8 @@ class Pool:
         """Make ``worker`` answer ``items``, which all belong to one generation that it has loaded."""
         batch, first = next(_BATCHES), items[0]
         frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
-        if first.generation.remote:
+        if first.generation.at_once:
             worker.away[batch] = items, self._clock()
-            worker.remote.add(first.generation.number)
-            first.generation.away += 1
         else:
             worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
         worker.write(frame)
@@ -231,7 +229,6 @@ class Pool:
                     number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
                 )
             for lost, _ in away.values():
-                lost[0].generation.away -= 1
                 self._events.lost(lost, suspect=False)
             if items:
                 self._events.lost(items, suspect=worker.complaint != SILENT)
@@ -270,7 +267,6 @@ class Pool:
             case Done() as done if done.batch in worker.away:
                 items, since = worker.away.pop(done.batch)
                 self._events.done(items, done, self._clock() - since)
-                items[0].generation.away -= 1
                 self._events.idle()
             case Loaded(number, failure):
                 worker.pulse.loading.pop(number, None)

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 from ..errors import PurportError
 from .operations import Request, Result
 
-MOST_AWAY = 128
-"""Most batches of a worker that wait for a service; each has one text and a thread."""
 _LENGTH = struct.Struct("!I")
 
 

@@ -22,8 +22,9 @@ from ..errors import BundleCorrupt, PurportError
 from ..isolation import isolate
 from ..signature import PublicKeys
 from .collection import freeze_gc
+from .generation import MOST_AWAY
 from .operations import Operation, Request, Result
-from .wire import MOST_AWAY, Beat, Do, Done, Drop, Load, Loaded, pack, receive
+from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
 
 # After an answer, a worker polls this long for the next batch before it sleeps: waking up takes longer, and a core is
 # slow after a sleep.

@@ -45,14 +45,19 @@ def fit(run: Run[CascadeRecipe]) -> Fitted:
         target=tuple(map(str, targets)),
         chosen=chosen,
         curve=tuple(curve),
-        remote=model.traits.remote,
+        at_once=min((each for each in map(_at_once, opened) if each), default=0),
     )
     for said in facts.described():
         run.say(said)
     decisions = [] if run.recipe.decide.promise else [each.bundle.manifest.decision for each in reversed(opened)]
     # Asking a service again costs money, and it may answer otherwise.
-    checks = () if facts.remote else (Independence(_REMEDY),)
+    checks = () if facts.at_once else (Independence(_REMEDY),)
     return Fitted(model, facts, checks=checks, decisions=decisions)
+
+
+def _at_once(stage: Classifier) -> int:
+    found = getattr(stage.bundle.manifest.model, "at_once", 0)
+    return found if isinstance(found, int) else 0
 
 
 def _copied(bundle: Bundle, run: Run[CascadeRecipe], number: int) -> Bundle:

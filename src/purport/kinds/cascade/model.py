@@ -39,14 +39,14 @@ class StageFacts(Frozen):
 class CascadeFacts(ModelFacts):
     """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from.
 
-    ``remote``: whether a stage asks a service.
+    ``at_once`` is the number of texts that a stage asks a service at a time; 0 if none does.
     """
 
     stages: Annotated[Many[StageFacts], Field(min_length=2, max_length=8)]
     target: Many[str]
     chosen: Point
     curve: Many[Point]
-    remote: bool = False
+    at_once: int = 0
 
     def described(self) -> list[str]:
         """What the cascade does on its validation rows: a line for each stage, and one for all."""

@@ -34,7 +34,7 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
     confidence: Method = "votes"
     given = recipe.provider.logprobs == "auto" and recipe.provider.provider().abilities.logprobs
     if given and scorer.probe(run.train.texts[0]):
-        confidence, facts = "scores", facts.model_copy(update={"confidence": "scores"})
+        confidence, facts = "scores", facts_of(recipe.prompt, recipe.provider, recipe.budget, "scores")
         scorer = LlmScorer(facts, written, run.labels, recipe.task, scorer.asker)
     how = "log-probabilities" if confidence == "scores" else f"{recipe.prompt.votes} orders of the labels"
     run.say(f"asking {recipe.provider.model} ({recipe.provider.name}); confidence comes from {how}")

@@ -32,6 +32,8 @@ _FLOOR = 1e-4  # of probability, shared by all labels: no log-probability is tak
 class LlmFacts(ModelFacts):
     """Manifest facts of kind ``llm``: which service is asked, and where confidence comes from.
 
+    ``at_once`` is the number of texts whose requests fit into ``provider.concurrency``.
+
     ``usage`` is what the training run took; ``order_changes`` is the share of its texts that got another answer when
     the labels were listed in another order.
     """
@@ -41,7 +43,7 @@ class LlmFacts(ModelFacts):
     budget: BudgetSpec
     confidence: Method
     votes: int
-    remote: bool = True
+    at_once: int
     usage: Usage = Usage()
     order_changes: Share | None = None
 
@@ -200,5 +202,10 @@ def _is_here(url: str) -> bool:
 def facts_of(prompt: PromptSpec, service: Service, budget: BudgetSpec, confidence: Method) -> LlmFacts:
     """The facts of a new model."""
     return LlmFacts(
-        limit=prompt.most_characters, provider=service, budget=budget, confidence=confidence, votes=prompt.votes
+        limit=prompt.most_characters,
+        provider=service,
+        budget=budget,
+        confidence=confidence,
+        votes=prompt.votes,
+        at_once=max(1, service.concurrency // (prompt.votes if confidence == "votes" else 1)),
     )

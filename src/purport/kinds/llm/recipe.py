@@ -35,7 +35,7 @@ class Service(Frozen):
     """Seconds for one attempt."""
     retries: int = Field(default=3, ge=0, le=10)
     """Further attempts after an error of the network, 429 or 5xx, after the pause that the service names."""
-    concurrency: int = Field(default=8, ge=1, le=256)
+    concurrency: int = Field(default=16, ge=1, le=256)
     """Most requests at a time."""
     thinking_tokens: int = Field(default=0, ge=0, le=100_000)
     """Tokens that a reasoning model may use before it answers, for each request."""
