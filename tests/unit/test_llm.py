@@ -462,6 +462,9 @@ def test_the_kind_keeps_the_contract_with_a_budget_in_the_manifest(script: Scrip
     prediction, stranger = Classifier.open(bundle).predict(["fly to basel", "hi basel"])
     assert prediction.labels == ("flight",) and stranger.out_of_scope
     assert (bundle.path / "prompt.json").is_file()
+    script.faults += ["nonsense"] * 4
+    (nothing,) = Classifier.open(bundle).predict(["cost of a text without a usable reply"], threshold=0.0)
+    assert nothing.out_of_scope and nothing.in_scope == 0 and nothing.ranked[0].confidence == 0
 
 
 def test_a_second_run_costs_nothing(script: Script, table: Path, tmp_path: Path) -> None:
@@ -512,6 +515,7 @@ def test_without_a_key_the_error_names_the_variable(script: Script, monkeypatch:
         ({"provider": {"model": "m", "base_url": "https://me:secret@host/v1"}}, "no user, password"),
         ({"provider": {"model": "m", "base_url": "file:///etc"}}, "must be an address"),
         ({"provider": {"model": "m", "options": {"messages": []}}}, "provider.options cannot set messages"),
+        ({"provider": {"model": "m", "options": {"max_tokens": 10**6}}}, "provider.options cannot set max_tokens"),
         ({"budget": {"usd": 1}}, "needs budget.input_price"),
         ({"budget": {"input_price": 1}}, "belong together"),
     ],

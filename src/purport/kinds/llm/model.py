@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ...bundle import Bundle
 from ...contents import read_json
@@ -22,7 +23,7 @@ from ...settings import PROVIDER_URLS
 from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
 from .provider import Method
-from .recipe import BudgetSpec, PromptSpec, Service
+from .recipe import MOST_AT_ONCE, MOST_VOTES, BudgetSpec, PromptSpec, Service
 from .service import Answer, Asker
 
 _BATCH = 256
@@ -42,8 +43,8 @@ class LlmFacts(ModelFacts):
     provider: Service
     budget: BudgetSpec
     confidence: Method
-    votes: int
-    at_once: int
+    votes: Annotated[int, Field(ge=1, le=MOST_VOTES)]
+    at_once: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
     usage: Usage = Usage()
     order_changes: Share | None = None
 

@@ -14,7 +14,12 @@ from ...optional import needs
 from ..recipe import Recipe
 from .provider import Endpoint, Provider
 
-_RESERVED = ("model", "messages", "system", "response_format", "output_config", "stream", "n")
+MOST_VOTES, MOST_AT_ONCE = 25, 256
+# What the kind sets itself, and what would make a reply cost more than the budget holds back.
+_RESERVED = (
+    *("model", "messages", "system", "response_format", "output_config", "stream", "n", "logprobs", "top_logprobs"),
+    *("max_tokens", "max_completion_tokens", "tools", "web_search_options", "service_tier"),
+)
 _Price = Annotated[float, Field(ge=0, le=1e6)]
 
 
@@ -35,7 +40,7 @@ class Service(Frozen):
     """Seconds for one attempt."""
     retries: int = Field(default=3, ge=0, le=10)
     """Further attempts after an error of the network, 429 or 5xx, after the pause that the service names."""
-    concurrency: int = Field(default=16, ge=1, le=256)
+    concurrency: int = Field(default=16, ge=1, le=MOST_AT_ONCE)
     """Most requests at a time."""
     thinking_tokens: int = Field(default=0, ge=0, le=100_000)
     """Tokens that a reasoning model may use before it answers, for each request."""
@@ -111,7 +116,7 @@ class PromptSpec(Frozen):
     """When no label applies."""
     examples: int = Field(default=0, ge=0, le=50)
     """Training rows per label that are shown, the most typical ones. Their texts are then in the bundle."""
-    votes: int = Field(default=3, ge=1, le=25)
+    votes: int = Field(default=3, ge=1, le=MOST_VOTES)
     """Without log-probabilities: how often a text is asked, each time with the labels in another order."""
     most_characters: int = Field(default=4000, ge=100, le=100_000)
     """Longer texts are cut."""
