@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def bundle(script: Script, tmp_path: Path) -> Path:
     recipe = {
         "kind": "llm", "task": "multiclass", "data": {"name": str(table), "valid": 0.5}, "prompt": {"votes": 1},
         "provider": {"model": "m", "base_url": script.url, "concurrency": 128, "cache": False, "retries": 0},
+        "budget": {"input_price": 2, "output_price": 8},
     }  # fmt: skip
     train(parse_recipe(recipe), tmp_path / "llm")
     script.asked.clear()
@@ -72,12 +74,16 @@ def test_many_clients_wait_for_the_service_together_and_others_for_none_of_them(
     with start(f"llm={bundle}", "atis", PURPORT_WORKERS="1") as server:
         asyncio.run(crowd(server, 4))  # connections are made
         answers, waits = asyncio.run(crowd(server, 40))
+        text = httpx.get(f"{server.url}/metrics").text
+        spent = {name: float(value) for name, value in re.findall(r"^(purport_service_\w+)\{.*?\} (\S+)$", text, re.M)}
     assert {response.status_code for _, response in answers} == {200}
     assert all(response.json()["intents"][0]["label"] == "flight" for _, response in answers)
     seconds = [each for each, _ in answers]
     assert statistics.median(seconds) < 3 * SERVICE_S, "one after the other it would be six seconds"
     assert statistics.median(waits) < SERVICE_S / 3 and max(waits) < SERVICE_S
     assert len(script.asked) == 44, "a warm-up would cost money"
+    assert spent["purport_service_requests_total"] == 44
+    assert spent["purport_service_cost_dollars_total"] == pytest.approx(44 * (100 * 2 + 10 * 8) / 1e6)
 
 
 def test_what_the_service_spoils_is_an_error_of_that_text_alone(start: Starter, bundle: Path, script: Script) -> None:

@@ -128,6 +128,8 @@ class Dispatch:
         generation = items[0].generation
         units = sum(item.units for item in items)
         generation.observe(units, seconds)
+        if done.spent:
+            counters.asked(generation.bundle.manifest.id, done.spent)
         self._text_s += SMOOTHING * (generation.cost * units / len(items) - self._text_s)
         for item, result in zip(items, done.results, strict=True):
             counters.WORK.observe(seconds)

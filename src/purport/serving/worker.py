@@ -20,6 +20,7 @@ from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
 from ..isolation import isolate
+from ..model import Metered, Usage
 from ..signature import PublicKeys
 from .collection import freeze_gc
 from .generation import MOST_AWAY
@@ -46,7 +47,8 @@ class Worker:
         self._signed_by = signed_by
         self._models: dict[int, Classifier] = {}
         self._operations: dict[str, Operation] = {}
-        self._sending = threading.Lock()
+        self._sending, self._metering = threading.Lock(), threading.Lock()
+        self._told: dict[int, Usage] = {}
         self._waiting = ThreadPoolExecutor(MOST_AWAY)
 
     def run(self) -> None:
@@ -64,6 +66,7 @@ class Worker:
                         threading.Thread(target=self._load, args=load, daemon=True).start()
                     case Drop(generation):
                         self._models.pop(generation, None)
+                        self._told.pop(generation, None)
 
     def beat(self, every_s: float) -> None:
         """Send signs of life until the connection is closed, and then end the process, whatever it is doing."""
@@ -95,11 +98,20 @@ class Worker:
             self._write(self._frame(work))
 
     def _frame(self, work: Do) -> bytes:
-        done = self._do(work)
+        done = self._do(work)._replace(spent=self._spent(work.generation))
         try:
             return pack(done)
         except Exception as error:  # results that cannot be pickled
             return pack(Done(work.batch, [repr(error)] * len(work.requests)))
+
+    def _spent(self, generation: int) -> Usage | None:
+        """What the model has asked of services since this was called last; ``None`` if it asks none."""
+        model = self._models[generation].model
+        if not (model.traits.remote and isinstance(model, Metered)):
+            return None
+        with self._metering:
+            before, self._told[generation] = self._told.get(generation, Usage()), model.usage
+            return self._told[generation] - before
 
     def _do(self, work: Do) -> Done:
         classifier, operation = self._models[work.generation], self._operation(work.operation)
