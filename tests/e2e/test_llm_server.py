@@ -79,8 +79,8 @@ def test_many_clients_wait_for_the_service_together_and_others_for_none_of_them(
     assert {response.status_code for _, response in answers} == {200}
     assert all(response.json()["intents"][0]["label"] == "flight" for _, response in answers)
     seconds = [each for each, _ in answers]
-    assert statistics.median(seconds) < 3 * SERVICE_S, "one after the other it would be six seconds"
-    assert statistics.median(waits) < SERVICE_S / 3 and max(waits) < SERVICE_S
+    assert statistics.median(seconds) < 10 * SERVICE_S, "one after the other, the median would be twenty times that"
+    assert statistics.median(waits) < SERVICE_S / 3
     assert len(script.asked) == 44, "a warm-up would cost money"
     assert spent["purport_service_requests_total"] == 44
     assert spent["purport_service_cost_dollars_total"] == pytest.approx(44 * (100 * 2 + 10 * 8) / 1e6)
