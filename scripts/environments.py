@@ -18,7 +18,7 @@ from purport.evaluation.report import machine
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "results" / "environments.json"
 EXTRAS = {"inference": "", "train": "[train]", "eval": "[eval]", "serve": "[serve]", "client": "[client]",
-          "sign": "[sign]"}  # fmt: skip
+          "sign": "[sign]", "openai": "[openai]"}  # fmt: skip
 
 
 def main() -> None:

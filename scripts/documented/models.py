@@ -40,7 +40,7 @@ def settings() -> str:
 
 def recipe() -> str:
     """The keys of a recipe: what all kinds have, then each kind's own tables."""
-    kinds = {name: load_kind(name).recipe for name in ("linear", "encoder", "distilled", "cascade")}
+    kinds = {name: load_kind(name).recipe for name in ("linear", "encoder", "distilled", "cascade", "llm")}
     assert set(kinds) == set(registry.names("kinds")), "a kind is missing from the reference"
     of_kinds = [part for name, model in kinds.items() for part in _keys_of(name, model)]
     return "\n\n".join([*_shared_keys(), *of_kinds])

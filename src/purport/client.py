@@ -22,15 +22,15 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
-from .errors import ServerError, SettingsError, needs
+from .errors import ServerError, SettingsError
+from .optional import needs
 from .prediction import Prediction, Reason, ScoredLabel
 
 with needs("the client", "client"):
     import httpx
 
 MOST_TEXTS = 1024
-# Statuses to retry: not ready, over the rate limit, overloaded.
-_AGAIN = frozenset({423, 429, 503})
+_AGAIN = frozenset({423, 429, 503})  # not ready, over the rate limit, overloaded
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 # If the server asks for a longer pause, the client gives up.
 _LONGEST_RETRY_AFTER_S = 60.0

@@ -21,6 +21,8 @@
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── DependencyMissing          an extra that is not installed
     ├── GateInvalid  DeviceUnavailable  WorkerLost
+    ├── ProviderError              the service of a language model
+    │   └── BudgetSpent            the next request could cost more than is left
     ├── ServerError                an error that the client received from a server
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
@@ -35,9 +37,7 @@ responses, ``purport.cli.exits`` maps it to exit codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from typing import Any
 
 from .installation import install_command
@@ -198,6 +198,14 @@ class WorkerLost(PurportError):
     """The worker processes that had a text died before answering it."""
 
 
+class ProviderError(PurportError):
+    """A language model's service is unknown, refuses, or does not answer."""
+
+
+class BudgetSpent(ProviderError):
+    """The next request to a language model could cost more than the budget has left."""
+
+
 class ServerError(PurportError):
     """An error that :class:`purport.client.Client` received: HTTP ``status`` (0 if unreachable) and ``label``."""
 
@@ -300,21 +308,3 @@ class Overloaded(RequestError):
 
 class DeadlineExceeded(RequestError):
     """There was no answer within the time limit."""
-
-
-@contextmanager
-def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
-    """Inside the block, a third-party package that is not installed is reported as missing ``extra``.
-
-    A missing module of Purport, of ``own`` or of an installed package is a defect; that error is not changed.
-
-    Raises:
-        DependencyMissing: a package is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if extra is None or missing in ("", "purport", own) or find_spec(missing):
-            raise
-        raise DependencyMissing(f"{what} ({error.name})", extra) from None

@@ -84,6 +84,11 @@ def _mount_points() -> set[Path]:
     return {Path(os.fsdecode(field)) for field in fields}
 
 
+def user_cache() -> Path:
+    """The directory for what can be made again: ``purport`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "purport"
+
+
 def write_text(target: Path, content: str) -> None:
     """Write ``content`` to ``target`` as UTF-8, completely or not at all."""
     with replacing(target) as partial:

@@ -7,8 +7,8 @@ the entry-point group ``purport.models``; the manifest names the one to use.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import astuple, dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,65 @@ class Traits:
     batch_invariant: bool = True
     max_batch: int | None = None
     timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model has asked of services since it was opened.
+
+    Attributes:
+        requests: requests that were made.
+        from_cache: answers that needed none, because the same was asked before.
+        input_tokens: tokens of the requests, ``cached_tokens`` of which the service had in its cache.
+        output_tokens: tokens of the replies.
+        seconds: what the service took for all these answers, one after the other, those from the cache included.
+        usd: what that cost in US dollars, where prices are known.
+        repaired: replies that were no answer, so that the text was asked again.
+        unanswered: texts that got no usable reply; they are out of scope, with a confidence of 0.
+    """
+
+    requests: int = 0
+    from_cache: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    usd: float = 0.0
+    repaired: int = 0
+    unanswered: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __bool__(self) -> bool:
+        return self != Usage()
+
+    def described(self) -> str:
+        """The numbers in a line."""
+        said = [f"requests to services: {self.requests:,} (answers from the cache: {self.from_cache:,})"]
+        if self.requests:
+            said.append(f"tokens: {self.input_tokens:,} in ({self.cached_tokens:,} of them cached there), "
+                        f"{self.output_tokens:,} out")  # fmt: skip
+        if self.usd:
+            said.append(f"cost: {self.usd:.4f} US dollars")
+        if self.repaired:
+            said.append(f"replies that were no answer, and asked again: {self.repaired:,}")
+        if self.unanswered:
+            said.append(f"warning: texts without a usable reply, taken as out of scope: {self.unanswered:,}")
+        return "; ".join(said)
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A model that asks services, and knows what that takes."""
+
+    @property
+    def usage(self) -> Usage:
+        """What it has taken so far."""
+        ...
 
 
 class Model(Protocol):

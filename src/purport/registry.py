@@ -25,6 +25,7 @@ GROUPS = {
     "models": "bundle opener",
     "operations": "operation",
     "permissions": "permission",
+    "providers": "provider of language models",
     "routes": "route group",
 }
 """Each group of entry points, and the name of its members in messages."""

@@ -30,7 +30,9 @@ UNIX = "unix"
 _PREFIX = "PURPORT_"
 _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
 # Read by commands other than the server, or by deploy/compose.
-_ELSEWHERE = {"PURPORT_DATA_DIR", CLIENT_KEY, "PURPORT_IMAGE", "PURPORT_PUBLISH", "PURPORT_MEMORY"}
+PROVIDER_URLS = "PURPORT_PROVIDER_URLS"
+"""Allows bundles to ask language models at other addresses than the vendors' own and this machine."""
+_ELSEWHERE = {"PURPORT_DATA_DIR", CLIENT_KEY, PROVIDER_URLS, "PURPORT_IMAGE", "PURPORT_PUBLISH", "PURPORT_MEMORY"}
 _SERVICE = re.compile(r"PURPORT_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .contents import LONGEST_MANIFEST, is_there, read_bytes
-from .errors import BundleUnsigned, OutputExists, SettingsError, needs
+from .errors import BundleUnsigned, OutputExists, SettingsError
 from .files import flush, updating
+from .optional import needs
 
 SIGNATURE = "manifest.json.sig"
 _SIGNED = "manifest.json"

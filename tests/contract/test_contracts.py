@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,25 @@ from purport.settings import ServerSettings
 from purport.testing import check_authenticator, check_bundle, check_format, check_kind, check_model, check_operation
 
 from ..conftest import SAMPLE
+from ..unit.scripted_llm import Script, serving
 
 TEXTS = ["where is my parcel", "cancel my order and send an invoice", "x", "My lamp came in pieces. " * 300]
 
 
 @pytest.fixture(scope="session")
-def recipes(tiny_recipe: dict[str, Any], linear_bundle: Bundle, encoder_bundle: Bundle) -> dict[str, dict[str, Any]]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Script]:
+    """A service that knows two labels by their words."""
+    words = {"track_order": ("where", "parcel"), "cancel_order": ("cancel",)}
+    with pytest.MonkeyPatch.context() as patch, serving(Script(words=words)) as script:
+        patch.setenv("OPENAI_API_KEY", "sk-scripted")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield script
+
+
+@pytest.fixture(scope="session")
+def recipes(
+    tiny_recipe: dict[str, Any], linear_bundle: Bundle, encoder_bundle: Bundle, service: Script
+) -> dict[str, dict[str, Any]]:
     """A recipe of each kind that trains in seconds. Who adds a kind adds one here."""
     common = {"task": "multilabel", "data": dict(SAMPLE)}
     fp32 = {"export": {"quantize": "none"}}
@@ -38,6 +52,12 @@ def recipes(tiny_recipe: dict[str, Any], linear_bundle: Bundle, encoder_bundle: 
             "kind": "cascade",
             **common,
             "stages": {"bundles": [str(encoder_bundle.path), str(linear_bundle.path)], "target": "passed_on <= 0.5"},
+        },
+        "llm": {
+            "kind": "llm",
+            **common,
+            "provider": {"model": "scripted", "base_url": service.url},
+            "prompt": {"votes": 2, "examples": 1},
         },
         "dictionary": {"kind": "dictionary", **common},
     }

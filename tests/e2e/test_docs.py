@@ -23,8 +23,10 @@ PAGES = [
 REASONS = {
     "installs packages": 8,
     "trains for minutes": 1,
+    "trains an encoder": 1,
     "downloads an encoder": 2,
     "needs data or bundles of yours": 4,
+    "asks a paid service": 3,
     "needs Docker": 8,
     "needs Kubernetes": 8,
     "starts what CI runs": 1,

@@ -31,6 +31,10 @@ class Worker:
     since: float = 0.0
 
     @property
+    def free_for(self) -> set[int]:
+        return self.loaded
+
+    @property
     def texts(self) -> list[str]:
         return [item.request.text for item in self.items]
 

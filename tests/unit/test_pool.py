@@ -434,3 +434,33 @@ def test_the_end_of_a_pool_is_the_end_of_its_processes(tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert time.monotonic() - started < PATIENCE_S, "it waited for the batch"
+
+
+def test_a_worker_that_waits_for_a_service_answers_others_meanwhile(tmp_path: Path) -> None:
+    async def test() -> None:
+        remote, own = scripted(tmp_path / "remote", "two", at_once=2), scripted(tmp_path / "own")
+        async with running(remote, own) as (pool, told, [waits, works]):
+            first, second = give(pool, waits, "slow 0.8"), give(pool, waits, "slow 0.1")
+            [worker] = pool.idle()
+            assert worker.free_for == {works.number}, "two at once, and no more"
+            own_items = give(pool, works, "a")
+            assert pool.idle() == []
+            answered = [(await told.next("done"))[:2] for _ in range(3)]
+            assert [items for items, _ in answered] == [own_items, second, first], "the quickest first"
+            assert [labels(done) for _, done in answered] == [["one"], ["two"], ["two"]]
+            assert worker.free_for == {waits.number, works.number} and pool.restarts == 0
+
+    run(test())
+
+
+def test_what_waits_for_a_service_when_its_worker_dies_is_reported(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a", at_once=8)) as (pool, told, [generation]):
+            items = give(pool, generation, "slow 20") + give(pool, generation, "slow 20")
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            assert await told.next("lost") + await told.next("lost") == items
+            assert await told.next("loaded") == (generation.number, None)
+            give(pool, generation, "c")
+            assert labels((await told.next("done"))[1]) == ["one"]
+
+    run(test())

@@ -17,8 +17,9 @@ from purport.serving.queue import Item, Queue
 PLENTY = 10**6
 
 
-def generation() -> Generation:
-    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(limit=20)))
+def generation(**facts: int) -> Generation:
+    model = ModelFacts.model_validate({"limit": 20, **facts})
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=model))
     return Generation(bundle)
 
 
@@ -196,3 +197,18 @@ def test_the_cost_of_a_model_follows_what_is_measured_and_forgives_a_stall() -> 
     for _ in range(200):
         model.observe(10, 10 * 1e-3)
     assert abs(model.cost - 1e-3) < 1e-5
+
+
+@pytest.mark.parametrize("client", [None, "a client"])
+def test_texts_for_a_service_go_one_by_one_and_share_the_time(client: str | None) -> None:
+    queue, model = Queue(), generation(at_once=10)
+    items = [item(model, client=client) for _ in range(3)]
+    for each in items:
+        queue.add(each)
+    taken = [queue.take(PLENTY, PLENTY, {model.number}) for _ in range(4)]
+    assert taken == [[items[0]], [items[1]], [items[2]], []]
+    alone = generation()
+    for _ in range(200):
+        model.observe(4, 0.4)
+        alone.observe(4, 0.4)
+    assert model.cost == pytest.approx(0.01) and alone.cost == pytest.approx(0.1)

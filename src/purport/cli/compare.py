@@ -86,9 +86,9 @@ def compare(
         purport compare bundles/old bundles/new --data this-week.csv
     """
     from ..classifier import Classifier
-    from ..errors import needs
     from ..evaluation.rows import evaluation_split
-    from .console import out, reporting
+    from ..optional import needs
+    from .console import metering, out, reporting
 
     with needs("purport compare", "eval"):
         from ..evaluation.compare import compare as measure
@@ -97,7 +97,7 @@ def compare(
 
     first, second = Classifier.open(a), Classifier.open(b)
     chosen = split or ("train" if data is not None and Path(data).is_file() else "test")
-    with reporting() as reporter:
+    with reporting() as reporter, metering(first, second):
         dataset, rows = evaluation_split(first.bundle, chosen, data, reporter, table.spec)
         found = measure(
             first, second, rows, dataset=dataset, gate=gate, robustness=robustness, resamples=resamples, seed=seed,

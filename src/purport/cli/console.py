@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -27,6 +28,9 @@ class _Printable(Console):
 out = _Printable(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = _Printable(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
 _LINE_EVERY_S = 15.0
 
 
@@ -39,6 +43,19 @@ def reporting() -> Iterator[Reporter]:
     reporter = TerminalReporter()
     with reporter.bar:
         yield reporter
+
+
+@contextmanager
+def metering(*classifiers: Classifier) -> Iterator[None]:
+    """Say at the end, however the block ends, what ``classifiers`` have asked of services in it."""
+    from ..model import Metered, Usage
+
+    try:
+        yield
+    finally:
+        used = sum((each.model.usage for each in classifiers if isinstance(each.model, Metered)), Usage())
+        if used:
+            err.print(used.described())
 
 
 class PlainReporter:

@@ -91,7 +91,8 @@ def examine(
     """
     from ..classifier import Classifier
     from ..data.table import RowTable
-    from ..errors import FlagInvalid, needs
+    from ..errors import FlagInvalid
+    from ..optional import needs
     from ..progress import Progress
     from .console import out, reporting
 

@@ -69,15 +69,15 @@ def evaluate(
         purport evaluate bundles/mine new_week.csv --per-label --output new_week.json
     """
     from ..classifier import Classifier
-    from ..errors import needs
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.robustness import measure_robustness
     from ..evaluation.rows import evaluation_split, own_data, seen_before
     from ..files import write_text
-    from .console import out, reporting
+    from ..optional import needs
+    from .console import metering, out, reporting
 
     classifier = Classifier.open(bundle)
-    with reporting() as reporter:
+    with reporting() as reporter, metering(classifier):
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
         rows = rows.held()
         if robustness is None:

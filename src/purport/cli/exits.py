@@ -31,6 +31,7 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.DeviceUnavailable: 69,
     errors.WorkerLost: 70,
     errors.ServerError: 69,
+    errors.ProviderError: 69,
     errors.RequestError: 65,
 }
 IO_ERROR = 74

@@ -40,8 +40,8 @@ def explore(
     """
     from ..classifier import Classifier
     from ..data.table import RowTable
-    from ..errors import needs
     from ..labels import Task
+    from ..optional import needs
     from ..progress import Progress
     from ..wording import count
     from .console import out, reporting

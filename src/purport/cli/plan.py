@@ -44,7 +44,7 @@ def plan(
     from ..kinds.cascade.plan import propose
     from ..kinds.cascade.target import DEFAULT, Target
     from ..training.recipe import parse_recipe
-    from .console import out, reporting
+    from .console import metering, out, reporting
 
     if len(bundles) < 2:
         raise FlagInvalid("name at least two bundles")
@@ -58,7 +58,7 @@ def plan(
     if len({each.bundle.manifest.id for _, each in opened}) < len(opened):
         raise FlagInvalid("a bundle is named twice; name different ones")
     recipe = parse_recipe(dict(opened[-1][1].bundle.manifest.recipe))
-    with reporting() as reporter:
+    with reporting() as reporter, metering(*(each for _, each in opened)):
         found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
     table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
     table.columns[0].overflow = "fold"

@@ -126,7 +126,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
           shown: tuple[Path, Path]) -> None:  # fmt: skip
     from ..data.formats import understand
     from ..predict_file import predict_file
-    from .console import err, reporting
+    from .console import err, metering, reporting
 
     told = count(1)
 
@@ -137,7 +137,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     found = understand(source, replace(layout, label_column=None))
     how = "; ".join([*found.notes, f'texts from "{found.layout.text_column}"'])
     err.print(f"{shown[0]}: {how if found.layout.header is not False else 'a text per line, no header'}")
-    with reporting() as reporter:
+    with reporting() as reporter, metering(classifier):
         tally = predict_file(
             classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter
         )
@@ -153,13 +153,14 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
     from ..errors import TextEmpty, TextInvalid
     from ..prediction import encode
     from ..wording import json_line
-    from .console import out
+    from .console import metering, out
 
     if not all(text.strip() for text in texts):
         raise TextEmpty('"text" is empty.')
     if not all(is_utf8(text) for text in texts):
         raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
-    predictions = classifier.predict(texts, threshold=options.threshold, examples=options.examples)
+    with metering(classifier):
+        predictions = classifier.predict(texts, threshold=options.threshold, examples=options.examples)
     for text, prediction in zip(texts, predictions, strict=True):
         if as_json:
             fields = {"text": text, **encode(prediction, options), "bundle": prediction.bundle}

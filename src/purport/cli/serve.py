@@ -61,7 +61,7 @@ def serve(
 
     # Uvicorn raises the signal again once everything is answered: a server that stops when asked has succeeded.
     with patient_stderr(), suppress(Stopped):
-        from ..errors import needs
+        from ..optional import needs
         from ..settings import load, require_meant
         from .console import err
 

@@ -96,7 +96,7 @@ def train(
 
 
 def _cross_validated(recipe: Recipe, folds: int, reporter: Reporter) -> dict[str, Evaluation]:
-    from ..errors import needs
+    from ..optional import needs
 
     with needs("--cross-validate", "train"):
         from ..training.cross_validation import NAME, cross_validate

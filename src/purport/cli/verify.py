@@ -52,11 +52,11 @@ def verify(
     from ..evaluation.verification import verify as check
     from ..files import write_text
     from ..wording import count
-    from .console import out, reporting
+    from .console import metering, out, reporting
 
     classifier = Classifier.open(bundle)
     promise_of(classifier.bundle)
-    with reporting() as reporter:
+    with reporting() as reporter, metering(classifier):
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
         rows = rows.held()
         learned, seen = seen_before(classifier.bundle, rows)

@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import DatasetNotFound, DependencyMissing, DownloadFailed, FormatUnknown, did_you_mean
-from ..files import replacing
+from ..files import replacing, user_cache
 from ..progress import SILENT, Reporter
 from .dataset import Dataset
 from .download import fetch
@@ -184,8 +184,7 @@ def locate(name: str, reporter: Reporter = SILENT) -> Path:
     local = os.environ.get("PURPORT_DATA_DIR")
     if local and (Path(local) / name).is_dir():
         return Path(local) / name
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    target = cache / "purport" / "data" / name
+    target = user_cache() / "data" / name
     for split in catalog()[name].splits:
         if not (target / f"{split}.tsv").is_file():
             _download(name, split, target, reporter)

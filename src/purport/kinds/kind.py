@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-from ..errors import needs
 from ..isolation import silence
+from ..optional import needs
 from ..resources import waiting_threads_sleep
 from .recipe import Recipe
 from .run import Fitted, Run

@@ -72,7 +72,7 @@ class Recipe(Frozen):
     """The part of a recipe that all kinds share."""
 
     kind: str
-    """How the bundle is made: ``linear``, ``encoder``, ``distilled``, ``cascade``, or a kind of yours."""
+    """How the bundle is made: ``linear``, ``encoder``, ``distilled``, ``cascade``, ``llm``, or a kind of yours."""
     task: Task
     """``multilabel``: any number of labels per text, none included; ``multiclass``: exactly one."""
     seed: int = Field(default=0, ge=0)

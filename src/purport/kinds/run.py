@@ -63,6 +63,7 @@ class Fitted:
         facts: the facts about the model for the manifest.
         checks: the checks it must pass before it becomes a bundle, the fastest first.
         fallback: makes another form of the same model, which is tried if this one does not pass; it is told why.
+        final: the facts once the run is over, if they tell about the run itself.
         weights: what the signals of ``in_scope`` weigh before validation rows without a label tell more.
         decisions: taken instead of the fitted one if more validation rows are right with it.
     """
@@ -73,3 +74,4 @@ class Fitted:
     fallback: Callable[[str], Fitted] | None = None
     weights: tuple[float, ...] = SIGNAL_WEIGHTS
     decisions: Sequence[Decision] = ()
+    final: Callable[[], ModelFacts] | None = None

@@ -13,7 +13,7 @@ from ..contents import loading
 from ..errors import BundleCorrupt
 from ..labels import Task
 from ..manifest import Calibration, Scope
-from ..model import Answers, BoolArray, FloatArray, Lengths, Traits
+from ..model import Answers, BoolArray, FloatArray, Lengths, Metered, Traits, Usage
 from .long_texts import with_sentences
 from .memory import MEMORY_FILE, Memory
 from .scope import SIGNALS, evidence, in_scope, likeliest, signals
@@ -31,12 +31,14 @@ class Scores:
         truncated: ``(n,) bool``, whether the text is longer than the model reads.
         embedding: ``(n, width) float32`` of unit length, or ``None`` if the scorer has none.
         familiar: ``(n,) float32``, the share of words that training texts have; ``None`` if that is not known.
+        unanswered: ``(n,) bool``, whether there is no answer to the text: no label is then probable.
     """
 
     logits: FloatArray
     truncated: BoolArray
     embedding: FloatArray | None = None
     familiar: FloatArray | None = None
+    unanswered: BoolArray | None = None
 
 
 @runtime_checkable
@@ -100,6 +102,11 @@ class Calibrated:
         """The answers for these scores of its scorer."""
         return answers(scores, self._task, self._calibration, self._scope, self.memory, self.taught)
 
+    @property
+    def usage(self) -> Usage:
+        """See :class:`~purport.model.Metered`; nothing, if the scorer asks no service."""
+        return self._scorer.usage if isinstance(self._scorer, Metered) else Usage()
+
     def instructed(self, taught: TaughtVectors) -> Calibrated:
         """The same model with other taught examples."""
         return Calibrated(self._scorer, self._task, self._calibration, self._scope, self.memory, taught)
@@ -157,6 +164,8 @@ def answers(
         found = signals(scores.logits, scores.embedding, scores.familiar, task, memory)
         added = evidence(found, scope)
         inside, evident = in_scope(added, scope), added.astype(np.float32)
+    if scores.unanswered is not None and scores.unanswered.any():
+        proba[scores.unanswered], inside = 0.0, np.where(scores.unanswered, np.float32(0), inside)
     if taught is not None and scores.embedding is not None:
         proba, inside, weight = taught.corrected(proba, inside, scores.embedding, task)
     return Answers(proba, inside, scores.truncated, scores.embedding, evidence=evident, taught=weight)

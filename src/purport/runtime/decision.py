@@ -43,7 +43,8 @@ def decide(probabilities: FloatArray, decision: Decision, in_scope: FloatArray |
         decided = np.zeros(probabilities.shape, dtype=np.bool_)
         rows = np.arange(len(probabilities))
         best = probabilities.argmax(axis=1)
-        decided[rows, best] = probabilities[rows, best] >= np.float32(decision.reject_below)
+        likely = probabilities[rows, best]
+        decided[rows, best] = (likely >= np.float32(decision.reject_below)) & (likely > 0)
     if in_scope is not None:
         decided &= (in_scope >= np.float32(decision.in_scope_at))[:, None]
     if decision.accept_at:

@@ -6,6 +6,8 @@ from functools import cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ..model import Usage
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 REGISTRY = CollectorRegistry()
 
@@ -21,6 +23,18 @@ WORK = Histogram(
 BATCH = Histogram("purport_batch_texts", "Texts per batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=REGISTRY)
 CACHE_HITS = Counter("purport_cache_hits", "Texts answered from the cache", registry=REGISTRY)
 CACHE_MISSES = Counter("purport_cache_misses", "Texts not found in the cache", registry=REGISTRY)
+_OF_BUNDLE = ["bundle"]
+SERVICE_REQUESTS = Counter(
+    "purport_service_requests", "Requests to services of language models", _OF_BUNDLE, registry=REGISTRY
+)
+SERVICE_TOKENS = Counter(
+    "purport_service_tokens", "Tokens in (requests) and out (replies)", [*_OF_BUNDLE, "direction"], registry=REGISTRY
+)
+SERVICE_COST = Counter("purport_service_cost_dollars", "What that cost, by the bundle's prices", _OF_BUNDLE,
+                       registry=REGISTRY)  # fmt: skip
+SERVICE_UNANSWERED = Counter(
+    "purport_service_unanswered_texts", "Texts without a usable reply", _OF_BUNDLE, registry=REGISTRY
+)
 QUEUE = Gauge("purport_queue_texts", "Texts waiting for a worker", registry=REGISTRY)
 WORKERS = Gauge("purport_workers", "Worker processes that have loaded the default model", registry=REGISTRY)
 RESTARTS = Gauge("purport_worker_restarts", "Restarts of workers after they died", registry=REGISTRY)
@@ -37,6 +51,15 @@ def counted(path: str, status: int) -> Counter:
 def timed(path: str) -> Histogram:
     """The histogram of request times for ``path``."""
     return SECONDS.labels(path)
+
+
+def asked(bundle: str, spent: Usage) -> None:
+    """Count what the model of ``bundle`` has asked of services."""
+    SERVICE_REQUESTS.labels(bundle).inc(spent.requests)
+    SERVICE_TOKENS.labels(bundle, "in").inc(spent.input_tokens)
+    SERVICE_TOKENS.labels(bundle, "out").inc(spent.output_tokens)
+    SERVICE_COST.labels(bundle).inc(spent.usd)
+    SERVICE_UNANSWERED.labels(bundle).inc(spent.unanswered)
 
 
 def exposition() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 
@@ -13,7 +14,7 @@ from . import counters
 from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
 from .operations import Operation, Request, Result
-from .pool import Pool
+from .pool import Handle, Pool
 from .queue import Item, Queue
 from .wire import Done
 
@@ -107,22 +108,28 @@ class Dispatch:
                 return
             # Share the waiting work between the idle workers.
             share = self._queue.seconds() / (len(idle) - position)
-            batch = self._queue.take(_BATCH_UNITS, min(_BATCH_S, max(share, 0.0)), worker.loaded)
-            if batch:
-                try:
-                    self._pool.give(worker, batch)
-                except Exception as error:  # options that cannot be pickled
-                    _fail(batch, f"it could not be sent to a worker: {error!r}")
-                    continue
-                counters.BATCH.observe(len(batch))
-                for item in batch:
-                    counters.WAIT.observe(worker.since - item.asked)
+            seconds = min(_BATCH_S, max(share, 0.0))
+            while not worker.items and (batch := self._queue.take(_BATCH_UNITS, seconds, worker.free_for)):
+                self._give(worker, batch)
+
+    def _give(self, worker: Handle, batch: list[Item]) -> None:
+        try:
+            self._pool.give(worker, batch)
+        except Exception as error:  # options that cannot be pickled
+            _fail(batch, f"it could not be sent to a worker: {error!r}")
+            return
+        now = time.monotonic()
+        counters.BATCH.observe(len(batch))
+        for item in batch:
+            counters.WAIT.observe(now - item.asked)
 
     def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
         """Handle the answer of a worker to ``items``, which took ``seconds``."""
         generation = items[0].generation
         units = sum(item.units for item in items)
         generation.observe(units, seconds)
+        if done.spent:
+            counters.asked(generation.bundle.manifest.id, done.spent)
         self._text_s += SMOOTHING * (generation.cost * units / len(items) - self._text_s)
         for item, result in zip(items, done.results, strict=True):
             counters.WORK.observe(seconds)
@@ -131,7 +138,7 @@ class Dispatch:
             if isinstance(result, str):
                 _fail([item], result)
                 continue
-            if self._cache is not None and len(item.request.text) <= _CACHED_CHARACTERS:
+            if self._cache is not None and not generation.at_once and len(item.request.text) <= _CACHED_CHARACTERS:
                 self._cache.keep(generation.number, item.operation, item.request, result)
             item.future.set_result(result)
 

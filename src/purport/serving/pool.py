@@ -44,7 +44,10 @@ _BATCHES = itertools.count()
 
 @dataclass(eq=False)
 class Handle:
-    """The server's view of one worker; ``failures`` counts the failed loads of each generation."""
+    """The server's view of one worker; ``failures`` counts the failed loads of each generation.
+
+    ``items`` keep it busy; those that are ``away``, by batch and with the time, wait for a service in threads of it.
+    """
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -53,10 +56,17 @@ class Handle:
     batch: int = -1
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
+    away: dict[int, tuple[list[Item], float]] = field(default_factory=dict)
     pulse: Pulse = field(default_factory=Pulse)
     failures: Counter[int] = field(default_factory=Counter)
     complaint: str = ""
     killed: bool = False
+
+    @property
+    def free_for(self) -> set[int]:
+        """The generations of which it can be given texts now, if it is idle."""
+        asked = Counter(items[0].generation for items, _ in self.away.values())
+        return self.loaded - {each.number for each, texts in asked.items() if texts >= each.at_once}
 
     def load(self, generation: Generation) -> None:
         """Have it load ``generation``."""
@@ -165,7 +175,10 @@ class Pool:
         """Make ``worker`` answer ``items``, which all belong to one generation that it has loaded."""
         batch, first = next(_BATCHES), items[0]
         frame = pack(Do(batch, first.generation.number, first.operation, [item.request for item in items]))
-        worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
+        if first.generation.at_once:
+            worker.away[batch] = items, self._clock()
+        else:
+            worker.batch, worker.items, worker.since, worker.pulse.busy = batch, items, self._clock(), 0
         worker.write(frame)
 
     def _spawn(
@@ -208,13 +221,15 @@ class Pool:
             if worker in self._workers:
                 self._workers.remove(worker)
             worker.writer.close()
-            items, worker.items = worker.items, []
+            items, worker.items, away, worker.away = worker.items, [], worker.away, {}
             worker.kill()
             # A bundle that kills workers while they load it must not be loaded again and again.
             for number in self._generations.keys() - worker.loaded:
                 self._events.loaded(
                     number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
                 )
+            for lost, _ in away.values():
+                self._events.lost(lost, suspect=False)
             if items:
                 self._events.lost(items, suspect=worker.complaint != SILENT)
             # To its end, even if the pool is stopped meanwhile.
@@ -249,6 +264,10 @@ class Pool:
                 # Send the next batch first, so that the worker does not wait while these clients are answered.
                 self._events.idle()
                 self._events.done(items, done, seconds)
+            case Done() as done if done.batch in worker.away:
+                items, since = worker.away.pop(done.batch)
+                self._events.done(items, done, self._clock() - since)
+                self._events.idle()
             case Loaded(number, failure):
                 worker.pulse.loading.pop(number, None)
                 if failure:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..bundle import Bundle
 from ..errors import BundleError, BundleUnsupported, PurportError
 from ..isolation import isolate
+from ..settings import PROVIDER_URLS
 from ..signature import PublicKeys
 from .worker import opened
 
@@ -59,7 +60,11 @@ async def probe(bundle: Bundle, device: str = "cpu", signed_by: PublicKeys | Non
 
 def _environment() -> dict[str, str]:
     """What the process needs; it needs no keys."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PURPORT_")}
+
+    def needed(name: str) -> bool:
+        return name == PROVIDER_URLS or not (name.startswith("PURPORT_") or name.endswith("_API_KEY"))
+
+    kept = {name: value for name, value in os.environ.items() if needed(name)}
     return {**kept, "TOKENIZERS_PARALLELISM": "false", "MALLOC_ARENA_MAX": "1"}
 
 

@@ -111,7 +111,8 @@ class Queue:
         batch: list[Item] = []
         while not batch and (lines := self._next(generations)):
             bulk = lines[0][2] is not None
-            room = min(units, seconds / lines[0][0].cost)
+            # What waits for a service gains nothing from others in its batch.
+            room = 0.0 if lines[0][0].at_once else min(units, seconds / lines[0][0].cost)
             # The same for each client, and then what is left.
             for share in (room / len(lines), room)[len(lines) == 1 :]:
                 for line in lines:

@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 from ..errors import PurportError
+from ..model import Usage
 from .operations import Request, Result
 
 _LENGTH = struct.Struct("!I")
@@ -48,10 +49,11 @@ class Loaded(NamedTuple):
 
 
 class Done(NamedTuple):
-    """One result per text; the text of the error if it failed."""
+    """One result per text, or the text of the error if it failed; ``spent``: what services were asked for them."""
 
     batch: int
     results: list[Result | str]
+    spent: Usage | None = None
 
 
 class Beat(NamedTuple):

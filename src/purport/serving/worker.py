@@ -14,13 +14,16 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
 from ..isolation import isolate
+from ..model import Metered, Usage
 from ..signature import PublicKeys
 from .collection import freeze_gc
+from .generation import MOST_AWAY
 from .operations import Operation, Request, Result
 from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
 
@@ -44,20 +47,26 @@ class Worker:
         self._signed_by = signed_by
         self._models: dict[int, Classifier] = {}
         self._operations: dict[str, Operation] = {}
-        self._sending = threading.Lock()
+        self._sending, self._metering = threading.Lock(), threading.Lock()
+        self._told: dict[int, Usage] = {}
+        self._waiting = ThreadPoolExecutor(MOST_AWAY)
 
     def run(self) -> None:
         """Answer batches until the connection is closed."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 match receive(self._connection, _SPIN_S):
+                    case Do() as work if self._models[work.generation].model.traits.remote:
+                        # It waits for a service, and others are answered meanwhile.
+                        self._waiting.submit(self._answer, work)
                     case Do() as work:
-                        self._write(self._frame(work))
+                        self._answer(work)
                     case Load() as load:
                         # In a thread, so that answers are not interrupted while a model loads.
                         threading.Thread(target=self._load, args=load, daemon=True).start()
                     case Drop(generation):
                         self._models.pop(generation, None)
+                        self._told.pop(generation, None)
 
     def beat(self, every_s: float) -> None:
         """Send signs of life until the connection is closed, and then end the process, whatever it is doing."""
@@ -72,7 +81,7 @@ class Worker:
         failure: PurportError | None = None
         try:
             classifier = opened(path, bundle, self._signed_by, device=self._device, threads=self._threads)
-            for text in _WARM_UP:
+            for text in () if classifier.model.traits.remote else _WARM_UP:  # asking costs money
                 classifier.predict([text])
             if not self._models:
                 freeze_gc()
@@ -84,12 +93,25 @@ class Worker:
         with contextlib.suppress(OSError):
             self._write(pack(Loaded(generation, failure)))
 
+    def _answer(self, work: Do) -> None:
+        with contextlib.suppress(OSError):
+            self._write(self._frame(work))
+
     def _frame(self, work: Do) -> bytes:
-        done = self._do(work)
+        done = self._do(work)._replace(spent=self._spent(work.generation))
         try:
             return pack(done)
         except Exception as error:  # results that cannot be pickled
             return pack(Done(work.batch, [repr(error)] * len(work.requests)))
+
+    def _spent(self, generation: int) -> Usage | None:
+        """What the model has asked of services since this was called last; ``None`` if it asks none."""
+        model = self._models[generation].model
+        if not (model.traits.remote and isinstance(model, Metered)):
+            return None
+        with self._metering:
+            before, self._told[generation] = self._told.get(generation, Usage()), model.usage
+            return self._told[generation] - before
 
     def _do(self, work: Do) -> Done:
         classifier, operation = self._models[work.generation], self._operation(work.operation)
@@ -98,9 +120,11 @@ class Worker:
             results = [*operation(classifier, work.requests)]
             if len(results) != len(work.requests):
                 raise ValueError(f"{len(results)} results for {len(work.requests)} requests")
-        except Exception:
+        except Exception as error:
             # One request is at fault; answer each alone, so that the others get their results.
-            results = [_alone(operation, classifier, request) for request in work.requests]
+            results = [repr(error)]
+            if len(work.requests) > 1:
+                results = [_alone(operation, classifier, request) for request in work.requests]
         return Done(work.batch, results)
 
     def _operation(self, name: str) -> Operation:

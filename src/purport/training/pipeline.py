@@ -20,6 +20,7 @@ from ..kinds.checks import Subject
 from ..kinds.kind import Fit, Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Run
+from ..model import Metered
 from ..progress import SILENT, Reporter
 from . import steps
 from .cross_fitting import HeldOut, cross_fit, folds_of
@@ -104,6 +105,8 @@ def _finish(
     fitted, trained, checks = _checked(run, fitted, dataset["train"], more)
     trained, promised = steps.promise(trained, run.recipe, dataset, run.valid)
     measured = {**steps.measure_splits(trained, dataset), **also}
+    if isinstance(trained.model, Metered) and trained.model.usage:
+        run.say(trained.model.usage.described())
     shares.save(dataset.splits, run.stage)
     manifest = steps.describe(run, kind, fitted, trained, promised, checks, dataset, len(more) if more else 0)
     return steps.seal(run, manifest, measured, data_facts(dataset), *written)

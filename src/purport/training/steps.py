@@ -259,7 +259,7 @@ def describe(
         parts=_parts(run.stage),
         task=recipe.task,
         labels=run.labels.names,
-        model=fitted.facts,
+        model=fitted.final() if fitted.final else fitted.facts,
         calibration=trained.calibration,
         scope=trained.scope,
         decision=trained.decision,

@@ -19,6 +19,7 @@ from purport.runtime.calibration import Calibrated, Scores
 class ScriptedFacts(ModelFacts):
     logits: list[float]
     load_s: float = 0.0
+    at_once: int = 0
 
 
 class ScriptedScorer:
@@ -27,10 +28,9 @@ class ScriptedScorer:
     The words "slow", "slow 3", "fail", "shout" and "die" do as they say.
     """
 
-    traits = Traits()
-
-    def __init__(self, logits: list[float]) -> None:
-        self._logits = np.array(logits, dtype=np.float32)
+    def __init__(self, facts: ScriptedFacts) -> None:
+        self.traits = Traits(remote=facts.at_once > 0)
+        self._logits = np.array(facts.logits, dtype=np.float32)
 
     def score(self, texts: Sequence[str]) -> Scores:
         for text in texts:
@@ -52,4 +52,4 @@ class ScriptedScorer:
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
     facts = bundle.facts(ScriptedFacts)
     time.sleep(facts.load_s)
-    return Calibrated(ScriptedScorer(facts.logits), bundle.manifest.task, bundle.manifest.calibration)
+    return Calibrated(ScriptedScorer(facts), bundle.manifest.task, bundle.manifest.calibration)

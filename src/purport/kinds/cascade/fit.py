@@ -37,6 +37,7 @@ def fit(run: Run[CascadeRecipe]) -> Fitted:
     chosen, curve = choose(tried, targets)
     cuts = (*chosen.pass_below, 0.0)
     last = opened[-1].bundle.manifest.model
+    model = Cascade([Stage(each.classifier, each.columns, cut) for each, cut in zip(stages, cuts, strict=True)])
     facts = CascadeFacts(
         limit=last.limit,
         unit=last.unit,
@@ -44,12 +45,19 @@ def fit(run: Run[CascadeRecipe]) -> Fitted:
         target=tuple(map(str, targets)),
         chosen=chosen,
         curve=tuple(curve),
+        at_once=min((each for each in map(_at_once, opened) if each), default=0),
     )
     for said in facts.described():
         run.say(said)
-    model = Cascade([Stage(each.classifier, each.columns, cut) for each, cut in zip(stages, cuts, strict=True)])
     decisions = [] if run.recipe.decide.promise else [each.bundle.manifest.decision for each in reversed(opened)]
-    return Fitted(model, facts, checks=(Independence(_REMEDY),), decisions=decisions)
+    # Asking a service again costs money, and it may answer otherwise.
+    checks = () if facts.at_once else (Independence(_REMEDY),)
+    return Fitted(model, facts, checks=checks, decisions=decisions)
+
+
+def _at_once(stage: Classifier) -> int:
+    found = getattr(stage.bundle.manifest.model, "at_once", 0)
+    return found if isinstance(found, int) else 0
 
 
 def _copied(bundle: Bundle, run: Run[CascadeRecipe], number: int) -> Bundle:

@@ -15,7 +15,7 @@ from ...classifier import Classifier
 from ...errors import BundleCorrupt
 from ...frozen import Frozen
 from ...manifest import Many, ModelFacts, Share
-from ...model import Answers, FloatArray, Lengths, Model, Traits
+from ...model import Answers, FloatArray, Lengths, Metered, Model, Traits, Usage
 from ...runtime.decision import acceptance, decide
 from .target import Point
 
@@ -37,12 +37,16 @@ class StageFacts(Frozen):
 
 
 class CascadeFacts(ModelFacts):
-    """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from."""
+    """Manifest facts of a cascade: its stages, what it was built for, and the points that were to choose from.
+
+    ``at_once`` is the number of texts that a stage asks a service at a time; 0 if none does.
+    """
 
     stages: Annotated[Many[StageFacts], Field(min_length=2, max_length=8)]
     target: Many[str] = Field(max_length=8)
     chosen: Point
     curve: Many[Point]
+    at_once: int = 0
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -97,6 +101,12 @@ class Cascade:
             max_batch=min((each.max_batch for each in every if each.max_batch is not None), default=None),
             timeout_s=max((each.timeout_s for each in every if each.timeout_s is not None), default=None),
         )
+
+    @property
+    def usage(self) -> Usage:
+        """What all stages have asked of services."""
+        every = [stage.classifier.model for stage in self._stages]
+        return sum((each.usage for each in every if isinstance(each, Metered)), Usage())
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`. ``answered_by`` has the id of the stage that settled each text."""
@@ -159,7 +169,7 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         # A cascade in a cascade could open so many stages that nothing is left for anybody else.
         if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task or part.manifest.parts:
             raise BundleCorrupt(bundle.path, each.part, "is not the stage that the manifest names")
-        own = device if part.manifest.kind != "linear" else "cpu"
+        own = device if part.manifest.kind not in ("linear", "llm") else "cpu"
         classifier = Classifier.open(part, device=own, threads=threads)
         stages.append(Stage(classifier, columns(classifier, bundle.manifest.labels), each.pass_below))
     return Cascade(stages)

@@ -14,8 +14,9 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from ...errors import RecipeError, TrainingError, needs
+from ...errors import RecipeError, TrainingError
 from ...files import sha256
+from ...optional import needs
 
 MINILM = "minilm"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

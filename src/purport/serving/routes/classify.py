@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
@@ -156,6 +157,8 @@ async def finish(pending: Future | RequestError) -> bytes:
 
 
 def _failed(error: PurportError) -> bytes:
+    if not isinstance(error, RequestError):  # its reason is for the log
+        structlog.get_logger("purport.requests").error("failed", request_id=REQUEST_ID.get(), reason=str(error))
     return to_json({"error": body_of(error, REQUEST_ID.get())})
 
 

@@ -1,0 +1,193 @@
+"""Asks a provider: from the cache if it can, within the budget, so many requests at a time, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from ...errors import ProviderError
+from ...model import Usage
+from .budget import Budget
+from .parsing import chosen
+from .prompt import repaired
+from .provider import Provider, Reply, Request, Unanswered
+from .recipe import BudgetSpec, Service
+from .replies import ReplyCache
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A usable ``reply``, and the answers that it holds."""
+
+    reply: Reply
+    chosen: tuple[str, ...]
+
+
+class Asker:
+    """Answers to requests. Safe to use from several threads: everything happens in one event loop."""
+
+    def __init__(self, service: Service, budget: BudgetSpec) -> None:
+        provider_type = service.provider()
+        self._service = service
+        self._make: Callable[[], Provider] = lambda: provider_type(
+            service.endpoint(provider_type, _key(service, provider_type))
+        )
+        self._loop = _Loop()
+        self._provider: Provider | None = None
+        self._gate = asyncio.Semaphore(service.concurrency)
+        self._budget = Budget(budget, write_price=provider_type.abilities.write_price)
+        endpoint = service.endpoint(provider_type, "")
+        identity = {"name": service.name, "model": endpoint.model, "url": endpoint.base_url, "options": service.options}
+        self._cache = ReplyCache(identity) if service.cache else None
+
+    @property
+    def usage(self) -> Usage:
+        """What was asked so far."""
+        return self._budget.usage
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """The answer to each of ``requests``; ``None`` where two replies were none, or the service refuses.
+
+        The same request is asked once. Where the service fails, requests that have begun are finished, so that their
+        replies are in the cache.
+
+        Raises:
+            ProviderError: the service fails, or has no key.
+            BudgetSpent: a request could cost more than is left.
+        """
+        return self._loop.run(self._all(requests))
+
+    async def _all(self, requests: Sequence[Request]) -> list[Answer | None]:
+        different, failed = list(dict.fromkeys(requests)), asyncio.Event()
+        found = await asyncio.gather(*(self._one(each, failed) for each in different), return_exceptions=True)
+        # The first that failed has the reason; later ones may not have begun.
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, _NotBegun):
+                raise each
+        answers = {request: each for request, each in zip(different, found, strict=True)
+                   if not isinstance(each, BaseException)}  # fmt: skip
+        return [answers[request] for request in requests]
+
+    async def _one(self, request: Request, failed: asyncio.Event) -> Answer | None:
+        known = self._known(request)
+        if known is not None:
+            self._budget.counted(from_cache=1, seconds=known.reply.seconds)
+            return known
+        async with self._gate:
+            if failed.is_set():
+                raise _NotBegun
+            try:
+                return await self._answered(request)
+            except BaseException:
+                failed.set()
+                raise
+
+    def _known(self, request: Request) -> Answer | None:
+        """The answer to ``request``, or to its repair, if it was asked before."""
+        if self._cache is None:
+            return None
+        for each in (request, repaired(request)):
+            reply = self._cache.get(each)
+            if reply is not None and (answer := _answer(each, reply)) is not None:
+                return answer
+        return None
+
+    async def _answered(self, request: Request) -> Answer | None:
+        reply = await self._reply(request)
+        answer = _answer(request, reply)
+        if answer is None and not reply.refused:
+            self._budget.counted(repaired=1)
+            request = repaired(request)
+            reply = await self._reply(request)
+            answer = _answer(request, reply)
+        if answer is not None and self._cache is not None:
+            self._cache.put(request, reply)
+        return answer
+
+    async def _reply(self, request: Request) -> Reply:
+        """One request, with its retries, paid from the budget."""
+        if self._provider is None:
+            self._provider = self._make()
+        one = self._budget.bound(request)
+        held = one * (1 + self._service.retries)
+        await self._budget.hold(held)
+        reply, lost = None, 1 + self._service.retries
+        began = time.perf_counter()
+        try:
+            reply = await self._provider.complete(request)
+            reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
+            lost = reply.lost
+            return reply
+        except Unanswered as error:
+            lost = error.lost
+            raise
+        finally:
+            await asyncio.shield(self._budget.settle(held, one, reply, lost))
+
+    def unanswered(self, texts: int) -> None:
+        """Count texts that have no answer."""
+        self._loop.call(lambda: self._budget.counted(unanswered=texts))
+
+
+class _NotBegun(Exception):
+    """A request that was not made, because another one had failed."""
+
+
+def _answer(request: Request, reply: Reply) -> Answer | None:
+    found = None if reply.refused else chosen(reply.text, request.labels, several=request.several)
+    return None if found is None else Answer(reply, found)
+
+
+def _key(service: Service, provider: type[Provider]) -> str:
+    """The key from the environment; it goes nowhere but into the client.
+
+    Raises:
+        ProviderError: the variable is not set.
+    """
+    name = service.key_name(provider)
+    key = os.environ.get(name, "").strip() if name else ""
+    if name and not key:
+        raise ProviderError(
+            f"the provider {service.name} needs a key: set the environment variable {name}, or name another one with "
+            'provider.key ("" if the service needs none)'
+        )
+    return key
+
+
+class _Loop:
+    """An event loop in a daemon thread, which starts when it is needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """The result of ``work``; if waiting is interrupted, the work is cancelled."""
+        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done in the loop, and wait until it is."""
+
+        async def done() -> None:
+            work()
+
+        self.run(done())
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="purport-llm", daemon=True).start()
+            return self._loop

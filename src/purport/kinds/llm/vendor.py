@@ -1,0 +1,105 @@
+"""What the clients of OpenAI and Anthropic have in common: both are generated from one template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from .provider import Endpoint, Reply, Unanswered
+
+# What a service says of one text, not of the whole run.
+_OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
+
+
+@dataclass
+class Attempts:
+    """The attempts of one call: how many requests went out, and how many had a response."""
+
+    asked: int = 0
+    answered: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Those that had none."""
+        return self.asked - self.answered
+
+
+_CURRENT: ContextVar[Attempts] = ContextVar("attempts")
+
+
+class Refused(Exception):
+    """The service refuses this one text; ``reply`` says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__(reply.refused)
+
+
+def http_client(module: ModuleType) -> Any:
+    """A client that counts attempts, and takes no text to an address that an answer names."""
+
+    async def asked(_request: Any) -> None:
+        _CURRENT.get().asked += 1
+
+    async def answered(_response: Any) -> None:
+        _CURRENT.get().answered += 1
+
+    hooks = {"request": [asked], "response": [answered]}
+    return module.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False)
+
+
+@contextmanager
+def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
+    """A call in which the errors of the vendor's client ``module`` become ours.
+
+    Raises:
+        Unanswered: the service refuses the call, or does not answer.
+        Refused: it refuses this text.
+    """
+    attempts = Attempts()
+    before = _CURRENT.set(attempts)
+    try:
+        yield attempts
+    except module.APIStatusError as error:
+        said = endpoint.cleaned(str(error))
+        if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in _OF_ONE_TEXT):
+            raise Refused(Reply("", refused=said, input_tokens=0, output_tokens=0, lost=attempts.lost)) from None
+        raise Unanswered(_of_status(error.status_code, said, endpoint), attempts.lost) from None
+    except module.APITimeoutError:
+        tries = f"{attempts.asked} attempts" if attempts.asked > 1 else "1 attempt"
+        raise Unanswered(
+            f"{endpoint.base_url} gave no answer within {endpoint.timeout_s:g} s ({tries}); try again later, or raise "
+            "provider.timeout_s. What was answered so far is in the cache",
+            attempts.lost,
+        ) from None
+    except module.APIConnectionError as error:
+        reason = endpoint.cleaned(str(error.__cause__ or error))
+        raise Unanswered(
+            f"{endpoint.base_url} cannot be reached ({reason}); check provider.base_url and the network", attempts.lost
+        ) from None
+    except (module.APIError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # Not the protocol: the vendor's client fails in many ways on what is not.
+        reason = endpoint.cleaned(f"{type(error).__name__}: {error}")
+        raise Unanswered(
+            f"{endpoint.base_url} answers something else than the protocol says ({reason}); check provider.base_url",
+            attempts.lost,
+        ) from None
+    finally:
+        _CURRENT.reset(before)
+
+
+def _of_status(status: int, said: str, endpoint: Endpoint) -> str:
+    remedy = "see what the service says"
+    if status in (401, 403):
+        remedy = f"check the key in {endpoint.key_name}" if endpoint.key_name else "the service needs a key: name it"
+    elif status == 404:
+        remedy = f'check provider.model ("{endpoint.model}") and provider.base_url'
+    elif status == 429:
+        remedy = "ask less at once (provider.concurrency), or raise the limit of your account"
+    elif status >= 500:
+        remedy = "try again later; what was answered so far is in the cache"
+    return f"{endpoint.base_url} answers {status} ({said}); {remedy}"

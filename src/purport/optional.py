@@ -1,0 +1,27 @@
+"""Packages that only some components need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from .errors import DependencyMissing
+
+
+@contextmanager
+def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
+    """Inside the block, a third-party package that is not installed is reported as missing ``extra``.
+
+    A missing module of Purport, of ``own`` or of an installed package is a defect; that error is not changed.
+
+    Raises:
+        DependencyMissing: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if extra is None or missing in ("", "purport", own) or find_spec(missing):
+            raise
+        raise DependencyMissing(f"{what} ({error.name})", extra) from None
