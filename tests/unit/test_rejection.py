@@ -106,3 +106,10 @@ def test_in_scope_decides_whether_and_the_labels_which() -> None:
     assert isinstance(decision, PerLabel) and decision.likeliest_at == 0.25 and 0.2 < decision.in_scope_at <= 0.9
     assert (decide(answers.probabilities, decision, within).labels == gold).all()
     assert decide(answers.probabilities, decision.at(0.5), within).labels[4:8].sum() == 0, "a threshold is a threshold"
+
+
+def test_of_equally_likely_labels_rounding_does_not_choose() -> None:
+    decision = PerLabel(thresholds=(0.5,) * 3, likeliest_at=0.2)
+    for less in (0, 6e-8, -6e-8):
+        decided = decide(np.array([[0.1, 0.3, 0.3 + less]], dtype=np.float32), decision).labels
+        assert decided.tolist() == [[False, True, False]]

@@ -11,6 +11,7 @@ from ..manifest import Decision, PerLabel
 from ..model import BoolArray, FloatArray
 
 DEFAULT_THRESHOLD = 0.5
+_ROUNDING = np.float32(1e-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ def decide(probabilities: FloatArray, decision: Decision, in_scope: FloatArray |
         decided = probabilities >= _cutoffs(decision.thresholds)
         if decision.likeliest_at < 1 and not (some := decided.any(axis=1)).all():
             lone = np.flatnonzero(~some)
-            best = probabilities[lone].argmax(axis=1)
+            # Labels that always go together have the same probability, but for rounding: the first of them.
+            found = probabilities[lone]
+            best = (found >= found.max(axis=1, keepdims=True) - _ROUNDING).argmax(axis=1)
             decided[lone, best] = probabilities[lone, best] >= np.float32(decision.likeliest_at)
     else:
         decided = np.zeros(probabilities.shape, dtype=np.bool_)
