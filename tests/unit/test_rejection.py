@@ -113,3 +113,11 @@ def test_of_equally_likely_labels_rounding_does_not_choose() -> None:
     for less in (0, 6e-8, -6e-8):
         decided = decide(np.array([[0.1, 0.3, 0.3 + less]], dtype=np.float32), decision).labels
         assert decided.tolist() == [[False, True, False]]
+
+
+def test_the_lowest_score_of_all_is_kept_whatever_rounding_does() -> None:
+    score = np.array([0.7, 0.8, 0.9], dtype=np.float32)
+    cut = fit_rejection(score, np.ones(3, dtype=np.bool_), np.zeros(3, dtype=np.bool_), keep=1.0)
+    assert 0.49 < cut < 0.5, "an answer that is more likely right than wrong is given"
+    cut = fit_rejection(score - np.float32(0.5), np.ones(3, dtype=np.bool_), np.zeros(3, dtype=np.bool_), keep=1.0)
+    assert 0.1999 < cut < 0.2 - 1e-6

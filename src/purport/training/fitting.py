@@ -10,6 +10,8 @@ from ..manifest import Temperature
 from ..model import BoolArray, FloatArray
 from ..runtime.decision import DEFAULT_THRESHOLD
 
+_ROUNDING = 1e-4
+
 
 def fit_temperature(logits: FloatArray, gold: BoolArray, task: Task) -> Temperature:
     """The temperature with the least negative log-likelihood of ``gold`` (Guo et al. 2017, §4.2).
@@ -79,7 +81,7 @@ def fit_rejection(score: FloatArray, right: BoolArray, none: BoolArray, *, keep:
     If there are rows without a gold label (``none (n,)``), it is the one with which most rows are right: those whose
     labels are ``right (n,)`` answered, those without any rejected (of equally good ones, the middle). Otherwise it is
     the highest one that keeps the share ``keep`` of the right answers, but not above 0.5: an answer that is more likely
-    right than wrong is given. It is midway between the scores of two rows.
+    right than wrong is given. It is midway between the scores of two rows, or a little below the lowest of all.
     """
     kept, strange = np.sort(score[right]), np.sort(score[none])
     if not len(kept):
@@ -92,6 +94,8 @@ def fit_rejection(score: FloatArray, right: BoolArray, none: BoolArray, *, keep:
     else:
         lowest = min(kept[int(np.floor((1 - keep) * len(kept) + 1e-9))], np.float32(DEFAULT_THRESHOLD))
     below = cuts[cuts < lowest]
-    middle = (float(below[-1]) + float(lowest)) / 2 if len(below) else float(lowest)
+    if not len(below):
+        return float(lowest) * (1 - _ROUNDING)
+    middle = (float(below[-1]) + float(lowest)) / 2
     # Between two adjacent float32 values there is no third, so the upper one is the cut.
-    return middle if np.float32(middle) > (below[-1] if len(below) else 0) else float(lowest)
+    return middle if np.float32(middle) > below[-1] else float(lowest)
