@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -18,8 +20,17 @@ from purport.serving.protocol import Protocol
 EARLY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\n\r\nearly"
 
 
-def early(method: bytes, target: bytes, under_way: int) -> bytes | None:
-    return EARLY if target == b"/early" else None
+class Early:
+    """Answers ``/early``, and counts what waits for ``/slow``."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def concerns(self, scope: Mapping[str, object]) -> bool:
+        return bool(scope["path"] == "/slow")
+
+    def __call__(self, method: bytes, target: bytes) -> bytes | None:
+        return EARLY if target == b"/early" else None
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,26 +39,41 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     body, more = b"", True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         body, more = body + message["body"], message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.3)
     said = b"app " + scope["path"].encode() + b" " + body
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
     await send({"type": "http.response.body", "body": said})
 
 
-@pytest.fixture
-def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
-    http = partial(Protocol, early=early, connections=Connections(100))
+Connect = Callable[[], socket.socket]
+
+
+@contextmanager
+def serving(early: Early, most: int = 100) -> Iterator[Connect]:
+    """A server; what is given connects to it."""
+    http = partial(Protocol, early=early, connections=Connections(most))
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None, log_level="warning")
     )  # type: ignore[arg-type]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        with socket.create_connection(listener.getsockname(), timeout=5) as client:
-            yield client
-        time.sleep(0.05)
-        server.should_exit = True
-        thread.join()
+        try:
+            yield partial(socket.create_connection, listener.getsockname(), timeout=5)
+        finally:
+            time.sleep(0.05)
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
+    with serving(Early()) as connect, connect() as client:
+        yield client
     assert caplog.records == []  # nothing went wrong when the client left
 
 
@@ -122,3 +148,26 @@ def test_what_is_no_http_is_told_so_in_json(connection: socket.socket) -> None:
     received = connection.recv(65536)
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b'"label":"BODY_INVALID"' in received
     assert b"connection: close" in received.lower() and connection.recv(1) == b""
+
+
+def test_only_requests_that_have_arrived_in_whole_and_can_be_answered_are_under_way() -> None:
+    early = Early()
+    with serving(early) as connect, connect() as begun, connect() as whole, connect() as behind, connect() as left:
+        begun.sendall(request("/slow", b"half")[:-2])
+        whole.sendall(request("/slow") + request("/slow"))
+        behind.sendall(request("/app", b"half")[:-2])
+        left.sendall(request("/slow"))
+        time.sleep(0.1)
+        assert early.under_way == 2
+        left.close()
+        time.sleep(0.05)
+        assert early.under_way == 1
+        read(whole, "app /slow ")
+        time.sleep(0.05)
+        assert early.under_way == 1, "the next one of its connection"
+        begun.sendall(b"lf")
+        time.sleep(0.1)
+        assert early.under_way == 2
+        read(whole, "app /slow ")
+        read(begun, "app /slow half")
+    assert early.under_way == 0

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
+from typing import Protocol as Interface
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
 from ..settings import UNIX
@@ -20,10 +22,26 @@ from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
 
-Early = Callable[[bytes, bytes, int], bytes | None]
-"""From a method, a target and the number of open requests to a response that bypasses the application, or ``None``."""
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
+
+
+class Early(Interface):
+    """Answers requests without the application, by the number of those of the same kind that wait for a worker."""
+
+    under_way: int
+    """Requests that have arrived in whole, are not answered yet, and have no other request of their connection before.
+
+    A client that only begins requests, or reads no answers, adds none.
+    """
+
+    def concerns(self, scope: Mapping[str, object]) -> bool:
+        """Whether a request is of this kind."""
+        ...
+
+    def __call__(self, method: bytes, target: bytes) -> bytes | None:
+        """The response to a request that bypasses the application, or ``None``."""
+        ...
 
 
 class _Answered:
@@ -47,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._reading = Timer(self._abort)  # by the client, of what was written
         self._refusal: RequestError | None = None
         self._refused = False
+        self._counted = False  # in what is under way
         self._in_head = self._in_message = False
         self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
@@ -128,13 +147,28 @@ class Protocol(HttpToolsProtocol):
             kept = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
             self._offered = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
             return
-        found = self._early(self.parser.get_method(), self.url, len(self.tasks)) if self._is_simple() else None
+        found = self._early(self.parser.get_method(), self.url) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
         else:
             self.cycle = _Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, app)
+        if not cycle.more_body:  # it waited behind another one, and is whole
+            self._count(cycle)
+
+    def _count(self, cycle: RequestResponseCycle) -> None:
+        if not (self._counted or cycle.response_complete) and self._early.concerns(cycle.scope):
+            self._counted = True
+            self._early.under_way += 1
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._early.under_way -= 1
 
     def _problem(self) -> RequestError | None:
         """Why the head of this request is not accepted."""
@@ -175,12 +209,15 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_message = False
         super().on_message_complete()
+        if not self.pipeline:
+            self._count(self.cycle)
         if not (self.pipeline or self._unread):
             # A large body stops reading; without reading, nobody would see that the client has gone.
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """A response was written."""
+        self._uncount()
         super().on_response_complete()
         if self._unread and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -225,6 +262,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client disconnected: cancel the answers that its requests wait for."""
         self._all.busy(self)
+        self._uncount()
         self._timer.stop()
         self._reading.stop()
         self.pipeline.clear()
