@@ -36,7 +36,7 @@ class Early:
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Says what it read of the body."""
     assert scope["type"] == "http"
-    body, more = b"", True
+    body, more = b"", scope["path"] != "/refused"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -44,6 +44,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body, more = body + message["body"], message.get("more_body", False)
     if scope["path"] == "/slow":
         await asyncio.sleep(0.3)
+    if scope["path"] == "/large":
+        body = bytes(20_000_000)
     said = b"app " + scope["path"].encode() + b" " + body
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
     await send({"type": "http.response.body", "body": said})
@@ -171,3 +173,54 @@ def test_only_requests_that_have_arrived_in_whole_and_can_be_answered_are_under_
         read(whole, "app /slow ")
         read(begun, "app /slow half")
     assert early.under_way == 0
+
+
+def test_connections_that_wait_for_their_client_make_room_the_oldest_first() -> None:
+    with serving(Early(), most=3) as connect:
+        half = request("/app", b"half")[:-2]
+        first, second = connect(), connect()
+        first.sendall(half)
+        time.sleep(0.05)
+        second.sendall(half)
+        time.sleep(0.05)
+        first.sendall(b"l")  # it has sent something later than the other one
+        time.sleep(0.05)
+        working = connect()
+        working.sendall(request("/slow"))
+        time.sleep(0.05)
+        with connect() as newest:
+            newest.sendall(request("/app", b"new"))
+            read(newest, "200", "app /app new")
+        assert second.recv(1) == b"", "closed"
+        first.sendall(b"f")
+        read(first, "200", "app /app half")
+        read(working, "200", "app /slow ")
+        for each in (first, second, working):
+            each.close()
+
+
+def test_a_connection_that_reads_no_answer_makes_room() -> None:
+    with serving(Early(), most=1) as connect, connect() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(request("/large"))
+        time.sleep(0.2)
+        with connect() as newest:
+            newest.sendall(request("/app", b"new"))
+            read(newest, "200", "app /app new")
+
+
+def test_the_rest_of_a_refused_body_is_waited_for_only_while_it_comes() -> None:
+    with serving(Early()) as connect, connect() as silent, connect() as slow:
+        for each in (silent, slow):
+            each.sendall(request("/refused", b"x" * 100)[:-20])
+            read(each, "200", "app /refused ")
+        began = time.monotonic()
+        for _ in range(3):
+            time.sleep(0.6)
+            slow.sendall(b"x")
+        assert silent.recv(1) == b"" and time.monotonic() - began < 2.5
+        slow.sendall(b"x" * 17 + request("/app", b"next"))
+        read(slow, "200", "app /app next")
+        time.sleep(1.2)
+        slow.sendall(request("/app", b"later"))
+        read(slow, "200", "app /app later")

@@ -7,48 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from typing import Any
-from typing import Protocol as Interface
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
+from ..errors import BodyInvalid, Overloaded, RequestError
 from ..settings import UNIX
-from .connections import HEAD_BYTES, HEAD_S, HEADERS, LARGE, PIECE, PIPELINED, REST_S, STALL_S, Connections, Flow, Timer
+from .connections import (
+    HEAD_BYTES,
+    HEAD_S,
+    LARGE,
+    PAUSE_S,
+    PIECE,
+    PIPELINED,
+    REST_S,
+    STALL_S,
+    Connections,
+    Flow,
+    Timer,
+)  # fmt: skip
+from .early import Answered, Early, Place
+from .heads import problem, too_large
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
 
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
-
-
-class Early(Interface):
-    """Answers requests without the application, by the number of those of the same kind that wait for a worker."""
-
-    under_way: int
-    """Requests that have arrived in whole, are not answered yet, and have no other request of their connection before.
-
-    A client that only begins requests, or reads no answers, adds none.
-    """
-
-    def concerns(self, scope: Mapping[str, object]) -> bool:
-        """Whether a request is of this kind."""
-        ...
-
-    def __call__(self, method: bytes, target: bytes) -> bytes | None:
-        """The response to a request that bypasses the application, or ``None``."""
-        ...
-
-
-class _Answered:
-    """Placeholder for a request that was already answered: the rest of its data is ignored."""
-
-    response_complete = True
-    message_event = asyncio.Event()
 
 
 class Protocol(HttpToolsProtocol):
@@ -63,9 +50,10 @@ class Protocol(HttpToolsProtocol):
         self._pending: set[asyncio.Future[Result]] = set()
         self._timer = Timer(self.give_up)
         self._reading = Timer(self._abort)  # by the client, of what was written
+        self._rest_until = 0.0
         self._refusal: RequestError | None = None
         self._refused = False
-        self._counted = False  # in what is under way
+        self._place = Place(early)
         self._in_head = self._in_message = False
         self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
@@ -80,7 +68,7 @@ class Protocol(HttpToolsProtocol):
         if not self._all.make_room(len(self.connections)):
             self._refuse(Overloaded("There are too many connections; try again later.", 1.0))
             return
-        self._all.idle(self)
+        self._all.waits(self)
         self._timer.start(self.loop, HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -112,11 +100,20 @@ class Protocol(HttpToolsProtocol):
             self._head = 0
         elif self._head > HEAD_BYTES:
             if self._in_head or self._is_answering():
-                self._refuse(_head_too_large())
+                self._refuse(too_large())
             else:
                 self.give_up()
         elif self._in_head and not self._refused:
             self._timer.start(self.loop, HEAD_S)
+        elif not self._in_head:
+            self._wait_for_rest()
+
+    def _wait_for_rest(self) -> None:
+        """A part of a body is still to come."""
+        self._all.waits(self)
+        if not (self._is_answering() or self._refused):
+            self._timer.stop()
+            self._timer.start(self.loop, min(PAUSE_S, max(self._rest_until - self.loop.time(), 0.0)))
 
     def _unsupported_upgrade_warning(self) -> None:
         """Go on in HTTP/1.1 as if the client had not offered another protocol: feed the same request without it.
@@ -139,10 +136,10 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._timer.stop()
         self._all.busy(self)
-        problem, self._head = self._problem(), 0
-        if problem:
-            self._refusal = problem
-            raise problem  # the parser stops, and send_400_response answers
+        parser, size, self._head = self.parser, self._head, 0
+        self._refusal = problem(parser.get_method(), parser.get_http_version(), self.url, self.headers, size)
+        if self._refusal:
+            raise self._refusal  # the parser stops, and send_400_response answers
         if self.parser.should_upgrade():
             kept = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
             self._offered = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
@@ -151,38 +148,14 @@ class Protocol(HttpToolsProtocol):
         if found is None:
             super().on_headers_complete()
         else:
-            self.cycle = _Answered()  # type: ignore[assignment]
+            self.cycle = Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         super()._start_asgi_task(cycle, app)
         if not cycle.more_body:  # it waited behind another one, and is whole
-            self._count(cycle)
-
-    def _count(self, cycle: RequestResponseCycle) -> None:
-        if not (self._counted or cycle.response_complete) and self._early.concerns(cycle.scope):
-            self._counted = True
-            self._early.under_way += 1
-
-    def _uncount(self) -> None:
-        if self._counted:
-            self._counted = False
-            self._early.under_way -= 1
-
-    def _problem(self) -> RequestError | None:
-        """Why the head of this request is not accepted."""
-        headers = self.headers
-        if self.parser.get_method() == b"CONNECT":
-            return MethodNotAllowed("CONNECT is not allowed; this server is no proxy.")
-        if len(headers) > HEADERS:
-            return HeadTooLarge(f"The request has more than {HEADERS} headers.")
-        if self._head > HEAD_BYTES and _size(self.url, headers) > HEAD_BYTES:
-            return _head_too_large()
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
-            return BodyInvalid(f'The request has {len(hosts)} "Host" headers; send one.')
-        return None
+            self._place.take(cycle)
 
     def _is_simple(self) -> bool:
         """Whether no other request is open on this connection, and the connection stays open after the response."""
@@ -209,15 +182,20 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_message = False
         super().on_message_complete()
+        if not self._is_answering():  # refused before
+            self._timer.stop()
+            self._become_idle()
+            return
+        self._all.busy(self)
         if not self.pipeline:
-            self._count(self.cycle)
+            self._place.take(self.cycle)
         if not (self.pipeline or self._unread):
             # A large body stops reading; without reading, nobody would see that the client has gone.
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """A response was written."""
-        self._uncount()
+        self._place.give()
         super().on_response_complete()
         if self._unread and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -226,9 +204,18 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing() or self.pipeline:
             return
         if self._in_message:
-            self._timer.start(self.loop, REST_S)
+            self._rest_until = self.loop.time() + REST_S
+            self._wait_for_rest()
         else:
-            self._all.idle(self)
+            self._all.waits(self)
+
+    def _become_idle(self) -> None:
+        self.flow.resume_reading()
+        self._all.waits(self)
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client has closed its side: whether the connection stays open for the response.
@@ -253,16 +240,19 @@ class Protocol(HttpToolsProtocol):
         """The client does not read fast enough."""
         super().pause_writing()
         self._reading.start(self.loop, STALL_S)
+        self._all.waits(self)
 
     def resume_writing(self) -> None:
         """The client has read what was written."""
         super().resume_writing()
         self._reading.stop()
+        if self._is_answering() and not self._in_message:
+            self._all.busy(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client disconnected: cancel the answers that its requests wait for."""
         self._all.busy(self)
-        self._uncount()
+        self._place.give()
         self._timer.stop()
         self._reading.stop()
         self.pipeline.clear()
@@ -270,8 +260,15 @@ class Protocol(HttpToolsProtocol):
             future.cancel()
         super().connection_lost(exc)
 
+    def make_room(self) -> None:
+        """Close the connection at once: its client is waited for."""
+        if self.transport.get_write_buffer_size():
+            self._abort()
+        else:
+            self.give_up()
+
     def give_up(self) -> None:
-        """Close the connection; no request is under way."""
+        """Close the connection, after what was written."""
         if not self.transport.is_closing():
             self.transport.close()
 
@@ -295,11 +292,3 @@ class Protocol(HttpToolsProtocol):
         response.headers["Connection"] = "close"
         self.transport.write(raw(response))
         self.transport.close()
-
-
-def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
-    return len(url) + sum(len(name) + len(value) for name, value in headers)
-
-
-def _head_too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"Request line and headers have more than {HEAD_BYTES} bytes.")
