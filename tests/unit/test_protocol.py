@@ -44,6 +44,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body, more = body + message["body"], message.get("more_body", False)
     if scope["path"] == "/slow":
         await asyncio.sleep(0.3)
+    if scope["path"] == "/pieces":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(20):
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
     if scope["path"] == "/large":
         body = bytes(20_000_000)
     said = b"app " + scope["path"].encode() + b" " + body
@@ -224,3 +228,20 @@ def test_the_rest_of_a_refused_body_is_waited_for_only_while_it_comes() -> None:
         time.sleep(1.2)
         slow.sendall(request("/app", b"later"))
         read(slow, "200", "app /app later")
+
+
+def test_the_next_request_waits_until_the_last_answer_is_read() -> None:
+    early = Early()
+    with serving(early) as connect, connect() as client:
+        client.sendall(request("/large") + request("/slow"))
+        time.sleep(0.2)
+        assert early.under_way == 0
+        received = b""
+        while not received.endswith(b"app /slow "):
+            received = received[-100:] + client.recv(1_000_000)
+
+
+def test_a_client_that_leaves_while_an_answer_is_written_is_no_error(connection: socket.socket) -> None:
+    connection.sendall(request("/pieces") + request("/app"))
+    time.sleep(0.2)
+    connection.close()

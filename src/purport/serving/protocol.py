@@ -33,6 +33,7 @@ from .heads import problem, too_large
 from .http_errors import answer, raw
 from .logs import PENDING_KEY
 from .operations import Result
+from .unread import LARGE_ANSWER, Unread
 
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
@@ -54,6 +55,9 @@ class Protocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._refused = False
         self._place = Place(early)
+        self._running: RequestResponseCycle | None = None
+        self._answers = Unread()
+        self._postponed = False  # the next request, until the client has read the last answer
         self._in_head = self._in_message = False
         self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
@@ -63,6 +67,7 @@ class Protocol(HttpToolsProtocol):
         """A client has connected."""
         super().connection_made(transport)
         self.flow = Flow(transport)
+        transport.set_write_buffer_limits(LARGE_ANSWER)
         if self.server and self.server[1] is None:  # a Unix socket: no client has an address
             self.client = UNIX, 0
         if not self._all.make_room(len(self.connections)):
@@ -153,6 +158,7 @@ class Protocol(HttpToolsProtocol):
             self.on_response_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
         super()._start_asgi_task(cycle, app)
         if not cycle.more_body:  # it waited behind another one, and is whole
             self._place.take(cycle)
@@ -161,7 +167,7 @@ class Protocol(HttpToolsProtocol):
         """Whether no other request is open on this connection, and the connection stays open after the response."""
         parser = self.parser
         return (
-            not self._is_answering()
+            not (self._is_answering() or self.flow.write_paused)
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not (self.expect_100_continue or parser.should_upgrade())
@@ -196,6 +202,13 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A response was written."""
         self._place.give()
+        if self._running:
+            self._answers.add(self._running.scope)
+        if not self.flow.write_paused:
+            self._answers.clear()
+        elif self.pipeline and not self.transport.is_closing():
+            self._postponed = True
+            return
         super().on_response_complete()
         if self._unread and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -246,19 +259,32 @@ class Protocol(HttpToolsProtocol):
         """The client has read what was written."""
         super().resume_writing()
         self._reading.stop()
+        self._answers.clear()
         if self._is_answering() and not self._in_message:
             self._all.busy(self)
+        if self._postponed:
+            self._postponed = False
+            self.on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client disconnected: cancel the answers that its requests wait for."""
         self._all.busy(self)
         self._place.give()
+        self._answers.clear()
+        if self._running:  # another one than the last of the connection, which uvicorn tells
+            self._end(self._running)
         self._timer.stop()
         self._reading.stop()
         self.pipeline.clear()
         for future in tuple(self._pending):
             future.cancel()
         super().connection_lost(exc)
+
+    @staticmethod
+    def _end(cycle: RequestResponseCycle) -> None:
+        """The request of ``cycle`` gets no answer, or no more of it."""
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def make_room(self) -> None:
         """Close the connection at once: its client is waited for."""
