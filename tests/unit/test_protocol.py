@@ -37,10 +37,14 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Says what it read of the body."""
     assert scope["type"] == "http"
     body, more = b"", scope["path"] != "/refused"
+    if scope["path"] == "/echo":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
+        if scope["path"] == "/echo":
+            await send({"type": "http.response.body", "body": message["body"], "more_body": True})
         body, more = body + message["body"], message.get("more_body", False)
     if scope["path"] == "/slow":
         await asyncio.sleep(0.3)
@@ -245,3 +249,31 @@ def test_a_client_that_leaves_while_an_answer_is_written_is_no_error(connection:
     connection.sendall(request("/pieces") + request("/app"))
     time.sleep(0.2)
     connection.close()
+
+
+CHUNKED = b"POST /%b HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\nb\r\n"])
+def test_a_malformed_chunk_is_told_at_once(connection: socket.socket, before: bytes) -> None:
+    connection.sendall(CHUNKED % b"app")
+    time.sleep(0.05)
+    connection.sendall(before + b"zz\r\n")
+    connection.settimeout(1)
+    received = connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b'"label":"BODY_INVALID"' in received
+    assert connection.recv(1) == b""
+
+
+def test_a_malformed_chunk_ends_an_answer_that_has_begun(connection: socket.socket) -> None:
+    connection.sendall(CHUNKED % b"echo")
+    read(connection, "200", "1\r\na\r\n")
+    connection.sendall(b"zz\r\n")
+    connection.settimeout(1)
+    assert connection.recv(65536) == b""
+
+
+def test_a_malformed_chunk_behind_other_requests_leaves_their_answers(connection: socket.socket) -> None:
+    connection.sendall(request("/slow") + request("/app") + CHUNKED % b"app" + b"zz\r\n")
+    read(connection, "app /slow ", "app /app ")
+    assert connection.recv(1) == b""

@@ -39,7 +39,7 @@ def ask(size: int, client: str | None = None, *, address: str = "::1", reader: U
     async def send(message: Message) -> None:
         sent.append(message)
         if reader and message["type"] == "http.response.body":
-            reader.add(scope)
+            reader.add(scope, read=False)
 
     async def receive() -> Message:
         raise AssertionError

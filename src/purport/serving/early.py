@@ -30,8 +30,18 @@ class Early(Protocol):
 class Answered:
     """Placeholder for a request that was already answered: the rest of its data is ignored."""
 
-    response_complete = True
+    response_complete = response_started = True
+    disconnected = False
     message_event = asyncio.Event()
+
+    def __init__(self) -> None:
+        self.scope: dict[str, object] = {}
+
+
+def end(cycle: RequestResponseCycle | Answered) -> None:
+    """The request of ``cycle`` gets no answer, or no more of it."""
+    cycle.disconnected = True
+    cycle.message_event.set()
 
 
 class Place:

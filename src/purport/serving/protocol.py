@@ -28,9 +28,9 @@ from .connections import (
     Flow,
     Timer,
 )  # fmt: skip
-from .early import Answered, Early, Place
+from .early import Answered, Early, Place, end
 from .heads import problem, too_large
-from .http_errors import answer, raw
+from .http_errors import last
 from .logs import PENDING_KEY
 from .operations import Result
 from .unread import LARGE_ANSWER, Unread
@@ -55,7 +55,7 @@ class Protocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._refused = False
         self._place = Place(early)
-        self._running: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | Answered = Answered()
         self._answers = Unread()
         self._postponed = False  # the next request, until the client has read the last answer
         self._in_head = self._in_message = False
@@ -101,22 +101,22 @@ class Protocol(HttpToolsProtocol):
         self._head += len(data)
         self._fed = data
         super().data_received(data)
-        if not self._in_message:
+        if self._refused or not self._in_message:
             self._head = 0
         elif self._head > HEAD_BYTES:
             if self._in_head or self._is_answering():
                 self._refuse(too_large())
             else:
                 self.give_up()
-        elif self._in_head and not self._refused:
+        elif self._in_head:
             self._timer.start(self.loop, HEAD_S)
-        elif not self._in_head:
+        else:
             self._wait_for_rest()
 
     def _wait_for_rest(self) -> None:
         """A part of a body is still to come."""
         self._all.waits(self)
-        if not (self._is_answering() or self._refused):
+        if not self._is_answering():
             self._timer.stop()
             self._timer.start(self.loop, min(PAUSE_S, max(self._rest_until - self.loop.time(), 0.0)))
 
@@ -138,7 +138,6 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers of a request have arrived."""
-        self._in_head = False
         self._timer.stop()
         self._all.busy(self)
         parser, size, self._head = self.parser, self._head, 0
@@ -152,7 +151,9 @@ class Protocol(HttpToolsProtocol):
         found = self._early(self.parser.get_method(), self.url) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
+            self._in_head = False
         else:
+            self._in_head = False
             self.cycle = Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
@@ -175,7 +176,7 @@ class Protocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         """Whether a request of this connection is not answered yet."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has arrived."""
@@ -202,11 +203,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A response was written."""
         self._place.give()
-        if self._running:
-            self._answers.add(self._running.scope)
-        if not self.flow.write_paused:
-            self._answers.clear()
-        elif self.pipeline and not self.transport.is_closing():
+        self._answers.add(self._running.scope, read=not self.flow.write_paused)
+        if self.flow.write_paused and self.pipeline and not self.transport.is_closing():
             self._postponed = True
             return
         super().on_response_complete()
@@ -271,20 +269,13 @@ class Protocol(HttpToolsProtocol):
         self._all.busy(self)
         self._place.give()
         self._answers.clear()
-        if self._running:  # another one than the last of the connection, which uvicorn tells
-            self._end(self._running)
+        end(self._running)  # uvicorn tells the last one of the connection
         self._timer.stop()
         self._reading.stop()
         self.pipeline.clear()
         for future in tuple(self._pending):
             future.cancel()
         super().connection_lost(exc)
-
-    @staticmethod
-    def _end(cycle: RequestResponseCycle) -> None:
-        """The request of ``cycle`` gets no answer, or no more of it."""
-        cycle.disconnected = True
-        cycle.message_event.set()
 
     def make_room(self) -> None:
         """Close the connection at once: its client is waited for."""
@@ -310,11 +301,16 @@ class Protocol(HttpToolsProtocol):
         """Answer what cannot be served with ``error``, and read no more from this connection."""
         self._refused = True
         self._timer.stop()
+        in_body = self._in_message and not self._in_head
+        if in_body and self.pipeline:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._running  # type: ignore[assignment]
+        elif in_body:
+            end(self.cycle)
         if self._is_answering():
             # Requests before this one get their answers first.
             self.cycle.keep_alive = False
             return
-        response = answer(error)
-        response.headers["Connection"] = "close"
-        self.transport.write(raw(response))
+        if not (in_body and self.cycle.response_started):
+            self.transport.write(last(error))
         self.transport.close()

@@ -52,10 +52,12 @@ class Unread:
     def __init__(self) -> None:
         self._charges: list[dict[str, Any]] = []
 
-    def add(self, scope: Any) -> None:
-        """The answer to the request of ``scope`` was written."""
+    def add(self, scope: Any, *, read: bool) -> None:
+        """The answer to the request of ``scope`` was written, and may have been read, with those before it."""
         if charge := scope.pop(_KEY, None):
             self._charges.append(charge)
+        if read:
+            self.clear()
 
     def clear(self) -> None:
         """The client has read them, or has gone."""
