@@ -24,9 +24,18 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     return held
 
 
-def ask(size: int, client: str | None = None, *, address: str = "::1", reader: Unread | None = None) -> Any:
+def ask(
+    size: int, client: str | None = None, *, address: str = "::1", reader: Unread | None = None, **scoped: str
+) -> Any:
     """The status, or the error, of an answer of ``size`` bytes; ``reader`` is the connection that takes it."""
-    scope: dict[str, Any] = {"type": "http", "client": (address, 1), "headers": []}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "client": (address, 1),
+        "headers": [],
+        "method": "POST",
+        "path": "/v1/classify",
+        **scoped,
+    }
     if client:
         scope[HELD_KEY] = 0, client
     sent: list[Message] = []
@@ -76,3 +85,10 @@ def test_an_answer_that_is_not_completed_holds_nothing(held: Held) -> None:
     """No connection took it."""
     assert ask(2 * LARGE_ANSWER) == 200
     assert held.now == 0
+
+
+def test_what_says_that_a_model_was_changed_is_always_sent(held: Held) -> None:
+    deaf = Unread()
+    assert ask(5 * LARGE_ANSWER, reader=deaf) == 200
+    assert ask(5 * LARGE_ANSWER, reader=deaf, method="PUT", path="/v1/models/a") == 200
+    assert ask(5 * LARGE_ANSWER, reader=deaf, method="GET", path="/v1/models/a") == "OVERLOADED"

@@ -14,18 +14,25 @@ LARGE_ANSWER = 16_384
 """Bytes of an answer from which on it counts; a connection that has so many unread is given no others to write."""
 _MOST = 32 * 2**20
 _KEY = "purport.unread"
+_CHANGING = "/v1/models/"
 UNREAD = Held(_MOST, "The answers that are being read are too large together; read them, and try again later.")
 """Those of this process. They are not among the bodies, so who reads nothing leaves room for what others send."""
 
 
 class AnswersBounded:
-    """Refuses (503) to send large answers while others are unread; a client may have as much unread as is then free."""
+    """Refuses (503) to send large answers while others are unread; a client may have as much unread as is then free.
+
+    What says that a model was changed is always sent.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
+        if scope["type"] != "http" or (scope["method"] != "GET" and scope["path"].startswith(_CHANGING)):
+            await self._app(scope, receive, send)
+            return
         refused = False
 
         async def bounded(message: Message) -> None:
