@@ -366,6 +366,25 @@ def test_the_cost_of_a_model_is_learnt_from_what_its_batches_take() -> None:
     run(test())
 
 
+def test_the_wait_behind_texts_in_the_queue_is_that_of_these_texts() -> None:
+    """Whatever another client's long texts have taken."""
+
+    async def test() -> None:
+        desk = Desk(generation())
+        for _ in range(20):
+            desk.ask("long " * 2_000, client="another")
+            await turn()
+            items, desk.workers[0].items = desk.workers[0].items, []
+            desk.dispatch.done(items, Done(1, [said("a")]), items[0].units * 1e-5)
+        desk.workers[0].items = items  # busy
+        for number in range(100):
+            desk.ask(f"short {number}")
+        assert desk.dispatch.seconds_behind(100) == desk.dispatch.seconds()
+        assert desk.dispatch.seconds_behind(101) > 2 * desk.dispatch.seconds()
+
+    run(test())
+
+
 def test_an_operation_that_nobody_registered_leaves_nothing_behind() -> None:
     async def test() -> None:
         desk = Desk(generation(), cache=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -18,36 +20,70 @@ from purport.serving.protocol import Protocol
 EARLY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r\n\r\nearly"
 
 
-def early(method: bytes, target: bytes, under_way: int) -> bytes | None:
-    return EARLY if target == b"/early" else None
+class Early:
+    """Answers ``/early``, and counts what waits for ``/slow``."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def concerns(self, scope: Mapping[str, object]) -> bool:
+        return bool(scope["path"] == "/slow")
+
+    def __call__(self, method: bytes, target: bytes) -> bytes | None:
+        return EARLY if target == b"/early" else None
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Says what it read of the body."""
     assert scope["type"] == "http"
-    body, more = b"", True
+    body, more = b"", scope["path"] != "/refused"
+    if scope["path"] == "/echo":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        if scope["path"] == "/echo":
+            await send({"type": "http.response.body", "body": message["body"], "more_body": True})
         body, more = body + message["body"], message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.3)
+    if scope["path"] == "/pieces":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(20):
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+    if scope["path"] == "/large":
+        body = bytes(20_000_000)
     said = b"app " + scope["path"].encode() + b" " + body
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
     await send({"type": "http.response.body", "body": said})
 
 
-@pytest.fixture
-def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
-    http = partial(Protocol, early=early, connections=Connections(100))
+Connect = Callable[[], socket.socket]
+
+
+@contextmanager
+def serving(early: Early, most: int = 100) -> Iterator[Connect]:
+    """A server; what is given connects to it."""
+    http = partial(Protocol, early=early, connections=Connections(most))
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None, log_level="warning")
     )  # type: ignore[arg-type]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        with socket.create_connection(listener.getsockname(), timeout=5) as client:
-            yield client
-        time.sleep(0.05)
-        server.should_exit = True
-        thread.join()
+        try:
+            yield partial(socket.create_connection, listener.getsockname(), timeout=5)
+        finally:
+            time.sleep(0.05)
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def connection(caplog: pytest.LogCaptureFixture) -> Iterator[socket.socket]:
+    with serving(Early()) as connect, connect() as client:
+        yield client
     assert caplog.records == []  # nothing went wrong when the client left
 
 
@@ -122,3 +158,122 @@ def test_what_is_no_http_is_told_so_in_json(connection: socket.socket) -> None:
     received = connection.recv(65536)
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b'"label":"BODY_INVALID"' in received
     assert b"connection: close" in received.lower() and connection.recv(1) == b""
+
+
+def test_only_requests_that_have_arrived_in_whole_and_can_be_answered_are_under_way() -> None:
+    early = Early()
+    with serving(early) as connect, connect() as begun, connect() as whole, connect() as behind, connect() as left:
+        begun.sendall(request("/slow", b"half")[:-2])
+        whole.sendall(request("/slow") + request("/slow"))
+        behind.sendall(request("/app", b"half")[:-2])
+        left.sendall(request("/slow"))
+        time.sleep(0.1)
+        assert early.under_way == 2
+        left.close()
+        time.sleep(0.05)
+        assert early.under_way == 1
+        read(whole, "app /slow ")
+        time.sleep(0.05)
+        assert early.under_way == 1, "the next one of its connection"
+        begun.sendall(b"lf")
+        time.sleep(0.1)
+        assert early.under_way == 2
+        read(whole, "app /slow ")
+        read(begun, "app /slow half")
+    assert early.under_way == 0
+
+
+def test_connections_that_wait_for_their_client_make_room_the_oldest_first() -> None:
+    with serving(Early(), most=3) as connect:
+        half = request("/app", b"half")[:-2]
+        first, second = connect(), connect()
+        first.sendall(half)
+        time.sleep(0.05)
+        second.sendall(half)
+        time.sleep(0.05)
+        first.sendall(b"l")  # it has sent something later than the other one
+        time.sleep(0.05)
+        working = connect()
+        working.sendall(request("/slow"))
+        time.sleep(0.05)
+        with connect() as newest:
+            newest.sendall(request("/app", b"new"))
+            read(newest, "200", "app /app new")
+        assert second.recv(1) == b"", "closed"
+        first.sendall(b"f")
+        read(first, "200", "app /app half")
+        read(working, "200", "app /slow ")
+        for each in (first, second, working):
+            each.close()
+
+
+def test_a_connection_that_reads_no_answer_makes_room() -> None:
+    with serving(Early(), most=1) as connect, connect() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(request("/large"))
+        time.sleep(0.2)
+        with connect() as newest:
+            newest.sendall(request("/app", b"new"))
+            read(newest, "200", "app /app new")
+
+
+def test_the_rest_of_a_refused_body_is_waited_for_only_while_it_comes() -> None:
+    with serving(Early()) as connect, connect() as silent, connect() as slow:
+        for each in (silent, slow):
+            each.sendall(request("/refused", b"x" * 100)[:-20])
+            read(each, "200", "app /refused ")
+        began = time.monotonic()
+        for _ in range(3):
+            time.sleep(0.6)
+            slow.sendall(b"x")
+        assert silent.recv(1) == b"" and time.monotonic() - began < 2.5
+        slow.sendall(b"x" * 17 + request("/app", b"next"))
+        read(slow, "200", "app /app next")
+        time.sleep(1.2)
+        slow.sendall(request("/app", b"later"))
+        read(slow, "200", "app /app later")
+
+
+def test_the_next_request_waits_until_the_last_answer_is_read() -> None:
+    early = Early()
+    with serving(early) as connect, connect() as client:
+        client.sendall(request("/large") + request("/slow"))
+        time.sleep(0.2)
+        assert early.under_way == 0
+        received = b""
+        while not received.endswith(b"app /slow "):
+            received = received[-100:] + client.recv(1_000_000)
+
+
+def test_a_client_that_leaves_while_an_answer_is_written_is_no_error(connection: socket.socket) -> None:
+    connection.sendall(request("/pieces") + request("/app"))
+    time.sleep(0.2)
+    connection.close()
+
+
+CHUNKED = b"POST /%b HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\nb\r\n"])
+def test_a_malformed_chunk_is_told_at_once(connection: socket.socket, before: bytes) -> None:
+    connection.sendall(CHUNKED % b"app")
+    time.sleep(0.05)
+    connection.sendall(before + b"zz\r\n")
+    connection.settimeout(1)
+    received = connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b'"label":"BODY_INVALID"' in received
+    assert connection.recv(1) == b""
+
+
+def test_a_malformed_chunk_ends_an_answer_that_has_begun(connection: socket.socket) -> None:
+    connection.sendall(CHUNKED % b"echo")
+    read(connection, "200", "1\r\na\r\n")
+    connection.sendall(b"zz\r\n")
+    connection.settimeout(1)
+    assert connection.recv(65536) == b""
+
+
+def test_a_malformed_chunk_behind_other_requests_leaves_their_answers(connection: socket.socket) -> None:
+    connection.sendall(request("/slow") + request("/app") + CHUNKED % b"app" + b"zz\r\n")
+    read(connection, "app /slow ", "app /app ")
+    assert connection.recv(1) == b""

@@ -23,6 +23,7 @@ from .context import AppContext
 from .http_errors import HTTP, answer, internal_error
 from .logs import REQUEST_ID, RequestLog
 from .schema import IntentAnswer, IntentRequest, error_responses, request_body
+from .unread import AnswersBounded
 
 
 def create_app(context: AppContext) -> ASGIApp:
@@ -69,7 +70,7 @@ def create_app(context: AppContext) -> ASGIApp:
     for operation in (operation for path in app.openapi()["paths"].values() for operation in path.values()):
         # The framework's own validation error, which is never sent.
         operation["responses"].pop("422", None)
-    return RequestLog(intent.IntentRoute(_HeadAsGet(app), route, context), context.settings)
+    return RequestLog(intent.IntentRoute(AnswersBounded(_HeadAsGet(app)), route, context), context.settings)
 
 
 class _HeadAsGet:

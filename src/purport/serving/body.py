@@ -15,6 +15,7 @@ from ..errors import BodyInvalid, BodyTooLarge, MediaTypeUnsupported, Overloaded
 HELD_KEY = "purport.held"
 """The key in a request's scope for the bytes that it holds until it is answered, and whose they are."""
 _MOST_HELD = 32 * 1024 * 1024
+_TOO_LARGE = "The requests under way are too large together; try again later."
 # A list of a thousand texts has fewer by far; millions of tiny values would keep all others waiting.
 _MOST_VALUES = 400_000
 _MOST_NESTED = 50_000
@@ -22,10 +23,14 @@ _MOST_FIELDS = 1_000
 
 
 class Held:
-    """The bodies of all requests that are not answered yet, in bytes, and how much of them is whose."""
+    """Bytes that requests hold, such as their bodies until they are answered, and how much of them is whose.
 
-    def __init__(self, most: int = _MOST_HELD) -> None:
+    ``complaint`` is told to whoever would hold too much.
+    """
+
+    def __init__(self, most: int = _MOST_HELD, complaint: str = _TOO_LARGE) -> None:
         self._most = most
+        self._complaint = complaint
         self.now = 0
         self._whose: Counter[str] = Counter()
 
@@ -39,7 +44,7 @@ class Held:
         """
         now = self.now + count
         if now + (self._whose[client] + count if client else 0) > self._most:
-            raise Overloaded("The requests under way are too large together; try again later.", 1.0)
+            raise Overloaded(self._complaint, 1.0)
         self.now = now
         held, _ = scope.get(HELD_KEY, (0, None))
         scope[HELD_KEY] = held + count, client
@@ -57,7 +62,7 @@ class Held:
 
 
 HELD = Held()
-"""Those of this process."""
+"""The bodies of this process."""
 
 
 def is_json(media_type: str) -> bool:

@@ -17,6 +17,8 @@ HEAD_S = 10.0
 """Seconds from the beginning of a connection, or of a request, to the end of its headers."""
 REST_S = 10.0
 """Seconds in which the rest of a body is read that nobody waits for any more."""
+PAUSE_S = 1.0
+"""Seconds without a byte after which such a rest is not waited for."""
 STALL_S = 30.0
 """Seconds in which a client must read what the server has written, down to a few kilobytes."""
 PIECE = 4096
@@ -32,15 +34,17 @@ _RESERVE = 256  # descriptors for workers, files and the listener
 
 
 class Connection(Protocol):
-    """A connection that waits for a request."""
+    """A connection that waits for its client."""
 
-    def give_up(self) -> None:
-        """Close it."""
+    def make_room(self) -> None:
+        """Close it at once."""
         ...
 
 
 class Connections:
-    """All connections. Where there are too many, the one that has been idle for longest makes room.
+    """All connections. Where there are too many, the one that has waited for its client for longest makes room.
+
+    It waits for a request, for the rest of one, or for the client to read: whoever holds a place does something for it.
 
     Args:
         most: the largest number of connections.
@@ -48,16 +52,17 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._idle: dict[Connection, None] = {}
+        self._waiting: dict[Connection, None] = {}
         self._free_at = 0.0
 
-    def idle(self, connection: Connection) -> None:
-        """``connection`` waits for a request."""
-        self._idle[connection] = None
+    def waits(self, connection: Connection) -> None:
+        """``connection`` waits for its client, from now on."""
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = None
 
     def busy(self, connection: Connection) -> None:
         """``connection`` has a request, or is closed."""
-        self._idle.pop(connection, None)
+        self._waiting.pop(connection, None)
 
     def next_turn(self, count: int, now: float) -> float:
         """When a connection from which ``count`` bytes have just been parsed may be read again.
@@ -68,14 +73,14 @@ class Connections:
         return self._free_at
 
     def make_room(self, open_now: int) -> bool:
-        """Close an idle connection if more than :attr:`most` are open; whether there is room for the newest."""
+        """Close a waiting connection if more than :attr:`most` are open; whether there is room for the newest."""
         if open_now <= self.most:
             return True
-        oldest = next(iter(self._idle), None)
+        oldest = next(iter(self._waiting), None)
         if oldest is None:
             return False
         self.busy(oldest)
-        oldest.give_up()
+        oldest.make_room()
         return True
 
 

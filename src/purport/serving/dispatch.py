@@ -55,8 +55,12 @@ class Dispatch:
         return self._queue.seconds_before(client) / max(1, self._pool.size)
 
     def seconds_behind(self, requests: int) -> float:
-        """See :class:`~purport.serving.admission.Backlog`; estimated from the recent time per text."""
-        return requests * self._text_s / max(1, self._pool.size)
+        """See :class:`~purport.serving.admission.Backlog`.
+
+        Estimated from the recent time per text, but for the single texts that are in the queue: their price is known.
+        """
+        unknown = max(0, requests - self._queue.length(bulk=False))
+        return (self._queue.seconds_before(None) + unknown * self._text_s) / max(1, self._pool.size)
 
     def drop_gone(self) -> None:
         """See :class:`~purport.serving.admission.Backlog`."""

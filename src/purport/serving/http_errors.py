@@ -69,6 +69,13 @@ def raw(response: Response) -> bytes:
     return status + head + b"\r\n" + bytes(response.body)
 
 
+def last(error: errors.PurportError) -> bytes:
+    """``error`` as the last response of a connection."""
+    response = answer(error)
+    response.headers["Connection"] = "close"
+    return raw(response)
+
+
 def body_of(error: errors.PurportError, request_id: str) -> dict[str, str]:
     """``{"label": …, "message": …}`` for one of many texts; details of internal errors are hidden."""
     told = shown(str(error)) if isinstance(error, errors.RequestError) else _went_wrong(request_id)

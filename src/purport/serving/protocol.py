@@ -7,30 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from ..errors import BodyInvalid, HeadTooLarge, MethodNotAllowed, Overloaded, RequestError
+from ..errors import BodyInvalid, Overloaded, RequestError
 from ..settings import UNIX
-from .connections import HEAD_BYTES, HEAD_S, HEADERS, LARGE, PIECE, PIPELINED, REST_S, STALL_S, Connections, Flow, Timer
-from .http_errors import answer, raw
+from .connections import (
+    HEAD_BYTES,
+    HEAD_S,
+    LARGE,
+    PAUSE_S,
+    PIECE,
+    PIPELINED,
+    REST_S,
+    STALL_S,
+    Connections,
+    Flow,
+    Timer,
+)  # fmt: skip
+from .early import Answered, Early, Place, end
+from .heads import problem, too_large
+from .http_errors import last
 from .logs import PENDING_KEY
 from .operations import Result
+from .unread import LARGE_ANSWER, Unread
 
-Early = Callable[[bytes, bytes, int], bytes | None]
-"""From a method, a target and the number of open requests to a response that bypasses the application, or ``None``."""
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
-
-
-class _Answered:
-    """Placeholder for a request that was already answered: the rest of its data is ignored."""
-
-    response_complete = True
-    message_event = asyncio.Event()
 
 
 class Protocol(HttpToolsProtocol):
@@ -45,8 +51,13 @@ class Protocol(HttpToolsProtocol):
         self._pending: set[asyncio.Future[Result]] = set()
         self._timer = Timer(self.give_up)
         self._reading = Timer(self._abort)  # by the client, of what was written
+        self._rest_until = 0.0
         self._refusal: RequestError | None = None
         self._refused = False
+        self._place = Place(early)
+        self._running: RequestResponseCycle | Answered = Answered()
+        self._answers = Unread()
+        self._postponed = False  # the next request, until the client has read the last answer
         self._in_head = self._in_message = False
         self._head = 0  # bytes of a message since it began or since its body: the head, trailers, what is around chunks
         self._unread = bytearray()  # arrived, and waits for answers to what arrived before
@@ -56,12 +67,13 @@ class Protocol(HttpToolsProtocol):
         """A client has connected."""
         super().connection_made(transport)
         self.flow = Flow(transport)
+        transport.set_write_buffer_limits(LARGE_ANSWER)
         if self.server and self.server[1] is None:  # a Unix socket: no client has an address
             self.client = UNIX, 0
         if not self._all.make_room(len(self.connections)):
             self._refuse(Overloaded("There are too many connections; try again later.", 1.0))
             return
-        self._all.idle(self)
+        self._all.waits(self)
         self._timer.start(self.loop, HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -89,15 +101,24 @@ class Protocol(HttpToolsProtocol):
         self._head += len(data)
         self._fed = data
         super().data_received(data)
-        if not self._in_message:
+        if self._refused or not self._in_message:
             self._head = 0
         elif self._head > HEAD_BYTES:
             if self._in_head or self._is_answering():
-                self._refuse(_head_too_large())
+                self._refuse(too_large())
             else:
                 self.give_up()
-        elif self._in_head and not self._refused:
+        elif self._in_head:
             self._timer.start(self.loop, HEAD_S)
+        else:
+            self._wait_for_rest()
+
+    def _wait_for_rest(self) -> None:
+        """A part of a body is still to come."""
+        self._all.waits(self)
+        if not self._is_answering():
+            self._timer.stop()
+            self._timer.start(self.loop, min(PAUSE_S, max(self._rest_until - self.loop.time(), 0.0)))
 
     def _unsupported_upgrade_warning(self) -> None:
         """Go on in HTTP/1.1 as if the client had not offered another protocol: feed the same request without it.
@@ -117,44 +138,37 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers of a request have arrived."""
-        self._in_head = False
         self._timer.stop()
         self._all.busy(self)
-        problem, self._head = self._problem(), 0
-        if problem:
-            self._refusal = problem
-            raise problem  # the parser stops, and send_400_response answers
+        parser, size, self._head = self.parser, self._head, 0
+        self._refusal = problem(parser.get_method(), parser.get_http_version(), self.url, self.headers, size)
+        if self._refusal:
+            raise self._refusal  # the parser stops, and send_400_response answers
         if self.parser.should_upgrade():
             kept = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
             self._offered = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
             return
-        found = self._early(self.parser.get_method(), self.url, len(self.tasks)) if self._is_simple() else None
+        found = self._early(self.parser.get_method(), self.url) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
+            self._in_head = False
         else:
-            self.cycle = _Answered()  # type: ignore[assignment]
+            self._in_head = False
+            self.cycle = Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
 
-    def _problem(self) -> RequestError | None:
-        """Why the head of this request is not accepted."""
-        headers = self.headers
-        if self.parser.get_method() == b"CONNECT":
-            return MethodNotAllowed("CONNECT is not allowed; this server is no proxy.")
-        if len(headers) > HEADERS:
-            return HeadTooLarge(f"The request has more than {HEADERS} headers.")
-        if self._head > HEAD_BYTES and _size(self.url, headers) > HEAD_BYTES:
-            return _head_too_large()
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
-            return BodyInvalid(f'The request has {len(hosts)} "Host" headers; send one.')
-        return None
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+        if not cycle.more_body:  # it waited behind another one, and is whole
+            self._place.take(cycle)
 
     def _is_simple(self) -> bool:
         """Whether no other request is open on this connection, and the connection stays open after the response."""
         parser = self.parser
         return (
-            not self._is_answering()
+            not (self._is_answering() or self.flow.write_paused)
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not (self.expect_100_continue or parser.should_upgrade())
@@ -162,7 +176,7 @@ class Protocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         """Whether a request of this connection is not answered yet."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has arrived."""
@@ -175,12 +189,24 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_message = False
         super().on_message_complete()
+        if not self._is_answering():  # refused before
+            self._timer.stop()
+            self._become_idle()
+            return
+        self._all.busy(self)
+        if not self.pipeline:
+            self._place.take(self.cycle)
         if not (self.pipeline or self._unread):
             # A large body stops reading; without reading, nobody would see that the client has gone.
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """A response was written."""
+        self._place.give()
+        self._answers.add(self._running.scope, read=not self.flow.write_paused)
+        if self.flow.write_paused and self.pipeline and not self.transport.is_closing():
+            self._postponed = True
+            return
         super().on_response_complete()
         if self._unread and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -189,9 +215,18 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing() or self.pipeline:
             return
         if self._in_message:
-            self._timer.start(self.loop, REST_S)
+            self._rest_until = self.loop.time() + REST_S
+            self._wait_for_rest()
         else:
-            self._all.idle(self)
+            self._all.waits(self)
+
+    def _become_idle(self) -> None:
+        self.flow.resume_reading()
+        self._all.waits(self)
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client has closed its side: whether the connection stays open for the response.
@@ -216,15 +251,25 @@ class Protocol(HttpToolsProtocol):
         """The client does not read fast enough."""
         super().pause_writing()
         self._reading.start(self.loop, STALL_S)
+        self._all.waits(self)
 
     def resume_writing(self) -> None:
         """The client has read what was written."""
         super().resume_writing()
         self._reading.stop()
+        self._answers.clear()
+        if self._is_answering() and not self._in_message:
+            self._all.busy(self)
+        if self._postponed:
+            self._postponed = False
+            self.on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client disconnected: cancel the answers that its requests wait for."""
         self._all.busy(self)
+        self._place.give()
+        self._answers.clear()
+        end(self._running)  # uvicorn tells the last one of the connection
         self._timer.stop()
         self._reading.stop()
         self.pipeline.clear()
@@ -232,8 +277,15 @@ class Protocol(HttpToolsProtocol):
             future.cancel()
         super().connection_lost(exc)
 
+    def make_room(self) -> None:
+        """Close the connection at once: its client is waited for."""
+        if self.transport.get_write_buffer_size():
+            self._abort()
+        else:
+            self.give_up()
+
     def give_up(self) -> None:
-        """Close the connection; no request is under way."""
+        """Close the connection, after what was written."""
         if not self.transport.is_closing():
             self.transport.close()
 
@@ -249,19 +301,16 @@ class Protocol(HttpToolsProtocol):
         """Answer what cannot be served with ``error``, and read no more from this connection."""
         self._refused = True
         self._timer.stop()
+        in_body = self._in_message and not self._in_head
+        if in_body and self.pipeline:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._running  # type: ignore[assignment]
+        elif in_body:
+            end(self.cycle)
         if self._is_answering():
             # Requests before this one get their answers first.
             self.cycle.keep_alive = False
             return
-        response = answer(error)
-        response.headers["Connection"] = "close"
-        self.transport.write(raw(response))
+        if not (in_body and self.cycle.response_started):
+            self.transport.write(last(error))
         self.transport.close()
-
-
-def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
-    return len(url) + sum(len(name) + len(value) for name, value in headers)
-
-
-def _head_too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"Request line and headers have more than {HEAD_BYTES} bytes.")

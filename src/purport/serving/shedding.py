@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 
 import structlog
@@ -30,15 +31,21 @@ class Shedding:
         self._admission = admission
         self._request = method.encode(), path.encode()
         self._path = path
+        self._method = method
+        self.under_way = 0
         self._refused = 0
         self._logged = 0.0
 
-    def __call__(self, method: bytes, target: bytes, under_way: int) -> bytes | None:
-        """The response if a request is rejected while ``under_way`` others are open, otherwise ``None``."""
+    def concerns(self, scope: Mapping[str, object]) -> bool:
+        """Whether a request is for this route; :attr:`under_way` counts those that wait for a worker."""
+        return bool(scope["path"] == self._path and scope["method"] == self._method)
+
+    def __call__(self, method: bytes, target: bytes) -> bytes | None:
+        """The response if a request is rejected, as those :attr:`under_way` take too long, otherwise ``None``."""
         if (method, target) != self._request:
             return None
         try:
-            self._admission.admit_behind(under_way)
+            self._admission.admit_behind(self.under_way)
         except Overloaded as error:
             self._count()
             return _answer(math.ceil(error.retry_after or 1))

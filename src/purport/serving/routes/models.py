@@ -30,13 +30,13 @@ def router(context: AppContext) -> APIRouter:
 def _reading(routes: APIRouter, context: AppContext) -> None:
     store, access = context.store, context.access
 
-    @routes.get("/v1/models", responses=error_responses(401, 403, 423, 429))
+    @routes.get("/v1/models", responses=error_responses(401, 403, 423, 429, 503))
     async def list_models(request: Request) -> ModelsAnswer:
         """List all models, the default first."""
         await access.permit(request.scope, Permission.CLASSIFY)
         return ModelsAnswer(default=store.get().name, models=[describe(each) for each in store.all()])
 
-    @routes.get("/v1/models/{name}", responses=error_responses(401, 403, 404, 423, 429))
+    @routes.get("/v1/models/{name}", responses=error_responses(401, 403, 404, 423, 429, 503))
     async def get_model(request: Request, name: Name) -> ModelAnswer:
         """Show one model."""
         await access.permit(request.scope, Permission.CLASSIFY)
@@ -48,7 +48,7 @@ def _changing(routes: APIRouter, context: AppContext) -> None:
 
     @routes.put(
         "/v1/models/{name}",
-        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429),
+        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429, 503, 504),
         openapi_extra=request_body(PutModelRequest, {"bundle": "bundles/candidate"}),
     )
     async def put_model(request: Request, name: NewName) -> ModelAnswer:
@@ -60,7 +60,8 @@ def _changing(routes: APIRouter, context: AppContext) -> None:
         """
         principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
-        body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
+        async with context.admission.deadline():
+            body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
         said = parse_object(body, '{} or {"bundle": "DIRECTORY"}')
         asked = validated(PutModelRequest, said, {"bundle": OptionInvalid(BUNDLE)})
         try:

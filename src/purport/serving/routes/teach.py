@@ -110,7 +110,7 @@ def router(context: AppContext) -> APIRouter:
 
     @routes.post(
         "/v1/models/{name}/examples",
-        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429),
+        responses=error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429, 503, 504),
         openapi_extra=request_body(TeachRequest, _EXAMPLE),
     )
     async def teach_model(request: Request, name: Name) -> TaughtAnswer:
@@ -122,7 +122,8 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
-        body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
+        async with context.admission.deadline():
+            body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": OptionInvalid(_SHAPE)})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
         call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
