@@ -259,6 +259,25 @@ def test_streams_do_not_shut_out_bulk_requests(server: Server) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
+def test_lists_of_wrong_texts_in_small_bodies_keep_nobody_waiting(server: Server) -> None:
+    """A thousand errors in three kilobytes cost no worker anything, and the event loop milliseconds."""
+    wrong, over = b'{"texts":[%s1]}' % (b"1," * 1_023), time.monotonic() + 3
+    statuses = set[int]()
+
+    def flood() -> None:
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            while time.monotonic() < over:
+                statuses.add(client.post("/v1/classify", content=wrong).status_code)
+
+    threads = [threading.Thread(target=flood) for _ in range(40)]
+    with polite(server):
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    assert statuses == {200}
+
+
 def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_two(start: Starter) -> None:
     """Twelve bulk requests of a thousand texts at any time, twenty streams, and large bodies that never end."""
     with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
