@@ -92,8 +92,8 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def generation() -> Generation:
-    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts()))
+def generation(labels: int = 2) -> Generation:
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(), labels=["a"] * labels))
     return Generation(bundle)
 
 
@@ -386,5 +386,24 @@ def test_many_texts_at_once_are_cut_into_batches() -> None:
             await desk.answer()
             batches += 1
         assert all(future.done() for future in futures) and 10 <= batches < 100
+
+    run(test())
+
+
+def test_an_answer_that_names_many_labels_costs_more_and_shares_no_batch_with_many_others() -> None:
+    async def test() -> None:
+        everything = AnswerOptions(probabilities=True)
+        for labels, options, texts in (
+            (20_000, AnswerOptions(), 20),
+            (150, everything, 20),
+            (20_000, everything, 1),
+            (20_000, AnswerOptions(top_k=10_000), 3),
+        ):
+            desk = Desk(generation(labels))
+            desk.generation.cost = 1e-6
+            for number in range(20):
+                desk.ask(f"text {number}", options, client="a")
+            await turn()
+            assert len(desk.workers[0].texts) == texts, (labels, options)
 
     run(test())

@@ -18,7 +18,7 @@ PLENTY = 10**6
 
 
 def generation() -> Generation:
-    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(limit=20)))
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(limit=20), labels=["a"]))
     return Generation(bundle)
 
 

@@ -12,7 +12,7 @@ from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
 from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
-from .operations import Operation, Request, Result
+from .operations import Operation, Request, Result, written
 from .pool import Pool
 from .queue import Item, Queue
 from .wire import Done
@@ -85,6 +85,7 @@ class Dispatch:
                 future.set_result(known)
                 return future
         units = max(1, self._operation(operation).cost(request.text, generation.facts))
+        units += written(request.options, generation.labels)
         pending = PENDING.get()
         if pending is not None:
             pending.add(future)

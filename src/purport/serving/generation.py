@@ -22,6 +22,7 @@ class Generation:
 
     Attributes:
         source: how the bundle was named when it was asked for; a reload follows its links again.
+        labels: the number of labels of its model.
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
     """
 
@@ -30,6 +31,7 @@ class Generation:
         self.source = source or bundle.path
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
+        self.labels = len(bundle.manifest.labels)
         self.cost = _FIRST_COST_S
         self._users = 0
         self._when_unused: Callable[[], None] | None = None
