@@ -407,3 +407,18 @@ def test_an_answer_that_names_many_labels_costs_more_and_shares_no_batch_with_ma
             assert len(desk.workers[0].texts) == texts, (labels, options)
 
     run(test())
+
+
+def test_a_text_costs_what_its_worker_measured_however_late_the_answer_was_read() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        for number in range(60):
+            future = desk.ask(f"text {number}")
+            await turn()
+            worker = desk.workers[0]
+            items, worker.items = worker.items, []
+            desk.dispatch.done(items, Done(1, [said("a")], 0.001), 0.2)
+            assert future.result() == said("a")
+        assert desk.dispatch.seconds_behind(1) < 0.0011
+
+    run(test())

@@ -120,7 +120,11 @@ class Dispatch:
                     counters.WAIT.observe(worker.since - item.asked)
 
     def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
-        """Handle the answer of a worker to ``items``, which took ``seconds``."""
+        """Handle the answer of a worker to ``items``, which was there after ``seconds``.
+
+        What the worker measured is less, above all if this process was busy: that must not make texts look dear.
+        """
+        seconds = min(seconds, done.seconds)
         generation = items[0].generation
         units = sum(item.units for item in items)
         generation.observe(units, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import pickle
 import socket
@@ -48,10 +49,11 @@ class Loaded(NamedTuple):
 
 
 class Done(NamedTuple):
-    """One result per text; the text of the error if it failed."""
+    """One result per text; the text of the error if it failed. ``seconds`` is how long the worker worked on them."""
 
     batch: int
     results: list[Result | str]
+    seconds: float = math.inf
 
 
 class Beat(NamedTuple):
