@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LabelUnknown, did_you_mean
+
+MOST_LABELS = 20_000
+"""A model has no more. An answer may name all of them, and a list of answers a thousand times."""
+_MOST_CHARACTERS = 2**20
 
 
 class Task(StrEnum):
@@ -81,3 +85,12 @@ class LabelSet:
     def decode(self, matrix: NDArray[np.bool_]) -> list[tuple[str, ...]]:
         """The inverse of :meth:`encode`: the labels of each row, in the order of the set."""
         return [tuple(self.names[index] for index in np.flatnonzero(row)) for row in matrix]
+
+
+def too_many(names: Sequence[str]) -> str | None:
+    """Why ``names`` are too many or too long to be the labels of one model; ``None`` if they are not."""
+    if len(names) > MOST_LABELS:
+        return f"there are {len(names):,} labels; a model has at most {MOST_LABELS:,}"
+    if (characters := sum(map(len, names))) > _MOST_CHARACTERS:
+        return f"the labels have {characters:,} characters together; at most {_MOST_CHARACTERS:,} are allowed"
+    return None

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import ConfigDict, FailFast, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
 from .frozen import Frozen
-from .labels import LabelSet, Task
+from .labels import MOST_LABELS, LabelSet, Task, too_many
 from .promise import Promised
 
 FORMAT_VERSION = 3
@@ -120,7 +120,7 @@ class PerLabel(Frozen):
     """
 
     rule: Literal["per_label"] = "per_label"
-    thresholds: Many[Share]
+    thresholds: Many[Share] = Field(max_length=MOST_LABELS)
     likeliest_at: Share = 1.0
     in_scope_at: Share = 0.0
     accept_at: Share = 0.0
@@ -204,7 +204,7 @@ class Manifest(Frozen):
     opener: Name
     parts: Many[Name] = ()
     task: Task
-    labels: Many[str] = Field(min_length=1)
+    labels: Many[str] = Field(min_length=1, max_length=MOST_LABELS)
     model: ModelFacts = ModelFacts()
     calibration: Calibration = Uncalibrated()
     scope: Scope | None = None
@@ -234,6 +234,8 @@ class Manifest(Frozen):
     @model_validator(mode="after")
     def _decision_fits_labels(self) -> Self:
         LabelSet(self.labels)
+        if why := too_many(self.labels):
+            raise ValueError(why)
         if (self.task is Task.MULTILABEL) != isinstance(self.decision, PerLabel):
             raise ValueError(f"a {self.task} model cannot use the decision rule {self.decision.rule}")
         if isinstance(self.decision, PerLabel) and len(self.decision.thresholds) != len(self.labels):

@@ -259,6 +259,32 @@ def test_streams_do_not_shut_out_bulk_requests(server: Server) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
+def test_lists_of_wrong_texts_in_small_bodies_keep_nobody_waiting(server: Server) -> None:
+    """A thousand errors in three kilobytes cost no worker anything, and the event loop milliseconds."""
+    wrong = request("/v1/classify", b'{"texts":[%s1]}' % (b"1," * 1_023))
+    peers = [Peer(server.address, 30) for _ in range(40)]
+    answered: list[int] = []
+
+    def read() -> None:
+        for peer in peers:
+            said = b""
+            while said.count(b"]}") < 8 and (part := peer.socket.recv(1_000_000)):
+                said += part
+            answered.append(said.count(b"HTTP/1.1 200 OK"))
+            peer.close()
+
+    for peer in peers:
+        peer.send(wrong * 8)
+    reading, asked = threading.Thread(target=read), 0
+    reading.start()
+    with httpx.Client(base_url=server.url, timeout=10) as client:
+        while reading.is_alive():
+            assert client.post("/intent", content=BODY, headers=JSON).status_code == 200
+            asked += 1
+    assert answered == [8] * 40
+    assert asked > 80, "where all are worked on in one turn of the event loop, it is a dozen"
+
+
 def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_two(start: Starter) -> None:
     """Twelve bulk requests of a thousand texts at any time, twenty streams, and large bodies that never end."""
     with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:

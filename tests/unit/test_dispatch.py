@@ -96,8 +96,8 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def generation() -> Generation:
-    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts()))
+def generation(labels: int = 2) -> Generation:
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=ModelFacts(), labels=["a"] * labels))
     return Generation(bundle)
 
 
@@ -409,5 +409,39 @@ def test_many_texts_at_once_are_cut_into_batches() -> None:
             await desk.answer()
             batches += 1
         assert all(future.done() for future in futures) and 10 <= batches < 100
+
+    run(test())
+
+
+def test_an_answer_that_names_many_labels_costs_more_and_shares_no_batch_with_many_others() -> None:
+    async def test() -> None:
+        everything = AnswerOptions(probabilities=True)
+        for labels, options, texts in (
+            (20_000, AnswerOptions(), 20),
+            (150, everything, 20),
+            (20_000, everything, 1),
+            (20_000, AnswerOptions(top_k=10_000), 3),
+        ):
+            desk = Desk(generation(labels))
+            desk.generation.cost = 1e-6
+            for number in range(20):
+                desk.ask(f"text {number}", options, client="a")
+            await turn()
+            assert len(desk.workers[0].texts) == texts, (labels, options)
+
+    run(test())
+
+
+def test_a_text_costs_what_its_worker_measured_however_late_the_answer_was_read() -> None:
+    async def test() -> None:
+        desk = Desk(generation())
+        for number in range(60):
+            future = desk.ask(f"text {number}")
+            await turn()
+            worker = desk.workers[0]
+            items, worker.items = worker.items, []
+            desk.dispatch.done(items, Done(1, [said("a")], 0.001), 0.2)
+            assert future.result() == said("a")
+        assert desk.dispatch.seconds_behind(1) < 0.0011
 
     run(test())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 
 from purport import Bundle, Task
 from purport.bundle import MANIFEST, commit, staging
-from purport.errors import BundleCorrupt
+from purport.errors import BundleCorrupt, DataError
 from purport.manifest import Likeliest, Manifest, ModelFacts, PerLabel, Provenance, Temperature
+from purport.progress import SILENT
+from purport.training import steps
 
 MANY = PerLabel(thresholds=(0.5, 0.4))
 
@@ -57,6 +60,24 @@ def test_it_is_read_as_it_was_written_with_the_facts_of_its_kind() -> None:
 def test_a_decision_that_does_not_fit_the_task_or_the_labels_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         manifest(**changes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [([str(each) for each in range(20_001)], "20000 items"), ([f"{each}" * 2**18 for each in range(5)], "characters")],
+    ids=["many", "long"],
+)
+def test_labels_are_bounded_in_number_and_in_characters(labels: list[str], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        manifest(labels=labels, task=Task.MULTICLASS, decision=Likeliest())
+
+
+def test_data_with_more_labels_than_a_bundle_may_have_is_refused_before_training() -> None:
+    names = tuple(map(str, range(20_001)))
+    dataset = SimpleNamespace(name="mine", splits={}, labels=SimpleNamespace(names=names))
+    recipe: Any = SimpleNamespace(task=Task.MULTICLASS, seed=1, data=SimpleNamespace(load=lambda *_: dataset))
+    with pytest.raises(DataError, match="mine: there are 20,001 labels; a model has at most 20,000"):
+        steps.load(recipe, SILENT)
 
 
 def test_thresholds_and_temperatures_are_numbers_in_their_range() -> None:

@@ -19,7 +19,7 @@ PLENTY = 10**6
 
 def generation(**facts: int) -> Generation:
     model = ModelFacts.model_validate({"limit": 20, **facts})
-    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=model))
+    bundle: Any = SimpleNamespace(path="", manifest=SimpleNamespace(model=model, labels=["a"]))
     return Generation(bundle)
 
 

@@ -92,12 +92,16 @@ class Admission:
             return Overloaded(f"The wait would be {wait:.1f} seconds; try again later.", wait)
         return None
 
+    def has_room(self, client: str) -> bool:
+        """Whether there is room for another text of a stream of ``client``. All its streams leave room for bulk."""
+        return (
+            self._backlog.waiting_of(client) < _OF_STREAMS * self._free()
+            and self._backlog.seconds(client) <= _OF_STREAMS * _LONGEST_WAIT * self._deadline_s
+        )
+
     async def room(self, client: str) -> None:
-        """Wait until there is room for another text of a stream of ``client``. All its streams leave room for bulk."""
-        while (
-            self._backlog.waiting_of(client) >= _OF_STREAMS * self._free()
-            or self._backlog.seconds(client) > _OF_STREAMS * _LONGEST_WAIT * self._deadline_s
-        ):
+        """Wait until there is room for another text of a stream of ``client``."""
+        while not self.has_room(client):
             self._backlog.drop_gone()
             await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -13,7 +13,7 @@ from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
 from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
-from .operations import Operation, Request, Result
+from .operations import Operation, Request, Result, written
 from .pool import Handle, Pool
 from .queue import Item, Queue
 from .wire import Done
@@ -90,6 +90,7 @@ class Dispatch:
                 future.set_result(known)
                 return future
         units = max(1, self._operation(operation).cost(request.text, generation.facts))
+        units += written(request.options, generation.labels)
         pending = PENDING.get()
         if pending is not None:
             pending.add(future)
@@ -128,7 +129,11 @@ class Dispatch:
             counters.WAIT.observe(now - item.asked)
 
     def done(self, items: Sequence[Item], done: Done, seconds: float) -> None:
-        """Handle the answer of a worker to ``items``, which took ``seconds``."""
+        """Handle the answer of a worker to ``items``, which was there after ``seconds``.
+
+        What the worker measured is less, above all if this process was busy: that must not make texts look dear.
+        """
+        seconds = min(seconds, done.seconds)
         generation = items[0].generation
         units = sum(item.units for item in items)
         generation.observe(units, seconds)

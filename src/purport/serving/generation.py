@@ -24,6 +24,7 @@ class Generation:
 
     Attributes:
         source: how the bundle was named when it was asked for; a reload follows its links again.
+        labels: the number of labels of its model.
         cost: measured seconds of worker time per unit of work (see ``Operation.cost``).
         at_once: texts that a worker asks at a time if the model waits for a service instead of computing; otherwise 0.
     """
@@ -33,6 +34,7 @@ class Generation:
         self.source = source or bundle.path
         self.number = next(_NUMBERS)
         self.facts = bundle.manifest.model
+        self.labels = len(bundle.manifest.labels)
         self.cost = _FIRST_COST_S
         at_once = getattr(self.facts, "at_once", 0)
         self.at_once = min(at_once, MOST_AWAY) if isinstance(at_once, int) else 0

@@ -25,6 +25,7 @@ SCOPE_HEADER = "Purport-Out-Of-Scope"
 _CHARACTERS = 4
 _OVERHEAD_TOKENS = 3
 _SKIMMED = 64  # characters that are made into tokens, and then cut off, in the time of one token that is read
+_WRITTEN = 32  # labels that are written, sent and joined in about the time of one token that is read
 # What an answer says in headers, by (truncated, out of scope).
 _HEADERS = {
     (truncated, out_of_scope): tuple(
@@ -49,6 +50,16 @@ class Result(NamedTuple):
 
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def written(options: Any, labels: int) -> int:
+    """The work, in tokens, to write the labels that an answer with these ``options`` names, if the model has so many.
+
+    ``Operation.cost`` does not know the options.
+    """
+    if not isinstance(options, AnswerOptions):
+        return 0
+    return ((labels if options.probabilities else 0) + min(options.top_k, labels)) // _WRITTEN
 
 
 class Operation(Protocol):

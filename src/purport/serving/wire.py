@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import pickle
 import socket
@@ -49,10 +50,14 @@ class Loaded(NamedTuple):
 
 
 class Done(NamedTuple):
-    """One result per text, or the text of the error if it failed; ``spent``: what services were asked for them."""
+    """One result per text, or the text of the error if it failed.
+
+    ``seconds`` is how long the worker worked on them; ``spent``: what services were asked for them.
+    """
 
     batch: int
     results: list[Result | str]
+    seconds: float = math.inf
     spent: Usage | None = None
 
 

@@ -116,6 +116,7 @@ class Worker:
     def _do(self, work: Do) -> Done:
         classifier, operation = self._models[work.generation], self._operation(work.operation)
         results: list[Result | str]
+        began = time.perf_counter()
         try:
             results = [*operation(classifier, work.requests)]
             if len(results) != len(work.requests):
@@ -125,7 +126,7 @@ class Worker:
             results = [repr(error)]
             if len(work.requests) > 1:
                 results = [_alone(operation, classifier, request) for request in work.requests]
-        return Done(work.batch, results)
+        return Done(work.batch, results, time.perf_counter() - began)
 
     def _operation(self, name: str) -> Operation:
         found = self._operations.get(name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.reading import Example, text_problem
 from ..errors import ExamplesUnfit, LabelUnknown, did_you_mean
-from ..labels import LabelSet, Task
+from ..labels import LabelSet, Task, too_many
 from ..model import BoolArray
 from ..text import normal_form
 
@@ -65,6 +65,8 @@ def lesson(examples: Iterable[Example], known: LabelSet, task: Task, new: Sequen
                 f'the bundle has no label "{label}".{did_you_mean(label, known)} To begin a new label, teach at least '
                 f"{LEAST_NEW} examples of it at once (given: {counts[label]})"
             )
+    if begun and (why := too_many((*known.names, *begun))):
+        raise ExamplesUnfit(f"with the new labels, {why}")
     return Lesson(
         tuple(example.text for example in held),
         tuple(tuple(sorted(set(example.labels))) for example in held),

@@ -20,14 +20,14 @@ from ..bundle import PARTS, Bundle, commit
 from ..data.dataset import Dataset, Split
 from ..data.facts import DataFacts
 from ..data.shares import fingerprints
-from ..errors import TrainingError
+from ..errors import DataError, TrainingError
 from ..evaluation.evaluate import FILE, Evaluation, measure, of_answers
 from ..evaluation.sentences import calibration_warnings
 from ..kinds.checks import Subject
 from ..kinds.kind import Kind
 from ..kinds.recipe import Recipe
 from ..kinds.run import Fitted, Rows, Run
-from ..labels import Task
+from ..labels import Task, too_many
 from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
 from ..model import Answers, Model
 from ..progress import SILENT, Line, Progress, Reporter
@@ -53,9 +53,11 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
     """Step ``load``: the splits of ``recipe``, each read once.
 
     Raises:
-        DataError: the data cannot be read or does not fit the recipe.
+        DataError: the data cannot be read or does not fit the recipe, or has more labels than a bundle may have.
     """
     dataset = recipe.data.load(recipe.task, recipe.seed, reporter)
+    if why := too_many(dataset.labels.names):
+        raise DataError(f"{dataset.name}: {why}")
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     reporter.emit(Line(f"{dataset.name}: {sizes}, {len(dataset.labels)} labels"))
     if recipe.task is Task.MULTILABEL and all(len(labels) <= 1 for labels in dataset["train"].gold):

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
-from ...errors import BodyTooLarge, DeadlineExceeded, OptionInvalid, PurportError, RequestError, TextsInvalid
+from ...errors import OptionInvalid, PurportError, RequestError, TextsInvalid
 from ...prediction import AnswerOptions
 from ...runtime.memory import MEMORY_FILE
 from .. import operations
 from ..access import Permission, Principal
+from ..admission import Admission
 from ..body import HELD, check_text, parse_object, read_body
 from ..context import AppContext
 from ..generation import Generation
 from ..http_errors import body_of
 from ..logs import REQUEST_ID
+from ..ndjson import NDJSON, LineStream, lines_of
 from ..schema import (
     MOST_TEXTS,
     ClassifyAnswer,
@@ -35,16 +36,14 @@ from ..schema import (
     request_body,
     validated,
 )  # fmt: skip
-from ..turns import Turns
+from ..turns import Turn, Turns
 
-NDJSON = "application/x-ndjson"
 Future: TypeAlias = "asyncio.Future[operations.Result]"
+Pending: TypeAlias = "Future | PurportError"
 _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
 _TEXTS = f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
 # Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
-# A stream may be silent so long.
-_IDLE_S = 60.0
 
 
 def router(context: AppContext) -> APIRouter:
@@ -52,12 +51,12 @@ def router(context: AppContext) -> APIRouter:
     routes = APIRouter(tags=["classify"])
     settings, admission, turns = context.settings, context.admission, Turns()
 
-    def begin(principal: Principal, body: bytes) -> tuple[Batch, list[Future | RequestError]]:
+    def begin(principal: Principal, body: bytes) -> tuple[Batch, list[object]]:
         asked = validated(ClassifyRequest, parse_object(body, json.dumps(_EXAMPLE)), {"texts": TextsInvalid(_TEXTS)})
         batch = Batch.of(context, principal.client, asked)
         context.access.count(principal, len(asked.texts), counted=1)
         admission.admit(len(asked.texts), client=principal.client)
-        return batch, [batch.begin(text) for text in asked.texts]
+        return batch, asked.texts
 
     @routes.post(
         "/v1/classify",
@@ -75,16 +74,18 @@ def router(context: AppContext) -> APIRouter:
         if _kind(request) == NDJSON:
             batch = Batch.of(context, principal.client, validated(Options, _from_query(request.query_params)))
             HELD.take(request.scope, settings.max_body_bytes, principal.client)  # as much as a line may have
-            return _LineStream(_stream(batch, request, settings.max_body_bytes, principal))
+            return LineStream(_stream(batch, request, turns, principal))
         async with admission.deadline():
             client = principal.client
             admission.admit(client=client)  # before reading the body, so that a rejection is cheap
             body = await read_body(request.scope, request.receive, settings.max_bulk_bytes, client)
-            async with turns.turn(client) if len(body) > settings.max_body_bytes else nullcontext():
-                batch, pending = begin(principal, body)
-            with batch.generation:
-                results = await all_of(pending)
-        return Response(batch.answer(results), media_type="application/json")
+            with ExitStack() as held:
+                async with turns.turn(client) as turn:
+                    batch, texts = begin(principal, body)
+                    held.enter_context(batch.generation)
+                    pending = await batch.begin_all(texts, turn)
+                answer = await batch.answer(pending, turns)
+        return Response(answer, media_type="application/json")
 
     return routes
 
@@ -115,7 +116,7 @@ class Batch:
             )
         return cls(context, client, model.name, model.current, options.answer_options())
 
-    def begin(self, text: object) -> Future | RequestError:
+    def begin(self, text: object) -> Pending:
         """Start classifying ``text``; an error if it is not a text."""
         try:
             request = operations.Request(check_text(text), self.options)
@@ -123,35 +124,61 @@ class Batch:
             return error
         return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, client=self.client)
 
-    def begin_line(self, line: bytes) -> Future | RequestError:
+    def begin_line(self, line: bytes) -> Pending:
         """The same for a line of a stream."""
         try:
             return self.begin(parse_text(line))
         except RequestError as error:
             return error
 
-    def answer(self, results: list[bytes]) -> bytes:
-        """The body of the response."""
-        head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
-        return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
+    async def begin_all(self, texts: list[object], turn: Turn) -> list[Pending]:
+        """Start classifying ``texts``, in pieces."""
+        pending: list[Pending] = []
+        try:
+            for text in texts:
+                pending.append(self.begin(text))
+                if turn.over():
+                    await turn.pause()
+        except BaseException:
+            _cancel(pending)
+            raise
+        return pending
+
+    async def answer(self, pending: list[Pending], turns: Turns) -> bytes:
+        """The body of the response, with one result per text, in order; it is made in pieces when all are there."""
+        results: list[bytes] = []
+        try:
+            for each in pending:
+                if isinstance(each, asyncio.Future) and not each.done():
+                    with suppress(PurportError):
+                        await each
+            async with turns.turn(self.client) as turn:
+                for each in pending:
+                    results.append(_result(each))
+                    if turn.over():
+                        await turn.pause()
+                head = to_json({"model": self.model, "bundle": self.generation.bundle.manifest.id})
+                return b'%s,"results":[%s]}' % (head[:-1], b",".join(results))
+        finally:
+            _cancel(pending)
 
 
-async def all_of(pending: list[Future | RequestError]) -> list[bytes]:
-    """One result per text, in order."""
-    try:
-        return [await finish(each) for each in pending]
-    finally:
-        for each in pending:
-            if isinstance(each, asyncio.Future):
-                each.cancel()
+def _settled(pending: Pending | None) -> TypeGuard[Pending]:
+    return isinstance(pending, PurportError) or (isinstance(pending, asyncio.Future) and pending.done())
 
 
-async def finish(pending: Future | RequestError) -> bytes:
-    """The result or the error as JSON."""
-    if isinstance(pending, RequestError):
+def _cancel(pending: Iterable[object]) -> None:
+    for each in pending:
+        if isinstance(each, asyncio.Future):
+            each.cancel()
+
+
+def _result(pending: Pending) -> bytes:
+    """The result or the error, which is there, as JSON."""
+    if isinstance(pending, PurportError):
         return _failed(pending)
     try:
-        return (await pending).body
+        return pending.result().body
     except PurportError as error:
         return _failed(error)
 
@@ -160,23 +187,6 @@ def _failed(error: PurportError) -> bytes:
     if not isinstance(error, RequestError):  # its reason is for the log
         structlog.get_logger("purport.requests").error("failed", request_id=REQUEST_ID.get(), reason=str(error))
     return to_json({"error": body_of(error, REQUEST_ID.get())})
-
-
-class _LineStream(Response):
-    """Streams lines while the request is still being read; the framework's own class would consume the request."""
-
-    media_type = NDJSON
-
-    def __init__(self, lines: AsyncIterator[bytes]) -> None:
-        super().__init__()
-        del self.headers["content-length"]
-        self._lines = lines
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for line in self._lines:
-            await send({"type": "http.response.body", "body": line, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
 
 
 def _kind(request: Request) -> str:
@@ -189,30 +199,37 @@ def _from_query(query: Mapping[str, str]) -> dict[str, object]:
     for name in query:
         try:
             options[name] = query[name] if name == "model" else json.loads(query[name])
-        except ValueError:
+        except (ValueError, RecursionError):
             options[name] = query[name]
     return options
 
 
-async def _stream(batch: Batch, request: Request, limit: int, principal: Principal) -> AsyncIterator[bytes]:
+async def _stream(batch: Batch, request: Request, turns: Turns, principal: Principal) -> AsyncIterator[bytes]:
     """Read and answer concurrently, so that an answer never waits for the next line."""
-    pending: asyncio.Queue[Future | RequestError | None] = asyncio.Queue(_WINDOW)
-    admission = batch.context.admission
+    pending: asyncio.Queue[Pending | None] = asyncio.Queue(_WINDOW)
+    admission, limit = batch.context.admission, batch.context.settings.max_body_bytes
+    counted = 1  # the request itself
 
-    def begin(line: bytes | RequestError, counted: int) -> Future | RequestError:
+    def begin(line: bytes | RequestError) -> Pending:
+        nonlocal counted
+        before, counted = counted, 0
         try:
-            batch.context.access.count(principal, counted=counted)
+            batch.context.access.count(principal, counted=before)
         except RequestError as error:
             return error
         return line if isinstance(line, RequestError) else batch.begin_line(line)
 
     async def read() -> None:
         try:
-            counted = 1  # the request itself
-            async for line in _lines(request, limit):
-                await admission.room(batch.client)
-                await pending.put(begin(line, counted))
-                counted = 0
+            async for lines in lines_of(request, limit):
+                while lines:
+                    await admission.room(batch.client)
+                    async with turns.turn(batch.client) as turn:
+                        each = begin(lines.popleft())
+                        while lines and not (turn.over() or pending.full()) and admission.has_room(batch.client):
+                            pending.put_nowait(each)
+                            each = begin(lines.popleft())
+                    await pending.put(each)
         except ClientDisconnect:
             pass
         finally:
@@ -221,41 +238,42 @@ async def _stream(batch: Batch, request: Request, limit: int, principal: Princip
     reading = asyncio.create_task(read())
     with batch.generation:
         try:
-            while (each := await pending.get()) is not None:
-                try:
-                    async with admission.deadline():
-                        line = await finish(each)
-                except RequestError as error:
-                    line = _failed(error)
-                yield line + b"\n"
+            async for answers in _answers(pending, admission, turns, batch.client):
+                yield answers
         finally:
             reading.cancel()
             while not pending.empty():
-                if isinstance(each := pending.get_nowait(), asyncio.Future):
-                    each.cancel()
+                _cancel([pending.get_nowait()])
 
 
-async def _lines(request: Request, limit: int) -> AsyncIterator[bytes | RequestError]:
-    """The non-empty lines of the body. A line over the limit gives an error, and reading stops."""
-    rest = bytearray()
-    chunks = aiter(request.stream())
-    while True:
+async def _answers(
+    pending: asyncio.Queue[Pending | None], admission: Admission, turns: Turns, client: str
+) -> AsyncIterator[bytes]:
+    """The lines of the response: what is there is written together, and nothing waits for more."""
+    each = await pending.get()
+    while each is not None:
+        each = await _in_time(each, admission)
+        lines, following = [], False
+        async with turns.turn(client) as turn:
+            while _settled(each):
+                lines.append(_result(each))
+                following = not pending.empty()
+                if not following:
+                    break
+                each = pending.get_nowait()
+                if turn.over():
+                    break
+        yield b"\n".join([*lines, b""])
+        if not following:
+            each = await pending.get()
+
+
+async def _in_time(pending: Pending, admission: Admission) -> Pending:
+    """``pending`` when it is there, or the error if it is not within the deadline."""
+    if isinstance(pending, asyncio.Future) and not pending.done():
         try:
-            async with asyncio.timeout(_IDLE_S):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            break
-        except TimeoutError:
-            yield DeadlineExceeded(f"No line came for {_IDLE_S:g} seconds; the rest of the stream was not read.")
-            return
-        rest += chunk
-        *lines, tail = bytes(rest).split(b"\n")
-        rest = bytearray(tail)
-        for line in lines:
-            if line.strip():
-                yield line
-        if len(rest) > limit:
-            yield BodyTooLarge(f"A line has more than {limit} bytes; the rest of the stream was not read.")
-            return
-    if rest.strip():
-        yield bytes(rest)
+            async with admission.deadline():
+                await pending
+        except PurportError as error:
+            return error
+    return pending

@@ -1,0 +1,142 @@
+"""Many texts that cost the workers nothing (wrong, or known) do not keep the event loop from others either."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from purport.errors import OptionInvalid, PurportError, TextEmpty
+from purport.serving.access import Principal
+from purport.serving.admission import Admission
+from purport.serving.routes import classify
+from purport.serving.schema import Options, validated
+from purport.serving.turns import Turns
+
+
+def busy(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+class Idle:
+    """A backlog without texts."""
+
+    waiting = waiting_of = seconds = seconds_behind = staticmethod(lambda *_, **__: 0)
+
+    def drop_gone(self) -> None:
+        """Nothing is there."""
+
+
+@dataclass(frozen=True)
+class Wrong(classify.Batch):
+    """Finds every text wrong, which takes it some time."""
+
+    def begin(self, text: object) -> classify.Pending:
+        busy(0.0002)
+        return TextEmpty('"text" is empty.')
+
+
+class Unused:
+    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(id="0" * 16))
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def batch(client: str) -> Wrong:
+    context: Any = SimpleNamespace(
+        admission=Admission(Idle(), queue=10, deadline_s=60),
+        access=SimpleNamespace(count=lambda *_, **__: None),
+        settings=SimpleNamespace(max_body_bytes=65_536),
+    )
+    generation: Any = Unused()
+    options: Any = None
+    return Wrong(context, client, "m", generation, options)
+
+
+def longest_gap(*works: Awaitable[Any]) -> float:
+    """The most processor time between two turns of the event loop while ``works`` run together."""
+
+    async def test() -> float:
+        gaps, last = [], time.thread_time()
+        running = asyncio.gather(*works)
+        while not running.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            gaps.append(now - last)
+            last = now
+        await running
+        return max(gaps)
+
+    return asyncio.run(test())
+
+
+@pytest.fixture
+def slow_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing an error takes some time."""
+    fail = classify._failed
+
+    def slowly(error: PurportError) -> bytes:
+        busy(0.0002)
+        return fail(error)
+
+    monkeypatch.setattr(classify, "_failed", slowly)
+
+
+def test_lists_of_texts_are_worked_on_in_pieces_one_at_a_time(slow_errors: None) -> None:
+    turns = Turns()
+
+    async def one(client: str) -> None:
+        mine = batch(client)
+        async with turns.turn(client) as turn:
+            pending = await mine.begin_all([""] * 100, turn)
+        answer = await mine.answer(pending, turns)
+        assert answer.count(b"TEXT_EMPTY") == 100
+
+    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+
+
+def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_errors: None) -> None:
+    turns = Turns()
+
+    async def one(client: str) -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b'{"text":""}\n' * 100, "more_body": False}
+
+        request = Request({"type": "http"}, receive)
+        parts = [part async for part in classify._stream(batch(client), request, turns, Principal(client, frozenset()))]
+        assert b"".join(parts).count(b"TEXT_EMPTY") == b"".join(parts).count(b"\n") == 100
+        assert len(parts) < 100, "what is there is written together"
+
+    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+
+
+def test_a_line_that_is_not_there_in_time_is_an_error_and_the_next_is_answered() -> None:
+    async def test() -> list[bytes]:
+        admission = Admission(Idle(), queue=1, deadline_s=0.01)
+        pending: asyncio.Queue[classify.Pending | None] = asyncio.Queue()
+        late: classify.Future = asyncio.get_running_loop().create_future()
+        for each in (late, TextEmpty("x"), None):
+            pending.put_nowait(each)
+        parts = [part async for part in classify._answers(pending, admission, Turns(), "a")]
+        assert late.cancelled()
+        return b"".join(parts).splitlines()
+
+    first, second = asyncio.run(test())
+    assert b"No answer within" in first and b"TEXT_EMPTY" in second
+
+
+@pytest.mark.parametrize("depth", [10, 300, 900, 1_000, 3_000, 20_000])
+def test_brackets_in_the_query_of_a_stream_are_an_option_that_is_wrong(depth: int) -> None:
+    for value in ("[" * depth, "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+        with pytest.raises(OptionInvalid, match="top_k"):
+            validated(Options, classify._from_query({"top_k": value}))
