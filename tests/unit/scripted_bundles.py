@@ -13,15 +13,15 @@ PLUGIN = Path(__file__).parents[1] / "e2e" / "plugin"
 LABELS = ("one", "two", "three")
 
 
-def scripted(target: Path, best: str = "one", *, load_s: float = 0.0, opener: str = "scripted") -> Bundle:
-    """The bundle ``target`` (a new one takes its place), whose likeliest label is ``best``."""
+def scripted(target: Path, best: str = "one", *, load_s: float = 0.0, opener: str = "scripted", **facts: int) -> Bundle:
+    """The bundle ``target`` (a new one takes its place), whose likeliest label is ``best``; ``facts`` of its model."""
     logits = [5.0 if label == best else -5.0 for label in LABELS]
     manifest = Manifest(
         kind="scripted",
         opener=opener,
         task=Task.MULTILABEL,
         labels=LABELS,
-        model=ModelFacts.model_validate({"logits": logits, "load_s": load_s}),
+        model=ModelFacts.model_validate({"logits": logits, "load_s": load_s, **facts}),
         decision=PerLabel(thresholds=(0.5,) * len(LABELS)),
         provenance=Provenance(dataset="none", fingerprint="", rows={}),
     )

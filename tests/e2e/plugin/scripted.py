@@ -19,20 +19,26 @@ from purport.runtime.calibration import Calibrated, Scores
 class ScriptedFacts(ModelFacts):
     logits: list[float]
     load_s: float = 0.0
+    stuck_words: int = 0
+    stuck_texts: int = 0
 
 
 class ScriptedScorer:
     """Logits are the same for every text, those of the bundle.
 
-    The words "slow", "slow 3", "fail", "shout" and "die" do as they say.
+    The words "slow", "slow 3", "fail", "shout" and "die" do as they say. A text of exactly ``stuck_words``, and
+    ``stuck_texts`` at once or more, keep it busy for ever.
     """
 
     traits = Traits()
 
-    def __init__(self, logits: list[float]) -> None:
-        self._logits = np.array(logits, dtype=np.float32)
+    def __init__(self, facts: ScriptedFacts) -> None:
+        self._logits = np.array(facts.logits, dtype=np.float32)
+        self._words, self._texts = facts.stuck_words, facts.stuck_texts
 
     def score(self, texts: Sequence[str]) -> Scores:
+        if 0 < self._texts <= len(texts) or (self._words and self._words in {len(text.split()) for text in texts}):
+            time.sleep(1000)
         for text in texts:
             if "die" in text:
                 os._exit(1)
@@ -52,4 +58,4 @@ class ScriptedScorer:
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
     facts = bundle.facts(ScriptedFacts)
     time.sleep(facts.load_s)
-    return Calibrated(ScriptedScorer(facts.logits), bundle.manifest.task, bundle.manifest.calibration)
+    return Calibrated(ScriptedScorer(facts), bundle.manifest.task, bundle.manifest.calibration)
