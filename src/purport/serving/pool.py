@@ -39,12 +39,16 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 _MOST_OUTPUT, _LAST_WORDS_S = 4096, 1.0
+_LOADING = "loading"  # the complaint about a worker whose load never ends, for which no text is to blame
 _BATCHES = itertools.count()
 
 
 @dataclass(eq=False)
 class Handle:
-    """The server's view of one worker; ``failures`` counts the failed loads of each generation."""
+    """The server's view of one worker; ``failures`` counts the failed loads of each generation.
+
+    One that is ``replaced`` answers until another one has all its models.
+    """
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -57,6 +61,7 @@ class Handle:
     failures: Counter[int] = field(default_factory=Counter)
     complaint: str = ""
     killed: bool = False
+    replaced: bool = False
 
     def load(self, generation: Generation) -> None:
         """Have it load ``generation``."""
@@ -181,18 +186,23 @@ class Pool:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            started, settled_s = self._clock(), 0.0
+            started, settled_s, replaced = self._clock(), 0.0, False
             try:
-                settled_s = await self._run_one()
+                settled_s, replaced = await self._run_one()
             except Exception:
                 # Whatever happened, the worker must be restarted.
                 self._log.exception("worker lost")
             self.restarts += 1
+            if replaced:
+                return
             pause = 0.0 if settled_s > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
             self._log.error("worker died", lived_s=round(self._clock() - started, 1), restart_in_s=pause)
 
-    async def _run_one(self) -> float:
-        """Start a worker and handle its messages until it dies; the seconds since it had loaded its models."""
+    async def _run_one(self) -> tuple[float, bool]:
+        """Start a worker and handle its messages until it dies.
+
+        Seconds since it had loaded its models; and whether another one has taken its place.
+        """
         worker, settled = await self._start(), math.inf
         relaying = asyncio.ensure_future(self._relay(worker.process))
         try:
@@ -216,10 +226,10 @@ class Pool:
                     number, BundleUnsupported("a worker died while it loaded the model; check memory and the log")
                 )
             if items:
-                self._events.lost(items, suspect=worker.complaint != SILENT)
+                self._events.lost(items, suspect=worker.complaint not in {SILENT, _LOADING})
             # To its end, even if the pool is stopped meanwhile.
             await asyncio.shield(self._spawn(_end(worker.process, relaying), self._ending))
-        return self._clock() - settled
+        return self._clock() - settled, worker.replaced
 
     async def _relay(self, process: asyncio.subprocess.Process) -> None:
         """Log what a worker's libraries print; a reader of the log that stops reading must not stop the worker."""
@@ -277,8 +287,12 @@ class Pool:
             for worker in self._workers:
                 worker.pulse.tick(busy=bool(worker.items))
                 complaint = self._patience.complaint(worker.pulse)
-                if not complaint and self._patience.lingers(worker.pulse) and self._can_spare(worker):
-                    complaint = "loading"
+                if not complaint and (worker.replaced or self._patience.lingers(worker.pulse)):
+                    if self._can_spare(worker):
+                        complaint = _LOADING
+                    elif not any(each.replaced for each in self._workers):
+                        worker.replaced = True
+                        self._spawn(self._keep_running())
                 if complaint and not worker.killed:
                     worker.complaint = complaint
                     self._log.error("worker is stuck", pid=worker.process.pid, complaint=complaint)
