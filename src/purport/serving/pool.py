@@ -290,7 +290,7 @@ class Pool:
                 if not complaint and (worker.replaced or self._patience.lingers(worker.pulse)):
                     if self._can_spare(worker):
                         complaint = _LOADING
-                    elif not any(each.replaced for each in self._workers):
+                    elif self.size == 1 and not worker.replaced:  # with more, one that is started is as good
                         worker.replaced = True
                         self._spawn(self._keep_running())
                 if complaint and not worker.killed:
