@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # that of `typing`, which takes longer to import than everything else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from .bundle import Bundle
     from .classifier import Classifier
     from .client import AsyncClient, Client
@@ -71,6 +71,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562), so that ``import purport`` costs nothing."""
+    from importlib import import_module
+
     try:
         module, _, attribute = _HOME[name].partition(":")
     except KeyError:

@@ -2,16 +2,18 @@
 
 import sys
 
+if sys.argv[1:2] == ["serve"]:
+    # Before anything else, because a request to reload may come before any model was read, and importing the commands
+    # takes a while. `signal` itself could come from the working directory; this one is a part of the interpreter.
+    import _signal  # type: ignore[import-not-found]
+
+    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+
 from .isolation import skip_working_directory
 
 
 def main() -> None:
     """Entry point of the command."""
-    if sys.argv[1:2] == ["serve"]:
-        import signal
-
-        # A request to reload that comes before any model was read: importing the commands takes a while.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from .cli.main import run
 
     run()

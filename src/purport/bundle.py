@@ -27,6 +27,7 @@ from .signature import SIGNATURE, PublicKeys
 PARTS = "parts"
 _ATTEMPTS = 5  # at opening a bundle that is being replaced
 _MOST_KEYS = 50_000  # of an object in a manifest
+_MOST_FILES, _MOST_BYTES = 4096, 16 * 2**30
 STAGE = "stage-"
 DEFAULT_BUNDLE = "atis"
 """The name of the bundle that ships with the package, which is used if no other is given."""
@@ -97,6 +98,7 @@ class Bundle:
     @classmethod
     def _verified(cls, path: Path, signed_by: PublicKeys | None) -> Bundle:
         manifest = _read_manifest(path, signed_by)
+        _require_bounded(path, manifest)
         _require_listed(path, manifest)
         for name, entry in manifest.files.items():
             verify(path, name, entry.size, entry.sha256)
@@ -189,6 +191,18 @@ def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = shortened(".".join(str(part) for part in first["loc"]) or "the top level")
     return f"{where} ({shortened(first['msg'].removeprefix('Value error, '))})"
+
+
+def _require_bounded(path: Path, manifest: Manifest) -> None:
+    """Check how much there is to read: a disk needs no room for files of zeros, or for one file under many names.
+
+    Raises:
+        BundleCorrupt: it is more than a bundle may have.
+    """
+    if (n := len(manifest.files)) > _MOST_FILES:
+        raise BundleCorrupt(path, MANIFEST, f"lists {n:,} files; a bundle has at most {_MOST_FILES:,}")
+    if (size := sum(entry.size for entry in manifest.files.values())) > _MOST_BYTES:
+        raise BundleCorrupt(path, MANIFEST, f"lists {size:,} bytes; a bundle has at most {_MOST_BYTES:,}")
 
 
 def _require_listed(path: Path, manifest: Manifest) -> None:

@@ -11,8 +11,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -28,7 +29,18 @@ _MOST_LISTS = 100_000
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _CHUNK = _MIB
 _LONGEST_REASON = 200
+_WANTED: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: True)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+@contextmanager
+def while_wanted(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Inside the block, files are read only as long as ``wanted`` says so."""
+    before = _WANTED.set(wanted)
+    try:
+        yield
+    finally:
+        _WANTED.reset(before)
 
 
 def largest(name: str) -> int:
@@ -44,6 +56,7 @@ def opened(directory: Path, name: str) -> Iterator[tuple[BinaryIO, int]]:
         BundleCorrupt: it is missing, larger than such a file may be, or not a regular file; or there is a link on the
             way to it.
     """
+    _require_wanted(directory, name)
     with _as_unreadable(directory, name):
         stream, size = _open(directory, name)
     with stream:
@@ -117,10 +130,16 @@ def verify(directory: Path, name: str, size: int, sha256: str) -> None:
         digest, left = hashlib.sha256(), size
         with _as_unreadable(directory, name):
             while left and (chunk := stream.read(min(left, _CHUNK))):
+                _require_wanted(directory, name)
                 digest.update(chunk)
                 left -= len(chunk)
     if digest.hexdigest() != sha256:
         raise BundleCorrupt(directory, name, "does not match its checksum")
+
+
+def _require_wanted(directory: Path, name: str) -> None:
+    if not _WANTED.get()():
+        raise BundleCorrupt(directory, name, "was not read to its end, because nobody waits for it any more")
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import os
 import sys
 
+_PR_SET_PDEATHSIG = 1
+
 
 def isolate() -> None:
     """Switch telemetry off, here and in processes that are started from here; those import nothing from the working
@@ -37,3 +39,18 @@ def skip_working_directory() -> None:
         here = ""
     if sys.path[0] in ("", here):
         del sys.path[0]
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread of process ``parent`` that started it ends (``prctl(2)``).
+
+    A process that is stopped, or that hangs in native code, would never see that its socket or pipe is closed.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)

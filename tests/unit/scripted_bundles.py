@@ -13,17 +13,16 @@ PLUGIN = Path(__file__).parents[1] / "e2e" / "plugin"
 LABELS = ("one", "two", "three")
 
 
-def scripted(
-    target: Path, best: str = "one", *, load_s: float = 0.0, opener: str = "scripted", at_once: int = 0
-) -> Bundle:
-    """The bundle ``target`` (a new one takes its place), whose likeliest label is ``best``; remote if ``at_once``."""
+def scripted(target: Path, best: str = "one", *, load_s: float = 0.0, opener: str = "scripted", **facts: int) -> Bundle:
+    """The bundle ``target`` (a new one takes its place), whose likeliest label is ``best``; ``facts`` of its model:
+    ``at_once`` makes it remote."""
     logits = [5.0 if label == best else -5.0 for label in LABELS]
     manifest = Manifest(
         kind="scripted",
         opener=opener,
         task=Task.MULTILABEL,
         labels=LABELS,
-        model=ModelFacts.model_validate({"logits": logits, "load_s": load_s, "at_once": at_once}),
+        model=ModelFacts.model_validate({"logits": logits, "load_s": load_s, **facts}),
         decision=PerLabel(thresholds=(0.5,) * len(LABELS)),
         provenance=Provenance(dataset="none", fingerprint="", rows={}),
     )

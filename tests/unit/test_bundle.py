@@ -12,6 +12,7 @@ from purport import Bundle, Classifier
 from purport.bundle import MANIFEST, commit, locate, shipped, staging
 from purport.destination import Destination
 from purport.errors import BundleCorrupt, BundleError, BundleNotFound, BundleUnsupported, OutputExists
+from purport.manifest import FileEntry
 
 
 def names(bundle: Bundle) -> list[str]:
@@ -85,6 +86,18 @@ def test_a_manifest_cannot_name_a_file_outside(linear_bundle: Bundle, tmp_path: 
     shutil.copy(linear_bundle.path / "README.md", tmp_path / "outside")
     (tmp_path / "copy" / MANIFEST).write_bytes(forged.to_bytes())
     with pytest.raises(BundleCorrupt, match="outside the bundle"):
+        Bundle.open(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("files", "size", "said"), [(5000, 1, "files"), (400, 2**31, "bytes")])
+def test_more_than_a_bundle_may_have_is_refused_before_it_is_read(
+    linear_bundle: Bundle, tmp_path: Path, files: int, size: int, said: str
+) -> None:
+    shutil.copytree(linear_bundle.path, tmp_path / "copy")
+    entries = {f"big{number}": FileEntry(size=size, sha256="0" * 64) for number in range(files)}
+    manifest = linear_bundle.manifest.model_copy(update={"files": {**linear_bundle.manifest.files, **entries}})
+    (tmp_path / "copy" / MANIFEST).write_bytes(manifest.sealed().to_bytes())
+    with pytest.raises(BundleCorrupt, match=f"{said}; a bundle has at most"):
         Bundle.open(tmp_path / "copy")
 
 

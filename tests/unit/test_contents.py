@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from purport.arrays import Form, read_all_arrays, read_arrays
-from purport.contents import largest, loading, opened, parse_json, read_bytes, read_json, shortened, verify
+from purport.contents import (
+    largest,
+    loading,
+    opened,
+    parse_json,
+    read_bytes,
+    read_json,
+    shortened,
+    verify,
+    while_wanted,
+)
 from purport.errors import BundleCorrupt, DeviceUnavailable
 
 
@@ -51,6 +61,17 @@ def test_a_size_is_compared_before_anything_is_read(tmp_path: Path) -> None:
         read_json(tmp_path, "words.json", 5)
     with opened(tmp_path, "words.json") as (stream, size):
         assert (stream.read(), size) == (b"[1234]", 6)
+
+
+def test_a_file_is_read_only_as_long_as_somebody_wants_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.truncate(tmp_path / "file", 2**31)
+    asked = iter(range(1000))
+    with while_wanted(lambda: next(asked) < 5), pytest.raises(BundleCorrupt, match="nobody waits"):
+        verify(tmp_path, "file", 2**31, "")
+    assert next(asked) == 6
+    (tmp_path / "file").write_bytes(b"abc")
+    assert read_bytes(tmp_path, "file") == b"abc"
 
 
 def test_a_checksum_is_that_of_the_whole_file(tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from purport.serving.collection import freeze_gc
+from purport.serving.logs import RequestLog
 from purport.serving.stderr import PatientStream, patient_stderr
+from purport.settings import ServerSettings
 
 LINE = "x" * 99 + "\n"
 
@@ -113,3 +118,24 @@ def test_what_is_here_is_not_collected_again() -> None:
         assert gc.get_freeze_count() > before + 1000
     finally:
         gc.unfreeze()
+
+
+def test_who_waits_when_the_server_stops_gets_an_answer_of_the_contract() -> None:
+    sent: list[Any] = []
+
+    async def endless(*_: Any) -> None:
+        await asyncio.sleep(1000)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def test() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        task = asyncio.create_task(RequestLog(endless, ServerSettings())(scope, endless, send))  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    asyncio.run(test())
+    start, body = sent
+    assert start["status"] == 423 and json.loads(body["body"])["label"] == "NOT_READY"

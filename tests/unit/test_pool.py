@@ -328,6 +328,28 @@ def test_a_load_that_never_ends_does_not_burn_on_and_the_answers_go_on(tmp_path:
     run(test())
 
 
+def test_a_load_that_never_ends_does_not_burn_on_in_the_only_worker_either(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+            [before] = pool.pids()
+            endless = Generation(scripted(tmp_path / "endless", load_s=1000.0))
+            pool.load(endless)
+            pool.drop(endless)
+            pool._patience = replace(pool._patience, loading=1)
+            items = give(pool, generation, "slow 5")
+            await until(lambda: len(pool.pids()) == 2)
+            pool._patience = replace(pool._patience, loading=300)
+            assert await told.next("loaded") == (generation.number, None)
+            assert await told.next("lost") == items, "the other worker gets them"
+            assert pool.able(generation.number) == 1 and before not in pool.pids()
+            give(pool, generation, "b")
+            assert labels((await told.next("done"))[1]) == ["one"]
+            await asyncio.sleep(0.5)
+            assert len(pool.pids()) == 1 == pool.restarts
+
+    run(test())
+
+
 def test_what_a_library_prints_is_logged_and_stops_no_worker(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):

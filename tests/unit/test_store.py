@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from purport import Bundle
+from purport.contents import read_bytes
 from purport.errors import (
     BundleCorrupt,
     BundleError,
@@ -351,6 +352,46 @@ def test_a_disk_that_hangs_costs_the_change_and_not_the_server(a: Bundle, monkey
     run(test())
     assert time.monotonic() - started < 20, "the end waited for the disk"
     hangs.set()
+
+
+def test_nothing_reads_on_for_a_change_that_was_given_up(a: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def endless(*_: object, **__: object) -> Bundle:
+        try:
+            while True:
+                read_bytes(a.path, "README.md")
+        finally:
+            ended.set()
+
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            monkeypatch.setattr(module, "_LOAD_S", 0.1)
+            monkeypatch.setattr(Bundle, "open", endless)
+            with pytest.raises(BundleCorrupt, match="could not be read"):
+                await store.put("a", a.path)
+            assert ended.wait(5)
+
+    run(test())
+
+
+def test_bundles_are_tried_one_after_another(a: Bundle, b: Bundle) -> None:
+    running = most = 0
+
+    async def trial(*_: object) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+
+    async def test() -> None:
+        async with serving(a=a) as (store, _):
+            store._trial = trial
+            await asyncio.gather(*(store.put(f"b{number}", b.path) for number in range(6)))
+
+    run(test())
+    assert most == 1
 
 
 def test_a_request_to_reload_that_comes_while_models_are_loaded_waits_for_them(a: Bundle, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from ..runtime.clip import MOST_CHARACTERS, clip, most_characters
 from . import counters
 from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
+from .handle import Handle
 from .operations import Operation, Request, Result, written
-from .pool import Handle, Pool
+from .pool import Pool
 from .queue import Item, Queue
 from .wire import Done
 

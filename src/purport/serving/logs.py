@@ -17,17 +17,19 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import NotReady
 from ..settings import ServerSettings
 from . import counters
 from .body import HELD
 from .dispatch import PENDING
-from .http_errors import internal_error
+from .http_errors import answer, internal_error
 from .stderr import PatientStream
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
 PENDING_KEY = "purport.pending"
 """The key in a request's scope for the set of futures that it waits for."""
+_STOPPING = "The server is stopping, and this took longer than it could wait; try again once it is back."
 _ENCODER = json.JSONEncoder()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -107,9 +109,12 @@ class RequestLog:
             status = 499  # the client has disconnected
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise  # the server is stopping
-            status = 499  # the client disconnected, so its futures were cancelled
+            if task is not None and not task.cancelling():
+                status = 499  # the client disconnected, so its futures were cancelled
+            elif begun:
+                raise
+            else:
+                await answer(NotReady(_STOPPING))(scope, receive, send_with_id)
         except Exception as error:
             self._log.error("failed", request_id=request_id, exception=traceback.format_exc())
             if not begun:

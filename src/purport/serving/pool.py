@@ -10,9 +10,8 @@ import os
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,9 +19,10 @@ from ..errors import BundleUnsupported, PurportError
 from ..signature import PublicKeys
 from . import counters
 from .generation import Generation
-from .patience import SILENT, Patience, Pulse
+from .handle import Handle
+from .patience import SILENT, Patience
 from .queue import Item
-from .wire import Do, Done, Drop, Load, Loaded, pack, read
+from .wire import Do, Done, Drop, Loaded, pack, read
 
 # If a worker dies sooner than this after it has loaded its models, the pause before the next restart doubles.
 _SETTLED_S = 5.0
@@ -39,55 +39,8 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 _MOST_OUTPUT, _LAST_WORDS_S = 4096, 1.0
+_LOADING = "loading"  # the complaint about a worker whose load never ends, for which no text is to blame
 _BATCHES = itertools.count()
-
-
-@dataclass(eq=False)
-class Handle:
-    """The server's view of one worker; ``failures`` counts the failed loads of each generation.
-
-    ``items`` keep it busy; those that are ``away``, by batch and with the time, wait for a service in threads of it.
-    """
-
-    process: asyncio.subprocess.Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    loaded: set[int] = field(default_factory=set)
-    batch: int = -1
-    items: list[Item] = field(default_factory=list)
-    since: float = 0.0
-    away: dict[int, tuple[list[Item], float]] = field(default_factory=dict)
-    pulse: Pulse = field(default_factory=Pulse)
-    failures: Counter[int] = field(default_factory=Counter)
-    complaint: str = ""
-    killed: bool = False
-
-    @property
-    def free_for(self) -> set[int]:
-        """The generations of which it can be given texts now, if it is idle."""
-        asked = Counter(items[0].generation for items, _ in self.away.values())
-        return self.loaded - {each.number for each, texts in asked.items() if texts >= each.at_once}
-
-    def load(self, generation: Generation) -> None:
-        """Have it load ``generation``."""
-        bundle = generation.bundle
-        self.pulse.loading[generation.number] = 0
-        self.send(Load(generation.number, str(bundle.path), bundle.manifest.id))
-
-    def kill(self) -> None:
-        """Kill the process, if it still lives."""
-        self.killed = True
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
-    def send(self, message: object) -> None:
-        """Queue a message."""
-        self.write(pack(message))
-
-    def write(self, frame: bytes) -> None:
-        """Queue a packed message; the reader notices if the worker has died."""
-        with contextlib.suppress(RuntimeError):  # raised by uvloop for a broken pipe
-            self.writer.write(frame)
 
 
 @dataclass(frozen=True)
@@ -194,18 +147,23 @@ class Pool:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            started, settled_s = self._clock(), 0.0
+            started, settled_s, replaced = self._clock(), 0.0, False
             try:
-                settled_s = await self._run_one()
+                settled_s, replaced = await self._run_one()
             except Exception:
                 # Whatever happened, the worker must be restarted.
                 self._log.exception("worker lost")
             self.restarts += 1
+            if replaced:
+                return
             pause = 0.0 if settled_s > _SETTLED_S else min(max(2 * pause, 0.1), _LONGEST_PAUSE_S)
             self._log.error("worker died", lived_s=round(self._clock() - started, 1), restart_in_s=pause)
 
-    async def _run_one(self) -> float:
-        """Start a worker and handle its messages until it dies; the seconds since it had loaded its models."""
+    async def _run_one(self) -> tuple[float, bool]:
+        """Start a worker and handle its messages until it dies.
+
+        Seconds since it had loaded its models; and whether another one has taken its place.
+        """
         worker, settled = await self._start(), math.inf
         relaying = asyncio.ensure_future(self._relay(worker.process))
         try:
@@ -231,10 +189,10 @@ class Pool:
             for lost, _ in away.values():
                 self._events.lost(lost, suspect=False)
             if items:
-                self._events.lost(items, suspect=worker.complaint != SILENT)
+                self._events.lost(items, suspect=worker.complaint not in {SILENT, _LOADING})
             # To its end, even if the pool is stopped meanwhile.
             await asyncio.shield(self._spawn(_end(worker.process, relaying), self._ending))
-        return self._clock() - settled
+        return self._clock() - settled, worker.replaced
 
     async def _relay(self, process: asyncio.subprocess.Process) -> None:
         """Log what a worker's libraries print; a reader of the log that stops reading must not stop the worker."""
@@ -296,8 +254,12 @@ class Pool:
             for worker in self._workers:
                 worker.pulse.tick(busy=bool(worker.items))
                 complaint = self._patience.complaint(worker.pulse)
-                if not complaint and self._patience.lingers(worker.pulse) and self._can_spare(worker):
-                    complaint = "loading"
+                if not complaint and (worker.replaced or self._patience.lingers(worker.pulse)):
+                    if self._can_spare(worker):
+                        complaint = _LOADING
+                    elif self.size == 1 and not worker.replaced:  # with more, one that is started is as good
+                        worker.replaced = True
+                        self._spawn(self._keep_running())
                 if complaint and not worker.killed:
                     worker.complaint = complaint
                     self._log.error("worker is stuck", pid=worker.process.pid, complaint=complaint)

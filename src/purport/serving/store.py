@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -25,12 +24,14 @@ from ..errors import (
     did_you_mean,
 )  # fmt: skip
 from ..signature import PublicKeys
+from .aside import aside
 from .generation import Generation
 from .places import Places
 from .pool import Pool
 from .probe import probe
 
 _LOAD_S = 120.0
+_READ_AT_ONCE = 4  # bundles, so that one slow disk does not keep the others waiting
 Trial = Callable[[Bundle, str, PublicKeys | None], Awaitable[None]]
 SERVER = "the server itself"
 MOST_MODELS = 64
@@ -72,6 +73,8 @@ class ModelStore:
         self._complete = False
         self._loading: dict[int, asyncio.Future[None]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
+        self._trying = asyncio.Lock()  # one at a time, because each takes as much memory as a worker
         self._waiting: Counter[str] = Counter()
         self._started = asyncio.Event()
         self._log = structlog.get_logger("purport.models")
@@ -143,7 +146,8 @@ class ModelStore:
         """
         async with self._turn(name):
             ref = self.get(name).current.source if ref is None else ref
-            bundle = await _opened(ref, partial(self._open, ref))
+            async with self._reading:
+                bundle = await _opened(ref, partial(self._open, ref))
             model = self._models.get(name)
             if model is not None and self._is_there(model.current, bundle):
                 model.current.source = ref
@@ -152,7 +156,8 @@ class ModelStore:
                 model.previous.source = ref
                 return self._exchange(model, by)
             if self._trial is not None:
-                await self._trial(bundle, self._pool.device, self._pool.signed_by)
+                async with self._trying:
+                    await self._trial(bundle, self._pool.device, self._pool.signed_by)
             generation = await self._load(bundle, ref)
             if model is None:
                 model = self._models[name] = Model(name, generation)
@@ -285,32 +290,12 @@ class ModelStore:
 
 
 async def _opened(ref: str | os.PathLike[str], call: Callable[[], Bundle]) -> Bundle:
-    """The bundle ``ref``, opened in a thread that nothing waits for: a disk that hangs must not keep a server alive.
+    """The bundle ``ref``.
 
     Raises:
         BundleError: it cannot be opened, or not within the time limit of a load.
     """
-    loop = asyncio.get_running_loop()
-    opened: asyncio.Future[Bundle] = loop.create_future()
-
-    def tell(outcome: Bundle | Exception) -> None:
-        if opened.done():  # nobody waits any more
-            return
-        if isinstance(outcome, Exception):
-            opened.set_exception(outcome)
-        else:
-            opened.set_result(outcome)
-
-    def work() -> None:
-        try:
-            outcome: Bundle | Exception = call()
-        except Exception as error:
-            outcome = error
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(tell, outcome)
-
-    threading.Thread(target=work, daemon=True, name="open").start()
     try:
-        return await asyncio.wait_for(opened, _LOAD_S)
+        return await aside(call, _LOAD_S)
     except TimeoutError:
         raise BundleCorrupt(ref, "the bundle", f"could not be read within {_LOAD_S:g} seconds") from None

@@ -7,7 +7,6 @@ the server, even if the server is killed while this process is stopped or hangs.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .. import registry
 from ..classifier import Classifier
 from ..errors import BundleCorrupt, PurportError
-from ..isolation import isolate
+from ..isolation import die_with, isolate
 from ..model import Metered, Usage
 from ..signature import PublicKeys
 from .collection import freeze_gc
@@ -30,9 +29,8 @@ from .wire import Beat, Do, Done, Drop, Load, Loaded, pack, receive
 # After an answer, a worker polls this long for the next batch before it sleeps: waking up takes longer, and a core is
 # slow after a sleep.
 _SPIN_S = 0.002
-_PR_SET_PDEATHSIG = 1
 # Texts of different lengths, so that no client pays for the first use of a tensor shape.
-_WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
+WARM_UP = ["warm up", "a warm-up of some more words than the one before it has", "warm up " * 40]
 
 
 class Worker:
@@ -81,8 +79,7 @@ class Worker:
         failure: PurportError | None = None
         try:
             classifier = opened(path, bundle, self._signed_by, device=self._device, threads=self._threads)
-            for text in () if classifier.model.traits.remote else _WARM_UP:  # asking costs money
-                classifier.predict([text])
+            warm_up(classifier)
             if not self._models:
                 freeze_gc()
             self._models[generation] = classifier
@@ -151,6 +148,12 @@ def opened(path: str, bundle: str, signed_by: PublicKeys | None, *, device: str,
     return classifier
 
 
+def warm_up(classifier: Classifier) -> None:
+    """Answer a few texts, one after the other; asking a service costs money."""
+    for text in () if classifier.model.traits.remote else WARM_UP:
+        classifier.predict([text])
+
+
 def _alone(operation: Operation, classifier: Classifier, request: Request) -> Result | str:
     try:
         (result,) = operation(classifier, [request])
@@ -165,22 +168,13 @@ def main() -> None:
     # The server decides when workers stop, whoever signals the whole process group.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _die_with_the_server()
+    die_with(os.getppid())
     descriptor, device, threads, beat_s = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     worker = Worker(socket.socket(fileno=descriptor), device, threads, PublicKeys.of_text(sys.argv[5]))
     threading.Thread(target=worker.beat, args=(beat_s,), daemon=True).start()
     worker.run()
     # Do not wait for a model that is being loaded.
     os._exit(0)
-
-
-def _die_with_the_server() -> None:
-    """Have the kernel kill this process when the thread that started it ends (``prctl(2)``).
-
-    A process that is stopped, or that hangs in native code, would never see that its socket is closed.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -20,19 +20,25 @@ class ScriptedFacts(ModelFacts):
     logits: list[float]
     load_s: float = 0.0
     at_once: int = 0
+    stuck_words: int = 0
+    stuck_texts: int = 0
 
 
 class ScriptedScorer:
     """Logits are the same for every text, those of the bundle.
 
-    The words "slow", "slow 3", "fail", "shout" and "die" do as they say.
+    The words "slow", "slow 3", "fail", "shout" and "die" do as they say. A text of exactly ``stuck_words``, and
+    ``stuck_texts`` at once or more, keep it busy for ever.
     """
 
     def __init__(self, facts: ScriptedFacts) -> None:
         self.traits = Traits(remote=facts.at_once > 0)
         self._logits = np.array(facts.logits, dtype=np.float32)
+        self._words, self._texts = facts.stuck_words, facts.stuck_texts
 
     def score(self, texts: Sequence[str]) -> Scores:
+        if 0 < self._texts <= len(texts) or (self._words and self._words in {len(text.split()) for text in texts}):
+            time.sleep(1000)
         for text in texts:
             if "die" in text:
                 os._exit(1)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from pathlib import Path as Directory
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -29,11 +24,12 @@ from ...errors import (
 )  # fmt: skip
 from ...teaching.lesson import lesson
 from ...teaching.rewriting import require_taught
-from ...teaching.teach import Teaching, teach, undo
 from ..access import Permission
+from ..aside import aside
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..schema import FlipAnswer, TaughtAnswer, TeachRequest, error_responses, request_body, validated
+from ..tutor import Wish, carry_out
 from .models import describe, who
 
 Name = Annotated[str, Path(description="Name of a model")]
@@ -46,7 +42,7 @@ _UNSIGNED = (
     "This server loads signed bundles only (require_signature), and a bundle that is taught loses its signature; "
     "teach a copy with `purport teach`, sign it with `purport sign`, and put it."
 )
-_NICE = 5  # the workers, which answer, come first
+_READ_S = 30.0
 
 
 class Teacher:
@@ -58,10 +54,8 @@ class Teacher:
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def change(
-        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any], by: str
-    ) -> tuple[Any, TaughtAnswer]:
-        """What ``call`` returns for the directory of model ``name``; and the model, which is then served from there.
+    async def change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
+        """Fulfil ``wish`` in the directory of model ``name``, which is then served from there.
 
         ``by`` is who changes it, for the log. ``fits`` raises what can be told from the manifest alone. A change that
         has begun is completed even if the client leaves, so that what is on the disk and what is served agree.
@@ -70,29 +64,30 @@ class Teacher:
             ModelUnknown, NotReady: there is no such model.
             NotTaught, BundleInvalid: the model is unchanged.
         """
-        task = asyncio.create_task(self._change(name, call, fits, by))
+        task = asyncio.create_task(self._change(name, wish, fits, by))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _change(
-        self, name: str, call: Callable[[Directory], Any], fits: Callable[[Bundle], Any], by: str
-    ) -> tuple[Any, TaughtAnswer]:
+    async def _change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
         async with self._turn:
             bundle = self._store.get(name).current.bundle
             if self._signed:
                 raise NotTaught(_UNSIGNED)
             try:
-                await asyncio.to_thread(_require_current, name, bundle)
+                await aside(partial(_require_current, name, bundle), _READ_S)
                 fits(bundle)
-                done = await _in_another_process(partial(call, bundle.path))
+                done = await carry_out(wish, bundle)
                 model = await self._store.put(name, by=by)
             except (TeachingError, LabelUnknown, OutputExists, OutputUnwritable) as error:
                 raise NotTaught(str(error)) from None
             except (BundleError, DeviceUnavailable) as error:
                 raise BundleInvalid(str(error)) from None
+            except TimeoutError:
+                raise NotTaught(f"{bundle.path} could not be read within {_READ_S:g} seconds") from None
         taught = model.current.bundle.manifest.taught
-        return done, TaughtAnswer(**describe(model).model_dump(), taught=taught.examples if taught else 0)
+        answer = TaughtAnswer(**describe(model).model_dump(), taught=taught.examples if taught else 0)
+        return answer.model_copy(update={**done, "flips": [FlipAnswer(**flip) for flip in done.get("flips", ())]})
 
 
 def _require_current(name: str, bundle: Bundle) -> None:
@@ -126,11 +121,12 @@ def router(context: AppContext) -> APIRouter:
             body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": OptionInvalid(_SHAPE)})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
-        call = partial(teach, examples=examples, allow_flips=asked.allow_flips)
-        done, answer = await teacher.change(
-            name, call, lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task), who(principal)
+        return await teacher.change(
+            name,
+            Wish(examples, asked.allow_flips),
+            lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task),
+            who(principal),
         )
-        return answer.model_copy(update=_changes(done))
 
     @routes.delete(
         "/v1/models/{name}/examples", responses=error_responses(401, 403, 404, 409, 423, 429)
@@ -141,32 +137,6 @@ def router(context: AppContext) -> APIRouter:
         Needs a key with the permission `models`.
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
-        _, answer = await teacher.change(name, undo, require_taught, who(principal))
-        return answer
+        return await teacher.change(name, Wish(), require_taught, who(principal))
 
     return routes
-
-
-def _changes(done: Teaching) -> dict[str, Any]:
-    flips = [
-        FlipAnswer(text=flip.text, gold=list(flip.gold), before=list(flip.before), after=list(flip.after),
-                   broken=flip.broken)
-        for flip in done.flips
-    ]  # fmt: skip
-    return {"checked": done.checked, "flips": flips}
-
-
-async def _in_another_process(call: Callable[[], Any]) -> Any:
-    """What ``call`` returns; its memory is free afterwards, and the event loop never waits for it.
-
-    Raises:
-        NotTaught: the process was killed, for example because memory was short.
-    """
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit the sockets of the server
-    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=os.nice, initargs=(_NICE,))
-    try:
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
-    except BrokenProcessPool:
-        raise NotTaught("the process that teaches was killed; check the memory of the server, and try again") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
