@@ -121,7 +121,7 @@ class Batch:
         try:
             request = operations.Request(check_text(text), self.options)
         except RequestError as error:
-            return error
+            return error.with_traceback(None)  # thousands of frames would wait for the collector
         return self.context.dispatch.ask(operations.CLASSIFY, request, self.generation, client=self.client)
 
     def begin_line(self, line: bytes) -> Pending:
