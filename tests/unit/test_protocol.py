@@ -207,10 +207,11 @@ def test_connections_that_wait_for_their_client_make_room_the_oldest_first() -> 
             each.close()
 
 
-def test_a_connection_that_reads_no_answer_makes_room() -> None:
+@pytest.mark.parametrize("path", ["/large", "/pieces"])
+def test_a_connection_that_reads_no_answer_makes_room(path: str) -> None:
     with serving(Early(), most=1) as connect, connect() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(request("/large"))
+        deaf.sendall(request(path))
         time.sleep(0.2)
         with connect() as newest:
             newest.sendall(request("/app", b"new"))
