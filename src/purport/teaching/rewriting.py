@@ -11,10 +11,9 @@ from pathlib import Path
 
 from ..bundle import Bundle, commit, locate, shipped, staging
 from ..destination import MANIFEST, Destination
-from ..errors import BundleCorrupt, MemoryMissing, OutputExists, TeachingError
+from ..errors import BundleCorrupt, OutputExists, TeachingError
 from ..manifest import Decision, Manifest, PerLabel, TaughtFacts
 from ..progress import Reporter
-from ..runtime.memory import MEMORY_FILE
 from ..runtime.taught_vectors import VECTORS_FILE, TaughtVectors
 from ..taught import TAUGHT_FILE, Batch, Taught, TaughtExample
 from ..training.markdown import code, prose
@@ -44,16 +43,11 @@ def rewriting(
     """Lock the place of the new bundle, and open the old one.
 
     Raises:
-        BundleError: it cannot be opened, or ships with the package and does not remember its training examples.
+        BundleError: it cannot be opened.
         OutputExists, OutputUnwritable: the new one cannot be written.
     """
     target = locate(ref) if out is None else Path(out)
     if target in shipped().values():
-        if not (target / MEMORY_FILE).exists():
-            raise MemoryMissing(
-                f"{target.name} ships with the package and does not remember its training examples, so that it cannot "
-                "be taught; teach a bundle that you trained (purport train)"
-            )
         raise OutputExists(
             f"{target.name} ships with the package and stays as it is; name a directory for the new bundle with --out"
         )
