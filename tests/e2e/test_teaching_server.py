@@ -18,6 +18,7 @@ from purport.teaching.teach import undo
 
 from .conftest import Server, Starter
 
+OLD = Path(__file__).parents[1] / "data" / "linear-format-1"  # without memory
 TEXT = "the drone flew away with my ring"
 KEY = {"Authorization": "Bearer boss"}
 
@@ -109,10 +110,12 @@ def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:
     undo(mine)
     nothing = httpx.delete(f"{served.url}/v1/models/shop/examples", headers=KEY, timeout=60)
     assert nothing.status_code == 409 and nothing.json()["label"] == "NOT_TAUGHT"
-    with start("atis", PURPORT_API_KEYS="boss@intent@classify@models") as shipped:
+    with start("atis", f"old={OLD}", PURPORT_API_KEYS="boss@intent@classify@models") as shipped:
         refused = post(shipped, {"examples": [{"text": TEXT, "labels": ["flight"]}]}, model="atis")
         assert refused.status_code == 409 and "ships with the package" in refused.text
-        asked = httpx.post(f"{shipped.url}/v1/classify", json={"texts": ["x"], "examples": 1}, headers=KEY)
+        asked = httpx.post(
+            f"{shipped.url}/v1/classify", json={"texts": ["x"], "model": "old", "examples": 1}, headers=KEY
+        )
         assert asked.status_code == 400 and "does not remember" in asked.text
 
 
