@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
-from tokenizers import Tokenizer
 
 from purport import Bundle, Classifier, Dataset
-from purport.bundle import shipped
 from purport.errors import BundleCorrupt
 from purport.manifest import Manifest, PerLabel, canonical, checksum
 
 OLD = Path(__file__).parents[1] / "data" / "linear-format-1"
-FLIGHTS = ["show me flights from boston to denver", "what does fare code q mean", "", "fares and a meal " * 40]
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
@@ -65,22 +61,6 @@ def test_the_linear_bundle_answers_to_the_bit_as_before(sample: Dataset) -> None
     for prediction, row in zip(classifier.predict(texts), decided, strict=True):
         assert set(prediction.labels) == {fields["labels"][label] for label in np.flatnonzero(row)}
         assert prediction.bundle == fields["id"], "the bundle keeps its id"
-
-
-def test_the_shipped_bundle_answers_to_the_bit_as_before() -> None:
-    path = shipped()["atis"]
-    fields = manifest_of(path)
-    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(fields["model"]["max_length"])
-    classifier = Classifier.open("atis", threads=1)
-    session = classifier.model._scorer._session  # type: ignore[attr-defined]
-    assert isinstance(session, ort.InferenceSession)
-    for text in FLIGHTS:
-        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
-        (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        expected = sigmoid(logits, fields["calibration"]["temperature"])
-        assert (classifier.predict_proba([text]) == expected).all()
 
 
 def test_what_a_manifest_of_format_1_says_is_kept() -> None:
