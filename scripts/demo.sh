@@ -20,7 +20,7 @@ ask() {
 }
 echo "Serving the bundle atis on http://127.0.0.1:$port (POST /intent, GET /ready)"
 ask "find me a flight that flies from Memphis to tacoma"
-ask "list flights and fares from boston to denver on friday"
+ask "flights from boston to denver on friday and what they cost"
 ask "what does the fare code q mean"
 cat <<'TEXT'
 
