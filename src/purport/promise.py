@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
@@ -23,10 +24,43 @@ _MEANINGS: dict[Measure, str] = {
     "oos_accepted": "of the messages that are out of scope get an answer",
     "answered": "of the messages in scope get an answer",
 }
-_WRITTEN = re.compile(r"\s*(?P<measure>[^<>=\s]+)\s*(?P<sign>[<>=]+)\s*(?P<level>\S+)\s*")
+_WRITTEN = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign>[<>=]+)\s*(?P<level>\S+)\s*")
 _EXAMPLE = "write, for example, wrong_accepted <= 0.05"
+NameT = TypeVar("NameT", bound=str)
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+def condition(
+    text: str, names: Iterable[NameT], what: str, done: str, example: str, signs: Sequence[str] = ()
+) -> tuple[NameT, str, str]:
+    """Name, sign and level of the condition that ``text`` states, such as ``wrong_accepted <= 0.05``.
+
+    ``what`` it is, such as "a promise", and what is ``done`` with it, such as "promised", are for messages, as the
+    ``example`` is. Any sign is allowed, or only ``signs``.
+
+    Raises:
+        ValueError: it has another form, or none of the ``names``.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if found is None or (signs and found["sign"] not in signs):
+        raise ValueError(f'"{text}" is not {what}; {example}')
+    name = next((each for each in names if each == found["name"]), None)
+    if name is None:
+        raise ValueError(f'nothing called "{found["name"]}" can be {done}.{did_you_mean(found["name"], names)}')
+    return name, found["sign"], found["level"]
+
+
+def level_of(written: str, example: str) -> float:
+    """The number that is ``written``, which may be a percentage.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f'"{written}" is not a number; {example}') from None
 
 
 class Term(Frozen):
@@ -42,20 +76,11 @@ class Term(Frozen):
         Raises:
             ValueError: it has another form, an unknown name, the wrong sign for this name, or no share as its level.
         """
-        found = _WRITTEN.fullmatch(text)
-        if found is None:
-            raise ValueError(f'"{text}" is not a promise; {_EXAMPLE}')
-        name, written = found["measure"], found["level"]
-        measure = next((each for each in _MEANINGS if each == name), None)
-        if measure is None:
-            raise ValueError(f'nothing called "{name}" can be promised.{did_you_mean(name, _MEANINGS)}')
+        measure, given, written = condition(text, _MEANINGS, "a promise", "promised", _EXAMPLE)
         sign = ">=" if measure == "answered" else "<="
-        if found["sign"] != sign:
-            raise ValueError(f'{measure} needs "{sign}", not "{found["sign"]}": {measure} {sign} {written}')
-        try:
-            level = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
-        except ValueError:
-            raise ValueError(f'"{written}" is not a number; {_EXAMPLE}') from None
+        if given != sign:
+            raise ValueError(f'{measure} needs "{sign}", not "{given}": {measure} {sign} {written}')
+        level = level_of(written, _EXAMPLE)
         if not 0 < level < 1:
             nearer = f" Did you mean {level / 100:g}?" if 1 <= level < 100 else ""
             raise ValueError(f"{measure} {sign} {written}: a share is more than 0 and less than 1.{nearer}")

@@ -10,7 +10,7 @@ from ..kinds.recipe import Decide
 from ..labels import Task
 from ..manifest import Decision, Likeliest, PerLabel
 from ..model import Answers, BoolArray, FloatArray
-from ..runtime.decision import decide
+from ..runtime.decision import Decided, decide
 from .fitting import fit_rejection, fit_thresholds
 
 # Tried for the most likely label of a row of which no label reaches its threshold; of equally good ones, the first.
@@ -32,12 +32,10 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
         """``decision`` with its cut of ``in_scope``, and how many rows are right with it."""
         if cutting:
             none: BoolArray = np.logical_not(gold.any(axis=1))
-            right: BoolArray = (decide(answers.probabilities, decision).labels == gold).all(axis=1) & ~none
+            right = _right(decide(answers.probabilities, decision), gold) & ~none
             cut = fit_rejection(answers.in_scope, right, none, keep=chosen.keep)
             decision = decision.model_copy(update={"in_scope_at": cut})
-        return int(
-            (decide(answers.probabilities, decision, answers.in_scope).labels == gold).all(axis=1).sum()
-        ), decision
+        return _rows_right(decision, answers, gold), decision
 
     before, decision = whole(decision)
     if isinstance(decision, PerLabel) and decision.fitted:
@@ -49,12 +47,16 @@ def fit_decision(chosen: Decide, task: Task, answers: Answers, gold: BoolArray, 
 
 def better_decision(fitted: Decision, others: Sequence[Decision], answers: Answers, gold: BoolArray) -> Decision:
     """The decision with which most rows are right: the ``fitted`` one, unless one of ``others`` is better."""
+    return max((fitted, *others), key=lambda each: _rows_right(each, answers, gold))
 
-    def right(decision: Decision) -> int:
-        decided = decide(answers.probabilities, decision, answers.in_scope)
-        return int((decided.labels == gold).all(axis=1).sum())
 
-    return max((fitted, *others), key=right)
+def _rows_right(decision: Decision, answers: Answers, gold: BoolArray) -> int:
+    return int(_right(decide(answers.probabilities, decision, answers.in_scope), gold).sum())
+
+
+def _right(decided: Decided, gold: BoolArray) -> BoolArray:
+    """``(n,) bool``: whether exactly the labels of ``gold (n, n_labels)`` are decided."""
+    return decided.same(Decided.of(gold))
 
 
 def _labels(chosen: Decide, task: Task, probabilities: FloatArray, gold: BoolArray, scoped: bool) -> Decision:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from ...errors import PromiseUnkept, did_you_mean
+from ...errors import PromiseUnkept
 from ...frozen import Frozen
 from ...model import BoolArray, FloatArray
+from ...promise import condition, level_of
 
 Quantity = Literal["points_lost", "passed_on", "p95_ms"]
-_MEANINGS: dict[Quantity, str] = {
-    "points_lost": "percentage points fewer rows exactly right than the last stage alone",
-    "passed_on": "of the texts reach the last stage",
-    "p95_ms": "milliseconds for 95 % of the texts",
-}
-_WRITTEN = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign>[<>=]+)\s*(?P<level>\S+)\s*")
+"""What a target is about.
+
+``points_lost``: percentage points fewer rows exactly right than with the last stage alone.
+``passed_on``: of the texts, the share that reaches the last stage.
+``p95_ms``: milliseconds for 95 % of the texts.
+"""
+_QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 _EXAMPLE = "write, for example, points_lost <= 0.2"
 _CUTS = 40  # per stage
 _MOST = 60_000  # combinations of cuts
@@ -41,31 +42,14 @@ class Target(Frozen):
         Raises:
             ValueError: it has another form or an unknown name, or its level is no number.
         """
-        found = _WRITTEN.fullmatch(text)
-        if found is None or found["sign"] != "<=":
-            raise ValueError(f'"{text}" is not a target; {_EXAMPLE}')
-        quantity = next((each for each in _MEANINGS if each == found["name"]), None)
-        if quantity is None:
-            raise ValueError(
-                f'nothing called "{found["name"]}" can be a target.{did_you_mean(found["name"], _MEANINGS)}'
-            )
-        written = found["level"]
-        try:
-            level = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
-        except ValueError:
-            raise ValueError(f'"{written}" is not a number; {_EXAMPLE}') from None
+        quantity, _, written = condition(text, _QUANTITIES, "a target", "a target", _EXAMPLE, signs=["<="])
+        level = level_of(written, _EXAMPLE)
         if quantity == "passed_on" and level > 1:
             raise ValueError(f"{text}: a share is at most 1; write {level / 100:g} or {level:g}%")
         return cls(quantity=quantity, level=level)
 
     def __str__(self) -> str:
         return f"{self.quantity} <= {self.level:g}"
-
-    @property
-    def meaning(self) -> str:
-        """The condition in words."""
-        shown = f"{100 * self.level:.4g} %" if self.quantity == "passed_on" else f"{self.level:g}"
-        return f"at most {shown} {_MEANINGS[self.quantity]}"
 
 
 def _parsed(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import anthropic
 
 from .provider import Abilities, Endpoint, Reply, Request
-from .vendor import Refused, http_client, one_call
+from .vendor import Refused, client_options, one_call
 
 
 class Anthropic:
@@ -20,13 +20,7 @@ class Anthropic:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._client = anthropic.AsyncAnthropic(
-            api_key=endpoint.key.get_secret_value() or "none",
-            base_url=endpoint.base_url,
-            timeout=endpoint.timeout_s,
-            max_retries=endpoint.retries,
-            http_client=http_client(anthropic),
-        )
+        self._client = anthropic.AsyncAnthropic(**client_options(anthropic, endpoint))
 
     async def complete(self, request: Request) -> Reply:
         """See :class:`~.provider.Provider`."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import openai
 
 from .provider import Abilities, Endpoint, Reply, Request, Token, Unanswered
-from .vendor import Refused, http_client, one_call
+from .vendor import Refused, client_options, one_call
 
 _ALTERNATIVES = 20  # the most that services give
 _OWN = ("openai.com", "azure.com")
@@ -26,13 +26,7 @@ class OpenAI:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._client = openai.AsyncOpenAI(
-            api_key=endpoint.key.get_secret_value() or "none",
-            base_url=endpoint.base_url,
-            timeout=endpoint.timeout_s,
-            max_retries=endpoint.retries,
-            http_client=http_client(openai),
-        )
+        self._client = openai.AsyncOpenAI(**client_options(openai, endpoint))
         host = urlsplit(endpoint.base_url).hostname or ""
         # Others know the older name only, and newer models of OpenAI the newer name only.
         self._limit = "max_completion_tokens" if host.endswith(_OWN) else "max_tokens"

@@ -39,7 +39,18 @@ class Refused(Exception):
         super().__init__(reply.refused)
 
 
-def http_client(module: ModuleType) -> Any:
+def client_options(module: ModuleType, endpoint: Endpoint) -> dict[str, Any]:
+    """What the client of the vendor's ``module`` is made with."""
+    return {
+        "api_key": endpoint.key.get_secret_value() or "none",
+        "base_url": endpoint.base_url,
+        "timeout": endpoint.timeout_s,
+        "max_retries": endpoint.retries,
+        "http_client": _http_client(module),
+    }
+
+
+def _http_client(module: ModuleType) -> Any:
     """A client that counts attempts, and takes no text to an address that an answer names."""
 
     async def asked(_request: Any) -> None:
