@@ -215,11 +215,12 @@ class Group:
         if (root / "cgroup.controllers").exists():
             (root / "cgroup.subtree_control").write_text("+memory +cpu")
             values = {"": {"memory.max": MEMORY, "memory.swap.max": 0, "cpu.max": "100000 100000"}}
+            ours = {}
             self._counted, self._peak = "memory.events", "memory.peak"
         else:
             values = {"memory": {"memory.limit_in_bytes": MEMORY}, "cpu": {"cpu.cfs_quota_us": 100_000}}
             self._counted, self._peak = "memory.oom_control", "memory.max_usage_in_bytes"
-        # Of version 1 below our own groups; those of version 2 that have processes can have no groups with limits.
+        # Of version 1 below our own groups; of version 2 below the root, where groups may have limits.
         self.folders = [root / each / ours.get(each, "").lstrip("/") / name for each in values]
         for folder, files in zip(self.folders, values.values(), strict=True):
             folder.mkdir()
