@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A process per core, up to four; the tests of one file share what they have made.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check components docker-test lint docs lowest format bench bench-large bench-doctor results constraints dist clean
+.PHONY: demo test check components docker-test lint docs programs lowest format bench bench-large bench-doctor results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 test: lint ; $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
@@ -15,6 +15,7 @@ lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
 docs: $(VENV)/.dev ; $(BIN)/zensical build --strict --clean
 docker-test: $(VENV)/.dev ; $(BIN)/python -m pytest tests/docker
 format: $(VENV)/.dev ; $(BIN)/ruff format . && $(BIN)/ruff check --fix .
+programs: ; scripts/programs.sh
 lowest: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lowest.sh
 bench: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench.sh
 bench-large: $(VENV)/.dev ; $(BIN)/python benchmarks/large.py --output results/large.json
