@@ -72,6 +72,9 @@ BODIES = {
 MEGABYTES = texts("where is my parcel " * 200_000, "refund")
 """A text that is longer than any model reads, and one that is not."""
 
+LONG = b'{"text":"' + b"where is my parcel and why is it late. " * 1_450 + b'"}'
+"""A single text of 57 KB."""
+
 MANY = texts(*(f"parcel {number} " + "and where is it " * 200 for number in range(1_000)))
 """As many texts as a request may have, all long."""
 
@@ -299,6 +302,7 @@ ATTACKS: dict[str, Attack] = {
     **{name: Attack(saying(data)) for name, data in TAILS.items()},
     **{name: Attack(saying(request("/v1/classify", body))) for name, body in BODIES.items()},
     "a text of megabytes": Attack(saying(request("/v1/classify", MEGABYTES)), 4),
+    "16 clients with a text of 57 KB": Attack(saying(request("/intent", LONG)), 16),
     "40 unfinished bodies": Attack(_unfinished_bodies),
     "200 slow heads": Attack(_slow_heads),
     "4,300 idle connections": Attack(_idle),

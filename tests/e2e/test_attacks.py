@@ -20,6 +20,7 @@ from serving.attacks import (
     BODY,
     HEADS,
     INTENT,
+    LONG,
     MANY,
     MEGABYTES,
     STREAM,
@@ -154,6 +155,30 @@ def test_a_text_of_megabytes_costs_no_more_than_a_model_reads(server: Server) ->
         answer = httpx.post(f"{server.url}/v1/classify", content=MEGABYTES, headers=JSON)
         assert answer.status_code == 200 and answer.elapsed.total_seconds() < 1
         assert [each["truncated"] for each in answer.json()["results"]] == [True, False]
+
+
+def test_long_single_texts_wait_with_the_bulk_texts_of_their_client(start: Starter) -> None:
+    """Sixteen clients with a text of 57 KB each filled the waiting room: a third of the short texts got 503."""
+    with start("atis", PURPORT_WORKERS="1", PURPORT_ACCESS_LOG="false", PURPORT_CACHE="0") as own:
+        over = time.monotonic() + 3
+
+        def insist() -> None:
+            while time.monotonic() < over:
+                peer = Peer(own.address, source=STRANGER)
+                peer.send(request("/intent", LONG))
+                peer.read(b"}")
+                peer.socket.close()
+
+        attackers = [threading.Thread(target=insist) for _ in range(16)]
+        for attacker in attackers:
+            attacker.start()
+        said = []
+        while time.monotonic() < over:
+            said.append(httpx.post(f"{own.url}/intent", content=BODY, headers=JSON).status_code)
+            time.sleep(0.05)
+        for attacker in attackers:
+            attacker.join()
+    assert said and set(said) == {200}
 
 
 def test_unfinished_bodies_are_bounded_together(server: Server) -> None:
