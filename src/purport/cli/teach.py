@@ -84,11 +84,16 @@ def _of_file(bundle: str, file: Path | None, table: TableOptions) -> list[Exampl
     from ..bundle import Bundle
     from ..data.dataset import file_split
     from ..data.spec import data_spec
+    from .console import err
 
     opened = Bundle.open(bundle)
     spec = table.spec(data_spec(opened)).model_copy(update={"unlabelled": "out_of_scope"})
     assert file is not None, "checked by the caller"
-    return list(file_split("taught", file, spec.reading(opened.manifest.task)))
+    reading = spec.reading(opened.manifest.task)
+    examples = list(file_split(str(file), file, reading))
+    for said in reading.left_out:
+        err.print(said)
+    return examples
 
 
 def _print(done: Teaching) -> None:
