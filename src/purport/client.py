@@ -97,6 +97,8 @@ class _Calls(ABC, Generic[HttpT]):
         self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0, retries: int = 4
     ) -> None:
         self._url = url.rstrip("/")
+        if "://" not in url:
+            raise SettingsError(f'the address "{url}" has no scheme; write http://{self._url} (or https://)')
         self._timeout = timeout
         self._retries = retries
         if api_key and not api_key.isascii():
