@@ -105,7 +105,7 @@ def predict_file(
     given = _renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.
     like = (source, layout) if getattr(writer, "own_columns", False) else None
-    answered, empty, bad = 0, 0, []
+    answered, unanswered = 0, []
     found = map(_check, read_rows(source, layout))
     with (
         replacing(target) as partial,
@@ -120,18 +120,20 @@ def predict_file(
                     write(kept | answer_cells(next(predictions), options))
                     continue
                 write(kept | {"labels": [], "error": f"row {row.number} {row.problem}"})
-                if row.empty:
-                    empty += 1
-                    continue
-                bad.append(row)
-                if on_bad:
+                unanswered.append(row)
+                if on_bad and not row.empty:
                     on_bad(row)
             answered += len(texts)
-            reporter.emit(Progress("classifying", answered + empty + len(bad), None, "rows"))
-        if not answered:
-            why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
-            raise DataError(f"{source}{why}; name a file with texts")
-    return Tally(answered, tuple(bad), joined, empty)
+            reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
+        bad = tuple(row for row in unanswered if not row.empty)
+        _require_answers(source, answered, bad)
+    return Tally(answered, bad, joined, len(unanswered) - len(bad))
+
+
+def _require_answers(source: Path, answered: int, bad: Sequence[BadRow]) -> None:
+    if not answered:
+        why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
+        raise DataError(f"{source}{why}; name a file with texts")
 
 
 def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions) -> Iterator[Prediction]:

@@ -89,8 +89,8 @@ def test_out_of_scope_can_be_taught(mine: Path) -> None:
 
 def test_undo_gives_the_bundle_before_byte_for_byte(mine: Path) -> None:
     states = [content(mine)]
-    for examples in ([Example(TEXT, ("damaged_item",))], [Example(f"can i pay with {n} coins", ("zork",)) for n in range(5)],
-                     [Example("sing me a song", ())]):  # fmt: skip
+    new = [Example(f"can i pay with {n} coins", ("zork",)) for n in range(5)]
+    for examples in ([Example(TEXT, ("damaged_item",))], new, [Example("sing me a song", ())]):
         teach(mine, examples)
         states.append(content(mine))
     assert "zork" in Bundle.open(mine).labels
