@@ -125,15 +125,21 @@ def predict_file(
                     on_bad(row)
             answered += len(texts)
             reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
-        bad = tuple(row for row in unanswered if not row.empty)
-        _require_answers(source, answered, bad)
+        bad = _bad(source, answered, unanswered)
     return Tally(answered, bad, joined, len(unanswered) - len(bad))
 
 
-def _require_answers(source: Path, answered: int, bad: Sequence[BadRow]) -> None:
+def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[BadRow, ...]:
+    """The rows that are not merely empty.
+
+    Raises:
+        DataError: no row was answered.
+    """
+    bad = tuple(row for row in unanswered if not row.empty)
     if not answered:
         why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
         raise DataError(f"{source}{why}; name a file with texts")
+    return bad
 
 
 def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions) -> Iterator[Prediction]:
