@@ -37,7 +37,7 @@ _LEAST_CUT = 0.001
 _MOST_SHOWN = 10
 # Of a cosine: what int8 vectors of a memory may be off, five standard deviations, and half the width of a reach.
 _WITHIN = np.float32(0.02)
-_MOST_SCORED = 2000
+_MOST_SCORED = 1000
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Pupil:
         """The training rows whose answers ``given``, the last examples of ``taught``, may change for the worse.
 
         The memory tells which have other labels and are near a new example, or near an older one that no longer counts.
-        Rows without a label are in no memory and count as near. Of more than 2,000, so many are scored, evenly spread.
+        Rows without a label are in no memory and count as near. Of more than 1,000, so many are scored, evenly spread.
         """
         rows = list(self.rows.get(TRAIN, ()))
         older, least = len(taught) - len(given.texts), taught.reach - _WITHIN
