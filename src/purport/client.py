@@ -97,6 +97,8 @@ class _Calls(ABC, Generic[HttpT]):
         self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0, retries: int = 4
     ) -> None:
         self._url = url.rstrip("/")
+        if "://" not in url:
+            raise SettingsError(f'the address "{url}" has no scheme; write http://{self._url} (or https://)')
         self._timeout = timeout
         self._retries = retries
         if api_key and not api_key.isascii():
@@ -162,12 +164,12 @@ class _Calls(ABC, Generic[HttpT]):
         return await self._change("POST", name, "/rollback")
 
     @_call
-    async def teach(
-        self, name: str, examples: Sequence[tuple[str, Sequence[str]]], allow_flips: int = 0
-    ) -> ServedModel:
+    async def teach(self, name: str, examples: Sequence[tuple[str, Sequence[str]]], allow_flips: int = 0,
+                    force: bool = False) -> ServedModel:  # fmt: skip
         """Teach ``name`` texts with their labels, which may be none; see :func:`purport.teach`."""
         given = [{"text": text, "labels": list(labels)} for text, labels in examples]
-        return await self._change("POST", name, "/examples", {"examples": given, "allow_flips": allow_flips})
+        asked = {"examples": given, "allow_flips": allow_flips} | ({"force": True} if force else {})
+        return await self._change("POST", name, "/examples", asked)
 
     @_call
     async def undo_teaching(self, name: str) -> ServedModel:

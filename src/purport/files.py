@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .errors import OutputUnwritable
+
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -65,6 +67,18 @@ def updating(directory: Path) -> Iterator[Path]:
                 target.mkdir(exist_ok=True)
             else:
                 written.replace(target)
+
+
+def require_parent(target: Path) -> None:
+    """Check that the directory of the file ``target`` exists: a misspelt one should not be created silently.
+
+    Raises:
+        OutputUnwritable: it does not.
+    """
+    if not target.parent.is_dir():
+        raise OutputUnwritable(
+            f"cannot write {target}: there is no directory {target.parent}; create it or correct the path"
+        )
 
 
 def is_fixed(directory: Path) -> bool:

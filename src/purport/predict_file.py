@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .classifier import Classifier
-from .data.formats import BadRow, Layout, Row, format_of, read_rows, understand, unique_names
+from .data.formats import EMPTY, BadRow, Layout, Row, format_of, is_blank, read_rows, understand, unique_names
 from .data.formats.spreadsheet import column_cell
 from .data.reading import text_problem
 from .data.spec import data_spec
 from .errors import DataError, DatasetNotFound
-from .files import replacing
+from .files import replacing, require_parent
 from .labels import Task
 from .prediction import AnswerOptions, Prediction, encode
 from .progress import SILENT, Progress, Reporter
@@ -69,11 +69,12 @@ def label_delimiter(classifier: Classifier) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The number of rows classified, the bad rows, and what joins labels where the format has no lists."""
+    """The numbers of rows classified and of empty rows, the bad rows, and what joins labels without lists."""
 
     answered: int
     bad: tuple[BadRow, ...]
     delimiter: str = "+"
+    empty: int = 0
 
 
 def predict_file(
@@ -90,10 +91,12 @@ def predict_file(
 
     ``target`` has the rows of ``source``, in the same order, with all their columns; the answer is in columns after
     them (an older answer in columns of the same names is renamed). A bad row (malformed, or without a text) keeps its
-    place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues.
+    place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues. So does an empty
+    row, such as a blank line, which is only counted.
 
     Raises:
         DataError: ``source`` is not a file of a known format, or has no usable rows.
+        OutputUnwritable: there is no directory for ``target``.
     """
     layout = replace(layout or Layout(), label_column=None, keep_columns=True)
     _require_files(source, target)
@@ -102,7 +105,7 @@ def predict_file(
     given = _renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.
     like = (source, layout) if getattr(writer, "own_columns", False) else None
-    answered, bad = 0, []
+    answered, unanswered = 0, []
     found = map(_check, read_rows(source, layout))
     with (
         replacing(target) as partial,
@@ -117,15 +120,26 @@ def predict_file(
                     write(kept | answer_cells(next(predictions), options))
                     continue
                 write(kept | {"labels": [], "error": f"row {row.number} {row.problem}"})
-                bad.append(row)
-                if on_bad:
+                unanswered.append(row)
+                if on_bad and not row.empty:
                     on_bad(row)
             answered += len(texts)
-            reporter.emit(Progress("classifying", answered + len(bad), None, "rows"))
-        if not answered:
-            why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
-            raise DataError(f"{source}{why}; name a file with texts")
-    return Tally(answered, tuple(bad), joined)
+            reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
+        bad = _bad(source, answered, unanswered)
+    return Tally(answered, bad, joined, len(unanswered) - len(bad))
+
+
+def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[BadRow, ...]:
+    """The rows that are not merely empty.
+
+    Raises:
+        DataError: no row was answered.
+    """
+    bad = tuple(row for row in unanswered if not row.empty)
+    if not answered:
+        why = f": no row can be classified; row {bad[0].number}: {bad[0].problem}" if bad else " has no rows"
+        raise DataError(f"{source}{why}; name a file with texts")
+    return bad
 
 
 def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions) -> Iterator[Prediction]:
@@ -141,6 +155,7 @@ def _require_files(source: Path, target: Path) -> None:
         raise DatasetNotFound(f"no file {source}")
     if target.is_dir():
         raise DataError(f"{target} is a directory; name the file to write")
+    require_parent(target)
     if target.exists() and target.samefile(source):
         raise DataError(f"{target} is the input itself; name another file for the answers")
 
@@ -160,6 +175,8 @@ def _renamed(columns: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
 def _check(row: Row | BadRow) -> Row | BadRow:
     if isinstance(row, BadRow):
         return row
+    if is_blank(row.text) and all(map(is_blank, row.cells.values())):
+        return BadRow(row.number, EMPTY, cells=row.cells, empty=True)
     problem = text_problem(row.text) if isinstance(row.text, str) else "has no text"
     return (
         row if problem is None else BadRow(row.number, problem.replace("text is empty", "has no text"), cells=row.cells)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .contents import LONGEST_MANIFEST, is_there, read_bytes
 from .errors import BundleUnsigned, OutputExists, SettingsError
-from .files import flush, updating
+from .files import flush, require_parent, updating
 from .optional import needs
 
 SIGNATURE = "manifest.json.sig"
@@ -99,12 +99,14 @@ def new_key(file: Path) -> Path:
 
     Raises:
         OutputExists: one of the files is there.
+        OutputUnwritable: their directory is not.
         DependencyMissing: the extra ``sign`` is not installed.
     """
     with needs("signatures", "sign"):
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    require_parent(file)
     key, public = Ed25519PrivateKey.generate(), file.with_name(file.name + _PUBLIC)
     for each in (file, public):
         if os.path.lexists(each):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -43,20 +43,27 @@ def json_line(fields: Mapping[str, Any]) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(fields, ensure_ascii=False, default=str))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean "x"?`` with the closest of ``known``, or else the list of ``known``."""
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, otherwise: str | None = None) -> str:
+    """`` Did you mean "x"?`` with the closest of ``known``, at most ``most``; or else the list of ``known``.
+
+    ``otherwise`` takes the place of that list.
+    """
     known = sorted(known)
-    near = nearest(name, known)
+    near = _near(name, known, most)
     if near:
-        return f' Did you mean "{near}"?'
+        return f" Did you mean {' or '.join(json.dumps(each, ensure_ascii=False) for each in near)}?"
+    if otherwise is not None:
+        return otherwise
     return f" Known: {', '.join(known)}." if known else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """That of ``known`` which somebody who wrote ``name`` probably meant."""
-    if len(name) > _LONGEST:
-        return None
-    return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)
+    return next(iter(_near(name, sorted(known), 1)), None)
+
+
+def _near(name: str, known: Sequence[str], most: int) -> list[str]:
+    return [] if len(name) > _LONGEST else get_close_matches(name, known, n=most, cutoff=0.6)
 
 
 def _escape(character: str) -> str:

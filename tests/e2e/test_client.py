@@ -175,3 +175,9 @@ def test_an_address_a_proxy_or_a_key_that_cannot_be_used_says_so(
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=r"correct the address, or the proxy|check that it was copied"):
         Client(url, api_key=key)
+
+
+@pytest.mark.parametrize("url", ["localhost:8123", "intents", "127.0.0.1:8000/"])
+def test_an_address_without_a_scheme_says_what_to_add(url: str) -> None:
+    with pytest.raises(SettingsError, match=f"has no scheme; write http://{url.rstrip('/')} "):
+        Client(url)

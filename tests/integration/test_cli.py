@@ -47,7 +47,7 @@ def test_predict_texts(linear_bundle: Bundle) -> None:
 
 
 def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text('text\nwhere is my parcel\n" "\n', "utf-8")
+    (tmp_path / "in.csv").write_text('id,text\n1,where is my parcel\n2," "\n', "utf-8")
     done = purport("predict", linear_bundle.path, "-i", "in.csv", "-o", "out.csv", cwd=tmp_path)
     assert (
         done.returncode == 1
@@ -63,11 +63,20 @@ def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) 
         (("predict", "nowhere", "x"), 66, "no bundle at nowhere"),
         (("predict", "atis"), 2, "pass either texts, or --input"),
         (("predict", "atis", "--input", "x.csv"), 2, "--input needs --output"),
-        (("predict", "atis", " "), 65, '"text" is empty.'),
+        (("predict", "atis", " "), 65, "the text is empty"),
+        (("predict", "atis", "a", "", "b"), 65, "text 2 of 3 is empty"),
         (("train", "none.toml", "--out", "x"), 78, "cannot read recipe"),
         (("evaluate", "atis", "none.csv", "--data", "nodata"), 66, "no file, directory or catalog dataset"),
         (("serve", "nowhere"), 66, "no bundle at nowhere"),
         (("serve", "--port", "99999"), 2, "--port"),
+        (("serve", "--unix-socket", "x.sock", "--port", "8001"), 2, "--port has no effect beside the Unix socket"),
+        (("classify", "--url", "localhost:8123", "x"), 78, "write http://localhost:8123"),
+        (("init", "sample", "--output", "nowhere/a.toml"), 73, "there is no directory nowhere"),
+        (("doctor", "sample", "--fix-plan", "nowhere/a.csv"), 73, "there is no directory nowhere"),
+        (("evaluate", "atis", "test", "--output", "nowhere/a.json"), 73, "there is no directory nowhere"),
+        (("verify", "atis", "test", "--output", "nowhere/a.json"), 73, "there is no directory nowhere"),
+        (("plan", "atis", "atis", "--output", "nowhere/a.toml"), 73, "there is no directory nowhere"),
+        (("sign", "--new-key", "nowhere/a.key"), 73, "there is no directory nowhere"),
         (("data", "sample", "--task", "both"), 2, "multilabel or multiclass"),
     ],
 )

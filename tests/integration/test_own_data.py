@@ -162,12 +162,12 @@ def test_a_draft_asks_where_it_is_in_doubt(tmp_path: Path) -> None:
         draft(survey(DataSpec(name=str(path), label_delimiter="|", out_of_scope=("flihgt",))))
 
 
-def test_answers_go_to_standard_output_although_a_row_is_bad(
+def test_answers_go_to_standard_output_and_a_blank_line_keeps_its_place(
     tickets: Path, bundle: Bundle, program_output: Callable[..., tuple[int, str]]
 ) -> None:
     status, output = program_output("predict", str(bundle.path), "--input", "-", "--output", "-", "--format", "csv",
                                     given="where is my lamp\n\nrefund the lamp now\n")  # fmt: skip
-    assert status == 1 and len(output.splitlines()) == 4 and "row 2 has no text" in output
+    assert status == 0 and len(output.splitlines()) == 4 and "row 2 is empty" in output
     own = tickets.with_name("own.csv")
     own.write_text("Nr;Frage\n1;where is my lamp\n", "utf-8")
     status, output = program_output("predict", str(bundle.path), "--input", str(own), "--output", "-")

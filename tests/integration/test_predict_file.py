@@ -9,7 +9,7 @@ import pytest
 
 from purport import Bundle, Classifier
 from purport.data.formats import BadRow, Layout, Row, format_of
-from purport.errors import DataError, DatasetNotFound
+from purport.errors import DataError, DatasetNotFound, OutputUnwritable
 from purport.predict_file import predict_file
 from purport.prediction import AnswerOptions
 
@@ -53,10 +53,31 @@ def test_a_bad_row_keeps_its_place_and_the_rest_goes_on(tmp_path: Path, classifi
     given.write_bytes(b"id,text\n1,where is my parcel\n2, \n3,b\xff\n\n5,my invoice please\n")
     seen: list[BadRow] = []
     tally = predict_file(classifier, given, made, on_bad=seen.append)
-    assert tally.answered == 2 and [row.number for row in tally.bad] == [3, 4, 5] == [row.number for row in seen]
+    assert tally.answered == 2 and [row.number for row in tally.bad] == [3, 4] == [row.number for row in seen]
+    assert tally.empty == 1
     rows = [row for row in format_of(made).read(made, Layout("text", "error")) if isinstance(row, Row)]
     assert [bool(row.label) for row in rows] == [False, True, True, True, False]
-    assert rows[1].label == "row 3 has no text" == rows[3].label.replace("5", "3") and "UTF-8" in rows[2].label
+    assert rows[1].label == "row 3 has no text" and "UTF-8" in rows[2].label and rows[3].label == "row 5 is empty"
+
+
+@pytest.mark.parametrize("name", ["in.txt", "in.csv", "in.jsonl"])
+def test_an_empty_row_keeps_its_place_and_is_no_error(tmp_path: Path, classifier: Classifier, name: str) -> None:
+    given, made = tmp_path / name, tmp_path / "out.jsonl"
+    lines = {"in.txt": ["my invoice", "", "  ", "my parcel", ""], "in.csv": ["n;text", ";", " ; ", "4;my parcel", ";;"],
+             "in.jsonl": ['{"text": "my invoice"}', "", '{"text": null}', '{"text": "my parcel"}', "{}"]}  # fmt: skip
+    given.write_text("\n".join(lines[name]) + "\n", "utf-8")
+    tally = predict_file(classifier, given, made)
+    rows = [json.loads(line) for line in made.read_text("utf-8").splitlines()]
+    assert tally.bad == () and tally.empty == 3 and len(rows) == tally.answered + 3
+    assert [bool(row.get("error")) for row in rows[-4:]] == [True, True, False, True]
+    assert rows[-1] == {"labels": [], "error": "row 5 is empty"} and "track_order" in rows[-2]["labels"]
+
+
+def test_the_directory_of_the_output_must_exist(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "in.txt").write_text("my invoice\n", "utf-8")
+    with pytest.raises(OutputUnwritable, match=r"there is no directory .*answres; create it or correct the path"):
+        predict_file(classifier, tmp_path / "in.txt", tmp_path / "answres" / "out.csv")
+    assert not (tmp_path / "answres").exists()
 
 
 def test_a_failure_leaves_the_old_output(
@@ -80,7 +101,12 @@ def test_a_failure_leaves_the_old_output(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "has no rows"), ("id,note\n1,hello\n", "columns are id, note"), (" \n", "no row can be")],
+    [
+        ("", "has no rows"),
+        ("id,note\n1,hello\n", "columns are id, note"),
+        (" \n", "has no rows"),
+        ("id,text\n1,\n", "no row can be"),
+    ],
 )
 def test_a_file_without_an_answer_is_an_error(
     tmp_path: Path, classifier: Classifier, content: str, message: str
@@ -106,5 +132,5 @@ def test_one_impossible_text_does_not_stop_the_rest(tmp_path: Path, classifier: 
     given, made = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     given.write_text('{"text": "my invoice"}\n{"text": "\\ud800"}\n\n{"text": "my parcel"}\n', "utf-8")
     tally = predict_file(classifier, given, made)
-    assert tally.answered == 2 and [row.number for row in tally.bad] == [2, 3]
+    assert tally.answered == 2 and [row.number for row in tally.bad] == [2]
     assert len(made.read_text("utf-8").splitlines()) == 4

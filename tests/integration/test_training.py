@@ -158,7 +158,7 @@ def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(reco
     assert check(subject(logits >= 0, recorder)) == {"agreement_with_torch": 1.0}
     with pytest.raises(CheckFailed, match=r"99\.00% of 200.*do something else"):
         check(subject(flipped >= 0, recorder))
-    assert "99.00%" in recorder.lines[-1]
+    assert recorder.lines[-1].startswith("this export is not used, because it makes the same decisions on 99.00%")
     one = np.concatenate([flipped[1:2], logits[2:101]])
     agreement = Agreement(np.concatenate([logits[1:2], logits[2:101]]), "")(subject(one >= 0, recorder))
     assert agreement == {"agreement_with_torch": 0.99}, "one row of a hundred is over half a percent, and only one row"
@@ -178,6 +178,8 @@ def test_near_ties_may_be_decided_otherwise_if_as_many_rows_are_right(recorder: 
             Agreement(logits, "do something")(given)
         if passes:
             assert Agreement(logits, "", gold)(given)["near_ties"] == 3
+            assert "98.50% of 200 validation rows; that is enough" in recorder.lines[-1]
+            assert "required" not in recorder.lines[-1]
             assert recorder.lines[-1].endswith("(within 0.02 of probability); rows that are right: +3")
         else:
             with pytest.raises(CheckFailed, match="2 of the others are near ties, and 2 fewer rows are right"):

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from purport import Bundle, Classifier, Dataset, Example, Task
+from purport import Bundle, Classifier, Dataset, Example, Task, load_dataset
 from purport.data import shares
 from purport.data.spec import DataSpec
 from purport.errors import DataError, GateInvalid
 from purport.evaluation.compare import compare, outcome_of, paired, set_metrics
+from purport.evaluation.compare_page import page
 from purport.evaluation.comparison import judge, labels_said
 from purport.evaluation.evaluate import Estimate
 from purport.evaluation.gates import check_gates
@@ -192,6 +193,28 @@ def test_gates() -> None:
                         ("flips<1.2.3", "cannot parse")):  # fmt: skip
         with pytest.raises(GateInvalid, match=said):
             check_gates(wrong, measured)
+
+
+def test_a_wrong_gate_names_the_nearest_few_and_where_the_list_is() -> None:
+    names = [f"{name}{end}" for name in ("f1_micro", "f1_macro", *(f"f1[label {n}]" for n in range(50)))
+             for end in ("", ".low", ".high")]  # fmt: skip
+    for wrong in ("f1_mcro", "f1_mcro.low", "latency"):
+        with pytest.raises(GateInvalid) as failed:
+            check_gates(f"{wrong}>0", dict.fromkeys(names, 0.0))
+        said = str(failed.value)
+        assert said.endswith("`purport compare --help` describes all names.") and len(said) < 160
+        assert ("f1_macro" in said) == (wrong != "latency") and (".low" in said.partition(wrong + '"')[2]) == (
+            wrong == "f1_mcro.low"
+        )
+
+
+def test_bundles_are_called_by_their_names_and_by_short_ids_where_these_are_equal(tmp_path: Path) -> None:
+    sides = [trained({"a": "red", "b": word}, tmp_path / word) for word in ("blue", "green")]
+    found = compare(*sides, load_dataset(tmp_path / "blue")["train"], resamples=2)
+    same = tuple(f"bundle ({side.bundle.manifest.id[:8]})" for side in sides)
+    assert found.names == same and page(found).title == "{} (A) against {} (B)".format(*same)
+    other = found.model_copy(update={"b": found.b.model_copy(update={"name": "next"})})
+    assert page(other).title == "bundle (A) against next (B)"
 
 
 def trained(rows: dict[str, str], target: Path) -> Classifier:

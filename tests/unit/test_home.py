@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,9 +22,9 @@ Client = Callable[..., TestClient]
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """Makes clients of a server that has a model, whose workers were never started."""
 
-    def make(**settings: Any) -> TestClient:
+    def make(labels: tuple[str, ...] = ("it's", "lost_card"), **settings: Any) -> TestClient:
         context = AppContext.of(load(settings), {"atis": "atis"}, 1)
-        manifest = SimpleNamespace(id="0123456789abcdef", task="multilabel", labels=("a", "b"))
+        manifest = SimpleNamespace(id="0123456789abcdef", task="multilabel", labels=labels)
         model = SimpleNamespace(name="atis", current=SimpleNamespace(bundle=SimpleNamespace(manifest=manifest)))
         monkeypatch.setattr(context.store, "all", lambda: [model])
         return TestClient(create_app(context), base_url="http://purport.example:8000")
@@ -40,6 +41,16 @@ def test_it_says_what_the_server_is_how_to_ask_and_where_to_go_on(client: Client
     assert re.findall(r'href="(/[^"]*)"', page) == ["/openapi.json", "/ready", "/metrics", "/v1/models"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [(("it's; rm -rf ~", "lost_card"), "I have a question about lost card"), (("'", "$(id)"), "Write a message here")],
+)
+def test_the_example_fits_the_model_and_is_safe_to_paste(labels: tuple[str, ...], text: str, client: Client) -> None:
+    assert f'-d \'{{"text": "{text}"}}\'' in unescape(client(labels).get("/").text)
+    hidden = unescape(client(labels, api_keys="hunter2").get("/").text)
+    assert "Write a message here" in hidden and "lost card" not in hidden, "labels are for who may see the models"
+
+
 def test_nothing_runs_and_nothing_is_loaded(client: Client) -> None:
     response = client().get("/")
     assert "default-src 'none'" in response.headers["content-security-policy"]
@@ -52,6 +63,7 @@ def test_who_may_not_see_the_models_learns_that_keys_are_needed(client: Client) 
     for headers in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": "hunter2"}):
         page = keys.get("/", headers=headers).text
         assert "atis" not in page and "0123456789abcdef" not in page and "Clients need a key" in page
+        assert "listed for a key with the permission <code>classify</code>" in page
         assert "Authorization: Bearer KEY" in page
     for _ in range(3):  # looking is not asking: it does not count
         assert "0123456789abcdef" in keys.get("/", headers={"X-API-Key": "boss"}).text

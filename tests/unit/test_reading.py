@@ -17,6 +17,7 @@ from purport.data.spec import DataSpec
 from purport.data.survey import survey
 from purport.errors import DataError, FormatUnknown, RowInvalid
 from purport.labels import Task
+from purport.testing import Recorder
 
 TEXTS = ["where is my parcel", "cancel the order please", "has it been sent", "I want my money back", "stop the order"]
 LABELS = ["track", "cancel", "track", "refund", "cancel"]
@@ -269,6 +270,44 @@ def test_blank_lines_before_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n\ntext,id\nwhere is it,1\n", "utf-8")
     found = list(read_rows(tmp_path / "a.csv", Layout(label_column=None)))
     assert [row.text for row in found if isinstance(row, Row)] == ["where is it"] and len(found) == 1
+
+
+EXPORT = "id;text;label;note\n;;;\n1;where is it;track;\n;;;;\n ; ;;\n\n;;;\n2;stop it;cancel;x\n3;;;\n"
+
+
+def test_empty_rows_of_an_export_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(";;;\n" + EXPORT, "utf-8")
+    found = survey(DataSpec(name=str(path)))
+    assert [(row.row, row.text) for row in found.shown] == [(4, "where is it"), (9, "stop it")]
+    assert (
+        not found.problems
+        and found.left_out == ("5 empty rows of train left out",)
+        and set(found.left_out) < set(found.said)
+    )
+    path.write_text(EXPORT + "".join(f"{n};where is number {n};track;\n" for n in range(9)), "utf-8")
+    DataSpec(name=str(path), valid=0.5).load(Task.MULTICLASS, 0, recorder := Recorder())
+    assert "5 empty rows of train left out" in recorder.lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", '{"text": "a b", "label": "x"}\n{}\n{"text": null, "label": []}\n'),
+     ("a.json", '[{"text": "a b", "label": "x"}, {"text": "", "label": ""}, {"id": 3, "text": null}]')],
+)  # fmt: skip
+def test_empty_rows_of_json(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    found = survey(DataSpec(name=str(tmp_path / name)))
+    assert not found.problems and found.left_out == ("2 empty rows of train left out",)
+
+
+def test_every_label_without_a_text_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na b,x\n" + ",x\n" * 12, "utf-8")
+    (problem,) = survey(DataSpec(name=str(path))).problems
+    assert problem.count("text is empty; add a text or delete the row") == 12 and ":14: " in problem
+    with pytest.raises(RowInvalid, match=r"7 more bad rows\n`purport data` lists all of them"):
+        list(load_dataset(path)["train"])
 
 
 @pytest.mark.parametrize(

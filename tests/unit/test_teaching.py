@@ -36,6 +36,7 @@ from purport.training.recipe import parse_recipe
 from purport.training.workspace import work_directory
 
 OLD = Path(__file__).parents[1] / "data" / "linear-format-1"  # without memory
+UNKNOWN = "🙂"  # a word that the model does not see, so that a text with it has the vector of one without
 TEXT = "the drone flew away with my ring"
 
 
@@ -88,8 +89,8 @@ def test_out_of_scope_can_be_taught(mine: Path) -> None:
 
 def test_undo_gives_the_bundle_before_byte_for_byte(mine: Path) -> None:
     states = [content(mine)]
-    for examples in ([Example(TEXT, ("damaged_item",))], [Example(f"zork {n} plugh", ("zork",)) for n in range(5)],
-                     [Example("sing me a song", ())]):  # fmt: skip
+    new = [Example(f"can i pay with {n} coins", ("zork",)) for n in range(5)]
+    for examples in ([Example(TEXT, ("damaged_item",))], new, [Example("sing me a song", ())]):
         teach(mine, examples)
         states.append(content(mine))
     assert "zork" in Bundle.open(mine).labels
@@ -126,18 +127,54 @@ def test_rows_that_would_become_wrong_are_listed_and_nothing_is_taught(
         row for row, labels in zip(rows, decided(mine, [row.text for row in rows]), strict=True) if labels == row.labels
     )
     before, wrong = content(mine), "track_order" if "track_order" in Bundle.open(mine).labels else "damaged_item"
+    text = f"{right.text} {UNKNOWN}"
     with pytest.raises(OthersChange) as failed:
-        teach(mine, [Example(right.text, (wrong, "refund_status"))])
+        teach(mine, [Example(text, (wrong, "refund_status"))])
     assert right.text in str(failed.value) and "--allow-flips 1" in str(failed.value)
     assert content(mine) == before and [path.name for path in tmp_path.iterdir()] == ["mine"]
-    done = teach(mine, [Example(right.text, (wrong, "refund_status"))], allow_flips=1)
+    done = teach(mine, [Example(text, (wrong, "refund_status"))], allow_flips=1)
     assert [flip.text for flip in done.flips if flip.broken] == [right.text]
 
 
 def test_the_latest_lesson_of_a_text_counts(mine: Path) -> None:
     teach(mine, [Example(TEXT, ("damaged_item",))])
-    teach(mine, [Example(TEXT + "!", ("refund_status",))])
+    with pytest.raises(ExamplesUnfit, match=r"example 1 .*, refund_status\): what was taught before says damaged_item"):
+        teach(mine, [Example(TEXT + "!", ("refund_status",))])
+    teach(mine, [Example(TEXT.upper(), ("damaged_item",))])  # the same again is no contradiction
+    teach(mine, [Example(TEXT + "!", ("refund_status",))], force=True)
     assert decided(mine, [TEXT]) == [("refund_status",)]
+    teach(mine, [Example(TEXT, ("refund_status",))])
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_an_example_that_contradicts_a_row_is_named_and_taught_only_if_that_is_meant(
+    split: str, mine: Path, sample: Dataset
+) -> None:
+    row = next(row for row in sample[split] if row.labels == ("damaged_item",))
+    before, example = content(mine), Example(f"{row.text.upper()}?!", ("refund_status",))
+    with pytest.raises(ExamplesUnfit) as failed:
+        teach(mine, [Example("sing me a song", ()), example])
+    said = str(failed.value)
+    assert f"row {row.row} of {split} says damaged_item" in said and "example 2 (" in said and "--force" in said
+    assert content(mine) == before
+    done = teach(mine, [example], force=True, allow_flips=0)
+    assert decided(mine, [example.text]) == [("refund_status",)]
+    assert all(flip.text == row.text for flip in done.flips if flip.broken)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_training_row_does_not_become_wrong_unseen(labelled: bool, mine: Path, sample: Dataset) -> None:
+    rows = [row for row in sample["train"] if bool(row.labels) == labelled]
+    right = next(
+        row for row, labels in zip(rows, decided(mine, [row.text for row in rows]), strict=True) if labels == row.labels
+    )
+    wrong = next(label for label in Bundle.open(mine).labels if label not in right.labels)
+    before, example = content(mine), Example(f"{right.text} {UNKNOWN}", (wrong,))
+    with pytest.raises(OthersChange) as failed:
+        teach(mine, [example])
+    assert f'row {right.row} of train "{right.text}"' in str(failed.value) and content(mine) == before
+    done = teach(mine, [example], allow_flips=1)
+    assert [(flip.text, flip.split) for flip in done.flips if flip.broken] == [(right.text, "train")]
 
 
 def test_without_its_data_a_bundle_is_taught_all_the_same(linear_bundle: Bundle, tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def data(
 ) -> None:
     """List the known datasets, or read one: how its files are read, its rows, and what is suspicious.
 
-    Every row is checked. The first bad rows of each file are listed with row number and how to fix them; then the
-    command exits with 65. A missing catalog dataset is downloaded.
+    Every row is checked. Rows with neither a text nor a label are left out and counted. Every bad row is listed with
+    its number and how to fix it; then the command exits with 65. A missing catalog dataset is downloaded.
 
     Examples:
 
@@ -63,6 +63,8 @@ def data(
         out.print(file.in_words)
     for row in found.shown:
         out.print(f"  row {row.row}: {row.text!r} → {', '.join(row.labels) or 'no label'}")
+    for said in found.left_out:
+        out.print(said)
     for problem in found.problems:
         err.print(problem)
     if found.problems:

@@ -92,6 +92,7 @@ def examine(
     from ..classifier import Classifier
     from ..data.table import RowTable
     from ..errors import FlagInvalid
+    from ..files import require_parent
     from ..optional import needs
     from ..progress import Progress
     from .console import out, reporting
@@ -104,6 +105,8 @@ def examine(
         from ..doctor.finding import count
         from ..doctor.plan import write_plan
 
+    if fix_plan is not None:
+        require_parent(fix_plan)
     name, reading = _reading(dataset, table)
     with reporting() as reporter:
         reporter.emit(Progress(f"reading {name}"))

@@ -72,10 +72,12 @@ def evaluate(
     from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.robustness import measure_robustness
     from ..evaluation.rows import evaluation_split, own_data, seen_before
-    from ..files import write_text
+    from ..files import require_parent, write_text
     from ..optional import needs
     from .console import metering, out, reporting
 
+    if output is not None:
+        require_parent(output)
     classifier = Classifier.open(bundle)
     with reporting() as reporter, metering(classifier):
         dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)

@@ -41,11 +41,13 @@ def init(
     """
     from ..data.survey import survey
     from ..errors import OutputExists
-    from ..files import write_text
+    from ..files import require_parent, write_text
     from ..training.draft import described, draft
     from ..training.recipe import parse_recipe
     from .console import out, reporting
 
+    if output is not None:
+        require_parent(output)
     with reporting() as reporter:
         spec, chosen = table.spec(name=dataset, joint=joint, unlabelled="out_of_scope"), table.unlabelled is not None
         found = survey(spec, reporter=reporter, unlabelled_is_chosen=chosen)

@@ -40,7 +40,7 @@ def plan(
 
     from ..classifier import Classifier
     from ..errors import FlagInvalid, OutputExists, PromiseUnkept
-    from ..files import write_text
+    from ..files import require_parent, write_text
     from ..kinds.cascade.plan import propose
     from ..kinds.cascade.target import DEFAULT, Target
     from ..training.recipe import parse_recipe
@@ -48,8 +48,12 @@ def plan(
 
     if len(bundles) < 2:
         raise FlagInvalid("name at least two bundles")
-    if output is not None and output.exists() and not overwrite:
-        raise OutputExists(f"{output} already exists; pass --output to name another file, or --overwrite to replace it")
+    if output is not None:
+        require_parent(output)
+        if output.exists() and not overwrite:
+            raise OutputExists(
+                f"{output} already exists; pass --output to name another file, or --overwrite to replace it"
+            )
     try:
         targets = tuple(Target.parse(each) for each in target or [str(DEFAULT)])
     except ValueError as error:

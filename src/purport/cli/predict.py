@@ -53,7 +53,8 @@ def predict(
 
     Files are streamed. The output has the same rows in the same order with all their columns, then the answer, and
     appears only once it is complete. A row that cannot be classified keeps its place, with the reason in the column
-    "error". "-" is standard input (a table, JSON Lines, or a text per line) or standard output.
+    "error", and the command then exits with 1. An empty row, such as a blank line, keeps its place and is no error.
+    "-" is standard input (a table, JSON Lines, or a text per line) or standard output.
 
     Examples:
 
@@ -143,7 +144,8 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
         )
     bad = f"; bad rows: {len(tally.bad)}, see the column error" if tally.bad else ""
     joined = f'; labels joined by "{tally.delimiter}"' if tally.delimiter != "+" else ""
-    err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{bad}")
+    empty = f"; empty rows: {tally.empty}, which keep their places" if tally.empty else ""
+    err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{empty}{bad}")
     if tally.bad:
         raise typer.Exit(1)
 
@@ -155,10 +157,12 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
     from ..wording import json_line
     from .console import metering, out
 
-    if not all(text.strip() for text in texts):
-        raise TextEmpty('"text" is empty.')
-    if not all(is_utf8(text) for text in texts):
-        raise TextInvalid("a text is not valid UTF-8; check the encoding of your terminal")
+    for number, text in enumerate(texts, start=1):
+        which = f"text {number} of {len(texts)}" if len(texts) > 1 else "the text"
+        if not text.strip():
+            raise TextEmpty(f"{which} is empty; give it words or leave it out")
+        if not is_utf8(text):
+            raise TextInvalid(f"{which} is not valid UTF-8; check the encoding of your terminal")
     with metering(classifier):
         predictions = classifier.predict(texts, threshold=options.threshold, examples=options.examples)
     for text, prediction in zip(texts, predictions, strict=True):

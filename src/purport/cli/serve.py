@@ -61,6 +61,7 @@ def serve(
 
     # Uvicorn raises the signal again once everything is answered: a server that stops when asked has succeeded.
     with patient_stderr(), suppress(Stopped):
+        from ..errors import FlagInvalid
         from ..optional import needs
         from ..settings import load, require_meant
         from .console import err
@@ -69,6 +70,11 @@ def serve(
         flags |= {"workers": workers, "device": device, "cache": cache}
         flags |= {"models_dir": models_dir, "require_signature": require_signature}
         settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
+        for flag in ("host", "port"):
+            if settings.unix_socket and flags[flag] is not None:
+                raise FlagInvalid(
+                    f"--{flag} has no effect beside the Unix socket {settings.unix_socket}; leave one out"
+                )
         unread = require_meant(os.environ)
         with needs("serving", "serve"):
             from ..serving.exposure import warnings

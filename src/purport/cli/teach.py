@@ -33,8 +33,11 @@ def teach(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle at --out.")] = False,
     allow_flips: Annotated[
-        int, typer.Option("--allow-flips", min=0, help="Number of validation rows that may become wrong.")
+        int, typer.Option("--allow-flips", min=0, help="Number of validation and training rows that may become wrong.")
     ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Teach also what contradicts rows or earlier examples with the same text.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what was taught last.")] = False,
     *,
     table: TableOptions,
@@ -69,7 +72,9 @@ def teach(
             console.print(f"took back what was taught last: {before.path} is bundle {before.manifest.id}")
             return
         examples = _one(text, label or []) if text is not None else _of_file(bundle, file, table)
-        done = taught(bundle, examples, out=out, overwrite=overwrite, allow_flips=allow_flips, reporter=reporter)
+        done = taught(
+            bundle, examples, out=out, overwrite=overwrite, allow_flips=allow_flips, force=force, reporter=reporter
+        )
     _print(done)
 
 
@@ -84,14 +89,20 @@ def _of_file(bundle: str, file: Path | None, table: TableOptions) -> list[Exampl
     from ..bundle import Bundle
     from ..data.dataset import file_split
     from ..data.spec import data_spec
+    from .console import err
 
     opened = Bundle.open(bundle)
     spec = table.spec(data_spec(opened)).model_copy(update={"unlabelled": "out_of_scope"})
     assert file is not None, "checked by the caller"
-    return list(file_split("taught", file, spec.reading(opened.manifest.task)))
+    reading = spec.reading(opened.manifest.task)
+    examples = list(file_split(str(file), file, reading))
+    for said in reading.left_out:
+        err.print(said)
+    return examples
 
 
 def _print(done: Teaching) -> None:
+    from ..teaching.flips import VALID
     from ..wording import count
     from .console import out
 
@@ -102,7 +113,10 @@ def _print(done: Teaching) -> None:
     elif not done.flips:
         out.print(f"no answer to the {count(done.checked, 'validation row')} changes")
     else:
-        out.print(f"{len(done.flips):,} of {count(done.checked, 'validation row')} answered otherwise:")
+        training = sum(flip.split != VALID for flip in done.flips)
+        rows = f" and {count(training, 'training row')}" if training else ""
+        changed = len(done.flips) - training
+        out.print(f"{changed:,} of {count(done.checked, 'validation row')}{rows} answered otherwise:")
     for flip in done.flips[:_MOST_SHOWN]:
         out.print(f"  {flip}")
     if len(done.flips) > _MOST_SHOWN:

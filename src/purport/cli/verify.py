@@ -50,10 +50,12 @@ def verify(
     from ..evaluation.rows import evaluation_split, seen_before
     from ..evaluation.verification import promise_of, verification_lines
     from ..evaluation.verification import verify as check
-    from ..files import write_text
+    from ..files import require_parent, write_text
     from ..wording import count
     from .console import metering, out, reporting
 
+    if output is not None:
+        require_parent(output)
     classifier = Classifier.open(bundle)
     promise_of(classifier.bundle)
     with reporting() as reporter, metering(classifier):

@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from ..errors import DataError, DatasetNotFound, LabelUnknown, RowInvalid, SplitUnknown, did_you_mean
 from ..labels import LabelSet, Task
 from . import shares
-from .formats import BadRow, Row, read_rows
+from .formats import BadRow, Row, is_blank, read_rows
 from .reading import Example, Reading
 from .stratify import stratified_mask
 
 _MOST_PROBLEMS = 5
+REMEDY = "Correct the file and run the command again."
+"""What to do about rows that cannot be used."""
+_LISTS_ALL = "`purport data` lists all of them. "
 
 
 class Split:
@@ -96,7 +99,8 @@ class Split:
 
 
 def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None = None) -> Split:
-    """The examples of one file.
+    """The examples of one file. Rows with neither a text nor a label are left out and counted; where all columns are
+    kept, to write the rows again, they are bad rows.
 
     Raises (on reading):
         RowInvalid: some rows cannot be used; the message lists the first few with file, row and remedy.
@@ -108,8 +112,11 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
     def read() -> Iterator[Example]:
         require_file(path)
         problems: list[tuple[int, str]] = []
-        found = bad = skipped = 0
+        found = bad = skipped = empty = 0
         for row in read_rows(path, reading.layout):
+            if not reading.layout.keep_columns and _is_empty(row):
+                empty += 1
+                continue
             example = row if isinstance(row, BadRow) else reading.example(row)
             if example is None:
                 skipped += 1
@@ -128,14 +135,21 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
                 yield example
             found += 1
         if bad:
-            raise RowInvalid(path, problems, "Correct the file and run the command again.", bad - len(problems))
-        reading.tally.skipped[name] = skipped
+            more = bad - len(problems)
+            raise RowInvalid(path, problems, _LISTS_ALL * bool(more) + REMEDY, more)
+        reading.tally.skipped[name, path] = skipped
+        reading.tally.empty[name, path] = empty
         if not found and skipped:
             raise DataError(f"no row of {path} has a label, so that all {skipped:,} were left out; add labels")
         if not found:
             raise DataError(f"{path} has no rows; name a file with texts and labels")
 
     return Split(name, read, [path], reading)
+
+
+def _is_empty(row: Row | BadRow) -> bool:
+    """Whether a row has neither a text nor a label: exports of spreadsheets end with such rows."""
+    return row.empty if isinstance(row, BadRow) else is_blank(row.text) and is_blank(row.label)
 
 
 def _joined(name: str, paths: Sequence[Path], reading: Reading, allowed: LabelSet | None) -> Split:

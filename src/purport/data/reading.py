@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import UserString
+from collections import Counter, UserString
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import did_you_mean
 from ..labels import Task
+from ..wording import count
 from .formats import BadRow, Layout, Row
 from .formats.encoded import NOT_UTF8, is_utf8
 
@@ -32,9 +34,14 @@ class Example:
 
 @dataclass(slots=True)
 class Tally:
-    """``skipped``: rows of each split that were left out; ``none``: names for "no label applies" that occurred."""
+    """What was left out, and names for "no label applies" that occurred (``none``).
 
-    skipped: dict[str, int] = field(default_factory=dict)
+    ``skipped`` counts the rows without a label that were to be skipped, and ``empty`` those with neither a text nor a
+    label, both by split and file.
+    """
+
+    skipped: dict[tuple[str, Path], int] = field(default_factory=dict)
+    empty: dict[tuple[str, Path], int] = field(default_factory=dict)
     none: set[str] = field(default_factory=set)
 
 
@@ -61,6 +68,16 @@ class Reading:
     label_names: tuple[str, ...] | Literal["numbers"] | None = None
     tally: Tally = field(default_factory=lambda: Tally(), compare=False)
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
+
+    @property
+    def left_out(self) -> Iterator[str]:
+        """A sentence for each split of which rows were left out."""
+        for what, found in (("row without a label", self.tally.skipped), ("empty row", self.tally.empty)):
+            total: Counter[str] = Counter()
+            for (name, _), number in found.items():
+                total[name] += number
+            for name, number in (+total).items():
+                yield f"{count(number, what, what.replace('row', 'rows'))} of {name} left out"
 
     def unused_names(self, dataset: str, labels: Iterable[str]) -> Iterator[str]:
         """A message for each name in ``out_of_scope`` that no row had, once all rows of ``dataset`` are read."""

@@ -131,9 +131,8 @@ class DataSpec(Frozen):
                 dataset = dataset.with_share("calibration", self.calibration, seed=seed, source="valid")
             if self.include_taught is not None:
                 dataset = with_taught(dataset, self.include_taught, reporter)
-        for name, count in reading.tally.skipped.items():
-            if count:
-                reporter.emit(Line(f"{count:,} rows of {name} have no label and are left out"))
+        for said in reading.left_out:
+            reporter.emit(Line(said))
         for name in ("valid", "calibration"):
             if name in dataset.splits:
                 require_known(dataset, name, dataset.labels)

@@ -12,15 +12,13 @@ from ..labels import Task
 from ..progress import SILENT, Reporter
 from ..wording import count
 from .catalog import load
-from .dataset import Dataset
+from .dataset import REMEDY, Dataset
 from .formats import BadRow, Layout, Understood, understand
 from .reading import Example, Reading
 from .spec import DataSpec
 from .suspicions import suspicions
 
 _SHOWN = 3
-_MOST_PROBLEMS = 5
-_REMEDY = "Correct the file and run the command again."
 
 
 @dataclass(frozen=True)
@@ -51,21 +49,29 @@ class FileRead:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found. ``task`` is the one that the rows need, ``why`` says so; ``problems`` names unusable rows."""
+    """What was found. ``task`` is the one that the rows need, ``why`` says so.
+
+    ``problems`` names every unusable row, ``left_out`` says how many rows were left out.
+    """
 
     spec: DataSpec
     dataset: Dataset
     files: tuple[FileRead, ...]
     shown: tuple[Example, ...]
     problems: tuple[str, ...]
+    left_out: tuple[str, ...]
     suspicions: tuple[str, ...]
     task: Task
     why: str
 
     @property
     def said(self) -> tuple[str, ...]:
-        """How each file is read, and what is suspicious."""
-        return (*(file.in_words for file in self.files), *(f"warning: {each}" for each in self.suspicions))
+        """How each file is read, what was left out, and what is suspicious."""
+        return (
+            *(file.in_words for file in self.files),
+            *self.left_out,
+            *(f"warning: {each}" for each in self.suspicions),
+        )
 
 
 def survey(
@@ -102,6 +108,7 @@ def survey(
         files=files,
         shown=tuple(islice(rows, _SHOWN)),
         problems=tuple(_problems(source, bad, reading)),
+        left_out=tuple(reading.left_out),
         suspicions=tuple(suspicions(rows, reading, unlabelled_is_chosen=unlabelled_is_chosen)),
         task=chosen,
         why=why,
@@ -110,8 +117,8 @@ def survey(
 
 def _problems(source: Dataset, bad: dict[str, list[BadRow]], reading: Reading) -> Iterator[str]:
     for name, rows in bad.items():
-        problems = [(row.number, row.problem) for row in rows[:_MOST_PROBLEMS]]
-        yield str(RowInvalid(source[name].files[0], problems, _REMEDY, len(rows) - len(problems)))
+        shown = [(row.number, row.problem) for row in rows]
+        yield str(RowInvalid(source[name].files[0], shown, REMEDY))
     labels = {label for split in source.splits.values() for label in split.label_counts}
     yield from reading.unused_names(source.name, labels)
     if not labels and not bad:

@@ -277,6 +277,7 @@ def _side(classifier: Classifier, times: Sequence[float], right: BoolArray) -> S
     manifest = classifier.bundle.manifest
     return Side(
         bundle=manifest.id,
+        name=classifier.bundle.path.resolve().name,
         kind=manifest.kind,
         task=manifest.task,
         bytes=classifier.bundle.size,

@@ -24,7 +24,7 @@ def page(found: Comparison) -> Page:
     notices += [Notice("warning" if loss else "info", sentence(said)) for loss, said in labels_said(found)]
     exact = found.metrics["exact_match"]
     return Page(
-        title=f"{found.a.bundle} (A) against {found.b.bundle} (B)",
+        title="{} (A) against {} (B)".format(*found.names),
         subtitle=f"{f'{found.dataset} {found.split}'.strip()}, {count(found.n, 'row')}, data {found.fingerprint[:16]}; "
         f"{count(found.resamples, 'paired bootstrap sample')}, seed {found.seed}",
         headline=[
@@ -120,6 +120,7 @@ def _cost(found: Comparison) -> Table:
         "Size and speed; both bundles were timed in turn on the same texts",
         ("", "A", "B", "B / A"),
         [
+            ("bundle", a.bundle, b.bundle, ""),
             ("kind", f"{a.kind}, {a.task}", f"{b.kind}, {b.task}", ""),
             ("size", f"{a.bytes / 1e6:.1f} MB", f"{b.bytes / 1e6:.1f} MB", f"{b.bytes / a.bytes:.2f}"),
             (

@@ -12,6 +12,7 @@ from .label_tests import SURE
 from .robustness import CLEAN, PERTURBATIONS
 
 _MOST_NAMED = 10
+_SHORT = 8  # digits of an id
 
 
 class Difference(Frozen):
@@ -63,9 +64,13 @@ class RobustnessChange(Frozen):
 
 
 class Side(Frozen):
-    """One of the two bundles. ``median_ms`` is per text; the bundles take turns while they are timed."""
+    """One of the two bundles: its id, and the name of its directory.
+
+    ``median_ms`` is per text; the bundles take turns while they are timed.
+    """
 
     bundle: str
+    name: str = ""
     kind: str
     task: str
     bytes: int
@@ -105,6 +110,14 @@ class Comparison(Frozen):
     reason: str
     robustness: RobustnessChange | None = None
     gates: tuple[Gate, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What people call A and B: the names of their directories, with short ids where these are equal."""
+        a, b = (side.name or side.bundle for side in (self.a, self.b))
+        if a != b:
+            return a, b
+        return f"{a} ({self.a.bundle[:_SHORT]})", f"{b} ({self.b.bundle[:_SHORT]})"
 
     @property
     def passed(self) -> bool:

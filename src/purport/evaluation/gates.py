@@ -11,6 +11,8 @@ from ..frozen import Frozen
 
 _NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
 _CONDITION = re.compile(rf"\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>{_NUMBER})\s*")
+_ENDS = (".low", ".high")
+_MOST_MEANT = 3
 _SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
@@ -61,11 +63,18 @@ def check_gates(
         if name not in measured:
             if name in on_request:
                 raise GateInvalid(f'"{name}" was not measured; pass the gate to the comparison itself')
-            raise GateInvalid(f'a gate cannot use "{name}".{did_you_mean(name, {*measured, *on_request})}')
+            raise GateInvalid(f'a gate cannot use "{name}".{_nearest(name, {*measured, *on_request})}')
         holds = value is not None and bool(_SIGNS[match["sign"]](value, float(match["limit"])))
         label = (labels or {}).get(name, "")
         gates.append(Gate(condition=match[0].strip(), value=value, holds=holds, label=label))
     return gates
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """The names that may be meant, and where all of them are described; those of ends only for a name of an end."""
+    own = [each for each in known if name.endswith(_ENDS) or not each.endswith(_ENDS)]
+    meant = did_you_mean(name, own, most=_MOST_MEANT, otherwise="")
+    return f"{meant} `purport compare --help` describes all names."
 
 
 def _parsed(conditions: str) -> Iterator[re.Match[str]]:

@@ -63,23 +63,21 @@ class Agreement:
         other = ~after.same(before)
         rows, allowed = len(other), max(1, int((1 - LEAST_AGREEMENT) * len(other)))
         agreement = 1 - float(other.mean())
-        subject.reporter.emit(
-            Line(
-                f"check: the exported model makes the same decisions on {agreement:.2%} of {rows} validation rows "
-                f"(required: {LEAST_AGREEMENT:.1%}, or all but one)"
-            )
-        )
         measured = {"agreement_with_torch": round(agreement, 6)}
+        same = f"makes the same decisions on {agreement:.2%} of {rows} validation rows"
+        needed = f"(required: {LEAST_AGREEMENT:.1%}, or all but one)"
         if other.sum() <= allowed:
+            subject.reporter.emit(Line(f"check: the exported model {same} {needed}"))
             return measured
         problem = ""
         if self.gold is not None:
             ties = other & near_ties(reference, before.labels, after.labels, subject.decision)
             lost = int((before.labels == self.gold).all(axis=1).sum() - (after.labels == self.gold).all(axis=1).sum())
             if (other & ~ties).sum() <= allowed and lost <= allowed:
-                subject.reporter.emit(Line(_tied(int(ties.sum()), lost)))
+                subject.reporter.emit(Line(f"check: the exported model {same}; {_tied(int(ties.sum()), lost)}"))
                 return {**measured, "near_ties": float(ties.sum())}
             problem = f", {int(ties.sum())} of the others are near ties, and {max(lost, 0)} fewer rows are right"
+        subject.reporter.emit(Line(f"this export is not used, because it {same} {needed}"))
         raise CheckFailed(
             f"the exported model makes the same decisions as the trained model on only {agreement:.2%} of "
             f"{rows} validation rows ({LEAST_AGREEMENT:.1%} required){problem}; {self.remedy}"
@@ -102,7 +100,7 @@ def near_ties(reference: FloatArray, before: BoolArray, after: BoolArray, decisi
 
 def _tied(ties: int, lost: int) -> str:
     right = f"rows that are right: {-lost:+d}" if lost else "as many rows are right"
-    return f"check: {ties} of the other rows are near ties (within {NEAR_TIE} of probability); {right}"
+    return f"that is enough, because {ties} of the others are near ties (within {NEAR_TIE} of probability); {right}"
 
 
 @dataclass(frozen=True)

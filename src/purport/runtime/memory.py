@@ -175,6 +175,21 @@ class Memory:
             found = np.maximum(found, cosine.max(axis=1, initial=-1))
         return found
 
+    def reached(self, embedding: FloatArray, least: FloatArray, gold: BoolArray | None = None) -> NDArray[np.int64]:
+        """The positions of the examples whose cosine with a vector of ``embedding (n, width)`` is its ``least (n,)``.
+
+        With ``gold (n, n_labels) bool``, only examples whose labels are not those of that vector.
+        """
+        remembered = None if gold is None else self.gold(gold.shape[1])
+        found = [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            near = embedding @ self._floats(block).T >= least[:, None]
+            if gold is not None and remembered is not None:
+                near &= ~equal_rows(gold, remembered[block])
+            found.append(np.flatnonzero(near.any(axis=0)) + start)
+        return np.concatenate(found)
+
     def closeness(self, embedding: FloatArray, label: NDArray[np.intp]) -> FloatArray:
         """How close each vector is to the examples of its ``label (n,)``, ``(n, 2) float32``; 0 without any.
 

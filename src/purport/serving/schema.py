@@ -87,7 +87,8 @@ class TeachRequest(_Body):
     """Examples that the model is to be taught."""
 
     examples: list[GivenExample] = Field(min_length=1, max_length=MOST_TEXTS)
-    allow_flips: Whole = Field(0, ge=0, le=1_000_000, description="Number of validation rows that may become wrong")
+    allow_flips: Whole = Field(0, ge=0, le=1_000_000, description="Number of rows that may become wrong")
+    force: bool = Field(False, description="Teach also what contradicts rows or earlier examples with the same text")
 
 
 class Intent(BaseModel):
@@ -158,7 +159,7 @@ class ModelAnswer(BaseModel):
 
 
 class FlipAnswer(BaseModel):
-    """A validation row that is decided otherwise than before."""
+    """A validation or training row that is decided otherwise than before."""
 
     text: str
     gold: list[str] = Field(description="Its labels in the data")

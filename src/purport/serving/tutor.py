@@ -39,6 +39,7 @@ class Wish:
 
     examples: Sequence[Example] | None = None
     allow_flips: int = 0
+    force: bool = False
 
 
 async def carry_out(wish: Wish, bundle: Bundle) -> dict[str, Any]:
@@ -48,7 +49,8 @@ async def carry_out(wish: Wish, bundle: Bundle) -> dict[str, Any]:
         NotTaught, BundleInvalid: the bundle is unchanged.
     """
     examples = [] if wish.examples is None else [[each.text, list(each.labels)] for each in wish.examples]
-    given = {"path": str(bundle.path), "undo": wish.examples is None, "examples": examples, "flips": wish.allow_flips}
+    given = {"path": str(bundle.path), "undo": wish.examples is None, "examples": examples,
+             "flips": wish.allow_flips, "force": wish.force}  # fmt: skip
     seconds = int(_SECONDS) * (os.cpu_count() or 1)
     try:
         code, said = await errand.run(
@@ -78,7 +80,7 @@ def _fulfilled(given: dict[str, Any]) -> dict[str, Any]:
         undo(given["path"])
         return {}
     examples = [Example(text, tuple(labels)) for text, labels in given["examples"]]
-    done = teach(given["path"], examples, allow_flips=given["flips"])
+    done = teach(given["path"], examples, allow_flips=given["flips"], force=given["force"])
     flips = [
         {"text": flip.text, "gold": flip.gold, "before": flip.before, "after": flip.after, "broken": flip.broken}
         for flip in done.flips

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..classifier import Classifier
 from ..data.reading import Example
-from ..evaluation.rows import own_data
 from ..model import BoolArray
 from ..progress import SILENT, Reporter
 from ..runtime.asking import ask
 from ..runtime.calibration import Calibrated, Scores
+from .lesson import named
 
-VALID = "valid"
+TRAIN, VALID = "train", "valid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,7 @@ class Flip:
     """A row that is decided otherwise than before.
 
     ``row`` is its row number in its file (0 if it has none), ``gold`` its labels; ``broken``: it was right before.
+    ``split`` is the one that it is of.
     """
 
     text: str
@@ -31,15 +31,17 @@ class Flip:
     before: tuple[str, ...]
     after: tuple[str, ...]
     broken: bool
+    split: str = VALID
 
     def __str__(self) -> str:
         said = "now wrong" if self.broken else "now right" if set(self.after) == set(self.gold) else "wrong before, too"
-        return f'row {self.row} "{self.text}": {_named(self.before)} → {_named(self.after)} ({said})'
+        of = "" if self.split == VALID else f" of {self.split}"
+        return f'row {self.row}{of} "{self.text}": {named(self.before)} → {named(self.after)} ({said})'
 
 
 @dataclass(frozen=True)
 class Witnesses:
-    """The validation rows of a bundle with their scores, to see how their answers change.
+    """Rows of one split with their scores, to see how their answers change.
 
     ``split`` is the name of their split, empty if the data was not found: then there are no rows.
     """
@@ -49,13 +51,11 @@ class Witnesses:
     split: str = VALID
 
     @classmethod
-    def of(cls, classifier: Classifier, model: Calibrated, reporter: Reporter = SILENT) -> Witnesses:
-        """Score the validation rows that ``classifier`` was trained with, if its data is still there unchanged."""
-        data = own_data(classifier.bundle)
-        examples = [] if data is None or VALID not in data.splits else list(data[VALID])
-        texts = [example.text for example in examples]
-        scores = ask(model.score, texts, reporter, what="classifying the validation rows", unit="rows")
-        return cls(examples, scores, VALID if examples else "")
+    def of(cls, examples: Sequence[Example], model: Calibrated, split: str, reporter: Reporter = SILENT) -> Witnesses:
+        """Score ``examples``, rows of ``split``."""
+        texts, what = [example.text for example in examples], "validation" if split == VALID else "training"
+        scores = ask(model.score, texts, reporter, what=f"classifying {what} rows", unit="rows")
+        return cls(examples, scores, split if examples else "")
 
     def flips(self, before: BoolArray, after: BoolArray, names: Sequence[str]) -> tuple[Flip, ...]:
         """The rows whose decisions ``before`` and ``after (n, n_labels) bool`` differ, the broken ones first."""
@@ -64,9 +64,5 @@ class Witnesses:
             example = self.examples[at]
             old, new = (tuple(names[label] for label in np.flatnonzero(rows[at]).tolist()) for rows in (before, after))
             broken = set(old) == set(example.labels) != set(new)
-            found.append(Flip(example.text, example.row, example.labels, old, new, broken))
+            found.append(Flip(example.text, example.row, example.labels, old, new, broken, self.split))
         return tuple(sorted(found, key=lambda flip: not flip.broken))
-
-
-def _named(labels: Sequence[str]) -> str:
-    return "+".join(labels) or "no label"

@@ -54,7 +54,7 @@ def lesson(examples: Iterable[Example], known: LabelSet, task: Task, new: Sequen
         form = normal_form(example.text)
         if seen.setdefault(form, labels) != labels:
             raise ExamplesUnfit(
-                f"example {number} ({_shown(example.text)}) occurs twice with different labels; keep one of them"
+                f"example {number} ({shown(example.text)}) occurs twice with different labels; keep one of them"
             )
         for label in labels:
             counts[label] = counts.get(label, 0) + 1
@@ -80,16 +80,22 @@ def _require_fit(number: int, example: Example, task: Task) -> None:
     if problem := text_problem(example.text):
         raise ExamplesUnfit(f"{where}: {problem}; correct it or leave it out")
     if not all(isinstance(label, str) and label.strip() for label in example.labels):
-        raise ExamplesUnfit(f"{where} ({_shown(example.text)}): a label is empty; name it, or give no label at all")
+        raise ExamplesUnfit(f"{where} ({shown(example.text)}): a label is empty; name it, or give no label at all")
     if task is Task.MULTICLASS and len(set(example.labels)) > 1:
         raise ExamplesUnfit(
-            f"{where} ({_shown(example.text)}) has {len(set(example.labels))} labels, but the task is multiclass; "
+            f"{where} ({shown(example.text)}) has {len(set(example.labels))} labels, but the task is multiclass; "
             "give the one that fits best"
         )
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """The beginning of ``text`` in quotes."""
     return f'"{text[:60]}…"' if len(text) > 60 else f'"{text}"'
+
+
+def named(labels: Sequence[str]) -> str:
+    """``labels`` in one word, or that there is none."""
+    return "+".join(labels) or "no label"
 
 
 def padded(gold: BoolArray, n_labels: int) -> BoolArray:

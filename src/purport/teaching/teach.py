@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +11,11 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..classifier import Classifier
+from ..data.dataset import Dataset
 from ..data.reading import Example
+from ..data.shares import fingerprints
 from ..errors import ExamplesUnfit, OthersChange
+from ..evaluation.rows import own_data
 from ..manifest import Decision, Likeliest
 from ..model import Answers, BoolArray, FloatArray
 from ..progress import SILENT, Reporter
@@ -21,14 +24,20 @@ from ..runtime.calibration import Calibrated, Scores
 from ..runtime.decision import decide
 from ..runtime.memory import Memory, equal_rows
 from ..runtime.taught_vectors import TaughtVectors, fitting_reach
+from ..taught import Taught
+from ..text import normal_form
 from ..wording import count
-from .flips import Flip, Witnesses
+from .contradictions import require_consistent
+from .flips import TRAIN, VALID, Flip, Witnesses
 from .lesson import MOST, Lesson, lesson, padded
 from .rewriting import rewriting, taught_bundle, undone_bundle
 
 # A multiclass bundle that rejects nothing needs a cut below which it does; in_scope of taught strangers is 0.
 _LEAST_CUT = 0.001
 _MOST_SHOWN = 10
+# Of a cosine: what int8 vectors of a memory may be off, five standard deviations, and half the width of a reach.
+_WITHIN = np.float32(0.02)
+_MOST_SCORED = 1000
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Teaching:
         parent: id of the bundle that was taught.
         examples: number of examples that were taught now.
         new_labels: labels that were begun.
-        flips: validation rows that are decided otherwise than before, those that are now wrong first.
+        flips: validation and training rows that are decided otherwise than before, those that are now wrong first.
         checked: number of validation rows that were compared; 0 if the training data was not found.
     """
 
@@ -59,6 +68,7 @@ def teach(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     allow_flips: int = 0,
+    force: bool = False,
     reporter: Reporter = SILENT,
 ) -> Teaching:
     """Teach the bundle in directory ``bundle`` these ``examples``; an example without labels is out of scope.
@@ -68,19 +78,26 @@ def teach(
     right, and other taught examples. The new bundle takes the place of the old one in one step, or is written to
     ``out``.
 
+    ``force`` teaches also what contradicts a training or validation row, or an earlier example, with the same text;
+    such rows may then become wrong.
+
     Raises:
         BundleError: there is no such bundle, or it does not remember its training examples.
-        ExamplesUnfit, LabelUnknown: an example cannot be used, or has a new label with fewer than five examples.
-        OthersChange: more than ``allow_flips`` validation rows would become wrong; nothing is written.
+        ExamplesUnfit, LabelUnknown: an example cannot be used, contradicts what is known, or has a new label with fewer
+            than five examples.
+        OthersChange: more than ``allow_flips`` validation or training rows would become wrong; nothing is written.
         OutputExists, OutputUnwritable: the new bundle cannot be written.
     """
     with rewriting(bundle, out, overwrite=overwrite, reporter=reporter) as place:
         pupil = Pupil.of(place.bundle, reporter)
         given = lesson(examples, place.bundle.labels, place.bundle.manifest.task)
+        if not force:
+            require_consistent(given, pupil.rows, Taught.load(place.bundle.path).examples)
         taught, decision = pupil.after(given), pupil.decision(given)
         _require_room(taught)
         flips = pupil.flips(given, taught, decision)
-        _require_few(flips, allow_flips)
+        meant = {normal_form(text) for text in given.texts} if force else set()
+        _require_few([flip for flip in flips if flip.broken and normal_form(flip.text) not in meant], allow_flips)
         pupil.require_learned(given, taught, decision)
         written = taught_bundle(place, given, taught, decision)
     return Teaching(
@@ -105,12 +122,13 @@ def undo(
 
 @dataclass(frozen=True)
 class Pupil:
-    """A bundle that is to be taught: its model, and the rows whose answers must stay."""
+    """A bundle that is to be taught: its model, the validation rows whose answers must stay, and its data, if found."""
 
     bundle: Bundle
     model: Calibrated
     memory: Memory
     witnesses: Witnesses
+    data: Dataset | None = None
 
     @classmethod
     def of(cls, bundle: Bundle, reporter: Reporter = SILENT) -> Pupil:
@@ -121,7 +139,14 @@ class Pupil:
         """
         classifier = Classifier.open(bundle)
         model, memory = classifier.remembering()
-        return cls(bundle, model, memory, Witnesses.of(classifier, model, reporter))
+        data = own_data(bundle)
+        valid = [] if data is None or VALID not in data.splits else list(data[VALID])
+        return cls(bundle, model, memory, Witnesses.of(valid, model, VALID, reporter), data)
+
+    @property
+    def rows(self) -> dict[str, Iterable[Example]]:
+        """The training and validation rows, as far as the data was found."""
+        return {name: self.data[name] for name in (TRAIN, VALID) if self.data is not None and name in self.data.splits}
 
     def after(self, given: Lesson) -> TaughtVectors:
         """All taught examples with those of ``given``, each with its reach.
@@ -159,7 +184,10 @@ class Pupil:
     @cached_property
     def base(self) -> tuple[Answers, BoolArray]:
         """What the bundle answers and decides for the validation rows, before it is taught."""
-        found = self.model.of(self.witnesses.scores)
+        return self._answered(self.witnesses.scores)
+
+    def _answered(self, scores: Scores) -> tuple[Answers, BoolArray]:
+        found = self.model.of(scores)
         return found, decide(found.probabilities, self.bundle.manifest.decision, found.in_scope).labels
 
     def decision(self, given: Lesson) -> Decision:
@@ -172,12 +200,33 @@ class Pupil:
         return decision.model_copy(update={"thresholds": (*decision.thresholds, *(0.5 for _ in given.new))})
 
     def flips(self, given: Lesson, taught: TaughtVectors, decision: Decision) -> tuple[Flip, ...]:
-        """The validation rows that are decided otherwise with ``taught``."""
-        if not self.witnesses.examples:
-            return ()
-        scores, (base, before) = self.witnesses.scores, self.base
-        after = redecided(base, scores, self.model.instructed(taught), taught, decision)
-        return self.witnesses.flips(padded(before, len(given.labels)), after, given.labels.names)
+        """The validation rows, and the training rows within reach, that are decided otherwise with ``taught``."""
+        found: list[Flip] = []
+        for witnesses in (self.witnesses, self.training(given, taught)):
+            if witnesses.examples:
+                base, before = self.base if witnesses is self.witnesses else self._answered(witnesses.scores)
+                after = redecided(base, witnesses.scores, self.model.instructed(taught), taught, decision)
+                found += witnesses.flips(padded(before, len(given.labels)), after, given.labels.names)
+        return tuple(sorted(found, key=lambda flip: not flip.broken))
+
+    def training(self, given: Lesson, taught: TaughtVectors) -> Witnesses:
+        """The training rows whose answers ``given``, the last examples of ``taught``, may change for the worse.
+
+        The memory tells which have other labels and are near a new example, or near an older one that no longer counts.
+        Rows without a label are in no memory and count as near. Of more than 1,000, so many are scored, evenly spread.
+        """
+        rows = list(self.rows.get(TRAIN, ()))
+        older, least = len(taught) - len(given.texts), taught.reach - _WITHIN
+        new = slice(older, None)
+        near = [self.memory.reached(taught.vectors[new], least[new], taught.gold[new])]
+        if self.model.taught is not None:
+            gone = np.flatnonzero(self.model.taught.active & ~taught.active[:older])
+            near.append(self.memory.reached(taught.vectors[gone], least[gone]))
+        reached = np.isin(fingerprints(rows), self.memory.prints[np.concatenate(near)])
+        reached |= np.array([not row.labels for row in rows], dtype=np.bool_)
+        chosen = np.flatnonzero(reached)
+        chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_SCORED)).astype(np.int64)]
+        return Witnesses.of([rows[at] for at in chosen.tolist()], self.model, TRAIN)
 
     def require_learned(self, given: Lesson, taught: TaughtVectors, decision: Decision) -> None:
         """Check that the model now decides the labels of each example.
@@ -221,8 +270,8 @@ def _require_room(taught: TaughtVectors) -> None:
         )
 
 
-def _require_few(flips: tuple[Flip, ...], allowed: int) -> None:
-    broken = [str(flip) for flip in flips if flip.broken]
+def _require_few(flips: Sequence[Flip], allowed: int) -> None:
+    broken = [str(flip) for flip in flips]
     if len(broken) <= allowed:
         return
     shown = [f"  {said}" for said in broken[:_MOST_SHOWN]]
@@ -230,7 +279,7 @@ def _require_few(flips: tuple[Flip, ...], allowed: int) -> None:
     raise OthersChange(
         "\n".join(
             [
-                f"{count(len(broken), 'validation row')} would become wrong (allowed: {allowed}); nothing was taught",
+                f"{count(len(broken), 'row')} would become wrong (allowed: {allowed}); nothing was taught",
                 *shown,
                 *more,
                 "Check the labels of your examples and of these rows. If this is what you want, allow it: "

@@ -94,12 +94,23 @@ class BadRow:
 
     ``cells`` are its columns, as in :class:`Row`. If there are none, ``raw`` is the row as it stands in the file,
     without its line end; ``None`` if it cannot be copied either. Both only with ``layout.keep_columns``.
+    ``empty``: nothing is in it, such as a blank line, or ``;;;`` from a spreadsheet.
     """
 
     number: int
     problem: str
     cells: Mapping[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
     raw: str | None = field(default=None, compare=False, kw_only=True)
+    empty: bool = field(default=False, kw_only=True)
+
+
+EMPTY = "is empty"
+"""The problem of a row in which nothing is."""
+
+
+def is_blank(value: Any) -> bool:
+    """Whether nothing is in a cell: no value, white space, NaN, or an empty list."""
+    return value is None or value == [] or value != value or (isinstance(value, str) and not value.strip())
 
 
 RowWriter = Callable[[Mapping[str, Any] | str], None]

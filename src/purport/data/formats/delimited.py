@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from . import BadRow, Layout, Row, RowWriter, Understood, unique_names
+from . import EMPTY, BadRow, Layout, Row, RowWriter, Understood, is_blank, unique_names
 from .content import is_packed
 from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
 from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write, require_utf8
@@ -22,6 +22,7 @@ from .spreadsheet import Number, escape, is_ours, unescape
 
 _BREAK = re.compile(r"[\t\r\n]+")
 _HINT = re.compile(r"sep=(.)")  # the first line of a file, for a spreadsheet
+_BLANK = " \t\r\n,;|"  # what a row without content may have
 _LOOK = 1000  # lines from which it is found out how a file is written
 # A row number with its cells, or with the reason why they cannot be read.
 _Cells = Iterator[tuple[int, list[str] | str]]
@@ -52,7 +53,7 @@ class Delimited:
         separator = _HINT.fullmatch(head[0].strip()) if head else None
         if separator and layout.delimiter is None:
             layout = replace(layout, delimiter=separator[1])
-        head = [line for line in head[1 if separator else 0 :] if line.strip()]
+        head = [line for line in head[1 if separator else 0 :] if line.strip(_BLANK)]
         delimiter = find_delimiter(head, layout, self.delimiter, tables=self.quoting)
         layout = replace(layout, delimiter=delimiter, encoding=encoding)
         if not head:
@@ -97,9 +98,9 @@ class Delimited:
                 if number == 1 and isinstance(row, list) and _HINT.fullmatch(delimiter.join(row).strip()):
                     continue
                 if row == [""] and (wanted > 1 or skip):
-                    continue  # when only texts are read, a blank line after the header is a (bad) row
+                    continue  # when only texts are read, a blank line after the header is an (empty) row
                 if skip:
-                    skip = False
+                    skip = isinstance(row, list) and all(map(is_blank, row))
                     continue
                 width = width or len(row)
                 if ours and isinstance(row, list):
@@ -123,10 +124,11 @@ class Delimited:
         problem = NOT_UTF8 if not is_utf8("".join(row)) else None
         if len(row) != width:
             problem = _wrong_width(row, width, delimiter)
-        if row == [""] and len(places) == 1:
-            problem = "has no text"
+        empty = all(map(is_blank, row))
+        if empty and (len(row) != width or row == [""]):
+            problem = EMPTY
         if problem:
-            return BadRow(number, problem, raw=self._line(row, delimiter) if names else None)
+            return BadRow(number, problem, raw=self._line(row, delimiter) if names else None, empty=empty)
         held = dict(zip(names, row, strict=True)) if names else {}
         return Row(number, *(row[place] for place in places), cells=held)
 
@@ -165,7 +167,9 @@ class Delimited:
     def _header(self, path: Path, encoding: str | None, delimiter: str) -> Sequence[str]:
         """The header of a file as it stands there."""
         with open_read(path, encoding) as stream:
-            rows = (row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and row != [""])
+            rows = (
+                row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and any(map(str.strip, row))
+            )
             return next((row for row in rows if not _HINT.fullmatch(delimiter.join(row).strip())), [])
 
     def _one_line(self, cell: str, delimiter: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ...errors import DataError
 from ...wording import json_line
-from . import BadRow, Layout, Row, RowWriter, Understood
+from . import EMPTY, BadRow, Layout, Row, RowWriter, Understood, is_blank
 from .encoded import is_utf8, open_read, open_write
 
 _MOST = 1 << 28  # characters; an array has to be in memory as a whole
@@ -108,6 +108,8 @@ def row_of(number: int, values: Any, layout: Layout) -> Row | BadRow:
     """``values`` as a row; they are an object, or a message that says why there is none."""
     if isinstance(values, str):
         return BadRow(number, values)
+    if isinstance(values, dict) and all(map(is_blank, values.values())):
+        return BadRow(number, EMPTY, cells=values if layout.keep_columns else {}, empty=True)
     if not isinstance(values, dict):
         return BadRow(number, 'is not a JSON object; write {"text": ..., "label": ...}')
     if layout.text_column not in values:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import BadRow, Layout, Row, RowWriter, Understood
+from . import EMPTY, BadRow, Layout, Row, RowWriter, Understood
 from .encoded import NOT_UTF8, is_utf8, open_read, open_write
 from .json_array import JSON, as_json, is_array, named, row_of
 from .lines import TOO_LONG, Overlong, lines
@@ -50,8 +50,8 @@ class JsonLines:
                     yield BadRow(number, TOO_LONG)
                 elif line.strip():
                     yield self._row(number, line, layout)
-                elif layout.label_column is None:  # when only texts are read, a blank line is a (bad) row
-                    yield BadRow(number, "has no text")
+                elif layout.label_column is None:  # when only texts are read, a blank line is an (empty) row
+                    yield BadRow(number, EMPTY, empty=True)
 
     def _row(self, number: int, line: str, layout: Layout) -> Row | BadRow:
         values = _parsed(line) if is_utf8(line) else NOT_UTF8

@@ -25,6 +25,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]+")
+_EXAMPLE = "Write a message here"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{1,39}")
 _STYLE = """
 :root { color-scheme: light dark;
   --ink: #1f2430; --soft: #5b6472; --paper: #fff; --card: #f6f7f9; --line: #dfe3e8; --accent: #2563b8 }
@@ -78,7 +80,8 @@ def router(context: AppContext) -> APIRouter:
         accept = request.headers.get("accept", "")
         if prefers_json(accept, "text/html"):
             return JSONResponse(found.model_dump(), headers=_HEADERS)
-        return Response(_page(found, _base(request, context)), media_type="text/html", headers=_HEADERS)
+        example = _EXAMPLE if found.models is None else _about(context)
+        return Response(_page(found, _base(request, context), example), media_type="text/html", headers=_HEADERS)
 
     return routes
 
@@ -115,8 +118,15 @@ def _base(request: Request, context: AppContext) -> str:
     return f"{request.scope['scheme']}://{known}{context.settings.root_path}"
 
 
-def _page(found: Home, base: str) -> str:
-    text = json.dumps({"text": "I have lost my card"})
+def _about(context: AppContext) -> str:
+    """A text for the default model: about its first label that can be written in a shell as it is."""
+    labels = [label for each in context.store.all()[:1] for label in each.current.bundle.manifest.labels]
+    plain = next(filter(_PLAIN.fullmatch, labels), None)
+    return f"I have a question about {re.sub('[_-]+', ' ', plain)}" if plain else _EXAMPLE
+
+
+def _page(found: Home, base: str, example: str) -> str:
+    text = json.dumps({"text": example})
     key = "" if found.models is not None else " \\\n     -H 'Authorization: Bearer KEY'"
     curl = f"curl {base}/intent \\\n     -H 'Content-Type: application/json'{key} \\\n     -d '{text}'"
     state = "It is ready." if found.ready else "It is <b>not ready</b>: no worker has loaded the model yet."
@@ -143,7 +153,10 @@ def _page(found: Home, base: str) -> str:
 
 def _models(models: list[ModelAtHome] | None) -> str:
     if models is None:
-        return "<p>Clients need a key. Send it as <code>Authorization: Bearer KEY</code>.</p>"
+        return (
+            "<p>Clients need a key. Send it as <code>Authorization: Bearer KEY</code>. The models are listed for a key "
+            "with the permission <code>classify</code>.</p>"
+        )
     if not models:
         return "<p>None is loaded yet.</p>"
     rows = "".join(

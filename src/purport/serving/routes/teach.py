@@ -112,8 +112,9 @@ def router(context: AppContext) -> APIRouter:
         """Teach the model examples, and serve it from then on; takes seconds.
 
         The bundle on the server's disk is replaced. No request is dropped: those that arrived before are answered by
-        the old bundle. Nothing is taught where more than `allow_flips` validation rows would become wrong. Needs a key
-        with the permission `models`.
+        the old bundle. Nothing is taught where more than `allow_flips` validation or training rows would become wrong,
+        or, without `force`, where a row or an earlier example with the same text has other labels. Needs a key with the
+        permission `models`.
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
@@ -123,7 +124,7 @@ def router(context: AppContext) -> APIRouter:
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
         return await teacher.change(
             name,
-            Wish(examples, asked.allow_flips),
+            Wish(examples, asked.allow_flips, asked.force),
             lambda bundle: lesson(examples, bundle.labels, bundle.manifest.task),
             who(principal),
         )
