@@ -147,7 +147,7 @@ def load(
     if path.suffix == GGUF:
         with needs("running a file .gguf", "gguf"):
             from .gguf import Gguf
-        return Gguf(path, device=device, threads=threads)
+        return Gguf(path, device=device, threads=threads, packed=packed)
     with needs("running a language model", "local"):
         from .causal import Causal
     return Causal(path, dtype=local.dtype, device=device, threads=threads, packed=packed)
