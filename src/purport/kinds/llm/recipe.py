@@ -19,6 +19,8 @@ MOST_VOTES, MOST_AT_ONCE = 25, 256
 _RESERVED = (
     *("model", "messages", "system", "response_format", "output_config", "stream", "n", "logprobs", "top_logprobs"),
     *("max_tokens", "max_completion_tokens", "tools", "web_search_options", "service_tier"),
+    *("system_instruction", "max_output_tokens", "candidate_count", "cached_content", "http_options"),
+    *("response_mime_type", "response_schema", "response_json_schema", "response_logprobs"),
 )
 _Price = Annotated[float, Field(ge=0, le=1e6)]
 
