@@ -125,7 +125,7 @@ def test_answers_that_begin_alike_share_what_they_begin_with() -> None:
     assert pack.tokens.tolist() == [7, 8, 1, 2, 9, 1, 2] and pack.depths.tolist() == [0, 1, 2, 3, 0, 1, 2]
     assert pack.sees.astype(int).tolist()[3] == [1, 1, 1, 1, 0, 0, 0]
     assert pack.sees.astype(int).tolist()[6] == [0, 0, 0, 0, 1, 1, 1]
-    assert [part for part in groups([5, 3, 9, 1], 8)] == [slice(0, 2), slice(2, 3), slice(3, 4)]
+    assert list(groups([5, 3, 9, 1], 8)) == [slice(0, 2), slice(2, 3), slice(3, 4)]
 
 
 # What is made of them
@@ -292,7 +292,7 @@ def test_weights_that_could_run_code_are_not_loaded(tmp_path: Path) -> None:
 
 def test_a_prompt_that_leaves_no_room(tmp_path: Path) -> None:
     path = causal(tmp_path / "model", context=300)
-    with pytest.raises(RecipeError, match="take a model with a longer context"):
+    with pytest.raises(RecipeError, match="take a model that reads more"):
         train(parse_recipe(recipe(path, table(tmp_path))), tmp_path / "bundle")
 
 

@@ -110,8 +110,8 @@ class Independence:
     """The answer to a text does not depend on the other texts in its batch.
 
     Validation texts that were answered in random batches are answered again alone. No decision may change, and no
-    probability may change by more than 1e-3. Models with the trait ``batch_invariant=False`` are not checked. Of the texts,
-    ``most`` are drawn.
+    probability may change by more than 1e-3. Models with the trait ``batch_invariant=False`` are not checked.
+    At most ``most`` texts are answered again.
     """
 
     remedy: str = "if that is intended, set batch_invariant=False in the traits of the model"

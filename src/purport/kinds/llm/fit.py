@@ -24,8 +24,8 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
     """Write the prompt. A service is asked about one training text to see where confidence can come from.
 
     Raises:
-        RecipeError: the prompt's file cannot be read, or a description is of no label, or the prompt is too long for the
-            local model.
+        RecipeError: the prompt's file cannot be read, or a description is of no label, or the local model has no room
+            for the prompt.
         ProviderError: the service does not answer, or the local model cannot be loaded.
         DependencyMissing: what runs a local model is not installed.
     """

@@ -36,8 +36,8 @@ class _Fed(NamedTuple):
 class Gguf:
     """A model in a file ``.gguf``. What a prompt shares with the one before it is not read again.
 
-    llama.cpp lets a token belong to several sequences: the prompt to all, and a token of the answers to those answers that
-    begin alike up to there.
+    llama.cpp lets a token belong to several sequences: the prompt to all, and a token of an answer to all that begin
+    alike up to there.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, packed: bool = True) -> None:
@@ -86,7 +86,8 @@ class Gguf:
         return state
 
     def _text(self, token: int) -> str:
-        return llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace")
+        raw: bytes = llama_cpp.llama_vocab_get_text(self._vocabulary, token)
+        return raw.decode("utf-8", "replace")
 
     def _formatter(self) -> Jinja2ChatFormatter | None:
         template = llama_cpp.llama_model_chat_template(self._model, None)

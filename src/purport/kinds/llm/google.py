@@ -40,8 +40,8 @@ class Google:
         for name in endpoint.options:
             if name not in types.GenerateContentConfig.model_fields:
                 raise Unanswered(
-                    f'provider.options: the client of google knows no "{name}"; use the names of GenerateContentConfig, '
-                    "such as temperature or thinking_config"
+                    f'provider.options: the client of google knows no "{name}"; use names of its '
+                    "GenerateContentConfig, such as temperature or thinking_config"
                 )
         self._endpoint = endpoint
         self._client = genai.Client(

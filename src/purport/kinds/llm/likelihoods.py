@@ -113,8 +113,8 @@ class Question(NamedTuple):
 class Pack:
     """Several prompts with all answers in one sequence, behind a prefix that all of them share.
 
-    Every token sees the prefix, and of the sequence what comes before it in its own prompt and answer; so the answers to
-    a text cannot depend on the texts beside it.
+    Every token sees the prefix, and of the sequence what comes before it in its own prompt and answer: the answers to a
+    text cannot depend on the texts beside it.
 
     Attributes:
         tokens: ``(n,)``.

@@ -31,9 +31,9 @@ _SHORTER = 0.9
 class LocalFacts(ModelFacts):
     """Manifest facts of kind ``llm`` with a model in this process.
 
-    ``packed`` says whether texts and answers share what they begin with, which gives the same numbers with the models for
-    which it is true. ``neutral`` has what the model says about texts without content: for one label per text the logarithm
-    of the share of each label, otherwise the logarithm of the odds that it applies; empty if it is not taken off.
+    ``packed`` says whether texts and answers share what they begin with; otherwise each is read alone, which is
+    slower. ``neutral`` has what the model says about texts without content: for one label per text the logarithm of
+    the share of each label, otherwise the logarithm of the odds that it applies; empty if it is not taken off.
     """
 
     unit: str = "characters"
@@ -46,11 +46,11 @@ class LocalFacts(ModelFacts):
 class LocalScorer:
     """Logits from log-likelihoods.
 
-    multiclass: the probability of each label among the allowed answers, which are the labels and "none of these". The
-    labels are compared with what the model says about texts without content (divided by it: "diagonal" calibration of
-    Zhao et al. 2021), which also takes off that long names are improbable; the share of "none of these" stays, because it
-    is the right answer to such a text. That share counts for all labels alike, so that none of them is probable.
-    multilabel: the logarithm of the odds of ``true`` against ``false`` for each label, less those of texts without content.
+    multiclass: the probability of each label among the allowed answers, which are the labels and "none of these".
+    Those of the labels are divided by what the model says about texts without content (Zhao et al. 2021, with a
+    diagonal matrix), which also takes off that long names are improbable. The share of "none of these" stays, because
+    it is the right answer to such a text; it counts for all labels alike, so that none of them is probable.
+    multilabel: the logarithm of the odds of ``true`` against ``false`` for each label, less those of such texts.
     """
 
     def __init__(self, facts: LocalFacts, written: PromptFile, labels: LabelSet, task: Task, model: LocalModel) -> None:
@@ -70,20 +70,20 @@ class LocalScorer:
         return Lengths("characters", self._facts.limit, np.array([len(text) for text in texts], dtype=np.int64))
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """See :class:`~purport.runtime.calibration.Scorer`. What does not fit into the model's context is cut off too."""
+        """See :class:`~purport.runtime.calibration.Scorer`. What the model's context has no room for is cut off too."""
         likely, cut = self.likely(texts)
         lengths = self.lengths(texts)
         return Scores(self._logits(likely), cut | (lengths.counts > lengths.limit))
 
     def likely(self, texts: Sequence[str]) -> tuple[Likely, NDArray[np.bool_]]:
-        """The log-likelihood of each answer, ``(n_texts, n_answers)``; and whether a text is too long for the context."""
+        """The log-likelihood of each answer, ``(n_texts, n_answers)``; and which texts the context has no room for."""
         found = [self._fitting(text[: self._facts.limit]) for text in texts]
         with self._lock:
             likely = self._model.score([tokens for tokens, _ in found], self._answers)
         return likely, np.array([cut for _, cut in found], dtype=np.bool_)
 
     def verified(self, texts: Sequence[str]) -> bool:
-        """Whether the model's answers to ``texts`` are those of a pass for each answer alone; see :class:`~.LocalModel`."""
+        """Whether sharing work changes no answer to ``texts``; see :class:`~.likelihoods.LocalModel`."""
         return self._model.verified([self._fitting(text[: self._facts.limit])[0] for text in texts], self._answers)
 
     def neutral(self) -> tuple[float, ...]:

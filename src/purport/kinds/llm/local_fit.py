@@ -36,8 +36,8 @@ def fit_local(run: Run[LlmRecipe], local: Local, written: PromptFile) -> Fitted:
     scorer = LocalScorer(facts, written, run.labels, run.recipe.task, model)
     if scorer.spare < _LEAST_ROOM:
         raise RecipeError(
-            f"the prompt leaves {count(max(0, scorer.spare), 'token')} of the {model.context:,} that {path.name} reads to a "
-            "text; set prompt.examples lower, shorten the descriptions, or take a model with a longer context"
+            f"the prompt leaves {count(max(0, scorer.spare), 'token')} for a text, of the {model.context:,} that "
+            f"{path.name} reads; set prompt.examples lower, shorten the descriptions, or take a model that reads more"
         )
     packed = scorer.verified(run.train.texts[:_TRIED])
     if not packed:

@@ -162,7 +162,7 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
     Raises:
         DeviceUnavailable: the model does not run on ``device``; one behind a service only on the CPU.
         DependencyMissing: the client of the service, or what runs a local model, is not installed.
-        BundleUnsupported: the bundle asks a service at an address that is not allowed here, or its local model is not here.
+        BundleUnsupported: the bundle asks an address that is not allowed here, or needs a local model that is not here.
         ProviderError: the local model cannot be loaded.
         BundleCorrupt: the prompt cannot be read.
     """

@@ -29,8 +29,8 @@ class Service(Frozen):
     """The service that is asked."""
 
     name: str = "openai"
-    """The provider: ``openai`` (also Azure, vLLM, Ollama, llama.cpp and others, by ``base_url``), ``anthropic``, ``google``,
-    or one of yours."""
+    """The provider: ``openai`` (also Azure, vLLM, Ollama, llama.cpp and others, by ``base_url``), ``anthropic``,
+    ``google``, or one of yours."""
     model: str = Field(min_length=1, max_length=256)
     """The service's name for the model, as exact as it has one: with a date if there is one."""
     base_url: str = Field(default="", max_length=1024)
@@ -160,8 +160,8 @@ class BudgetSpec(Frozen):
 
 
 class LlmRecipe(Recipe):
-    """Kind ``llm``: a large language model behind a service, or one in this process, with a prompt; nothing is trained but
-    the calibration."""
+    """Kind ``llm``: a large language model behind a service or in this process, with a prompt; only the calibration is
+    trained."""
 
     kind: Literal["llm"] = "llm"
     provider: Service | None = None

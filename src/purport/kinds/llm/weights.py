@@ -51,12 +51,12 @@ def located(bundle: Path, model: str, expected: str) -> Path:
         actual = checksum(found(str(path)))
     except (ProviderError, OSError):
         raise BundleUnsupported(
-            f"{bundle} needs the language model {model}, which is not at {path}; put it there, or name the directory that "
-            f"holds {path.name} in the environment variable {LOCAL_MODELS}"
+            f"{bundle} needs the language model {model}, which is not at {path}; put it there, or name the directory "
+            f"that holds {path.name} in the environment variable {LOCAL_MODELS}"
         ) from None
     if actual != expected:
         raise BundleUnsupported(
-            f"{bundle} was made with another language model than the one at {path} (their checksums differ); put the right "
-            "one there, or train the bundle again"
+            f"{bundle} was made with another language model than the one at {path} (their checksums differ); put the "
+            "right one there, or train the bundle again"
         )
     return path.resolve()
