@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from purport.errors import ProviderError, RecipeError
+from purport.errors import DependencyMissing, ProviderError, RecipeError
 from purport.kinds.llm.model import LlmScorer
 from purport.labels import Task
 from purport.training.pipeline import train
@@ -71,10 +72,12 @@ def test_hostile_texts_change_no_answer_but_their_own(script: Script) -> None:
 
 
 def test_429_is_tried_again_after_the_pause_that_the_service_names(script: Script) -> None:
+    model = scorer(script)
+    model.score([TEXTS[1]])  # makes the client
     script.faults += [(429, {"error": {"code": 429, "message": "slowly"}}, {"Retry-After": "1"})]
     began = time.monotonic()
-    assert decided(scorer(script), [TEXTS[0]]) == ["flight"]
-    assert 1.0 <= time.monotonic() - began < 3 and len(script.asked) == 2
+    assert decided(model, [TEXTS[0]]) == ["flight"]
+    assert 1.0 <= time.monotonic() - began < 3 and len(script.asked) == 3
 
 
 def test_500_is_tried_again_and_then_an_error(script: Script) -> None:
@@ -183,3 +186,11 @@ def test_from_a_recipe_to_a_bundle_without_the_key_in_any_file(script: Script, t
     assert bundle is not None and script.asked
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+
+
+def test_without_the_client_the_error_names_the_extra(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other packages share the namespace ``google``, which is therefore there."""
+    monkeypatch.setitem(sys.modules, "google.genai", None)
+    monkeypatch.delitem(sys.modules, "purport.kinds.llm.google", raising=False)
+    with pytest.raises(DependencyMissing, match=r"\[google\]"):
+        scorer(script)

@@ -60,6 +60,6 @@ def causal(
     elif family == "mistral":
         model = MistralForCausalLM(MistralConfig(sliding_window=16, **common, **size, **more))
     else:
-        model = LlamaForCausalLM(LlamaConfig(**common, **size, **more))
+        model = LlamaForCausalLM(LlamaConfig(**{**common, **size, **more}))
     model.save_pretrained(path)
     return path

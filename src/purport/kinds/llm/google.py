@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import google.genai as genai
 import httpx2
-from google import genai
 from google.genai import errors, types
 
 from .provider import Abilities, Endpoint, Reply, Request, Unanswered

@@ -160,8 +160,7 @@ class BudgetSpec(Frozen):
 
 
 class LlmRecipe(Recipe):
-    """Kind ``llm``: a large language model behind a service or in this process, with a prompt; only the calibration is
-    trained."""
+    """Kind ``llm``: a large language model behind a service or in this process; only the calibration is trained."""
 
     kind: Literal["llm"] = "llm"
     provider: Service | None = None
