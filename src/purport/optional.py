@@ -22,6 +22,8 @@ def needs(what: str, extra: str | None, own: str = "purport") -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if extra is None or missing in ("", "purport", own) or find_spec(missing):
+        spec = find_spec(missing) if missing else None
+        # A namespace such as `google`, which many packages share, has no origin.
+        if extra is None or missing in ("", "purport", own) or (spec is not None and spec.origin is not None):
             raise
         raise DependencyMissing(f"{what} ({error.name})", extra) from None

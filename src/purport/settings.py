@@ -32,7 +32,17 @@ _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
 # Read by commands other than the server, or by deploy/compose.
 PROVIDER_URLS = "PURPORT_PROVIDER_URLS"
 """Allows bundles to ask language models at other addresses than the vendors' own and this machine."""
-_ELSEWHERE = {"PURPORT_DATA_DIR", CLIENT_KEY, PROVIDER_URLS, "PURPORT_IMAGE", "PURPORT_PUBLISH", "PURPORT_MEMORY"}
+LOCAL_MODELS = "PURPORT_LOCAL_MODELS"
+"""The directory where the language models are that bundles run in this process, if they are not where they were."""
+_ELSEWHERE = {
+    "PURPORT_DATA_DIR",
+    CLIENT_KEY,
+    PROVIDER_URLS,
+    LOCAL_MODELS,
+    "PURPORT_IMAGE",
+    "PURPORT_PUBLISH",
+    "PURPORT_MEMORY",
+}
 _SERVICE = re.compile(r"PURPORT_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 
 

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the protocols of OpenAI and Anthropic, and misbehaves as it is told."""
+"""A real HTTP server that speaks the protocols of OpenAI, Anthropic and Google, and misbehaves as it is told."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         script, body = self.script, json.loads(self.rfile.read(int(self.headers["content-length"])))
         with script.lock:
             script.asked.append(body)
-            script.keys.append(self.headers.get("authorization") or self.headers.get("x-api-key") or "")
+            script.keys.append(self.headers.get("authorization") or self.headers.get("x-api-key")
+                               or self.headers.get("x-goog-api-key") or "")  # fmt: skip
             fault = script.faults.popleft() if script.faults else None
             script.at_once += 1
             script.most_at_once = max(script.most_at_once, script.at_once)
@@ -106,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault)
         if isinstance(fault, bytes):  # not the protocol
             return self._send(200, fault)
+        if self.path.endswith(":generateContent"):
+            return self._send(200, fault if isinstance(fault, dict) else self._generated(fault, body))
         schema = (body["output_config"]["format"] if anthropic else body["response_format"]["json_schema"])["schema"]
         content = fault if isinstance(fault, str) else script.content(body, schema)
         if anthropic:
@@ -117,6 +120,18 @@ class _Handler(BaseHTTPRequestHandler):
             })  # fmt: skip
         asked, extra = bool(body.get("logprobs")), fault if isinstance(fault, dict) else {}
         return self._send(200, _completion(script, content, logprobs=asked, **extra))
+
+    def _generated(self, fault: Any, body: dict[str, Any]) -> Any:
+        turn, config = body["contents"][-1], body["generationConfig"]
+        asked = {"messages": [{"content": body["systemInstruction"]["parts"][0]["text"]},
+                              {"content": turn["parts"][0]["text"]}]}  # fmt: skip
+        content = fault if isinstance(fault, str) else self.script.content(asked, config["responseJsonSchema"])
+        parts = [{"text": "so far so good", "thought": True}, {"text": content}]
+        return {
+            "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+            "usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 10, "thoughtsTokenCount": 5,
+                              "cachedContentTokenCount": 40, "totalTokenCount": 115},
+        }  # fmt: skip
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()

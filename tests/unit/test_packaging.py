@@ -41,5 +41,7 @@ def test_requirements_txt_installs_every_extra() -> None:
     pins, project = lines
     assert pins == "-c constraints.txt"
     named = set(project.removeprefix("-e .[").removesuffix("]").split(","))
-    # What parquet holds is in train and eval.
-    assert named == set(EXTRAS) - {"parquet"} and set(EXTRAS["parquet"]) <= set(EXTRAS["train"]) & set(EXTRAS["eval"])
+    # What parquet holds is in train and eval; gguf is compiled for minutes, in an environment of tox.
+    assert named == set(EXTRAS) - {"parquet", "gguf"} and set(EXTRAS["parquet"]) <= set(EXTRAS["train"]) & set(
+        EXTRAS["eval"]
+    )

@@ -11,7 +11,7 @@ import typer
 from .options import DatasetName
 from .tables import TableOptions, reads_table
 
-Kind = Annotated[str | None, typer.Option(help="linear or encoder.  [default: what fits the data]")]
+Kind = Annotated[str | None, typer.Option(help="linear, encoder or llm.  [default: what fits the data]")]
 
 
 @reads_table()

@@ -109,15 +109,17 @@ class Independence:
 
     Validation texts that were answered in random batches are answered again alone. No decision may change, and no
     probability may change by more than 1e-3. Models with the trait ``batch_invariant=False`` are not checked.
+    At most ``most`` texts are answered again.
     """
 
     remedy: str = "if that is intended, set batch_invariant=False in the traits of the model"
+    most: int = _MOST_TEXTS
 
     def __call__(self, subject: Subject) -> dict[str, float]:
         """See :data:`Check`."""
         if not subject.model.traits.batch_invariant:
             return {}
-        rows = np.random.default_rng(subject.seed).permutation(len(subject.texts))[:_MOST_TEXTS]
+        rows = np.random.default_rng(subject.seed).permutation(len(subject.texts))[: self.most]
         together = subject.answers.probabilities[rows]
         asked = [subject.model.answer([subject.texts[int(row)]]) for row in rows]
         alone = np.concatenate([each.probabilities for each in asked])

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..isolation import die_with, isolate
-from ..settings import PROVIDER_URLS
+from ..settings import LOCAL_MODELS, PROVIDER_URLS
 
 _FIRST_KILLED = "1000"
-_NEEDED = {"PURPORT_DATA_DIR", PROVIDER_URLS}
+_NEEDED = {"PURPORT_DATA_DIR", PROVIDER_URLS, LOCAL_MODELS}
 
 
 @dataclass(frozen=True)

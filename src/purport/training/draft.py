@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +15,8 @@ from ..data.survey import Survey
 from ..data.suspicions import other_delimiter
 from ..errors import DataError, SplitUnknown
 from ..wording import count
+from .choice import Choice
+from .draft_llm import language_model, notes
 
 _VALID, _TEST = ("valid", "validation", "dev", "val"), ("test", "eval", "holdout")
 _SMALL, _TINY = 1000, 50  # rows
@@ -27,20 +29,11 @@ _TOKENS_PER_WORD = 1.6
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One value of a recipe, and why it was chosen."""
-
-    section: str
-    key: str
-    value: Any
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class Draft:
-    """A recipe for a dataset."""
+    """A recipe for a dataset, with ``notes`` about what else could stand in it."""
 
     choices: tuple[Choice, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -63,6 +56,8 @@ class Draft:
             comment = f"  # {choice.why}" if choice.why else ""
             # JSON strings, numbers and lists of these are TOML too.
             lines.append(f"{choice.key} = {json.dumps(choice.value, ensure_ascii=False)}{comment}")
+        if self.notes:
+            lines += ["", *(f"# {note}".rstrip() for note in self.notes)]
         return "\n".join(lines) + "\n"
 
 
@@ -93,7 +88,11 @@ def draft(survey: Survey, *, kind: str | None = None, delimiter_is_chosen: bool 
     rows = len(dataset["train"])
     chosen = kind_for(dataset) if kind is None else Choice("", "kind", kind)
     task = Choice("", "task", str(survey.task), survey.why)
-    return Draft((chosen, task, Choice("", "seed", 0), *_data(survey, rows), *_fit(dataset, rows, chosen.value)))
+    data = _data(survey, rows)
+    common = (chosen, task, Choice("", "seed", 0), *data)
+    if chosen.value == "llm":
+        return Draft((*common, *language_model(dataset, _asked(dataset, data))), notes=notes(dataset))
+    return Draft((*common, *_fit(dataset, rows, chosen.value)))
 
 
 def kind_for(dataset: Dataset) -> Choice:
@@ -130,6 +129,12 @@ def _data(survey: Survey, rows: int) -> list[Choice]:
         others = "like those with the labels above" if given.get("out_of_scope") else f"{none:,} of them"
         found.append(Choice("data", "unlabelled", how, f"rows without a label, {others}"))
     return found
+
+
+def _asked(dataset: Dataset, data: Sequence[Choice]) -> int:
+    """The rows of validation and test."""
+    chosen = [each.value for each in data if each.key in ("valid", "test")]
+    return sum(len(dataset[each]) if isinstance(each, str) else round(each * len(dataset["train"])) for each in chosen)
 
 
 def _fit(dataset: Dataset, rows: int, kind: str) -> list[Choice]:

@@ -169,7 +169,8 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         # A cascade in a cascade could open so many stages that nothing is left for anybody else.
         if part.manifest.id != each.bundle or part.manifest.task is not bundle.manifest.task or part.manifest.parts:
             raise BundleCorrupt(bundle.path, each.part, "is not the stage that the manifest names")
-        own = device if part.manifest.kind not in ("linear", "llm") else "cpu"
+        computes = part.manifest.kind not in ("linear", "llm") or hasattr(part.manifest.model, "local")
+        own = device if computes else "cpu"
         classifier = Classifier.open(part, device=own, threads=threads)
         stages.append(Stage(classifier, columns(classifier, bundle.manifest.labels), each.pass_below))
     return Cascade(stages)

@@ -11,33 +11,43 @@ from ...errors import RecipeError, did_you_mean
 from ...manifest import ModelFacts
 from ...wording import percent
 from ..run import Fitted, Rows, Run
+from .local_fit import fit_local
 from .model import LlmScorer, facts_of
 from .prompt import INSTRUCTIONS, PROMPT_FILE, Example, PromptFile
 from .provider import Method
-from .recipe import LlmRecipe
+from .recipe import LlmRecipe, Service
 
 _ALIKE = 0.5  # how much less an example is worth that says the same as one that is chosen
 
 
 def fit(run: Run[LlmRecipe]) -> Fitted:
-    """Write the prompt, and ask about one training text to see where confidence can come from.
+    """Write the prompt. A service is asked about one training text to see where confidence can come from.
 
     Raises:
-        RecipeError: the prompt's file cannot be read, or a description is of no label.
-        ProviderError: the service does not answer.
+        RecipeError: the prompt's file cannot be read, or a description is of no label, or the local model has no room
+            for the prompt.
+        ProviderError: the service does not answer, or the local model cannot be loaded.
+        DependencyMissing: what runs a local model is not installed.
     """
-    recipe = run.recipe
     written = _prompt(run)
     (run.stage / PROMPT_FILE).write_text(written.model_dump_json(indent=1) + "\n", "utf-8")
-    facts = facts_of(recipe.prompt, recipe.provider, recipe.budget, "votes")
+    if run.recipe.local is not None:
+        return fit_local(run, run.recipe.local, written)
+    assert run.recipe.provider is not None, "a recipe has one of both"
+    return _fit_remote(run, run.recipe.provider, written)
+
+
+def _fit_remote(run: Run[LlmRecipe], service: Service, written: PromptFile) -> Fitted:
+    recipe = run.recipe
+    facts = facts_of(recipe.prompt, service, recipe.budget, "votes")
     scorer = LlmScorer(facts, written, run.labels, recipe.task)
     confidence: Method = "votes"
-    given = recipe.provider.logprobs == "auto" and recipe.provider.provider().abilities.logprobs
+    given = service.logprobs == "auto" and service.provider().abilities.logprobs
     if given and scorer.probe(run.train.texts[0]):
-        confidence, facts = "scores", facts_of(recipe.prompt, recipe.provider, recipe.budget, "scores")
+        confidence, facts = "scores", facts_of(recipe.prompt, service, recipe.budget, "scores")
         scorer = LlmScorer(facts, written, run.labels, recipe.task, scorer.asker)
     how = "log-probabilities" if confidence == "scores" else f"{recipe.prompt.votes} orders of the labels"
-    run.say(f"asking {recipe.provider.model} ({recipe.provider.name}); confidence comes from {how}")
+    run.say(f"asking {service.model} ({service.name}); confidence comes from {how}")
 
     def final() -> ModelFacts:
         changes = scorer.order_changes

@@ -20,6 +20,7 @@ from ...manifest import ModelFacts, Share
 from ...model import FloatArray, Lengths, Model, Traits, Usage
 from ...runtime.calibration import Scores, calibrated
 from ...settings import PROVIDER_URLS
+from .local import open_local
 from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
 from .provider import Method
@@ -156,22 +157,25 @@ class LlmScorer:
 
 
 def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Model:
-    """The model of ``bundle``. Nothing is asked, and no key is needed, before the first text.
+    """The model of ``bundle``. No service is asked, and no key is needed, before the first text.
 
     Raises:
-        DeviceUnavailable: another device than the CPU is requested.
-        DependencyMissing: the client of the service is not installed.
-        BundleUnsupported: the bundle asks a service at an address that is not allowed here.
+        DeviceUnavailable: the model does not run on ``device``; one behind a service only on the CPU.
+        DependencyMissing: the client of the service, or what runs a local model, is not installed.
+        BundleUnsupported: the bundle asks an address that is not allowed here, or needs a local model that is not here.
+        ProviderError: the local model cannot be loaded.
         BundleCorrupt: the prompt cannot be read.
     """
-    if device != "cpu":
-        raise DeviceUnavailable(f'a remote model only runs on the CPU, not on "{device}"; omit --device')
-    facts = bundle.facts(LlmFacts)
-    _require_allowed(bundle, facts.provider)
     try:
         written = PromptFile.model_validate(read_json(bundle.path, PROMPT_FILE))
     except ValidationError as error:
         raise BundleCorrupt(bundle.path, PROMPT_FILE, f"is no prompt ({error.error_count()} problems)") from None
+    if getattr(bundle.manifest.model, "local", None) is not None:
+        return open_local(bundle, written, device=device, threads=threads)
+    if device != "cpu":
+        raise DeviceUnavailable(f'a remote model only runs on the CPU, not on "{device}"; omit --device')
+    facts = bundle.facts(LlmFacts)
+    _require_allowed(bundle, facts.provider)
     return calibrated(LlmScorer(facts, written, bundle.labels, bundle.manifest.task), bundle)
 
 

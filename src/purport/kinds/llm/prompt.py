@@ -25,10 +25,12 @@ _FORM = {
     False: f'Answer with JSON only: {{"{MULTICLASS}": "<one of the labels, exactly as it is written above>"}}',
     True: f'Answer with JSON only: {{"{MULTILABEL}": [<every label that applies, exactly as it is written above>]}}',
 }
+_ONE = 'Answer about one label at a time, with JSON only: {"<label>": true} if it applies, {"<label>": false} if not.'
 _REPAIR = "An answer that is not such JSON, or has another label, is worth nothing. Check yours before you give it."
 _ENVELOPE = 40  # tokens of a reply besides its labels
 _MANY = 10  # labels have more orders than anybody asks for
 _MOST_LABELS = 12  # of one text, for the length of a reply
+_PLANE = 2**16  # characters from here on are two escapes
 # Marks by which some servers tell the turns of a conversation apart are made of these.
 _MARKS = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "<>[]|"})
 
@@ -67,17 +69,31 @@ class Prompt:
     thinking: int = 0
 
     @classmethod
-    def of(cls, written: PromptFile, labels: LabelSet, task: Task, orders: int, thinking: int = 0) -> Prompt:
-        """The prompt of a bundle with these ``labels``, in so many ``orders``, the first as they are."""
+    def of(
+        cls, written: PromptFile, labels: LabelSet, task: Task, orders: int, thinking: int = 0, *, each: bool = False
+    ) -> Prompt:
+        """The prompt of a bundle with these ``labels``, in so many ``orders``, the first as they are.
+
+        Where a text may have several, they are asked for as a list, or with ``each`` as a question about each label.
+        """
         several, none = task is Task.MULTILABEL, _unused(labels)
         chosen = _orders(len(labels), orders)
-        systems = tuple(_system(written, [labels.names[i] for i in order], none, several) for order in chosen)
+        systems = tuple(
+            _system(written, [labels.names[i] for i in order], none, several, each=each and several) for order in chosen
+        )
         return cls(none, chosen, labels, several, systems, thinking)
 
     @property
     def answers(self) -> tuple[str, ...]:
         """The answers that are allowed."""
         return self.labels.names if self.several else (*self.labels.names, self.none)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Every answer as a model would write it. Of several labels: that each applies, then that each does not."""
+        if self.several:
+            return tuple(_of_one(name, applies=applies) for applies in (True, False) for name in self.answers)
+        return tuple(json.dumps({MULTICLASS: name}, ensure_ascii=False) for name in self.answers)
 
     def request(self, text: str, order: int = 0, *, logprobs: bool = False) -> Request:
         """The request about ``text`` with the labels in one of the orders."""
@@ -103,23 +119,49 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).translate(_MARKS).encode("utf-8", "backslashreplace").decode()
 
 
-def _system(written: PromptFile, names: Sequence[str], none: str, several: bool) -> str:
+def unmarked(user: str, marks: Sequence[str]) -> str:
+    """The JSON string ``user`` without the ``marks`` of a tokenizer, of which :func:`quoted` knows only most."""
+    for mark in marks:
+        if mark[0].isalnum() and ord(mark[0]) < _PLANE:
+            user = user.replace(mark, f"\\u{ord(mark[0]):04x}{mark[1:]}")
+    return user
+
+
+def joined(system: str, user: str) -> str:
+    """A prompt for a model that knows no turns of a conversation."""
+    return f"{system}\n\nMessage:\n{user}\nAnswer:\n"
+
+
+def _system(written: PromptFile, names: Sequence[str], none: str, several: bool, *, each: bool) -> str:
     lines = [written.instructions.strip(), "", "Labels:"]
     for name in names:
         about = written.descriptions.get(name)
         lines.append(f"- {quoted(name)}" + (f": {' '.join(about.split())}" if about else ""))
     if several:
+        nothing = "No label applies" if each else "The list is empty"
         lines += ["", "A message may have several labels: choose every one that applies.",
-                  f"The list is empty if {written.out_of_scope}."]  # fmt: skip
+                  f"{nothing} if {written.out_of_scope}."]  # fmt: skip
     else:
         lines += [f"- {quoted(none)}: {written.out_of_scope}", "", "Choose the one label that applies best."]
     if written.examples:
         lines += ["", "Examples:"]
-        for each in written.examples:
-            one = each.labels[0] if each.labels else none
-            given = {MULTILABEL: list(each.labels)} if several else {MULTICLASS: one}
-            lines.append(f"{quoted(each.text)} -> {json.dumps(given, ensure_ascii=False)}")
-    return "\n".join([*lines, "", _DATA, _FORM[several]])
+        for example in written.examples:
+            lines += [f"{quoted(example.text)} -> {shown}" for shown in _shown(example, names, none, several, each)]
+    return "\n".join([*lines, "", _DATA, _ONE if each else _FORM[several]])
+
+
+def _shown(example: Example, names: Sequence[str], none: str, several: bool, each: bool) -> list[str]:
+    """The answers to an example; about each label, as many that apply as do not."""
+    if not each:
+        one = example.labels[0] if example.labels else none
+        given = {MULTILABEL: list(example.labels)} if several else {MULTICLASS: one}
+        return [json.dumps(given, ensure_ascii=False)]
+    others = [name for name in names if name not in example.labels][: max(1, len(example.labels))]
+    return [_of_one(name, applies=True) for name in example.labels] + [_of_one(name, applies=False) for name in others]
+
+
+def _of_one(name: str, *, applies: bool) -> str:
+    return json.dumps({name: applies}, ensure_ascii=False)
 
 
 def _orders(labels: int, number: int) -> list[list[int]]:

@@ -19,6 +19,8 @@ MOST_VOTES, MOST_AT_ONCE = 25, 256
 _RESERVED = (
     *("model", "messages", "system", "response_format", "output_config", "stream", "n", "logprobs", "top_logprobs"),
     *("max_tokens", "max_completion_tokens", "tools", "web_search_options", "service_tier"),
+    *("system_instruction", "max_output_tokens", "candidate_count", "cached_content", "http_options"),
+    *("response_mime_type", "response_schema", "response_json_schema", "response_logprobs"),
 )
 _Price = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -27,8 +29,8 @@ class Service(Frozen):
     """The service that is asked."""
 
     name: str = "openai"
-    """The provider: ``openai`` (also Azure, vLLM, Ollama, llama.cpp and others, by ``base_url``), ``anthropic``, or one
-    of yours."""
+    """The provider: ``openai`` (also Azure, vLLM, Ollama, llama.cpp and others, by ``base_url``), ``anthropic``,
+    ``google``, or one of yours."""
     model: str = Field(min_length=1, max_length=256)
     """The service's name for the model, as exact as it has one: with a date if there is one."""
     base_url: str = Field(default="", max_length=1024)
@@ -105,6 +107,18 @@ class Service(Frozen):
         )
 
 
+class Local(Frozen):
+    """A model that runs in this process: every allowed answer is scored by its log-likelihood, nothing is generated."""
+
+    model: str = Field(min_length=1, max_length=4096)
+    """A directory with a causal model of ``transformers`` (weights as safetensors, with its tokenizer), or a file
+    ``.gguf``. It is not copied into the bundle, which knows its checksum."""
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """Precision of the weights of a directory; ``auto``: as they are stored."""
+    neutral: bool = True
+    """Whether what the model says about texts without content is taken off (contextual calibration)."""
+
+
 class PromptSpec(Frozen):
     """What the model is told."""
 
@@ -146,9 +160,20 @@ class BudgetSpec(Frozen):
 
 
 class LlmRecipe(Recipe):
-    """Kind ``llm``: a large language model behind a service, with a prompt; nothing is trained but the calibration."""
+    """Kind ``llm``: a large language model behind a service or in this process; only the calibration is trained."""
 
     kind: Literal["llm"] = "llm"
-    provider: Service
+    provider: Service | None = None
+    local: Local | None = None
     prompt: PromptSpec = PromptSpec()
     budget: BudgetSpec = BudgetSpec()
+
+    @model_validator(mode="after")
+    def _asks_one_model(self) -> Self:
+        if (self.provider is None) == (self.local is None):
+            raise ValueError(
+                "kind llm needs one of the tables provider (a service) and local (a model on this machine)"
+            )
+        if self.local is not None and self.budget != BudgetSpec():
+            raise ValueError("budget is for a service; remove it, a local model costs nothing but time")
+        return self

@@ -14,6 +14,9 @@ from .provider import Endpoint, Reply, Unanswered
 # What a service says of one text, not of the whole run.
 _OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
 
+NOT_THE_PROTOCOL = (ValueError, TypeError, AttributeError, LookupError)
+"""How the vendors' clients fail on what is not the protocol."""
+
 
 @dataclass
 class Attempts:
@@ -79,31 +82,43 @@ def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
         said = endpoint.cleaned(str(error))
         if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in _OF_ONE_TEXT):
             raise Refused(Reply("", refused=said, input_tokens=0, output_tokens=0, lost=attempts.lost)) from None
-        raise Unanswered(_of_status(error.status_code, said, endpoint), attempts.lost) from None
+        raise Unanswered(of_status(error.status_code, said, endpoint), attempts.lost) from None
     except module.APITimeoutError:
-        tries = f"{attempts.asked} attempts" if attempts.asked > 1 else "1 attempt"
-        raise Unanswered(
-            f"{endpoint.base_url} gave no answer within {endpoint.timeout_s:g} s ({tries}); try again later, or raise "
-            "provider.timeout_s. What was answered so far is in the cache",
-            attempts.lost,
-        ) from None
+        raise timed_out(endpoint, attempts) from None
     except module.APIConnectionError as error:
-        reason = endpoint.cleaned(str(error.__cause__ or error))
-        raise Unanswered(
-            f"{endpoint.base_url} cannot be reached ({reason}); check provider.base_url and the network", attempts.lost
-        ) from None
-    except (module.APIError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # Not the protocol: the vendor's client fails in many ways on what is not.
-        reason = endpoint.cleaned(f"{type(error).__name__}: {error}")
-        raise Unanswered(
-            f"{endpoint.base_url} answers something else than the protocol says ({reason}); check provider.base_url",
-            attempts.lost,
-        ) from None
+        raise unreachable(endpoint, str(error.__cause__ or error), attempts.lost) from None
+    except (module.APIError, *NOT_THE_PROTOCOL) as error:
+        raise unreadable(endpoint, error, attempts.lost) from None
     finally:
         _CURRENT.reset(before)
 
 
-def _of_status(status: int, said: str, endpoint: Endpoint) -> str:
+def timed_out(endpoint: Endpoint, attempts: Attempts) -> Unanswered:
+    """The error after attempts that took too long."""
+    tries = f"{attempts.asked} attempts" if attempts.asked > 1 else "1 attempt"
+    return Unanswered(
+        f"{endpoint.base_url} gave no answer within {endpoint.timeout_s:g} s ({tries}); try again later, or raise "
+        "provider.timeout_s. What was answered so far is in the cache",
+        attempts.lost,
+    )
+
+
+def unreachable(endpoint: Endpoint, reason: str, lost: int) -> Unanswered:
+    """The error of the network."""
+    said = endpoint.cleaned(reason)
+    return Unanswered(f"{endpoint.base_url} cannot be reached ({said}); check provider.base_url and the network", lost)
+
+
+def unreadable(endpoint: Endpoint, error: Exception, lost: int) -> Unanswered:
+    """The error where a vendor's client fails on what it got."""
+    reason = endpoint.cleaned(f"{type(error).__name__}: {error}")
+    return Unanswered(
+        f"{endpoint.base_url} answers something else than the protocol says ({reason}); check provider.base_url", lost
+    )
+
+
+def of_status(status: int, said: str, endpoint: Endpoint) -> str:
+    """What a ``status`` means, and what to do."""
     remedy = "see what the service says"
     if status in (401, 403):
         remedy = f"check the key in {endpoint.key_name}" if endpoint.key_name else "the service needs a key: name it"
