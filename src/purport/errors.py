@@ -20,7 +20,7 @@
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── DependencyMissing          an extra that is not installed
-    ├── GateInvalid  DeviceUnavailable  WorkerLost
+    ├── GateInvalid  MethodUnfit  DeviceUnavailable  WorkerLost
     ├── ProviderError              the service of a language model
     │   └── BudgetSpent            the next request could cost more than is left
     ├── ServerError                an error that the client received from a server
@@ -180,6 +180,10 @@ class FlagInvalid(SettingsError):
 
 class GateInvalid(PurportError):
     """A condition of ``purport compare`` that cannot be parsed or uses an unknown name."""
+
+
+class MethodUnfit(PurportError):
+    """There is no such method of explaining, or it does not fit the bundle."""
 
 
 class DependencyMissing(PurportError):

@@ -1,0 +1,86 @@
+"""``POST /v1/explain``: why a text is answered as it is."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from ...errors import MethodUnfit, OptionInvalid, did_you_mean
+from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for
+from ...explaining.occlusion import OCCLUSION
+from .. import operations
+from ..access import Permission
+from ..body import parse_object, read_body
+from ..context import AppContext
+from ..explain_schema import ExplainAnswer, ExplainRequest
+from ..explanations import EXPLAIN, Explain, ExplainOptions
+from ..generation import Generation
+from ..schema import error_responses, request_body, validated
+
+# Share of the time limit that the work may take, as it is estimated.
+_SHARE = 0.5
+_EXAMPLE = {"text": "flights from boston to denver"}
+
+
+def router(context: AppContext) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["explain"])
+    settings, admission = context.settings, context.admission
+
+    @routes.post(
+        "/v1/explain",
+        responses={200: {"model": ExplainAnswer}, **error_responses(400, 401, 403, 404, 413, 415, 423, 429, 503, 504)},
+        openapi_extra=request_body(ExplainRequest, _EXAMPLE),
+        response_class=Response,
+    )
+    async def explain(request: Request) -> Response:
+        """Say why a text is answered as it is: what each word weighs, the nearest examples, and what would change it.
+
+        An explanation asks the model tens of texts, and waits its turn among bulk requests. `shapley` asks hundreds.
+        """
+        principal = await context.access.permit(request.scope, Permission.CLASSIFY)
+        client = principal.client
+        async with admission.deadline():
+            admission.admit(client=client)  # before reading the body, so that a rejection is cheap
+            body = await read_body(request.scope, request.receive, settings.max_body_bytes, client)
+            asked = validated(ExplainRequest, parse_object(body, json.dumps(_EXAMPLE)))
+            check(asked.text)
+            model = context.store.get(asked.model)
+            with model.current as generation:
+                options = _options(asked, generation, settings.deadline_ms / 1000)
+                context.access.count(principal, options.asked(asked.text), counted=1)
+                admission.admit(client=client)
+                result = await context.dispatch.ask(
+                    EXPLAIN, operations.Request(asked.text, options), generation, client=client
+                )
+        head = to_json({"model": model.name, "bundle": generation.bundle.manifest.id})
+        return Response(head[:-1] + b"," + result.body[1:], media_type="application/json")
+
+    return routes
+
+
+def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -> ExplainOptions:
+    """The options of ``asked``, which fit the bundle and the time limit.
+
+    Raises:
+        OptionInvalid: they do not.
+    """
+    bundle, names = generation.bundle, generation.bundle.labels.names
+    if asked.label is not None and asked.label not in names:
+        raise OptionInvalid(f'"label": there is no label "{asked.label}".{did_you_mean(asked.label, names)}')
+    try:
+        name, explainer = explainer_for(bundle, asked.method, served=True)
+        calls = calls_of(explainer, asked.calls, remote=bool(generation.at_once))
+    except MethodUnfit as error:
+        raise OptionInvalid(f"{error}.") from None
+    text_s = Explain().cost(asked.text, generation.facts) * generation.cost
+    fits = int(deadline_s * _SHARE / text_s)
+    by_word = explainer.calls <= OCCLUSION.calls
+    if asked.calls is None:
+        calls = max(LEAST_CALLS, min(calls, fits))
+    options = ExplainOptions(asked.label, name, calls, asked.examples, by_word)
+    if asked.calls is not None and options.asked(asked.text) > max(LEAST_CALLS, fits):
+        raise OptionInvalid(f'"calls": so many texts of this length take too long; ask for at most {fits}.')
+    return options
