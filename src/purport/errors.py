@@ -27,7 +27,7 @@
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
-        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
+        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  NotExplained
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -288,6 +288,10 @@ class NothingBefore(RequestError):
 
 class NotTaught(RequestError):
     """This model cannot be taught these examples, or there is nothing to undo."""
+
+
+class NotExplained(RequestError):
+    """The model has no such label, or cannot be explained by this method or with so many calls."""
 
 
 class Unauthenticated(RequestError):

@@ -23,7 +23,7 @@ class ServedModel:
 
 def ranked_of(answer: dict[str, Any]) -> tuple[ScoredLabel, ...]:
     """The intents of ``POST /intent``."""
-    return ranked(answer["intents"])
+    return _ranked(answer["intents"])
 
 
 def models(answer: dict[str, Any]) -> list[ServedModel]:
@@ -31,7 +31,7 @@ def models(answer: dict[str, Any]) -> list[ServedModel]:
     return [model(each) for each in answer["models"]]
 
 
-def ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
+def _ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
     """Labels with their confidence."""
     return tuple(ScoredLabel(_text(each["label"]), float(each["confidence"])) for each in intents)
 
@@ -47,7 +47,7 @@ def predictions(answer: dict[str, Any], texts: int) -> list[Prediction | ServerE
 def _prediction(result: dict[str, Any], bundle: str) -> Prediction | ServerError:
     if "error" in result:
         return ServerError(200, _text(result["error"]["label"]), _text(result["error"]["message"]))
-    labels, ranked, none = tuple(map(_text, result["labels"])), ranked(result["intents"]), bool(result["out_of_scope"])
+    labels, ranked, none = tuple(map(_text, result["labels"])), _ranked(result["intents"]), bool(result["out_of_scope"])
     inside, reason = float(result["in_scope"]), result["reason"] and _text(result["reason"])
     return Prediction(labels, ranked, none, bool(result["truncated"]), bundle, inside, cast(Reason | None, reason))
 

@@ -20,12 +20,12 @@ def explain(
     text: Annotated[str, typer.Argument(help="The text to explain.")],
     label: Annotated[
         str | None,
-        typer.Option("--label", "-l", help="Label to explain.  [default: the most probable of the decided, or of all]"),
+        typer.Option("--label", help="Label to explain.  [default: the most probable one decided, or of all]"),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            "--method", "-m", help="occlusion, shapley, contributions or integrated_gradients.  [default: contributions "
+            "--method", help="occlusion, shapley, contributions or integrated_gradients.  [default: contributions "
             "for kind linear, otherwise occlusion]",
         ),
     ] = None,
@@ -106,7 +106,7 @@ def _print_beside(found: Explanation) -> None:
 
 
 def _line(word: Word, most: float) -> str:
-    error = "" if word.error is None else f" ± {word.error:.3f}"
+    error = "" if not word.error else f" ± {word.error:.3f}"
     bar = "█" * round(_BAR * abs(word.weight) / most)
     return f"  {word.weight:+8.3f}{error}  {word.text}  {bar}".rstrip()
 

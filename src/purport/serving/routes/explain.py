@@ -7,7 +7,7 @@ import json
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from ...errors import MethodUnfit, OptionInvalid, did_you_mean
+from ...errors import MethodUnfit, NotExplained, TextMissing, did_you_mean
 from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for
 from ...explaining.occlusion import OCCLUSION
 from .. import operations
@@ -31,7 +31,10 @@ def router(context: AppContext) -> APIRouter:
 
     @routes.post(
         "/v1/explain",
-        responses={200: {"model": ExplainAnswer}, **error_responses(400, 401, 403, 404, 413, 415, 423, 429, 503, 504)},
+        responses={
+            200: {"model": ExplainAnswer},
+            **error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429, 503, 504),
+        },
         openapi_extra=request_body(ExplainRequest, _EXAMPLE),
         response_class=Response,
     )
@@ -45,7 +48,9 @@ def router(context: AppContext) -> APIRouter:
         async with admission.deadline():
             admission.admit(client=client)  # before reading the body, so that a rejection is cheap
             body = await read_body(request.scope, request.receive, settings.max_body_bytes, client)
-            asked = validated(ExplainRequest, parse_object(body, json.dumps(_EXAMPLE)))
+            asked = validated(
+                ExplainRequest, parse_object(body, json.dumps(_EXAMPLE)), {"text": TextMissing('"text" is missing.')}
+            )
             check(asked.text)
             model = context.store.get(asked.model)
             with model.current as generation:
@@ -65,16 +70,16 @@ def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -
     """The options of ``asked``, which fit the bundle and the time limit.
 
     Raises:
-        OptionInvalid: they do not.
+        NotExplained: they do not.
     """
     bundle, names = generation.bundle, generation.bundle.labels.names
     if asked.label is not None and asked.label not in names:
-        raise OptionInvalid(f'"label": there is no label "{asked.label}".{did_you_mean(asked.label, names)}')
+        raise NotExplained(f'The model has no label "{asked.label}".{did_you_mean(asked.label, names)}')
     try:
         name, explainer = explainer_for(bundle, asked.method, served=True)
         calls = calls_of(explainer, asked.calls, remote=bool(generation.at_once))
     except MethodUnfit as error:
-        raise OptionInvalid(f"{error}.") from None
+        raise NotExplained(f"{error}.") from None
     text_s = Explain().cost(asked.text, generation.facts) * generation.cost
     fits = int(deadline_s * _SHARE / text_s)
     by_word = explainer.calls <= OCCLUSION.calls
@@ -82,5 +87,5 @@ def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -
         calls = max(LEAST_CALLS, min(calls, fits))
     options = ExplainOptions(asked.label, name, calls, asked.examples, by_word)
     if asked.calls is not None and options.asked(asked.text) > max(LEAST_CALLS, fits):
-        raise OptionInvalid(f'"calls": so many texts of this length take too long; ask for at most {fits}.')
+        raise NotExplained(f'So many calls with texts of this length take too long; "calls" may be at most {fits}.')
     return options
