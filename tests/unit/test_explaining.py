@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
 from purport.explaining.explain import MOST_CALLS
 from purport.explaining.explanation import encode
 from purport.explaining.question import Question, log_odds
-from purport.kinds.linear.aligned import located
+from purport.kinds.linear.located import located
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.linear.ngrams import Ngrams
 from purport.manifest import Manifest, ModelFacts, PerLabel, Provenance
 from purport.model import Answers, Lengths, Traits
 from purport.received import explanation
 from purport.text import segments, spans
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
 
 TEXT = "Where is my parcel? And please send me the invoice."
 LABELS = ("refund", "delivery", "greeting")
@@ -176,7 +178,7 @@ def test_words_stand_at_the_characters_of_the_text_itself(text: str, expected: l
 def test_parts_are_in_order_and_make_the_whole_text(text: str) -> None:
     found = spans(text)
     assert all(start < end for start, end in found) and found == sorted(found)
-    assert all(left[1] <= right[0] for left, right in zip(found, found[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(found))
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -199,7 +201,14 @@ def test_located_ngrams_are_those_that_the_model_reads(text: str, splitting: Any
 
 @pytest.mark.parametrize(
     "text",
-    [TEXT, "İstanbul'da ılık kargom nerede", "退货 my parcel 你好", "ฉันต้องการคืนเงิน invoice", "ﬁne cafe\u0301 👩‍👩‍👧", "zzz"],
+    [
+        TEXT,
+        "İstanbul'da ılık kargom nerede",
+        "退货 my parcel 你好",
+        "ฉันต้องการคืนเงิน invoice",
+        "ﬁne cafe\u0301 👩‍👩‍👧",
+        "zzz",
+    ],
 )
 def test_contributions_add_up_to_the_logit(linear: Classifier, text: str) -> None:
     assert text.encode() and len(segments(text))
@@ -209,6 +218,34 @@ def test_contributions_add_up_to_the_logit(linear: Classifier, text: str) -> Non
         logits = linear.model.score([text]).logits[0]  # type: ignore[attr-defined]
         assert found.full == pytest.approx(float(logits[linear.labels.names.index(label)]))
         assert found.base + sum(word.weight for word in found.words) == pytest.approx(found.full, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["contributions", "occlusion", "shapley"])
+def test_a_planted_word_that_decides_is_found(planted: Classifier, method: str) -> None:
+    for text in ("please xyzzy my order today", "today my order please, xyzzy!"):
+        found = planted.explain(text, method=method)
+        assert found.labels == ("magic",)
+        assert max(found.words, key=lambda word: word.weight).text == "xyzzy"
+        assert found.edit is not None and [text[slice(*each)] for each in found.edit.removed] == ["xyzzy"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A linear bundle of random words, in which only ``xyzzy`` tells the labels apart."""
+    random, words = (
+        np.random.default_rng(0),
+        ["please", "my", "order", "today", "where", "is", "the", "new", "thing", "that", "came"],
+    )
+    directory = tmp_path_factory.mktemp("planted")
+    rows = []
+    for at in range(200):
+        text = [*random.choice(words, 6), *(["xyzzy"] if at % 2 else [])]
+        rows.append(f"{' '.join(random.permutation(text))}\t{'magic' if at % 2 else 'plain'}")
+    (directory / "rows.tsv").write_text("text\tlabel\n" + "\n".join(rows) + "\n")
+    data = {"name": str(directory / "rows.tsv"), "valid": 0.2, "test": 0.1}
+    bundle = train(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), directory / "bundle")
+    assert bundle is not None
+    return Classifier.open(bundle, threads=1)
 
 
 def test_contributions_are_where_the_words_are(linear: Classifier) -> None:
@@ -228,6 +265,40 @@ def test_other_weights_give_another_explanation(linear_bundle: Bundle, method: s
     after = classifier.explain(TEXT, label="delivery_problem", method=method)
     rank = np.corrcoef(*[[word.weight for word in each.words] for each in (before, after)])[0, 1]
     assert abs(rank) < 0.6
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_located_tokens_are_those_that_the_model_reads(atis: Classifier, text: str) -> None:
+    reader = atis.model.scorer.reader  # type: ignore[attr-defined]
+    for each in (text, f"fligts {text} from bostn"):
+        found = reader.located(each)
+        assert [token for token, _ in found] == reader([each]).ids[0]
+        assert all(place is None or 0 <= place < len(each) for _, place in found)
+
+
+def test_a_corrected_word_is_where_the_misspelt_one_stands(atis: Classifier) -> None:
+    text = "cafe\u0301 fligts from boston"
+    found = atis.model.scorer.reader.located(text)  # type: ignore[attr-defined]
+    places = {place for _, place in found if place is not None}
+    assert text.index("fligts") in places and text.index("boston") + 5 in places
+
+
+def test_integrated_gradients_are_complete(encoder_bundle: Bundle) -> None:
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    classifier = Classifier.open(encoder_bundle, threads=1)
+    for method in ("integrated_gradients", "integrated_gradients_mask"):
+        for label in (None, classifier.labels.names[0]):
+            found = classifier.explain(TEXT, method=method, label=label)
+            assert found.base is not None and found.gap is not None and found.value == "logit"
+            assert abs(found.gap) < 0.01 * abs(found.full - found.base)
+            logits = classifier.model.score([TEXT]).logits[0]  # type: ignore[attr-defined]
+            assert found.full == pytest.approx(float(logits[classifier.labels.names.index(found.label)]), abs=0.05)
+
+
+def test_gradients_need_the_trained_weights(linear: Classifier, atis: Classifier) -> None:
+    for classifier in (linear, atis):
+        with pytest.raises(MethodUnfit, match="only bundles of kind encoder keep"):
+            classifier.explain(TEXT, method="integrated_gradients")
 
 
 def test_examples_for_have_the_label_and_those_against_have_not(atis: Classifier) -> None:
@@ -251,7 +322,7 @@ def test_out_of_scope_says_what_is_unlike_anything_known(atis: Classifier) -> No
 def test_what_cannot_be_explained_is_an_error(linear: Classifier, atis: Classifier) -> None:
     with pytest.raises(LabelUnknown, match='no label "deliver"'):
         linear.explain(TEXT, label="deliver")
-    with pytest.raises(MethodUnfit, match='unknown method of explaining "oclusion".*occlusion'):
+    with pytest.raises(MethodUnfit, match=r'unknown method of explaining "oclusion".*occlusion'):
         linear.explain(TEXT, method="oclusion")
     with pytest.raises(MethodUnfit, match="only linear models add up; use occlusion or shapley"):
         atis.explain("flights", method="contributions")

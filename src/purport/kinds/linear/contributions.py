@@ -11,7 +11,7 @@ from ...bundle import Bundle
 from ...explaining.explainer import Weighed
 from ...explaining.question import Question
 from ...runtime.calibration import Calibrated
-from .aligned import located
+from .located import located
 from .model import LinearScorer
 
 _NOTE = (

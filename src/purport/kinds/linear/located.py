@@ -6,13 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from tokenizers import PreTokenizedString, Regex
-
-from ...text import cut, normalise, normalizer, phrase
+from ...runtime.alignment import Aligned, aligned
+from ...text import cut, phrase
 from .ngrams import WORD, Ngrams
-
-_EACH = Regex(r"(?m:.)")
-_NORMALIZER = normalizer()
 
 
 class Located(NamedTuple):
@@ -20,13 +16,6 @@ class Located(NamedTuple):
 
     term: str
     places: tuple[int, ...]
-
-
-class _Read(NamedTuple):
-    """A text as it is read, and for each of its characters the place of the one that it was made of."""
-
-    text: str
-    places: list[int]
 
 
 def located(ngrams: Ngrams, text: str) -> Iterator[Located]:
@@ -51,7 +40,7 @@ def located(ngrams: Ngrams, text: str) -> Iterator[Located]:
         yield from _characters(read, run, ngrams.characters)
 
 
-def _characters(read: _Read, run: list[tuple[int, int]], sizes: tuple[int, int]) -> Iterator[Located]:
+def _characters(read: Aligned, run: list[tuple[int, int]], sizes: tuple[int, int]) -> Iterator[Located]:
     inside = [at for start, end in run for at in range(start, end)]
     letters = f" {''.join(read.text[at] for at in inside)} "
     places = [read.places[at] for at in inside]
@@ -73,25 +62,17 @@ def _runs(text: str, words: list[tuple[int, int]]) -> list[list[tuple[int, int]]
     return found
 
 
-def _read(ngrams: Ngrams, text: str) -> _Read:
-    if ngrams.splitting == 1 or text.isascii():
-        return _Read(text[: ngrams.max_characters], list(range(len(text))))
-    given = PreTokenizedString(text)
-    given.normalize(_NORMALIZER.normalize)
-    given.split(lambda _, part: part.split(_EACH, "isolated"))
-    parts = given.get_splits("original", "char")
-    places = [start for part, (start, _), _ in parts for _ in part]
-    read = normalise(text)  # look-alike letters have become others, one by one
-    assert len(read) == len(places), "each normalised character has its place"
-    return _Read(read[: ngrams.max_characters], places)
+def _read(ngrams: Ngrams, text: str) -> Aligned:
+    read = Aligned(text, list(range(len(text)))) if ngrams.splitting == 1 else aligned(text)
+    return Aligned(read.text[: ngrams.max_characters], read.places)
 
 
-def _each(read: _Read, change: Callable[[str], str]) -> _Read:
+def _each(read: Aligned, change: Callable[[str], str]) -> Aligned:
     changed = [change(letter) for letter in read.text]
-    return _Read("".join(changed), [place for new, place in zip(changed, read.places, strict=False) for _ in new])
+    return Aligned("".join(changed), [place for new, place in zip(changed, read.places, strict=False) for _ in new])
 
 
-def _without_dots(read: _Read) -> _Read:
+def _without_dots(read: Aligned) -> Aligned:
     """``i`` with a second dot, which Turkish İ folds to, is ``i``."""
     kept = [at for at, letter in enumerate(read.text) if not (letter == "\u0307" and read.text[at - 1 : at] == "i")]
-    return _Read("".join(read.text[at] for at in kept), [read.places[at] for at in kept])
+    return Aligned("".join(read.text[at] for at in kept), [read.places[at] for at in kept])
