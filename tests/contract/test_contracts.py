@@ -111,7 +111,7 @@ def test_a_bundle_in_the_format_of_the_last_version() -> None:
 @pytest.mark.parametrize("name", registry.names("operations"))
 def test_an_operation(name: str, linear_bundle: Bundle) -> None:
     explain = ExplainOptions(label=None, method=None, calls=16, examples=2)
-    options = {"classify": AnswerOptions(probabilities=True), "explain": explain, "spell": None}
+    options = {"classify": AnswerOptions(probabilities=True), "explain": explain, "probe": None, "spell": None}
     operation = registry.load("operations", name)()
     check_operation(operation, Classifier.open(linear_bundle), options=options[name], texts=TEXTS)
 

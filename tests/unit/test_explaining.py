@@ -17,7 +17,7 @@ from purport import Bundle, Classifier, Task
 from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
 from purport.explaining.explain import MOST_CALLS
 from purport.explaining.explanation import encode
-from purport.explaining.question import Question, log_odds
+from purport.explaining.question import Question, Units, log_odds, without_each
 from purport.kinds.linear.located import located
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.linear.ngrams import Ngrams
@@ -184,9 +184,9 @@ def test_parts_are_in_order_and_make_the_whole_text(text: str) -> None:
     except UnicodeEncodeError:
         return
     if text.strip():
-        question = Question(scripted()[0], text, 5)
-        assert "".join(question._parts) == text and len(question.units) <= 5
-        left_out = sum(question.without(row) != text for row in question.singles())
+        question = Question(scripted()[0], Units(text, 5))
+        assert "".join(question.units._parts) == text and len(question.units) <= 5
+        left_out = sum(question.without(row) != text for row in without_each(len(question.units)))
         assert left_out == len(question.units)
 
 

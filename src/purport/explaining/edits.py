@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..model import BoolArray
 from .explainer import Weights
 from .explanation import Edit
-from .question import Question
+from .question import Question, without_each
 
 Order = NDArray[np.intp]
 """All units, in the order in which they are left out."""
@@ -32,7 +32,7 @@ def smallest_edit(question: Question, weights: Weights, label: int, calls: int) 
         return None
     (decided,) = question.decided(kept[None])
     names = question.answering.labels.names
-    removed = tuple(question.units[unit] for unit in np.flatnonzero(~kept).tolist())
+    removed = tuple(question.units.places[unit] for unit in np.flatnonzero(~kept).tolist())
     return Edit(question.without(kept), removed, tuple(names[at] for at in np.flatnonzero(decided).tolist()))
 
 
@@ -43,13 +43,13 @@ class _Search:
         self._question = question
         self._label = label
         self._most = most
-        (self.before,) = question.decided(question.full[None])
+        (self.before,) = question.decided(question.units.full[None])
 
     def alone(self, order: Order) -> BoolArray | None:
         """The text without one unit, the first in ``order`` that changes the answer."""
         if len(order) < 2:
             return None
-        singles = self._question.singles()[order]
+        singles = without_each(len(order))[order]
         unknown = [row for row in singles if not self._question.knows(row)]
         self._question.require(np.array(unknown[: self._room(half=True)], dtype=np.bool_))
         return self._first(np.array([row for row in singles if self._question.knows(row)], dtype=np.bool_))

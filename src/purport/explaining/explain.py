@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .. import registry
 from ..bundle import Bundle
 from ..errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid, did_you_mean
@@ -12,7 +14,7 @@ from .beside import scope, unfamiliar
 from .edits import smallest_edit
 from .explainer import Explainer, Weighed
 from .explanation import Explanation, Word
-from .question import Answering, Question
+from .question import Answered, Answering, Question, Units
 
 PREFERRED = ("contributions", "occlusion")
 """The first of them that fits a bundle is its default method."""
@@ -24,20 +26,20 @@ LEAST_CALLS, MOST_CALLS = 4, 4096
 
 def explain(
     answering: Answering, text: str, *, label: str | None = None, method: str | None = None, calls: int | None = None,
-    examples: int = 2,
+    examples: int = 2, known: Mapping[str, Answered] | None = None,
 ) -> Explanation:  # fmt: skip
     """See :meth:`purport.classifier.Classifier.explain`."""
     check(text)
     name, explainer = explainer_for(answering.bundle, method)
     most = calls_of(explainer, calls, remote=answering.model.traits.remote)
-    search = most // _EDIT_PART
-    question = Question(answering, text, explainer.units(most - search - 1))  # one is the text itself
+    units, weighing = planned(explainer, text, most)
+    question = Question(answering, units, known)
     at, runner_up = _labels(question, label)
-    weighed = explainer(question, at, most - search - 1)
-    edit = smallest_edit(question, weighed.weights, at, search if question.calls > 1 else most - 1)
+    weighed = explainer(question, at, weighing)
+    edit = smallest_edit(question, weighed.weights, at, most - (weighing if question.calls > 1 else 0) - 1)
     whole, names = question.whole, answering.labels.names
     (said,) = answering.predictions(whole, [None], [0])
-    words = [text[start:end] for start, end in question.units]
+    words = [text[start:end] for start, end in units.places]
     errors = [None] * len(words) if weighed.errors is None else weighed.errors.tolist()
     return Explanation(
         text=text,
@@ -51,7 +53,7 @@ def explain(
         full=weighed.full,
         base=weighed.base,
         gap=None if weighed.base is None else weighed.full - weighed.base - float(weighed.weights.sum()),
-        words=tuple(map(Word, words, *zip(*question.units, strict=True), weighed.weights.tolist(), errors)),
+        words=tuple(map(Word, words, *zip(*units.places, strict=True), weighed.weights.tolist(), errors)),
         calls=question.calls,
         examples=examples_of(answering, whole, at, runner_up, examples),
         edit=edit,
@@ -59,6 +61,12 @@ def explain(
         unfamiliar=unfamiliar(answering, words) if said.out_of_scope else (),
         note=_note(weighed, question),
     )
+
+
+def planned(explainer: Explainer, text: str, calls: int) -> tuple[Units, int]:
+    """The units of ``text``, and how many of the ``calls`` are for weighing them: one is the text, some the edit."""
+    weighing = calls - calls // _EDIT_PART - 1
+    return Units(text, explainer.units(weighing)), weighing
 
 
 def check(text: str) -> None:
@@ -117,7 +125,7 @@ def _labels(question: Question, label: str | None) -> tuple[int, int | None]:
     if label is not None and label not in names:
         raise LabelUnknown(f'the bundle has no label "{label}".{did_you_mean(label, names)}')
     probabilities = question.whole.probabilities[0]
-    (decided,) = question.decided(question.full[None])
+    (decided,) = question.decided(question.units.full[None])
     ranked = sorted(range(len(names)), key=lambda each: (not decided[each], -probabilities[each]))
     at = ranked[0] if label is None else names.index(label)
     others = sorted(range(len(names)), key=lambda each: (bool(decided[each]), -probabilities[each]))
@@ -126,9 +134,10 @@ def _labels(question: Question, label: str | None) -> tuple[int, int | None]:
 
 def _note(weighed: Weighed, question: Question) -> str:
     notes = [weighed.note]
-    if question.together > 1:
-        notes.append(f"The text is long: up to {count(question.together, 'word')} are taken together; more calls, "
-                     "smaller groups.")  # fmt: skip
+    if (together := question.units.together) > 1:
+        notes.append(
+            f"The text is long: up to {count(together, 'word')} are taken together; more calls, smaller groups."
+        )
     if question.whole.truncated[0]:
         notes.append("The model read a part of the text only.")
     taught = question.whole.taught

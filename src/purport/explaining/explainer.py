@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
+from ..model import BoolArray
 from .explanation import Value
 from .question import Question
 
@@ -57,6 +58,13 @@ class Explainer(Protocol):
 
     def units(self, calls: int) -> int:
         """The largest number of units that it can weigh with so many ``calls``, at least 1."""
+        ...
+
+    def plan(self, n: int, calls: int) -> BoolArray:
+        """What it asks of a text of ``n`` units, ``(m, n) bool``: at most ``calls`` rows of units that are kept.
+
+        Where they can be asked by several workers, they are, and then the method finds them answered.
+        """
         ...
 
     def __call__(self, question: Question, label: int, calls: int) -> Weighed:

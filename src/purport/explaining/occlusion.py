@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..bundle import Bundle
+from ..model import BoolArray
 from .explainer import Weighed
-from .question import Question
+from .question import Question, without_each
 
 _NOTE = (
     "A weight is by how much the log odds of the label fall when this word alone is left out; two words that say the "
@@ -28,9 +29,13 @@ class Occlusion:
         """See :class:`.Explainer`."""
         return max(1, calls)
 
+    def plan(self, n: int, calls: int) -> BoolArray:
+        """See :class:`.Explainer`."""
+        return without_each(n)
+
     def __call__(self, question: Question, label: int, calls: int) -> Weighed:
         """See :class:`.Explainer`."""
-        values = question.values(np.vstack([question.full, question.singles()]), label)
+        values = question.values(np.vstack([question.units.full, self.plan(len(question.units), calls)]), label)
         return Weighed(values[0] - values[1:], "log_odds", float(values[0]), note=_NOTE)
 
 

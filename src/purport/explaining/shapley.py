@@ -40,24 +40,34 @@ class Shapley:
         """See :class:`.Explainer`: two pairs of orders must fit."""
         return max(1, (calls - 1) // (2 * _LEAST_PAIRS) + 1)
 
-    def __call__(self, question: Question, label: int, calls: int) -> Weighed:
-        """See :class:`.Explainer`. The sample is the same for each text of as many units."""
-        n = len(question.units)
-        if n <= _MOST_EXACT and 2**n - 1 <= calls:
-            kept = _combinations(n)
-            values = question.values(kept, label)
-            return Weighed(_exactly(values, n), "log_odds", float(values[-1]), float(values[0]), np.zeros(n), _NOTE)
+    def plan(self, n: int, calls: int) -> BoolArray:
+        """See :class:`.Explainer`: all combinations, or for each of the orders its beginnings, the empty one first."""
+        if _is_exact(n, calls):
+            return _combinations(n)
         orders = _orders(n, calls)
         kept = np.zeros((*orders.shape[:2], n + 1, n), dtype=np.bool_)
         for step in range(n):
             kept[:, :, step + 1 :] |= (np.arange(n) == orders[:, :, step, None])[:, :, None, :]
-        values = question.values(kept.reshape(-1, n), label).reshape(kept.shape[:3])
+        return kept.reshape(-1, n)
+
+    def __call__(self, question: Question, label: int, calls: int) -> Weighed:
+        """See :class:`.Explainer`. The sample is the same for each text of as many units."""
+        n = len(question.units)
+        values = question.values(self.plan(n, calls), label)
+        if _is_exact(n, calls):
+            return Weighed(_exactly(values, n), "log_odds", float(values[-1]), float(values[0]), np.zeros(n), _NOTE)
+        orders = _orders(n, calls)
+        values = values.reshape(*orders.shape[:2], n + 1)
         weights = np.zeros((*orders.shape[:2], n))
         np.put_along_axis(weights, orders, np.diff(values, axis=2), axis=2)
         pairs = weights.mean(axis=1)
         errors = pairs.std(axis=0, ddof=1) / math.sqrt(len(pairs))
         full, base = float(values[0, 0, -1]), float(values[0, 0, 0])
         return Weighed(pairs.mean(axis=0), "log_odds", full, base, errors, _NOTE)
+
+
+def _is_exact(n: int, calls: int) -> bool:
+    return n <= _MOST_EXACT and 2**n - 1 <= calls
 
 
 def _combinations(n: int) -> BoolArray:

@@ -1,18 +1,21 @@
-"""The operation ``explain``."""
+"""The operations ``explain`` and ``probe``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pydantic_core import to_json
+import numpy as np
+from pydantic_core import from_json, to_json
 
 from ..classifier import Classifier
+from ..explaining.explain import explain
 from ..explaining.explanation import encode
+from ..explaining.question import Answered
 from ..manifest import ModelFacts
 from .operations import Classify, Request, Result
 
-EXPLAIN = "explain"
+EXPLAIN, PROBE = "explain", "probe"
 _WORD_CHARACTERS = 3  # and a space; a word that is not the shortest has more
 
 
@@ -26,6 +29,7 @@ class ExplainOptions:
         calls: the largest number of texts that the model is asked.
         examples: number of training examples for, and of those against.
         by_word: whether the method asks a text for each word, and a few more; otherwise it asks ``calls`` texts.
+        known: results of ``probe`` by text, for texts that are to be asked. The explanation does not depend on it.
     """
 
     label: str | None
@@ -33,10 +37,12 @@ class ExplainOptions:
     calls: int
     examples: int
     by_word: bool = False
+    known: Mapping[str, bytes] = field(default_factory=dict, compare=False)
 
     def asked(self, text: str) -> int:
-        """About how many texts are asked to explain ``text``, at most."""
-        return min(self.calls, 2 + len(text) // _WORD_CHARACTERS) if self.by_word else self.calls
+        """About how many texts are asked to explain ``text``, at most, beside those that are ``known``."""
+        most = min(self.calls, 2 + len(text) // _WORD_CHARACTERS) if self.by_word else self.calls
+        return max(1, most - len(self.known))
 
 
 class Explain:
@@ -51,8 +57,37 @@ class Explain:
         return [_result(classifier, text, options) for text, options in requests]
 
 
+class Probe:
+    """What an explanation asks of a text with some words left out: probabilities, and the decided labels by position.
+
+    Workers share the probes of one explanation between them.
+    """
+
+    def cost(self, text: str, facts: ModelFacts) -> int:
+        """See :class:`.Operation`."""
+        return Classify().cost(text, facts)
+
+    def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:
+        """See :class:`.Operation`."""
+        answers = classifier.answer([request.text for request in requests])
+        decided = classifier.decide(answers).labels
+        return [
+            Result(to_json([probabilities.tolist(), np.flatnonzero(labels).tolist()]))
+            for probabilities, labels in zip(answers.probabilities, decided, strict=True)
+        ]
+
+
 def _result(classifier: Classifier, text: str, options: ExplainOptions) -> Result:
-    found = classifier.explain(
-        text, label=options.label, method=options.method, calls=options.calls, examples=options.examples
-    )
+    found = explain(
+        classifier, text, label=options.label, method=options.method, calls=options.calls, examples=options.examples,
+        known={text: _answered(body) for text, body in options.known.items()},
+    )  # fmt: skip
     return Result(to_json(encode(found)))
+
+
+def _answered(body: bytes) -> Answered:
+    """The result of a probe."""
+    probabilities, positions = from_json(body)
+    decided = np.zeros(len(probabilities), dtype=np.bool_)
+    decided[positions] = True
+    return Answered(np.array(probabilities, dtype=np.float32), decided)

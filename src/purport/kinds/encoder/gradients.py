@@ -12,6 +12,7 @@ from ...bundle import Bundle
 from ...errors import MethodUnfit
 from ...explaining.explainer import Weighed
 from ...explaining.question import Question
+from ...model import BoolArray
 from ...optional import needs
 from ...runtime.calibration import Calibrated
 from ...runtime.onnx import OnnxScorer
@@ -57,6 +58,10 @@ class IntegratedGradients:
         """See :class:`~purport.explaining.explainer.Explainer`: it asks no text again."""
         return 2**20
 
+    def plan(self, n: int, calls: int) -> BoolArray:
+        """See :class:`~purport.explaining.explainer.Explainer`: nothing."""
+        return np.zeros((0, n), dtype=np.bool_)
+
     def __call__(self, question: Question, label: int, calls: int) -> Weighed:
         """See :class:`~purport.explaining.explainer.Explainer`; a step counts as a call."""
         with needs("integrated gradients", "explain"):
@@ -64,7 +69,7 @@ class IntegratedGradients:
             from captum.attr import LayerIntegratedGradients
 
         model, scorer = self._restored(question.answering.bundle), _scorer(question)
-        located = scorer.reader.located(question.text)
+        located = scorer.reader.located(question.units.text)
         ids = torch.tensor([[token for token, _ in located]])
         blank = self._blank(scorer)
         start = torch.tensor([[token if place is None else blank for token, place in located]])
@@ -121,7 +126,7 @@ def _scorer(question: Question) -> OnnxScorer:
 
 def _merged(tokens: Any, located: list[tuple[int, int | None]], question: Question) -> Any:
     """The sum of the ``tokens (n_tokens,)`` of each unit."""
-    starts, found = [start for start, _ in question.units], np.zeros(len(question.units))
+    starts, found = [start for start, _ in question.units.places], np.zeros(len(question.units))
     for value, (_, place) in zip(tokens.tolist(), located, strict=True):
         if place is not None:
             found[max(0, bisect_right(starts, place) - 1)] += value

@@ -10,6 +10,7 @@ import numpy as np
 from ...bundle import Bundle
 from ...explaining.explainer import Weighed
 from ...explaining.question import Question
+from ...model import BoolArray
 from ...runtime.calibration import Calibrated
 from .located import located
 from .model import LinearScorer
@@ -40,16 +41,20 @@ class Contributions:
         """See :class:`~purport.explaining.explainer.Explainer`: it asks nothing."""
         return 2**20
 
+    def plan(self, n: int, calls: int) -> BoolArray:
+        """See :class:`~purport.explaining.explainer.Explainer`: nothing."""
+        return np.zeros((0, n), dtype=np.bool_)
+
     def __call__(self, question: Question, label: int, calls: int) -> Weighed:
         """See :class:`~purport.explaining.explainer.Explainer`."""
         model = question.answering.model
         assert isinstance(model, Calibrated) and isinstance(model.scorer, LinearScorer), "fits"
-        starts = [start for start, _ in question.units]
+        starts = [start for start, _ in question.units.places]
         weights = np.zeros(len(starts))
-        for place, value in _by_place(model.scorer, question.text, label).items():
+        for place, value in _by_place(model.scorer, question.units.text, label).items():
             weights[max(0, bisect_right(starts, place) - 1)] += value
         base = float(model.scorer.bias[label])
-        full = float(model.score([question.text]).logits[0, label])
+        full = float(model.score([question.units.text]).logits[0, label])
         return Weighed(weights, "logit", full, base, note=_NOTE)
 
 

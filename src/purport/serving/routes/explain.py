@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from ...errors import MethodUnfit, NotExplained, TextMissing, did_you_mean
-from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for
+from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for, planned
 from ...explaining.occlusion import OCCLUSION
 from .. import operations
 from ..access import Permission
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..explain_schema import ExplainAnswer, ExplainRequest
-from ..explanations import EXPLAIN, Explain, ExplainOptions
+from ..explanations import EXPLAIN, PROBE, Explain, ExplainOptions
 from ..generation import Generation
 from ..schema import error_responses, request_body, validated
 
 # Share of the time limit that the work may take, as it is estimated.
 _SHARE = 0.5
+# Texts that are sent to the workers one by one, so that all have a part; each keeps the event loop busy for moments.
+_MOST_PROBES = 64
 _EXAMPLE = {"text": "flights from boston to denver"}
 
 
@@ -57,6 +61,8 @@ def router(context: AppContext) -> APIRouter:
                 options = _options(asked, generation, settings.deadline_ms / 1000)
                 context.access.count(principal, options.asked(asked.text), counted=1)
                 admission.admit(client=client)
+                if context.pool.size > 1:
+                    options = await _probed(context, asked.text, options, generation, client)
                 result = await context.dispatch.ask(
                     EXPLAIN, operations.Request(asked.text, options), generation, client=client
                 )
@@ -89,3 +95,25 @@ def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -
     if asked.calls is not None and options.asked(asked.text) > max(LEAST_CALLS, fits):
         raise NotExplained(f'So many calls with texts of this length take too long; "calls" may be at most {fits}.')
     return options
+
+
+async def _probed(
+    context: AppContext, text: str, options: ExplainOptions, generation: Generation, client: str
+) -> ExplainOptions:
+    """``options`` with the answers to what the method will ask, if that is little enough to be asked one by one.
+
+    All workers can answer a part of it.
+    """
+    _, explainer = explainer_for(generation.bundle, options.method, served=True)
+    units, weighing = planned(explainer, text, options.calls)
+    plan = explainer.plan(len(units), weighing)
+    if not 1 < len(plan) <= _MOST_PROBES:
+        return options
+    texts = dict.fromkeys(units.kept(row, remote=bool(generation.at_once)) for row in plan)
+    asked = [context.dispatch.ask(PROBE, operations.Request(each, None), generation, client=client) for each in texts]
+    try:
+        results = await asyncio.gather(*asked)
+    finally:
+        for each in asked:
+            each.cancel()
+    return replace(options, known={each: result.body for each, result in zip(texts, results, strict=True)})
