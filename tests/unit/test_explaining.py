@@ -18,6 +18,7 @@ from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
 from purport.explaining.explain import MOST_CALLS
 from purport.explaining.explanation import encode
 from purport.explaining.question import Question, Units, log_odds, without_each
+from purport.kinds.cascade.model import Cascade, Stage
 from purport.kinds.linear.located import located
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.linear.ngrams import Ngrams
@@ -135,6 +136,16 @@ def test_a_model_that_costs_money_is_asked_sixteen_texts_at_most_and_never_nothi
     assert len(script.asked) == found.calls <= 16 and len(found.words) < 16 and "taken together" in found.note
     classifier.explain("refund")
     assert all(text.strip() for text in script.asked)
+
+
+def test_a_cascade_is_explained_by_asking_all_of_it() -> None:
+    """The first stage settles nothing here, so that the weights are those of the second."""
+    (first, _), (second, script) = scripted(), scripted()
+    stages = [Stage(first, np.arange(3), 2.0), Stage(second, np.arange(3), 0.0)]
+    cascade = Classifier(first.bundle, Cascade(stages))
+    found = cascade.explain("hello refund my money")
+    assert found.method == "occlusion" and found.words == second.explain("hello refund my money").words
+    assert found.examples.favour == () and script.asked
 
 
 def test_the_smallest_edit_leaves_out_what_decides() -> None:
