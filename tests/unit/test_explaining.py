@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from purport import Bundle, Classifier, Task
 from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
-from purport.explaining.explain import MOST_CALLS
+from purport.explaining.explain import MOST_CALLS, explainer_for, planned
 from purport.explaining.explanation import encode
 from purport.explaining.question import Question, Units, log_odds, without_each
 from purport.kinds.cascade.model import Cascade, Stage
@@ -25,6 +25,8 @@ from purport.kinds.linear.ngrams import Ngrams
 from purport.manifest import Manifest, ModelFacts, PerLabel, Provenance
 from purport.model import Answers, Lengths, Traits
 from purport.received import explanation
+from purport.serving.explanations import Explain, ExplainOptions, Probe
+from purport.serving.operations import Request
 from purport.text import segments, spans
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -136,6 +138,26 @@ def test_a_model_that_costs_money_is_asked_sixteen_texts_at_most_and_never_nothi
     assert len(script.asked) == found.calls <= 16 and len(found.words) < 16 and "taken together" in found.note
     classifier.explain("refund")
     assert all(text.strip() for text in script.asked)
+
+
+@pytest.mark.parametrize("method", ["occlusion", "shapley"])
+def test_what_workers_answered_before_is_not_asked_again(method: str) -> None:
+    """A server's workers share the texts of the plan; the explanation is the same, and counts as many calls."""
+    classifier, script = scripted()
+    text = "hello refund my money"
+    expected = classifier.explain(text, method=method, calls=32)
+    _, explainer = explainer_for(classifier.bundle, method)
+    units, weighing = planned(explainer, text, 32)
+    texts = [units.kept(row) for row in explainer.plan(len(units), weighing)]
+    results = Probe()(classifier, [Request(each, None) for each in texts])
+    options = ExplainOptions(None, method, 32, 2, known={a: b.body for a, b in zip(texts, results, strict=True)})
+    script.asked.clear()
+    (found,) = Explain()(classifier, [Request(text, options)])
+    assert json.loads(found.body) == json.loads(json.dumps(encode(expected)))
+    assert not set(script.asked) & (set(texts) - {text})
+    assert Explain().cost(text, classifier.bundle.manifest.model) >= 1 and options.asked(text) == max(
+        1, 32 - len(texts)
+    )
 
 
 def test_a_cascade_is_explained_by_asking_all_of_it() -> None:
