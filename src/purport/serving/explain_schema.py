@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from ..explaining.explain import LEAST_CALLS
 from ..explaining.explanation import Value
@@ -11,6 +13,11 @@ from .schema import Body, ExampleAnswer, Label, Share, Text, Whole
 
 MOST_CALLS = 1024
 """More texts than a request may have are not asked for one explanation either."""
+
+
+# In a union, the bounds would not be in the schema under their names.
+_BOUNDS = WithJsonSchema({"type": "integer", "minimum": LEAST_CALLS, "maximum": MOST_CALLS})
+Calls = Annotated[Whole, Field(ge=LEAST_CALLS, le=MOST_CALLS), _BOUNDS]
 
 
 class ExplainRequest(Body):
@@ -26,11 +33,8 @@ class ExplainRequest(Body):
     method: Label | None = Field(
         None, max_length=64, description="`occlusion`, `shapley` or `contributions`; if absent, that of the bundle"
     )
-    calls: Whole | None = Field(
-        None,
-        ge=LEAST_CALLS,
-        le=MOST_CALLS,
-        description="Largest number of texts to ask the model; if absent, that of the method",
+    calls: Calls | None = Field(
+        None, description="Largest number of texts to ask the model; if absent, that of the method"
     )
     examples: Whole = Field(
         2, ge=0, le=10, description="Number of training examples for the label, and of those against it"
