@@ -76,9 +76,10 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
 
 
 def rows(dataset: Dataset, name: str) -> Rows:
-    """A split in the form that kinds use."""
+    """A split in the form that kinds use. Only training rows have weights: whatever is measured counts rows alike."""
     split = dataset[name]
-    return Rows(list(split.texts), dataset.labels.encode(split.gold))
+    weights = np.array([example.weight for example in split], dtype=np.float32) if name == "train" else np.ones(1)
+    return Rows(list(split.texts), dataset.labels.encode(split.gold), None if (weights == 1).all() else weights)
 
 
 def answer(run: Run[Any], fitted: Fitted) -> Scores | Answers:
