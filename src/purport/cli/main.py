@@ -21,6 +21,7 @@ from . import (
     evaluate,
     explore,
     init,
+    label,
     plan,
     predict,
     serve,
@@ -50,7 +51,7 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
-                 compare.compare, verify.verify, teach.teach, sign.sign, plan.plan, explore.explore,
+                 compare.compare, verify.verify, label.label, teach.teach, sign.sign, plan.plan, explore.explore,
                  config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")

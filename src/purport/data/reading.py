@@ -56,7 +56,7 @@ class Reading:
         unlabelled: rows without a label are an ``error``, ``out_of_scope``, or left out (``skip``).
         out_of_scope: names that stand for "no label applies"; they never become labels.
         label_names: the names of labels that are numbers in the file, from 0 on; ``numbers`` takes them as names.
-        confidence: the column with the weight of each row, which needs ``layout.keep_columns``; ``None`` if all weigh 1.
+        confidence: the column with the weight of each row (needs ``layout.keep_columns``); ``None`` if all weigh 1.
         tally: what was found while reading.
         on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
     """

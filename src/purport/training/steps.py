@@ -78,8 +78,9 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
 def rows(dataset: Dataset, name: str) -> Rows:
     """A split in the form that kinds use. Only training rows have weights: whatever is measured counts rows alike."""
     split = dataset[name]
-    weights = np.array([example.weight for example in split], dtype=np.float32) if name == "train" else np.ones(1)
-    return Rows(list(split.texts), dataset.labels.encode(split.gold), None if (weights == 1).all() else weights)
+    given = [example.weight for example in split] if name == "train" else []
+    weights = np.array(given, dtype=np.float32) if any(weight != 1 for weight in given) else None
+    return Rows(list(split.texts), dataset.labels.encode(split.gold), weights)
 
 
 def answer(run: Run[Any], fitted: Fitted) -> Scores | Answers:
