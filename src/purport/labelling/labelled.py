@@ -15,10 +15,11 @@ from ..classifier import Classifier
 from ..data.reading import Example
 from ..errors import BudgetSpent
 from ..labels import Task
-from ..model import Answers, BoolArray, FloatArray
+from ..model import Answers, FloatArray
 from ..predict_file import label_delimiter
 from ..prediction import DIGITS, Prediction
 from ..progress import SILENT, Line, Progress, Reporter
+from ..runtime.asking import without_reply
 from ..wording import count
 from .ledger import Ledger, same
 from .typical import typical_first
@@ -198,9 +199,3 @@ def confidences(classifier: Classifier, answers: Answers) -> FloatArray:
         right = right * answers.in_scope
     found: FloatArray = np.where(decided.out_of_scope, 1 - answers.in_scope, right).astype(np.float32)
     return found
-
-
-def without_reply(answers: Answers) -> BoolArray:
-    """``(n,) bool``: whether a service gave no usable reply to the text, so that nothing at all is probable."""
-    none: BoolArray = (answers.in_scope == 0) & ~answers.probabilities.any(axis=1)
-    return none
