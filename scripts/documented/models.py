@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 from pydantic import BaseModel
@@ -75,8 +75,9 @@ def _section(title: str, section: type[BaseModel]) -> Iterator[str]:
 def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """The fields of ``model`` that are tables of their own."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field.annotation
+        for each in (field.annotation, *get_args(field.annotation)):  # a table that may be left out is ``… | None``
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                yield name, each
 
 
 def _resolved(schema: Mapping[str, Any]) -> Schema:

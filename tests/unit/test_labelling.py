@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +111,7 @@ def test_the_whole_loop_from_texts_without_labels_to_a_bundle_that_costs_a_thous
     measured = tmp_path / "measured.json"
     done = run(app, ["evaluate", str(small), str(test), "--unlabelled", "out_of_scope", "--output", str(measured)])
     assert done.exit_code == 0, done.output
-    assert json.loads(measured.read_text("utf-8"))["metrics"]["exact_match"]["value"] >= 0.9
+    assert json.loads(measured.read_text("utf-8"))["metrics"]["accuracy"]["value"] >= 0.9
 
     classifier = Classifier.open(small)
     everything = [text for text, _ in rows]
@@ -173,6 +176,27 @@ def test_a_service_that_fails_in_the_middle_leaves_what_was_answered(script: Scr
     script.content, script.faults = answer, type(script.faults)()  # type: ignore[method-assign]
     assert label(classifier, examples(200), out, resume=True).labelled == 200
     assert len({row["text"] for row in table(out.target)}) == 200
+
+
+def test_ctrl_c_loses_nothing_that_was_written_and_pays_for_nothing_twice(script: Script, tmp_path: Path) -> None:
+    """As a user stops it: a process of its own, SIGINT in the middle."""
+    teacher, labels = llm_bundle(script, tmp_path), tmp_path / "labels.csv"
+    texts = written(tmp_path / "texts.csv", [(each.text,) for each in examples(200)], "text")
+    words = [sys.executable, "-m", "purport", "label", str(texts), "--with", str(teacher.path), "-o", str(labels)]
+    script.latency_s = 0.05
+    running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while len(script.asked) < 100 * VOTES and time.monotonic() < until:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130 and "of 200 texts are left; go on with --resume" in said, said
+    assert len(table(labels)) in (64, 128)
+    script.latency_s = 0
+    done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and len(table(labels)) == 200, done.stderr
+    # Only requests that were on their way when it stopped are made again.
+    assert len(script.asked) <= 200 * VOTES + 16
 
 
 def test_texts_are_shuffled_before_they_are_asked_and_each_is_asked_once(script: Script, tmp_path: Path) -> None:

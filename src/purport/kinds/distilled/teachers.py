@@ -27,7 +27,7 @@ from ..run import Run
 from .recipe import DistilledRecipe
 from .supply import Drawn
 
-_ANSWERS = "teacher.npz"
+_ANSWERS = "checkpoints/teacher.npz"  # what is kept of an unfinished run
 
 
 class Teacher(Protocol):
@@ -148,7 +148,7 @@ class Answering:
             if kept.shape == (len(run.train), len(run.labels)):
                 return kept
         found = self._ask(run.train.texts)
-        run.work.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, probabilities=found)
         return found
 
