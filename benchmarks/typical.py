@@ -19,7 +19,7 @@ from purport import load_dataset
 from purport.evaluation.report import machine
 from purport.labelling.typical import typical_first
 
-DATASETS = ("banking77", "clinc150", "snips", "atis")
+DATASETS = ("banking77", "clinc150", "snips")
 SIZES = (150, 300, 500, 900, 1500)
 RANDOM = 5  # random choices that are averaged
 
