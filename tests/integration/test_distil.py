@@ -85,7 +85,13 @@ def test_a_teacher_that_does_not_fit_says_so(encoder_bundle: Bundle, linear_bund
         train(parse_recipe(recipe(linear_bundle)), tmp_path / "a")
     with pytest.raises(RecipeError, match="must have the same task: it is multilabel"):
         train(
-            parse_recipe({**recipe(linear_bundle), "task": "multiclass", "data": SAMPLE | {"joint": True}}),
+            parse_recipe(
+                {
+                    **recipe(linear_bundle),
+                    "task": "multiclass",
+                    "data": SAMPLE | {"joint": True, "valid": 0.2, "test": None},
+                }
+            ),
             tmp_path / "a",
         )
     with pytest.raises(RecipeError, match=r"remove one"):
