@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from purport import Bundle, Classifier
 from purport.cli.main import app
 from purport.data.reading import Example
 from purport.errors import BudgetSpent, DataError, OutputExists, ProviderError, RunMismatch
-from purport.labelling.labelled import Wanted, confidences, label
+from purport.labelling.labelled import Wanted, _batches, confidences, label
 from purport.labelling.typical import typical_first
 from purport.model import Metered
 from purport.testing import Recorder
@@ -148,7 +149,8 @@ def test_a_spent_budget_loses_nothing_and_the_next_run_goes_on(script: Script, t
         label(Classifier.open(teacher), examples(240), out, reporter=recorder)
     paid = asked(script)
     assert 100 < len(paid) < 240 * VOTES
-    assert any(line.endswith("of 240 texts are left; go on with --resume") for line in recorder.lines)
+    whole = sum(count == VOTES for count in Counter(paid).values())
+    assert f"{240 - whole:,} of 240 texts are left; go on with --resume" in recorder.lines, "all that is paid is kept"
     script.asked.clear()
     for _ in range(4):
         try:
@@ -210,6 +212,14 @@ def test_texts_are_shuffled_before_they_are_asked_and_each_is_asked_once(script:
     steps = np.diff([place[text] for text in texts])
     assert np.mean(np.abs(steps) <= 1) < 0.6, "two votes of a text may follow each other, neighbours do not"
     assert len(table(out.target)) == 200
+
+
+def test_batches_are_shuffled_and_the_first_ones_have_the_most_typical_texts() -> None:
+    texts = [[Example(str(number), ())] for number in range(600)]
+    found = [int(each[0].text) for batch in _batches(texts, 64, 0) for each in batch]
+    assert sorted(found) == list(range(600)) and {*found[:256]} == {*range(256)}
+    assert np.corrcoef(found[:256], range(256))[0, 1] < 0.3
+    assert found != [int(each[0].text) for batch in _batches(texts, 64, 1) for each in batch]
 
 
 def test_votes_that_differ_lower_the_confidence(script: Script, tmp_path: Path) -> None:
