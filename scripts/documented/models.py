@@ -75,9 +75,9 @@ def _section(title: str, section: type[BaseModel]) -> Iterator[str]:
 def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """The fields of ``model`` that are tables of their own."""
     for name, field in model.model_fields.items():
-        for annotation in (field.annotation, *get_args(field.annotation)):  # also one that may be left out
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                yield name, annotation
+        for each in (field.annotation, *get_args(field.annotation)):  # a table that may be left out is ``… | None``
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                yield name, each
 
 
 def _resolved(schema: Mapping[str, Any]) -> Schema:

@@ -28,7 +28,8 @@ from purport.promise import Kept, Promised, ScoreCounts
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output",
-          "plan": "--output", "sign": "--new-key", "teach": "--out", "verify": "--output"}  # fmt: skip
+          "plan": "--output", "sign": "--new-key", "teach": "--out", "verify": "--output",
+          "label": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
 WAIT_S, STARTS_S = 60, 4
 
@@ -96,11 +97,12 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "config": [],
         "plan": [bundle, str(place / "other"), "--target", "passed_on <= 0.5"],
         "sign": [],
+        "label": [str(place / "in.csv"), "--with", bundle],
         "teach": [bundle, "--text", "my lamp came in pieces", "--label", "damaged_item"],
         "doctor examine": [rows],
         "doctor apply": [str(place / "plan.csv"), rows],
     }
-    written = str(out / "written.csv" if command == "predict" else out / "written")
+    written = str(out / "written.csv" if command in ("predict", "label") else out / "written")
     return [*command.split(), *arguments[command], *((WRITES[command], written) if command in WRITES else ())]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from purport import Bundle
 
-COMMANDS = ["train", "evaluate", "predict", "serve", "data", "config", "explore", "doctor", "compare"]
+COMMANDS = ["train", "evaluate", "predict", "serve", "data", "config", "explore", "doctor", "compare", "label"]
 
 
 def purport(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

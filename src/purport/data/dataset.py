@@ -62,7 +62,7 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of texts and labels in order, independent of the file format and of the order of a row's labels."""
+        """sha256 of texts, labels and weights, independent of the file format and of the order of a row's labels."""
         return self._summary[2]
 
     @property
@@ -81,7 +81,8 @@ class Split:
         for example in self:
             count += 1
             labels.update(example.labels)
-            digest.update("\x1f".join((example.text, *example.labels)).encode() + b"\x1e")
+            weight = (f"\x1d{example.weight}",) if example.weight != 1 else ()
+            digest.update("\x1f".join((example.text, *example.labels, *weight)).encode() + b"\x1e")
         return count, labels, digest.hexdigest()
 
     def named(self, name: str) -> Split:

@@ -24,25 +24,28 @@ class Example:
 
     An example without a file has the row 0, and one that a bundle was taught the row :data:`TAUGHT`.
     ``cells`` are all columns of that row (see :class:`~purport.data.formats.Row`), with ``layout.keep_columns`` only.
+    ``weight``, from 0 to 1, is what the row counts in training.
     """
 
     text: str
     labels: tuple[str, ...]
     row: int = field(default=0, compare=False)
     cells: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    weight: float = field(default=1.0, compare=False)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was left out, and names for "no label applies" that occurred (``none``).
+    """What occurred while rows were read, and names for "no label applies" that occurred (``none``).
 
     ``skipped`` counts the rows without a label that were to be skipped, and ``empty`` those with neither a text nor a
-    label, both by split and file.
+    label, both by split and file. ``columns`` are those of the rows, where one of them has confidences.
     """
 
     skipped: dict[tuple[str, Path], int] = field(default_factory=dict)
     empty: dict[tuple[str, Path], int] = field(default_factory=dict)
     none: set[str] = field(default_factory=set)
+    columns: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Reading:
         unlabelled: rows without a label are an ``error``, ``out_of_scope``, or left out (``skip``).
         out_of_scope: names that stand for "no label applies"; they never become labels.
         label_names: the names of labels that are numbers in the file, from 0 on; ``numbers`` takes them as names.
+        confidence: the column with the weight of each row (needs ``layout.keep_columns``); ``None`` if all weigh 1.
         tally: what was found while reading.
         on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
     """
@@ -66,6 +70,7 @@ class Reading:
     unlabelled: str = "error"
     out_of_scope: tuple[str, ...] = ()
     label_names: tuple[str, ...] | Literal["numbers"] | None = None
+    confidence: str | None = None
     tally: Tally = field(default_factory=lambda: Tally(), compare=False)
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
 
@@ -95,7 +100,24 @@ class Reading:
         labels = self._labels(row.label)
         if isinstance(labels, str):
             return BadRow(row.number, labels)
-        return None if labels is None else Example(row.text, labels, row.number, row.cells or None)
+        weight = 1.0 if self.confidence is None else self._weight(row.cells, self.confidence)
+        if isinstance(weight, str):
+            return BadRow(row.number, weight)
+        return None if labels is None else Example(row.text, labels, row.number, row.cells or None, weight)
+
+    def _weight(self, cells: Mapping[str, Any], column: str) -> float | str:
+        """The number in ``column``, 1 if there is none; a message if it cannot be used."""
+        self.tally.columns.update(dict.fromkeys(cells))
+        value = cells.get(column)
+        if value is None or value != value or (isinstance(value, str) and not value.strip()):
+            return 1.0
+        try:
+            weight = float(value)
+        except (TypeError, ValueError):
+            weight = -1.0
+        if isinstance(value, bool) or not 0 <= weight <= 1:
+            return f"{column} is {value!r}; it must be a number from 0 to 1, or empty (which counts as 1)"
+        return weight
 
     def _labels(self, value: Any) -> tuple[str, ...] | str | None:
         """The labels in a cell; a message if they cannot be used; ``None`` if the row is to be left out."""

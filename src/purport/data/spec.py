@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ..bundle import Bundle
 from ..destination import MANIFEST
-from ..errors import BundleCorrupt, DataError
+from ..errors import BundleCorrupt, DataError, did_you_mean
 from ..frozen import Frozen
 from ..labels import Task
 from ..progress import SILENT, Line, Reporter
@@ -52,6 +52,9 @@ class DataSpec(Frozen):
     """Column of the labels, likewise."""
     label_delimiter: str = "+"
     """Stands between the labels of one text."""
+    confidence_column: str | None = None
+    """Column with a number from 0 to 1 for each row, such as ``purport label`` writes: what the row counts in training.
+    A row without one counts 1. Validation, calibration and test rows all count alike."""
     header: bool | None = None
     """Whether the first row of a CSV or TSV names the columns; without it, it does if it holds ``text_column``."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -71,9 +74,12 @@ class DataSpec(Frozen):
     def reading(self, task: Task) -> Reading:
         """How rows become examples."""
         layout = Layout(
-            self.text_column, self.label_column, self.header, self.label_delimiter, self.delimiter, self.encoding
+            self.text_column, self.label_column, self.header, self.label_delimiter, self.delimiter, self.encoding,
+            keep_columns=self.confidence_column is not None,
+        )  # fmt: skip
+        return Reading(
+            task, layout, self.joint, self.unlabelled, self.out_of_scope, self.label_names, self.confidence_column
         )
-        return Reading(task, layout, self.joint, self.unlabelled, self.out_of_scope, self.label_names)
 
     def parts(self, labels: frozenset[str]) -> frozenset[str]:
         """``labels`` with joint labels split into the labels they combine."""
@@ -144,6 +150,12 @@ class DataSpec(Frozen):
             raise DataError(f"no row of {dataset.name} has a label to learn; add labels, or correct out_of_scope")
         for problem in reading.unused_names(dataset.name, dataset.labels):
             raise DataError(problem)
+        wanted, present = self.confidence_column, reading.tally.columns
+        if wanted is not None and wanted not in present:
+            raise DataError(
+                f'{dataset.name} has no column "{wanted}" (data.confidence_column); the columns are '
+                f"{', '.join(present) or 'without names'}.{did_you_mean(wanted, present)}"
+            )
 
 
 def _found_again(

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..labels import LabelSet
 from ..manifest import Decision, ModelFacts
-from ..model import BoolArray, Model
+from ..model import BoolArray, FloatArray, Model
 from ..progress import SILENT, Line, Reporter
 from ..runtime.calibration import Scorer
 from ..runtime.scope import SIGNAL_WEIGHTS
@@ -21,13 +24,22 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 @dataclass(frozen=True)
 class Rows:
-    """A split in memory: texts, and gold labels ``(n, n_labels) bool``."""
+    """A split in memory: texts, and gold labels ``(n, n_labels) bool``.
+
+    ``weights (n,) float32``, from 0 to 1, are what rows count in the loss; ``None`` if all count 1.
+    """
 
     texts: Sequence[str]
     gold: BoolArray
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def some(self, rows: NDArray[np.intp]) -> Rows:
+        """These ``rows``, in this order."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Rows([self.texts[row] for row in rows.tolist()], self.gold[rows], weights)
 
 
 @dataclass(frozen=True)

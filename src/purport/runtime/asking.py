@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model import Answers
+from ..model import Answers, BoolArray
 from ..progress import SILENT, Progress, Reporter
 from .calibration import Scores
 
@@ -57,3 +57,9 @@ def rows_of(found: FoundT, rows: NDArray[np.intp]) -> FoundT:
         return None if values is None else values[rows]
 
     return replace(found, **{field.name: some(getattr(found, field.name)) for field in fields(found)})
+
+
+def without_reply(answers: Answers) -> BoolArray:
+    """``(n,) bool``: whether a service gave no usable reply to the text, so that nothing at all is probable."""
+    none: BoolArray = (answers.in_scope == 0) & ~answers.probabilities.any(axis=1)
+    return none

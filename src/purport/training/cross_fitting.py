@@ -101,7 +101,7 @@ def cross_fit(run: Run[Any], fit: Fit, folds: int) -> HeldOut | None:
             stage = Path(work, "stage")
             stage.mkdir()
             part = replace(
-                run, train=_rows(run.train, inside), stage=stage, work=Path(work), resume=False, reporter=SILENT
+                run, train=run.train.some(inside), stage=stage, work=Path(work), resume=False, reporter=SILENT
             )
             fitted = fit(part)
             if fitted is None or not isinstance(fitted.model, Scorer):
@@ -120,7 +120,3 @@ def _memory(scorer: Scorer, rows: Rows) -> Memory | None:
     if embedding is None:
         return None
     return Memory.of(embedding, rows.gold[labelled], np.zeros(len(labelled), dtype=np.uint64))
-
-
-def _rows(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
-    return Rows([rows.texts[row] for row in chosen.tolist()], rows.gold[chosen])

@@ -76,9 +76,11 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
 
 
 def rows(dataset: Dataset, name: str) -> Rows:
-    """A split in the form that kinds use."""
+    """A split in the form that kinds use. Only training rows have weights: whatever is measured counts rows alike."""
     split = dataset[name]
-    return Rows(list(split.texts), dataset.labels.encode(split.gold))
+    given = [example.weight for example in split] if name == "train" else []
+    weights = np.array(given, dtype=np.float32) if any(weight != 1 for weight in given) else None
+    return Rows(list(split.texts), dataset.labels.encode(split.gold), weights)
 
 
 def answer(run: Run[Any], fitted: Fitted) -> Scores | Answers:

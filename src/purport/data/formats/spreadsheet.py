@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ANSWER_COLUMNS = ("labels", "error")
-"""Every file of answers has these columns, so that it is known again when it is read."""
+ANSWER_COLUMNS = ("labels", "error"), ("labels", "confidence", "likeliest")
+"""Every file of answers (``purport predict``, ``purport label``) has these columns, so that it is known again."""
 # After https://owasp.org/www-community/attacks/CSV_Injection, with the apostrophes that escape it.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
@@ -26,7 +26,8 @@ def column_cell(value: Any) -> Any:
 
 def is_ours(columns: Iterable[str]) -> bool:
     """Whether a table with these columns has answers, whose cells are escaped."""
-    return set(ANSWER_COLUMNS) <= set(columns)
+    present = set(columns)
+    return any(present.issuperset(own) for own in ANSWER_COLUMNS)
 
 
 def escape(cell: str) -> str:

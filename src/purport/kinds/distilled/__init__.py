@@ -1,4 +1,4 @@
-"""Kind ``distilled``: an encoder with fewer layers, trained to reproduce the decisions of a larger one."""
+"""Kind ``distilled``: a small encoder, trained to reproduce the decisions of a larger one, or of any bundle."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Distils a trained encoder into one with fewer layers.
+"""Distils a bundle into a small encoder.
 
-Layers are dropped (Sanh et al. 2019, DistilBERT, §2), and the student learns the teacher's probabilities (Hinton et al.
-2015), logits and last hidden states. It learns from the training texts and from many more that need no labels: texts
+The layers of a teacher that is an encoder are dropped (Sanh et al. 2019, DistilBERT, §2), and the student learns its
+probabilities (Hinton et al. 2015), logits and last hidden states. Of any other teacher a student of its own learns the
+probabilities. It learns from the training texts and from many more that need no labels: texts
 crossed over at a word they share, and joined pairs. Batches depend only on the seed and the step, so that a resumed run
 gives the same result as an uninterrupted one.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +21,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ...bundle import Bundle
-from ...data.noise import noisy
+from ...classifier import Classifier
 from ...errors import RecipeError
 from ...invalid import problems
-from ...labels import Task
 from ...progress import Metric, Progress
-from ...runtime.calibration import probabilities
-from ...runtime.decision import decide
 from ...runtime.tokens import TextReader
 from ..encoder.adapters import merged
 from ..encoder.batching import Collator, TokenRows
@@ -35,19 +32,24 @@ from ..encoder.checkpoints import latest_checkpoint
 from ..encoder.device import contained, device, precision_on
 from ..encoder.export import EncoderFacts, deployed
 from ..encoder.fit import text_reader, torch_logits
-from ..encoder.network import IntentModel, load_tokenizer, losses
-from ..encoder.recipe import EncoderRecipe
-from ..encoder.restoring import restored
+from ..encoder.network import IntentModel, load_tokenizer
+from ..encoder.recipe import Adapter, EncoderModel, EncoderRecipe
+from ..encoder.restoring import build, restored
 from ..run import Fitted, Rows, Run
 from .recipe import DistilledRecipe, Teaching
+from .supply import Supply
+from .teachers import Answering, Network, Teacher, require_alike
 
 # This many batches are drawn at once and sorted by length, so that there is little padding.
 _WINDOW = 4
-_LONGEST_WORDS = 40
+_LAYERS = (0, 2, 5)
 
 
 class StudentFacts(EncoderFacts):
-    """Manifest facts of a bundle with a distilled encoder; ``teacher`` is the id of a bundle."""
+    """Manifest facts of a bundle with a distilled encoder; ``teacher`` is the id of a bundle.
+
+    ``layers`` are those of the teacher that it has; none if it is an encoder of its own.
+    """
 
     layers: tuple[int, ...]
     teacher: str
@@ -63,10 +65,46 @@ def fit(run: Run[DistilledRecipe]) -> Fitted:
 def _fit(run: Run[DistilledRecipe]) -> Fitted:
     recipe = run.recipe
     bundle = Bundle.open(recipe.teacher.bundle)
-    manifest = bundle.manifest
-    if manifest.kind != "encoder" or bundle.labels != run.labels or manifest.task is not recipe.task:
+    made = _of_layers if recipe.model is None and bundle.manifest.kind == "encoder" else _of_answers
+    lesson = made(run, bundle)
+    student = lesson.student
+    _teach(run, lesson)
+    student.encoder = merged(student.encoder.cpu().eval())
+    valid, collator = TokenRows(run.valid, lesson.reader), Collator(lesson.tokenizer.pad_token_id)
+    reference = torch_logits(student.cpu().eval(), valid, collator)
+    same = float(lesson.teacher.same(reference, valid, collator).mean())
+    run.say(f"the student makes the same decisions as its teacher on {same:.2%} of {len(valid)} validation rows")
+    facts = StudentFacts.of(
+        student,
+        lesson.spec,
+        recipe.export,
+        layers=lesson.layers,
+        teacher=bundle.manifest.id,
+        agreement_with_teacher=round(same, 6),
+    )
+    return deployed(student, lesson.tokenizer, run, facts, reference)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A student, its teacher and the texts; ``layers`` are those of the teacher that the student has, if any."""
+
+    student: IntentModel
+    teacher: Teacher
+    supply: Supply
+    spec: EncoderModel
+    tokenizer: Any
+    reader: TextReader
+    layers: tuple[int, ...] = ()
+
+
+def _of_layers(run: Run[DistilledRecipe], bundle: Bundle) -> Lesson:
+    """A student that has some layers of its teacher, an encoder."""
+    recipe, manifest = run.recipe, bundle.manifest
+    require_alike(bundle, run)
+    if bundle.labels != run.labels:
         raise RecipeError(
-            f"teacher.bundle {recipe.teacher.bundle} must be a bundle of kind encoder with the same task and labels"
+            f"teacher.bundle {recipe.teacher.bundle} must have its labels in the order of the training rows"
         )
     try:  # the teacher's decision settings do not matter
         taught = EncoderRecipe.model_validate({**manifest.recipe, "decide": {}})
@@ -76,36 +114,50 @@ def _fit(run: Run[DistilledRecipe]) -> Fitted:
     teacher = restored(bundle, taught)
     teacher.encoder = merged(teacher.encoder)
     teacher.requires_grad_(False)
-    student = _shallower(teacher, recipe.teacher.layers)
-    tokenizer = load_tokenizer(taught.model)
-    texts = _Texts(run.train.texts, recipe.fit, recipe.seed)
-    reader = text_reader(tokenizer, taught.model, run)
-    _teach(run, Lesson(student, teacher, texts, reader, tokenizer.pad_token_id, manifest.calibration.temperature))
-    valid = TokenRows(run.valid, reader)
-    collator = Collator(tokenizer.pad_token_id)
-    reference, expected = (torch_logits(model.cpu().eval(), valid, collator) for model in (student, teacher))
-    own, theirs = (
-        decide(probabilities(logits, recipe.task, manifest.calibration), manifest.decision)
-        for logits in (reference, expected)
-    )
-    same = float(own.same(theirs).mean())
-    run.say(f"the student makes the same decisions as its teacher on {same:.2%} of {len(valid)} validation rows")
-    facts = StudentFacts.of(
+    layers = recipe.teacher.layers or _LAYERS
+    student, tokenizer = _shallower(teacher, layers), load_tokenizer(taught.model)
+    return Lesson(
         student,
+        Network(teacher, recipe, manifest.calibration, manifest.decision),
+        Supply(run.train, recipe.fit, recipe.seed),
         taught.model,
-        recipe.export,
-        layers=recipe.teacher.layers,
-        teacher=manifest.id,
-        agreement_with_teacher=round(same, 6),
+        tokenizer,
+        text_reader(tokenizer, taught.model, run),
+        layers,
     )
-    return deployed(student, tokenizer, run, facts, reference)
+
+
+def _of_answers(run: Run[DistilledRecipe], bundle: Bundle) -> Lesson:
+    """A student of its own that learns from what any bundle answers."""
+    recipe, kind, ref = run.recipe, bundle.manifest.kind, run.recipe.teacher.bundle
+    require_alike(bundle, run)
+    if recipe.teacher.layers is not None:
+        raise RecipeError(
+            f"teacher.layers needs a teacher of kind encoder, and teacher.bundle {ref} is of kind {kind}; remove "
+            "teacher.layers, and name the student's encoder with model.name"
+        )
+    teacher, spec = Answering(Classifier.open(bundle), run), recipe.model or EncoderModel()
+    fit, more = recipe.fit, ""
+    if teacher.remote:
+        fit = fit.model_copy(update={"crossed": 0.0, "composed": 0.0})
+        more = ". It asks a service, so that it is only asked about the rows, without fit.crossed and fit.composed"
+    run.say(
+        f"teacher {ref} (kind {kind}) gives probabilities, but no logits and no hidden states: fit.logits_weight and "
+        f"fit.hidden_weight have no effect{more}"
+    )
+    own = EncoderRecipe(
+        task=recipe.task, data=recipe.data, decide=recipe.decide, model=spec, adapter=recipe.adapter or Adapter()
+    )
+    student, tokenizer = build(own, len(run.labels)).eval(), load_tokenizer(spec)  # without dropout
+    reader = text_reader(tokenizer, spec, run)
+    return Lesson(student, teacher, Supply(run.train, fit, recipe.seed), spec, tokenizer, reader)
 
 
 def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
     """A copy of ``teacher`` with only ``layers``; the embeddings are frozen, all other weights are trained."""
     student = copy.deepcopy(teacher)
     config = student.encoder.config
-    depth = int(config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
+    depth = _depth(student)
     modules = student.encoder.named_modules()
     stacks = [(name, each) for name, each in modules if isinstance(each, nn.ModuleList) and len(each) == depth]
     if len(stacks) != 1 or max(layers) >= depth:
@@ -121,56 +173,9 @@ def _shallower(teacher: IntentModel, layers: Sequence[int]) -> IntentModel:
     return student
 
 
-class _Texts:
-    """An endless supply of texts, made from those of the training split."""
-
-    def __init__(self, texts: Sequence[str], recipe: Teaching, seed: int) -> None:
-        self._texts = list(texts)
-        self._recipe = recipe
-        self._seed = seed
-        self._where: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for row, text in enumerate(self._texts):
-            for position, word in enumerate(text.split()):
-                self._where[word].append((row, position))
-
-    def draw(self, step: int, count: int) -> list[str]:
-        """``count`` texts, which depend only on the seed and ``step``."""
-        rng = np.random.default_rng((self._seed, step))
-        texts = [self._one(rng) for _ in range(count)]
-        return [noisy(text, rng) if rng.random() < self._recipe.noise else text for text in texts]
-
-    def _one(self, rng: np.random.Generator) -> str:
-        text = self._texts[rng.integers(len(self._texts))]
-        kind = rng.random()
-        crossed, composed, conjunctions = self._recipe.crossed, self._recipe.composed, self._recipe.conjunctions
-        if kind < crossed:
-            return self._crossed(text, rng)
-        if kind < crossed + composed:
-            joint = conjunctions[rng.integers(len(conjunctions))]
-            return f"{text}{joint}{self._texts[rng.integers(len(self._texts))]}"
-        return text
-
-    def _crossed(self, text: str, rng: np.random.Generator) -> str:
-        """The beginning of ``text`` up to some word, continued by the rest of another text from the same word on."""
-        words = text.split()
-        if not words:
-            return text
-        cut = int(rng.integers(len(words)))
-        others = self._where[words[cut]]
-        row, position = others[rng.integers(len(others))]
-        return " ".join((words[:cut] + self._texts[row].split()[position:])[:_LONGEST_WORDS])
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A student, its teacher and the texts; ``temperature`` is the calibration temperature of the teacher."""
-
-    student: IntentModel
-    teacher: IntentModel
-    texts: _Texts
-    reader: TextReader
-    pad_id: int
-    temperature: float
+def _depth(model: IntentModel) -> int:
+    """The number of layers."""
+    return int(model.encoder.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
 
 
 def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
@@ -179,7 +184,7 @@ def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
     lesson.teacher.to(where)
     student = lesson.student.to(where)
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=fit.learning_rate, weight_decay=fit.weight_decay)
+    optimizer = torch.optim.AdamW(_groups(lesson, fit), lr=fit.learning_rate, weight_decay=fit.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, step / fit.warmup) * max(0.0, 1 - step / fit.steps)
     )
@@ -187,13 +192,10 @@ def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
     scaler = torch.amp.GradScaler(where, enabled=precision == "fp16")
     parts = {"student": student, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     first = _resume(run, parts)
-    run.say(
-        f"training a student with {len(run.recipe.teacher.layers)} layers for {fit.steps:,} steps of {fit.batch_size} "
-        "texts"
-    )
+    run.say(f"training a student with {_depth(student)} layers for {fit.steps:,} steps of {fit.batch_size} texts")
     recent: list[float] = []
     for step, batch in _batches(lesson, fit.batch_size, first, fit.steps):
-        loss = _loss(lesson, {name: part.to(where) for name, part in batch.items()}, run.recipe, precision)
+        loss = _loss(lesson, {name: part.to(where) for name, part in batch.items()}, precision)
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
@@ -209,36 +211,40 @@ def _teach(run: Run[DistilledRecipe], lesson: Lesson) -> None:
             _save(run, parts, step)
 
 
-def _loss(lesson: Lesson, batch: dict[str, Tensor], recipe: DistilledRecipe, precision: str) -> Tensor:
-    ids, mask, temperature = batch["input_ids"], batch["attention_mask"], lesson.temperature
+def _groups(lesson: Lesson, fit: Teaching) -> list[dict[str, Any]]:
+    """The trained weights; a head that begins at random learns faster than the rest."""
+    rates: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in lesson.student.named_parameters():
+        if parameter.requires_grad:
+            new = name.startswith("head.") and not lesson.layers
+            rates.setdefault(fit.head_learning_rate if new else fit.learning_rate, []).append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in rates.items()]
+
+
+def _loss(lesson: Lesson, batch: dict[str, Tensor], precision: str) -> Tensor:
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    mixed = torch.autocast(ids.device.type, dtype, enabled=precision != "fp32")
-    with torch.no_grad(), mixed:
-        hidden, _, logits = lesson.teacher.read(ids, mask)
-    with mixed:
-        own_hidden, _, own = lesson.student.read(ids, mask)
-    hidden, logits, own_hidden, own = hidden.float(), logits.float(), own_hidden.float(), own.float()
-    scaled = logits / temperature
-    target = scaled.sigmoid() if recipe.task is Task.MULTILABEL else scaled.softmax(dim=1)
-    learnt = losses(own / temperature, target, recipe.task).mean()
-    tokens = mask.unsqueeze(-1).float()
-    hidden_loss = ((hidden - own_hidden) ** 2 * tokens).sum() / (tokens.sum() * hidden.shape[-1])
-    logits_loss = ((logits - own) ** 2).sum(dim=1).mean()
-    return learnt + recipe.fit.logits_weight * logits_loss + recipe.fit.hidden_weight * hidden_loss
+    with torch.autocast(batch["input_ids"].device.type, dtype, enabled=precision != "fp32"):
+        hidden, _, logits = lesson.student.read(batch["input_ids"], batch["attention_mask"])
+        return lesson.teacher.loss(batch, hidden, logits)
 
 
 def _batches(lesson: Lesson, size: int, first: int, steps: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Batches ``first + 1`` to ``steps``, each with its number."""
-    collator = Collator(lesson.pad_id)
+    collator = Collator(lesson.tokenizer.pad_token_id)
     for window in range(first // _WINDOW, math.ceil(steps / _WINDOW)):
-        texts = sorted(lesson.texts.draw(window, size * _WINDOW), key=len)
-        gold = np.zeros((len(texts), 1), dtype=np.bool_)
-        rows = TokenRows(Rows(texts, gold), lesson.reader)
-        order = np.random.default_rng((window, len(texts))).permutation(_WINDOW)
-        for place, cut in enumerate(order):
+        drawn = sorted(lesson.supply.draw(window, size * _WINDOW), key=lambda each: len(each.text))
+        targets = lesson.teacher.targets(drawn)
+        weights = np.array([each.weight for each in drawn], dtype=np.float32)
+        gold = np.zeros((len(drawn), 1), dtype=np.bool_)
+        rows = TokenRows(Rows([each.text for each in drawn], gold, weights), lesson.reader)
+        order = np.random.default_rng((window, len(drawn))).permutation(_WINDOW)
+        for place, cut in enumerate(order.tolist()):
             step = window * _WINDOW + place + 1
             if first < step <= steps:
-                yield step, collator([rows[int(cut) * size + row] for row in range(size)])
+                batch = collator([rows[cut * size + row] for row in range(size)])
+                if targets is not None:
+                    batch["targets"] = torch.from_numpy(targets[cut * size : (cut + 1) * size])
+                yield step, batch
 
 
 def _save(run: Run[DistilledRecipe], parts: dict[str, Any], step: int) -> None:

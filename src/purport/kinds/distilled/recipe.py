@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ...bundle import Bundle
 from ...frozen import Frozen
-from ..encoder.recipe import Export, Precision
+from ..encoder.recipe import Adapter, EncoderModel, Export, Precision
 from ..recipe import Recipe
 
 
@@ -16,9 +16,10 @@ class Teacher(Frozen):
     """The teacher of a distilled model, and the layers with which the student starts."""
 
     bundle: str
-    """Directory or shipped name of a bundle of kind ``encoder`` with the same labels."""
-    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 2, 5), min_length=1)
-    """The teacher's layers that the student keeps, in order."""
+    """Directory or shipped name of a bundle of any kind with the same task and labels. The student has layers of a
+    teacher of kind ``encoder``; of any other one, it learns the probabilities."""
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    """The layers of a teacher of kind ``encoder`` that the student keeps, in order; by default ``[0, 2, 5]``."""
 
 
 class Teaching(Frozen):
@@ -30,6 +31,8 @@ class Teaching(Frozen):
     """Texts per step."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """The highest one."""
+    head_learning_rate: float = Field(default=5e-3, gt=0)
+    """Of the head of a student that has no layers of its teacher."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Of AdamW."""
     warmup: int = Field(default=100, ge=1)
@@ -59,12 +62,23 @@ class Teaching(Frozen):
 
 
 class DistilledRecipe(Recipe):
-    """Kind ``distilled``: an encoder with fewer layers, trained to reproduce the decisions of a larger one."""
+    """Kind ``distilled``: a small encoder, trained to reproduce the decisions of a larger one, or of any bundle."""
 
     kind: Literal["distilled"] = "distilled"
     teacher: Teacher
+    model: EncoderModel | None = None
+    """The student's encoder, as for the kind ``encoder``. Without it, the student has layers of its teacher, or is
+    ``minilm`` where the teacher is no encoder."""
+    adapter: Adapter | None = None
+    """Which weights of that encoder are trained, as for the kind ``encoder``."""
     fit: Teaching = Teaching()
     export: Export = Export()
+
+    @model_validator(mode="after")
+    def _student_is_clear(self) -> Self:
+        if self.model is not None and self.teacher.layers is not None:
+            raise ValueError("teacher.layers makes the student of its teacher, model of another encoder; remove one")
+        return self
 
     def parents(self) -> tuple[str, ...]:
         """The id of the teacher."""

@@ -34,7 +34,7 @@ def row_weights(gold: BoolArray) -> NDArray[np.float32]:
 
 
 class TokenRows(Dataset[dict[str, Any]]):
-    """Token ids as ``int32`` arrays, and gold labels.
+    """Token ids as ``int32`` arrays, gold labels, and weights: the product of ``weights (n,)`` and those of the rows.
 
     With ``noise``, that share of the rows, others in each epoch, has the typing errors of
     :func:`~purport.data.noise.noisy`, which depend only on ``seed``, ``epoch`` and the row.
@@ -59,6 +59,8 @@ class TokenRows(Dataset[dict[str, Any]]):
         self._weights = np.ones(len(rows), dtype=np.float32)
         if weights is not None:
             self._weights[: len(weights)] = weights
+        if rows.weights is not None:
+            self._weights *= rows.weights
 
     def __len__(self) -> int:
         return len(self.ids)

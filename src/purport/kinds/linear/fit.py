@@ -7,16 +7,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from ...errors import RecipeError
-from ...model import BoolArray, FloatArray
+from ...model import FloatArray
 from ...progress import Progress
 from ..checks import Independence
-from ..run import Fitted, Run
+from ..run import Fitted, Rows, Run
 from .model import LinearFacts, LinearScorer
 from .recipe import LinearRecipe
 
 _REMEDY = "this is a bug in purport, please report it with the recipe"
 # Its vector says little that its logits do not say (docs/decisions/0025).
 _WEIGHTS = (0.9, 0.2, 0.3, 0.2)
+_LEAST = 1e-6
 
 
 def fit(run: Run[LinearRecipe]) -> Fitted:
@@ -40,7 +41,7 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
     weights = np.zeros((features.shape[1], len(run.labels)), dtype=np.float32)
     bias = np.zeros(len(run.labels), dtype=np.float32)
     for column in range(len(run.labels)):
-        weights[:, column], bias[column] = _margin(features, run.train.gold[:, column], run.recipe)
+        weights[:, column], bias[column] = _margin(features, run.train, column, run.recipe)
         run.reporter.emit(Progress("training", column + 1, len(run.labels), "labels"))
     scorer = LinearScorer(ngrams, vectorizer.vocabulary_, vectorizer.idf_.astype(np.float32), weights, bias)
     scorer.save(run.stage)
@@ -48,12 +49,15 @@ def fit(run: Run[LinearRecipe]) -> Fitted:
     return Fitted(scorer, facts, checks=(Independence(_REMEDY),), weights=_WEIGHTS)
 
 
-def _margin(features: object, gold: BoolArray, recipe: LinearRecipe) -> tuple[FloatArray, float]:
+def _margin(features: object, rows: Rows, column: int, recipe: LinearRecipe) -> tuple[FloatArray, float]:
     """Weights and bias of one label; the logit is constant for a label that every row has or no row has."""
+    gold = rows.gold[:, column]
+    # The solver refuses a class in which all rows weigh nothing.
+    counts = None if rows.weights is None else np.maximum(rows.weights, _LEAST)
     if gold.all() or not gold.any():
         return np.zeros(features.shape[1], dtype=np.float32), 1.0 if gold.all() else -1.0  # type: ignore[attr-defined]
     weight = "balanced" if recipe.model.class_weight == "balanced" else None
     # A multiclass model is also one-against-rest; its margins compete in a softmax.
     machine = LinearSVC(C=recipe.model.c, class_weight=weight, random_state=recipe.seed)
-    machine.fit(features, gold)
+    machine.fit(features, gold, sample_weight=counts)
     return machine.coef_[0].astype(np.float32), float(machine.intercept_[0])
