@@ -52,8 +52,8 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, explain.explain, serve.serve,
-                 classify.classify, data.data, compare.compare, verify.verify, label.label, teach.teach, sign.sign, plan.plan,
-                 explore.explore, config.config):  # fmt: skip
+                 classify.classify, data.data, compare.compare, verify.verify, label.label, teach.teach, sign.sign,
+                 plan.plan, explore.explore, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 
