@@ -27,6 +27,7 @@ REASONS = {
     "downloads an encoder": 2,
     "needs data or bundles of yours": 4,
     "asks a paid service": 3,
+    "needs a language model": 2,
     "needs Docker": 8,
     "needs Kubernetes": 8,
     "starts what CI runs": 1,

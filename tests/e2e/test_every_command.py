@@ -88,6 +88,7 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "train": [str(place / "recipe.toml")],
         "evaluate": [bundle, str(place / "rows" / "test.tsv"), "--resamples", "20"],
         "predict": [bundle, "--input", str(place / "in.csv")],
+        "explain": [bundle, "my lamp came in pieces"],
         "serve": [bundle, "--port", "0", "--workers", "1"],
         "classify": ["hello", "--url", nobody, "--retries", "0"],
         "data": [rows],
