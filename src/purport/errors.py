@@ -6,7 +6,8 @@
     ├── DataError                  the labelled utterances
     │   ├── DatasetNotFound  FormatUnknown  SplitUnknown  LabelUnknown  DownloadFailed
     │   ├── RowInvalid             bad rows; the message names file, rows and remedy
-    │   └── PlanInvalid            a fix plan that does not match the data
+    │   ├── PlanInvalid            a fix plan that does not match the data
+    │   └── QueueInvalid           a file that is no review queue, or one that cannot be exported
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
     │   ├── OutputExists  OutputUnwritable
@@ -28,6 +29,7 @@
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
+        ├── EntryChanged           somebody else was faster
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -88,6 +90,10 @@ class LabelUnknown(DataError):
 
 class PlanInvalid(DataError):
     """A fix plan that cannot be read or does not match the data."""
+
+
+class QueueInvalid(DataError):
+    """A file that is no review queue, or a queue that cannot be exported as asked."""
 
 
 class DownloadFailed(DataError):
@@ -284,6 +290,14 @@ class NothingBefore(RequestError):
 
 class NotTaught(RequestError):
     """This model cannot be taught these examples, or there is nothing to undo."""
+
+
+class EntryChanged(RequestError):
+    """Somebody else has changed an entry meanwhile; ``facts`` has the entries as they are now, for the client."""
+
+    def __init__(self, message: str, facts: dict[str, Any] | None = None) -> None:
+        self.facts = facts or {}
+        super().__init__(message)
 
 
 class Unauthenticated(RequestError):

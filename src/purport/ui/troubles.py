@@ -25,6 +25,8 @@ TITLES: dict[type[errors.PurportError], tuple[str, bool]] = {
     errors.BodyTooLarge: ("That is too large", False),
     errors.PathUnknown: ("There is nothing here", False),
     errors.ModelUnknown: ("This model is no longer here", False),
+    errors.BodyInvalid: ("This cannot be read", False),
+    errors.EntryChanged: ("Somebody else was faster", False),
     errors.TextEmpty: ("There is no text", False),
     errors.DataError: ("This file cannot be used", False),
     errors.SettingsError: ("The server is not set up for this", False),
