@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ..serving.context import AppContext
+from . import review
 from .site import Pages, Site, entrance, rest
 
 NAVIGATION: tuple[tuple[str, str], ...] = (("/review", "Review"), ("/fixes", "Fix plan"))
 """Path and name of each entry."""
 
-PARTS: tuple[Pages, ...] = ()
+PARTS: tuple[Pages, ...] = (review.pages,)
 """What makes the routes of each part."""
 
 

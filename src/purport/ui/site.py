@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -102,6 +102,14 @@ class Site:
     def static_path(self, name: str) -> str:
         """The path of a static file for the browser; it changes when the file does."""
         return f"{self.path}/static/{name}?v={self._static[name][1]}"
+
+    def json(self, values: Mapping[str, Any]) -> Response:
+        """An answer for the scripts of a page."""
+        return JSONResponse(values, headers=HEADERS)
+
+    def download(self, content: bytes, name: str, media_type: str) -> Response:
+        """A file that the browser saves as ``name``, which is ASCII."""
+        return Response(content, 200, HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}, media_type)
 
     def redirect(self, path: str) -> Response:
         """Go on to ``path`` below the app, such as ``/review``."""
