@@ -23,10 +23,12 @@ from . import (
     init,
     plan,
     predict,
+    review,
     serve,
     sign,
     teach,
     train,
+    ui,
     verify,
 )
 
@@ -51,7 +53,7 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
                  compare.compare, verify.verify, teach.teach, sign.sign, plan.plan, explore.explore,
-                 config.config):  # fmt: skip
+                 review.review, ui.ui, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 

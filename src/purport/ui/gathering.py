@@ -108,8 +108,8 @@ def gather(
     picked = pick(candidates, manifest.task, most=chosen.most, below=chosen.below, known=training_rows(bundle))
     if not picked:
         raise DataError(
-            f"nothing to review: the model is sure of all {len(given):,} texts (confidence {chosen.below:g} or more) and "
-            "no label disagrees; choose another file or a higher confidence"
+            f"nothing to review: the model is sure of all {len(given):,} texts (confidence {chosen.below:g} or more), "
+            "and no label disagrees; choose another file or a higher confidence"
         )
     labels = {*manifest.labels, *(label for each in given for label in each.labels or ())}
     about = {

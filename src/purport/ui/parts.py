@@ -5,13 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ..serving.context import AppContext
-from . import review
+from . import fixes, review
 from .site import Pages, Site, entrance, rest
 
 NAVIGATION: tuple[tuple[str, str], ...] = (("/review", "Review"), ("/fixes", "Fix plan"))
 """Path and name of each entry."""
 
-PARTS: tuple[Pages, ...] = (review.pages,)
+PARTS: tuple[Pages, ...] = (review.pages, fixes.pages)
 """What makes the routes of each part."""
 
 
