@@ -24,7 +24,7 @@ def review(
         str,
         typer.Argument(
             metavar="DATASET|QUEUE",
-            help="A file of texts, or a dataset (sample, a catalog name, a directory, a recipe); with --export a queue.",
+            help="A file of texts, a dataset (sample, a catalog name, a directory, a recipe), or a queue for --export.",
         ),
     ],
     bundle: Annotated[

@@ -22,6 +22,7 @@ from ..serving.context import AppContext
 from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request
+from ..wording import sentence
 from .forms import File
 from .gathering import Chosen, Given, gather, options_for, texts_of
 
@@ -104,7 +105,8 @@ class Jobs:
         except OSError as error:
             job.problem = BodyInvalid(f"The queue cannot be saved on the server ({error.strerror}); set review_dir.")
         except DataError as error:
-            job.problem = BodyInvalid(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            said = str(error).rstrip(".")
+            job.problem = BodyInvalid(f"{said}." if said.startswith(file.name) else sentence(said))
         except PurportError as error:
             job.problem = error
         except Exception as error:

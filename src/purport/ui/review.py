@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from ..wording import count
+from ..wording import count, sentence
 from .desk import REVIEW, Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
 from .forms import Form, read_form
@@ -141,7 +141,7 @@ def _exported(ledger: Ledger, kind: str) -> bytes:
         try:
             export(ledger, path)
         except DataError as error:
-            raise BodyInvalid(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+            raise BodyInvalid(sentence(str(error))) from None
         return path.read_bytes()
 
 
