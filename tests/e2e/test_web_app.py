@@ -97,41 +97,62 @@ def test_texts_are_corrected_with_keys_and_with_two_clicks_and_found_in_the_expo
     queue: Ledger, opened: Opener, desk: Path
 ) -> None:
     page = opened(f"/review/{queue.path.stem}")
-    page.get_by_role("link", name="Begin").click()
+    go_on(page, lambda: page.get_by_role("link", name="Begin").click())
     first = queue.entry(number_of(page))
     several = [each.id for each in queue.entries(batch=first.batch)]
-    # By keys: the first two labels off or on, the second one alone, and on.
-    page.keyboard.press("0")
     page.keyboard.press("2")
     go_on(page, lambda: page.keyboard.press("Enter"))
     second_likeliest = first.content["ranked"][1][0]
     for number in several:
         assert queue.entry(number).state == {"labels": [second_likeliest]}, "one decision labels all that are alike"
-    # By two clicks: none of these, and save.
+    # By two clicks: another label, and save.
     second = queue.entry(number_of(page))
-    page.get_by_text("None of these", exact=True).click()
+    page.get_by_text(second.content["ranked"][2][0], exact=True).first.click()
     third = go_on(page, lambda: page.get_by_role("button", name="Save and go on").click())
-    assert queue.entry(second.id).state == {"labels": []}
+    assert queue.entry(second.id).state == {"labels": [second.content["ranked"][2][0]]}
     # Undone, it is open again, and the person sees it.
     assert go_on(page, lambda: page.keyboard.press("u")) == second.id != third
     assert queue.entry(second.id).status == "open"
     assert go_on(page, lambda: page.keyboard.press("u")) == first.id, "the decision before it can be undone, too"
     assert [queue.entry(number).status for number in several] == ["open"] * len(several)
-    page.keyboard.press("0")
     page.keyboard.press("2")
+    following = go_on(page, lambda: page.keyboard.press("Enter"))
+    page.keyboard.press("0")
     go_on(page, lambda: page.keyboard.press("Enter"))
     page.goto(page.url.rpartition("/")[0])
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
     rows = list(csv.DictReader(download.value.path().read_text("utf-8").splitlines()))
-    assert {"text": first.content["text"], "label": second_likeliest} in rows and len(rows) == len(several)
+    assert {"text": first.content["text"], "label": second_likeliest} in rows
+    assert {"text": queue.entry(following).content["text"], "label": ""} in rows, "none of these"
+    assert len(rows) == len(queue.entries(status="done"))
+
+
+def test_enter_accepts_what_the_model_says(queue: Ledger, opened: Opener) -> None:
+    page = opened(f"/review/{queue.path.stem}/1")
+    expect(page.locator("#accept")).to_contain_text(", ".join(queue.entry(1).content["decided"]) or "none of these")
+    go_on(page, lambda: page.keyboard.press("Enter"))
+    assert queue.entry(1).state == {"labels": queue.entry(1).content["decided"]}
+
+
+def test_where_file_and_model_disagree_the_person_must_choose(
+    linear_bundle: Bundle, desk: Path, opened: Opener
+) -> None:
+    answer = {"labels": ["a"], "in_scope": 1.0, "reason": None, "intents": [{"label": "a", "confidence": 0.99}]}
+    made = gather(desk / "disputed.db", "disputed", [Given("so what", ("b",), "row 1")], [answer], linear_bundle)
+    page = opened("/review/disputed/1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Choose a label first")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All texts are looked at.")).to_be_visible()
+    assert made.entry(1).state == {"labels": ["b"]}
 
 
 def test_a_label_is_found_by_typing(queue: Ledger, opened: Opener) -> None:
     page = opened(f"/review/{queue.path.stem}/1")
     offered = [label for label, _ in queue.entry(1).content["ranked"][:5]]
     wanted = next(label for label in queue.about["labels"] if label not in offered)
-    page.keyboard.press("0")
     page.keyboard.press("/")
     box = page.get_by_role("combobox")
     expect(box).to_be_focused()
@@ -150,7 +171,6 @@ def test_a_label_is_found_by_typing(queue: Ledger, opened: Opener) -> None:
 def test_who_is_slower_sees_what_the_other_decided_and_loses_nothing_silently(queue: Ledger, opened: Opener) -> None:
     one, two = (opened(f"/review/{queue.path.stem}/1", expected="409") for _ in range(2))
     label = queue.entry(1).content["ranked"][0][0]
-    one.keyboard.press("0")
     one.keyboard.press("1")
     go_on(one, lambda: one.keyboard.press("Enter"))
     two.keyboard.press("0")
@@ -170,8 +190,6 @@ def test_who_is_slower_sees_what_the_other_decided_and_loses_nothing_silently(qu
 
 def test_everything_works_without_scripts(queue: Ledger, opened: Opener) -> None:
     page = opened(f"/review/{queue.path.stem}/1", java_script_enabled=False)
-    for each in page.locator("#options input:checked").all():
-        each.uncheck()
     wanted = queue.about["labels"][-1]
     page.get_by_label("Another label").fill(wanted)
     page.get_by_role("button", name="Save and go on").click()

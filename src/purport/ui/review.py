@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -158,14 +159,15 @@ def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, An
     if edit.action == "skip":
         entries = ledger.decide(edit.versions, SKIPPED, {}, by)
     else:
-        labels = _checked(ledger, edit.labels)
-        entries = ledger.decide(edit.versions, DONE, {"labels": labels}, by)
+        suggested = _suggested(ledger.entry(number)) if edit.labels is None else None
+        edit = replace(edit, labels=_checked(ledger, edit.labels if suggested is None else tuple(suggested)))
+        entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
     undo = versions_word({each.id: each.version for each in entries})
     query = urlencode({"did": _said(edit, len(entries)), "undo": undo, "from": number})
     return {"entries": [shown(each) for each in entries], "undo": undo, "next": f"{_next(ledger, number)}?{query}"}
 
 
-def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> list[str]:
+def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> tuple[str, ...]:
     if labels is None:
         raise OptionInvalid('Choose a label first, or "None of these".')
     known = ledger.about["labels"]
@@ -174,7 +176,7 @@ def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> list[str]:
             raise OptionInvalid(f'There is no label "{label}".{did_you_mean(label, known)}')
     if is_multiclass(ledger) and len(labels) > 1:
         raise OptionInvalid("A text has one label here; choose one.")
-    return sorted(set(labels))
+    return tuple(sorted(set(labels)))
 
 
 def _next(ledger: Ledger, after: int) -> str:
@@ -216,7 +218,7 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     """What the page of one text shows."""
     content, ranked = entry.content, entry.content["ranked"]
     alike = [each for each in ledger.entries(batch=entry.batch, status=OPEN) if each.id != entry.id]
-    chosen, none = _preselected(entry)
+    chosen: list[str] = (entry.state or {}).get("labels", []) if entry.status == DONE else []
     confidences: Mapping[str, float] = dict(map(tuple, ranked))
     offered = [label for label, _ in ranked[:_KEYS]]
     offered += [label for label in [*chosen, *(content["labels"] or ())] if label not in offered]
@@ -228,21 +230,19 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "multiclass": is_multiclass(ledger),
         "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
         "chosen": chosen,
-        "none": none,
+        "none": entry.status == DONE and not chosen,
+        "suggested": None if entry.status == DONE else _suggested(entry),
         "alike": alike,
         "why": WHY[content["why"]],
         "reason": REASONS.get(content["reason"] or "", ""),
     }
 
 
-def _preselected(entry: Entry) -> tuple[list[str], bool]:
-    """The labels that are chosen when the page opens, and whether "none of these" is."""
-    if entry.status == DONE and entry.state is not None:
-        labels = entry.state.get("labels", [])
-        return labels, not labels
-    if entry.content["labels"] is not None:
-        return entry.content["labels"], not entry.content["labels"]
-    return entry.content["decided"], False
+def _suggested(entry: Entry) -> list[str] | None:
+    """The labels that are saved if the person chooses none; ``None`` if file and models disagree about them."""
+    content = entry.content
+    sides = [each for each in (content["labels"], content["decided"], content["other"]) if each is not None]
+    return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None
 
 
 def _chosen(form: Form) -> Chosen:

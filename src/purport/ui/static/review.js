@@ -60,7 +60,7 @@
   show();
 
   document.addEventListener("keydown", (event) => {
-    if (!wanted() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (!wanted() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
     const at = event.target;
     if (at.matches("input:not([type=radio]):not([type=checkbox]), select, textarea")) return;
     if (event.key === "u") { event.preventDefault(); once(undo); return; }
@@ -85,7 +85,7 @@
     if (!input) return;
     input.checked = several ? !input.checked : true;
     input.focus();
-    exclude(input);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   }
   function exclude(input) {
     if (!several || !input.checked) return;
@@ -93,6 +93,11 @@
     else none().checked = false;
   }
   place.addEventListener("change", (event) => exclude(event.target));
+
+  // What is saved if nothing is chosen; where file and model disagree, the person must choose.
+  const accept = document.getElementById("accept");
+  const chosen = () => place.querySelector("input:checked");
+  form.addEventListener("change", () => { if (accept) accept.hidden = Boolean(chosen()); });
 
   function add(label) {
     let input = options().find((each) => each.value === label);
@@ -169,10 +174,10 @@
     const values = new FormData(form), number = form.dataset.number, versions = { [number]: Number(values.get("version")) };
     for (const pair of values.getAll("also")) { const [id, version] = pair.split(":"); versions[id] = Number(version); }
     const chosen = values.getAll("label"), labels = chosen.length ? chosen.filter((label) => label !== "") : null;
-    if (action === "save" && labels === null) return purport.tell("Choose a label first, or “None of these”.", "warning");
+    if (action === "save" && labels === null && !accept) return purport.tell("Choose a label first, or “None of these”.", "warning");
     const answer = await purport.send("PUT", `/api${base}/${number}`, { action, versions, labels });
     if (answer.status === 409) {
-      const said = action === "skip" ? "skip" : labels.join(", ") || "none of these";
+      const said = action === "skip" ? "skip" : (labels ?? ["accept"]).join(", ") || "none of these";
       return location.assign(`${purport.ui}${base}/${number}?changed=${encodeURIComponent(said)}`);
     }
     if (!answer.ok) return purport.tell(answer.body.message ?? answer.body.title, "error");
