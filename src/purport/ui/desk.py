@@ -13,7 +13,6 @@ from ..settings import ServerSettings
 from .ledger import Ledger
 
 SUFFIX = ".db"
-REVIEW, FIXES = "review", "fixes"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
 

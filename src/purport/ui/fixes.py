@@ -18,9 +18,9 @@ from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
 from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from .desk import FIXES, Desk, name_of
+from .desk import Desk, name_of
 from .forms import Form, read_form
-from .ledger import OPEN, Entry, Ledger, shown
+from .ledger import FIXES, OPEN, Entry, Ledger, shown
 from .site import Site
 
 ACCEPTED, REJECTED = "accepted", "rejected"

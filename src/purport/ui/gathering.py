@@ -18,8 +18,7 @@ from ..errors import DataError
 from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
-from .desk import REVIEW
-from .ledger import Ledger
+from .ledger import REVIEW, Ledger
 from .picking import Candidate, Picked, pick
 
 MOST_ROWS = 500

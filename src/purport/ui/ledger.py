@@ -18,7 +18,10 @@ from typing import Any
 from ..errors import EntryChanged, PathUnknown, QueueInvalid
 from ..files import replacing
 
+REVIEW, FIXES = "review", "fixes"
+"""What a ledger is: its ``kind``."""
 OPEN = "open"
+"""The status of an entry that nobody has decided on."""
 _APPLICATION = 0x50525054  # "PRPT", in the header of the file
 _FORMAT = 1
 _PATIENCE_S = 5.0

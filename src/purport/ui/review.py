@@ -16,12 +16,12 @@ from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_yo
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
-from .desk import REVIEW, Desk, name_of
+from .desk import Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
 from .forms import Form, read_form
 from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
-from .ledger import OPEN, Entry, Ledger, shown
+from .ledger import OPEN, REVIEW, Entry, Ledger, shown
 from .site import Site
 
 WHY = {
