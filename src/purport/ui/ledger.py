@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,14 +92,15 @@ class Ledger:
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any], entries: Iterable[tuple[int, Mapping[str, Any]]]) -> Ledger:
         """Write a ledger of ``entries``, each a batch and its content, in this order; completely or not at all."""
+        with closing(sqlite3.connect(":memory:")) as file:
+            file.executescript(_SCHEMA)
+            file.executemany("INSERT INTO about VALUES (?, ?)", [(k, json.dumps(v)) for k, v in about.items()])
+            rows = ((batch, json.dumps(content, ensure_ascii=False)) for batch, content in entries)
+            file.executemany("INSERT INTO entries (batch, content) VALUES (?, ?)", rows)
+            file.commit()
+            made = file.serialize()
         with replacing(path) as partial:
-            file = sqlite3.connect(partial)
-            with file:
-                file.executescript(_SCHEMA)
-                file.executemany("INSERT INTO about VALUES (?, ?)", [(k, json.dumps(v)) for k, v in about.items()])
-                rows = ((batch, json.dumps(content, ensure_ascii=False)) for batch, content in entries)
-                file.executemany("INSERT INTO entries (batch, content) VALUES (?, ?)", rows)
-            file.close()
+            partial.write_bytes(made)
         return cls(path)
 
     def entry(self, number: int) -> Entry:
