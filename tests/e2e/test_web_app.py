@@ -168,6 +168,32 @@ def test_a_label_is_found_by_typing(queue: Ledger, opened: Opener) -> None:
     assert queue.entry(1).state == {"labels": [wanted]}
 
 
+def test_one_of_three_hundred_labels_is_found_and_is_the_only_one(desk: Path, opened: Opener) -> None:
+    labels = [f"{area}.{action}_{number}" for number in range(10) for area in ("card", "loan", "app") for action in
+              ("open", "close", "lost", "block", "renew", "fee", "limit", "pin", "error", "help")]  # fmt: skip
+    content = {"text": "<b>my pin</b>\x1b[0m", "where": "", "labels": None, "why": "unsure", "reason": None,
+               "in_scope": 1.0, "decided": [labels[0]], "other": None, "examples": [],
+               "ranked": [[label, 0.3 - rank / 100] for rank, label in enumerate(labels[:10])]}  # fmt: skip
+    about = {"kind": "review", "title": "three hundred", "owner": None, "created": "2026-01-01", "task": "multiclass",
+             "labels": sorted(labels), "bundle": "b", "other": None, "texts": 1, "bad": 0, "why": {}}  # fmt: skip
+    made = Ledger.create(desk / "many.db", about, [(1, content)])
+    page = opened("/review/many/1")
+    assert page.locator("#text").inner_text() == "<b>my pin</b>\\x1b[0m", "a text is shown, never acted upon"
+    page.keyboard.press("/")
+    page.keyboard.type("pin app 7")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.keyboard.press("1")
+    expect(page.locator("#options input:checked")).to_have_count(1)
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_have_text("app.pin_7"), "what was used last comes first"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All texts are looked at.")).to_be_visible()
+    assert made.entry(1).state == {"labels": ["app.pin_7"]}
+
+
 def test_who_is_slower_sees_what_the_other_decided_and_loses_nothing_silently(queue: Ledger, opened: Opener) -> None:
     one, two = (opened(f"/review/{queue.path.stem}/1", expected="409") for _ in range(2))
     label = queue.entry(1).content["ranked"][0][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from ..data.formats.encoded import is_utf8
 from ..doctor.finding import Fix
 from ..doctor.plan import read_plan, write_plan
 from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
@@ -180,6 +182,8 @@ def _decide(ledger: Ledger, number: int, body: dict[str, Any], by: str) -> Entry
 def _meant(fix: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """What the person changed of ``fix``; the same rules as for a plan in a file."""
     state: dict[str, Any] = {}
+    if not is_utf8(json.dumps([body.get("new_labels"), body.get("new_text")], ensure_ascii=False)):
+        raise OptionInvalid("There is half of a character in it; type it again.")
     labels, text = body.get("new_labels"), body.get("new_text")
     if labels is not None and fix["action"] in ("relabel", "merge"):
         if not (isinstance(labels, list) and all(isinstance(each, str) for each in labels)):

@@ -25,6 +25,7 @@ OPEN = "open"
 _APPLICATION = 0x50525054  # "PRPT", in the header of the file
 _FORMAT = 1
 _PATIENCE_S = 5.0
+_MOST = 2**31
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
@@ -130,7 +131,7 @@ class Ledger:
         """The first open entry behind entry ``after``, or else the first of all; ``None`` if all are decided."""
         with self._connected() as file:
             found = file.execute(
-                "SELECT id FROM entries WHERE status = ? ORDER BY id <= ?, id LIMIT 1", (OPEN, after)
+                "SELECT id FROM entries WHERE status = ? ORDER BY id <= ?, id LIMIT 1", (OPEN, min(after, _MOST))
             ).fetchone()
             return found[0] if found else None
 
@@ -205,7 +206,8 @@ def _told(entry: Entry) -> str:
 
 
 def _one(file: sqlite3.Connection, number: int) -> Entry:
-    row = file.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (number,)).fetchone()
+    known = 0 < number < _MOST
+    row = file.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (number,)).fetchone() if known else None
     if row is None:
         raise PathUnknown(f"There is no entry {number}.")
     return _entry(row)

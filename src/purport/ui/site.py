@@ -10,13 +10,15 @@ from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 
 from .. import __version__
-from ..errors import PathUnknown, PurportError, RequestError, Unauthenticated
+from ..errors import OptionInvalid, PathUnknown, PurportError, RequestError, Unauthenticated
+from ..invalid import says
 from ..serving.access import Principal
 from ..serving.context import AppContext
 from ..serving.http_errors import shown, status_and_label
@@ -135,6 +137,9 @@ class Site:
                 raise
             except PurportError as error:
                 return self._refused(request, error)
+            except RequestValidationError as error:
+                first = error.errors()[0]
+                return self._refused(request, OptionInvalid(f'"{first["loc"][-1]}" {says([first])}.'))
 
         return guarded
 

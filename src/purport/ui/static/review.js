@@ -163,8 +163,8 @@
   typed.addEventListener("blur", close);
   typed.addEventListener("keydown", (event) => {
     const last = found.children.length - 1;
-    if (event.key === "ArrowDown") { event.preventDefault(); if (found.hidden) open(); else move(active >= last ? 0 : active + 1); }
-    else if (event.key === "ArrowUp") { event.preventDefault(); if (found.hidden) open(); else move(active <= 0 ? last : active - 1); }
+    if (event.key === "ArrowDown") { event.preventDefault(); if (found.hidden) { open(); move(0); } else move(active >= last ? 0 : active + 1); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); if (found.hidden) { open(); move(found.children.length - 1); } else move(active <= 0 ? last : active - 1); }
     else if (event.key === "Enter") { event.preventDefault(); if (!found.hidden && active >= 0) take(found.children[active].textContent); }
     else if (event.key === "Escape") { if (found.hidden) { typed.value = ""; typed.blur(); } else close(); }
   });
