@@ -6,8 +6,7 @@
     ├── DataError                  the labelled utterances
     │   ├── DatasetNotFound  FormatUnknown  SplitUnknown  LabelUnknown  DownloadFailed
     │   ├── RowInvalid             bad rows; the message names file, rows and remedy
-    │   ├── PlanInvalid            a fix plan that does not match the data
-    │   └── QueueInvalid           a file that is no review queue, or one that cannot be exported
+    │   └── PlanInvalid  QueueInvalid    a fix plan that does not match the data; no review queue
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
     │   ├── OutputExists  OutputUnwritable
@@ -28,8 +27,7 @@
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
-        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
-        ├── EntryChanged           somebody else was faster
+        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  EntryChanged
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -93,7 +91,7 @@ class PlanInvalid(DataError):
 
 
 class QueueInvalid(DataError):
-    """A file that is no review queue, or a queue that cannot be exported as asked."""
+    """A file that is no review queue."""
 
 
 class DownloadFailed(DataError):
@@ -293,11 +291,9 @@ class NotTaught(RequestError):
 
 
 class EntryChanged(RequestError):
-    """Somebody else has changed an entry meanwhile; ``facts`` has the entries as they are now, for the client."""
+    """Somebody else was faster with an edit; ``entries`` are the entries as they are now."""
 
-    def __init__(self, message: str, facts: dict[str, Any] | None = None) -> None:
-        self.facts = facts or {}
-        super().__init__(message)
+    entries: Sequence[dict[str, Any]] = ()
 
 
 class Unauthenticated(RequestError):

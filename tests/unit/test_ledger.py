@@ -22,7 +22,7 @@ def test_an_edit_of_an_older_version_is_refused_and_shows_what_is_there(ledger: 
     ledger.decide({1: 0}, "done", {"labels": ["x"]}, "anna")
     with pytest.raises(EntryChanged, match="anna") as refused:
         ledger.decide({1: 0}, "done", {"labels": ["y"]}, "ben")
-    (now,) = refused.value.facts["entries"]
+    (now,) = refused.value.entries
     assert now["state"] == {"labels": ["x"]} and now["version"] == 1 and now["who"] == "anna"
     assert ledger.entry(1).state == {"labels": ["x"]}
     assert ledger.decide({1: 1}, "done", {"labels": ["y"]}, "ben")[0].version == 2

@@ -169,7 +169,9 @@ class Ledger:
             found = [_one(file, number) for number in versions]
             changed = [each for each in found if each.version != versions[each.id]]
             if changed:
-                raise EntryChanged(_told(changed[0]), {"entries": [shown(each) for each in changed]})
+                refusal = EntryChanged(_told(changed[0]))
+                refusal.entries = [shown(each) for each in changed]
+                raise refusal
             for each in found:
                 status, state, base = new(file, each)
                 old = (each.id, each.version, each.status, json.dumps(each.state), each.base, each.who, each.at)

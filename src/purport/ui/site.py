@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 
 from .. import __version__
-from ..errors import OptionInvalid, PathUnknown, PurportError, RequestError, Unauthenticated
+from ..errors import EntryChanged, OptionInvalid, PathUnknown, PurportError, RequestError, Unauthenticated
 from ..invalid import says
 from ..serving.access import Principal
 from ..serving.context import AppContext
@@ -150,7 +150,9 @@ class Site:
             structlog.get_logger("purport.ui").error("failed", request_id=REQUEST_ID.get(), reason=str(error))
         told = trouble(error, REQUEST_ID.get())
         if request.scope["path"].startswith(f"{self._prefix}/api/"):
-            said = {"label": label, "title": told.title, "message": shown(told.message)} | getattr(error, "facts", {})
+            said: dict[str, Any] = {"label": label, "title": told.title, "message": shown(told.message)}
+            if isinstance(error, EntryChanged):
+                said["entries"] = error.entries
             return JSONResponse(said, status, HEADERS)
         if isinstance(error, Unauthenticated) and request.method in ("GET", "HEAD"):
             came = request.url.path.removeprefix(self.context.settings.root_path).removeprefix(self._prefix)
