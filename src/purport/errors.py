@@ -6,7 +6,7 @@
     ├── DataError                  the labelled utterances
     │   ├── DatasetNotFound  FormatUnknown  SplitUnknown  LabelUnknown  DownloadFailed
     │   ├── RowInvalid             bad rows; the message names file, rows and remedy
-    │   └── PlanInvalid            a fix plan that does not match the data
+    │   └── PlanInvalid  QueueInvalid    a fix plan that does not match the data; no review queue
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
     │   ├── OutputExists  OutputUnwritable
@@ -27,7 +27,8 @@
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
-        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  NotExplained
+        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
+        ├── NotExplained  EntryChanged
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -88,6 +89,10 @@ class LabelUnknown(DataError):
 
 class PlanInvalid(DataError):
     """A fix plan that cannot be read or does not match the data."""
+
+
+class QueueInvalid(DataError):
+    """A file that is no review queue."""
 
 
 class DownloadFailed(DataError):
@@ -292,6 +297,12 @@ class NotTaught(RequestError):
 
 class NotExplained(RequestError):
     """The model has no such label, or cannot be explained by this method or with so many calls."""
+
+
+class EntryChanged(RequestError):
+    """Somebody else was faster with an edit; ``entries`` are the entries as they are now."""
+
+    entries: Sequence[dict[str, Any]] = ()
 
 
 class Unauthenticated(RequestError):

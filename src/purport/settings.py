@@ -62,6 +62,11 @@ class ServerSettings(BaseSettings):
     models_dir: str = Field(
         "", description="Directory whose bundles PUT /v1/models/NAME may load, beside those named at the start"
     )
+    review_dir: str = Field(
+        "",
+        description="Directory with the review queues and fix plans of the web app; by default purport/review in the "
+        "user's data directory",
+    )
     require_signature: str = Field(
         "", description="Comma-separated files with public keys (purport sign); only bundles signed by one are loaded"
     )

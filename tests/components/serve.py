@@ -34,6 +34,11 @@ try:
     )
     answer = json.load(urllib.request.urlopen(request, timeout=5))
     assert answer["intents"][0]["label"] == "flight", answer
+    try:
+        urllib.request.urlopen(f"{url}/ui", timeout=5)
+        raise AssertionError("the web app is there without its packages")
+    except urllib.error.HTTPError as error:
+        assert error.code == 501 and "purport[ui]" in error.read().decode(), error
 finally:
     server.send_signal(signal.SIGTERM)
     assert server.wait(timeout=20) == 0

@@ -28,9 +28,10 @@ from purport.promise import Kept, Promised, ScoreCounts
 # Each command with arguments that work, and the option that names what it writes. A new command needs a line.
 WRITES = {"init": "--output", "train": "--out", "evaluate": "--output", "compare": "--output", "explore": "--output",
           "doctor examine": "--output", "doctor apply": "--output", "predict": "--output",
-          "plan": "--output", "sign": "--new-key", "teach": "--out", "verify": "--output",
-          "label": "--output"}  # fmt: skip
+          "plan": "--output", "review": "--out", "sign": "--new-key", "teach": "--out",
+          "verify": "--output", "label": "--output"}  # fmt: skip
 ENDS = {0, 1, 2, IO_ERROR, *EXIT_CODES.values(), TERMINATED}
+SERVERS = {"serve", "ui"}
 WAIT_S, STARTS_S = 60, 4
 
 
@@ -97,8 +98,10 @@ def line(command: str, place: Path, out: Path) -> list[str]:
         "explore": [rows],
         "config": [],
         "plan": [bundle, str(place / "other"), "--target", "passed_on <= 0.5"],
+        "review": [rows, "--with", bundle, "--below", "1"],
         "sign": [],
         "label": [str(place / "in.csv"), "--with", bundle],
+        "ui": [bundle, "--port", "0"],
         "teach": [bundle, "--text", "my lamp came in pieces", "--label", "damaged_item"],
         "doctor examine": [rows],
         "doctor apply": [str(place / "plan.csv"), rows],
@@ -136,9 +139,9 @@ class Attempt:
             preexec_fn=prepare,
         )
         try:
-            _, stderr = process.communicate(timeout=STARTS_S if "serve" in self.words else WAIT_S)
+            _, stderr = process.communicate(timeout=STARTS_S if SERVERS & {*self.words[:1]} else WAIT_S)
         except subprocess.TimeoutExpired:
-            assert "serve" in self.words, f"{self.words} hangs"
+            assert SERVERS & {*self.words[:1]}, f"{self.words} hangs"
             process.send_signal(signal.SIGTERM)
             _, stderr = process.communicate(timeout=WAIT_S)
         return process.returncode, (stderr or b"").decode(errors="replace")

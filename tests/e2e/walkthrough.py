@@ -28,7 +28,7 @@ from .conftest import free_port, until
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("sh", "python", "pycon")
 _COMMENT = re.compile(r"<!-- (?:(?P<kind>file|not executed|generated): (?P<what>.+?)|/generated) -->")
-_SERVER = re.compile(r"^(?:\w+=\S+ +)*purport serve\b")
+_SERVER = re.compile(r"^(?:\w+=\S+ +)*purport (?:serve|ui)\b")
 # What no page needs: it would only take time to copy.
 _LEFT_OUT = {"build", "bundles", "dist", "docs", "results", "src", "tests"}
 _PORT = "8000"

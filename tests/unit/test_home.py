@@ -38,7 +38,7 @@ def test_it_says_what_the_server_is_how_to_ask_and_where_to_go_on(client: Client
     page = response.text
     assert len(page) < 5_000 and "<h1>Purport</h1>" in page and "0123456789abcdef" in page and "not ready" in page
     assert "curl http://purport.example:8000/intent" in page and "Bearer" not in page
-    assert re.findall(r'href="(/[^"]*)"', page) == ["/openapi.json", "/ready", "/metrics", "/v1/models"]
+    assert re.findall(r'href="(/[^"]*)"', page) == ["/ui", "/openapi.json", "/ready", "/metrics", "/v1/models"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_json_for_whoever_prefers_it(client: Client) -> None:
         "ready": False,
         "models": [{"name": "atis", "bundle": "0123456789abcdef", "task": "multilabel", "labels": 2}],
         "paths": {
-            "api": "/bots/openapi.json", "ready": "/bots/ready", "metrics": "/bots/metrics",
+            "ui": "/bots/ui", "api": "/bots/openapi.json", "ready": "/bots/ready", "metrics": "/bots/metrics",
             "models": "/bots/v1/models",
         },
     }  # fmt: skip

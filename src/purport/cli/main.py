@@ -25,10 +25,12 @@ from . import (
     label,
     plan,
     predict,
+    review,
     serve,
     sign,
     teach,
     train,
+    ui,
     verify,
 )
 
@@ -53,7 +55,7 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
 
 for _command in (init.init, train.train, evaluate.evaluate, predict.predict, explain.explain, serve.serve,
                  classify.classify, data.data, compare.compare, verify.verify, label.label, teach.teach, sign.sign,
-                 plan.plan, explore.explore, config.config):  # fmt: skip
+                 plan.plan, explore.explore, review.review, ui.ui, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from ... import __version__
+from ... import __version__, registry
 from ...errors import Forbidden, Unauthenticated
 from ..access import Permission
 from ..context import AppContext
@@ -98,12 +98,14 @@ async def _found(request: Request, context: AppContext) -> Home:
             for manifest in [each.current.bundle.manifest]
         ]
     root = context.settings.root_path
-    paths = {name: f"{root}/{path}" for name, path in _PATHS.items()}
+    offered = set(registry.names("routes"))
+    paths = {name: f"{root}/{path}" for name, path in _PATHS.items() if name != "ui" or name in offered}
     return Home(ready=context.store.ready, models=models, paths=paths)
 
 
-_PATHS = {"api": "openapi.json", "ready": "ready", "metrics": "metrics", "models": "v1/models"}
+_PATHS = {"ui": "ui", "api": "openapi.json", "ready": "ready", "metrics": "metrics", "models": "v1/models"}
 _MEANINGS = {
+    "ui": "the web app: review texts and fix plans",
     "api": "every path, with its bodies and answers (OpenAPI)",
     "ready": "whether the server can answer",
     "metrics": "counters for Prometheus",

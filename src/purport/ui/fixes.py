@@ -1,0 +1,223 @@
+"""*Fix plan*: the corrections that the doctor proposes, each accepted, changed or rejected by a person."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ..data.formats.encoded import is_utf8
+from ..doctor.finding import Fix
+from ..doctor.plan import read_plan, write_plan
+from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
+from ..labels import Task
+from ..serving.body import parse_object, read_body
+from ..serving.routes.models import who
+from .desk import Desk, name_of
+from .forms import Form, read_form
+from .ledger import FIXES, OPEN, Entry, Ledger, shown
+from .site import Site
+
+ACCEPTED, REJECTED = "accepted", "rejected"
+_DECISIONS = {"accept": ACCEPTED, "reject": REJECTED}
+ACTIONS = {"drop": "Delete the row", "relabel": "Change its labels", "rewrite": "Change its text",
+           "merge": "Rename a label everywhere"}  # fmt: skip
+"""What a page says of each action of a fix."""
+_MOST_EDIT = 1_048_576
+_A_PAGE = 50
+
+
+def pages(site: Site) -> APIRouter:
+    """The routes."""
+    routes = site.routes()
+    desk = Desk.of(site.context.settings)
+    _plans(routes, site, desk)
+    _decisions(routes, site, desk)
+    return routes
+
+
+def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
+    @routes.get("/fixes")
+    async def plans(request: Request) -> Response:
+        principal = await site.visitor(request)
+        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(FIXES, principal)]
+        return site.page(request, "plans.html.j2", active="/fixes", plans=found)
+
+    @routes.post("/fixes")
+    async def add(request: Request) -> Response:
+        principal = await site.visitor(request)
+        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
+        file = form.files.get("file")
+        if file is None or not file.name or not file.content.strip():
+            raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
+        fixes = await run_in_threadpool(_read, file.name, file.content)
+        about = {"kind": FIXES, "title": file.name, "owner": principal.id, "task": str(Task.MULTILABEL)}
+        about |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+        entries = ((number, fix.model_dump()) for number, fix in enumerate(fixes, 1))
+        target = desk.new(Path(file.name).stem)
+        try:
+            await run_in_threadpool(Ledger.create, target, about, entries)
+        except OSError as error:
+            raise BodyInvalid(f"The plan cannot be saved on the server ({error.strerror}); set review_dir.") from None
+        return site.redirect(f"/fixes/{target.stem}")
+
+    @routes.get("/fixes/{name}")
+    async def plan(request: Request, name: str, show: str = "", page: int = 1) -> Response:
+        ledger = desk.get(FIXES, name, await site.visitor(request))
+        entries = await run_in_threadpool(ledger.entries)
+        checks = Counter(each.content["check"] for each in entries)
+        chosen = [each for each in entries if not show or show in (each.status, each.content["check"])]
+        pages_ = max(1, -(-len(chosen) // _A_PAGE))
+        page = min(max(1, page), pages_)
+        return site.page(
+            request, "plan.html.j2", active="/fixes", name=name, about=ledger.about, progress=_progress(ledger),
+            entries=[_fixed(each) for each in chosen[(page - 1) * _A_PAGE : page * _A_PAGE]], show=show, page=page,
+            pages=pages_, checks=checks, actions=ACTIONS, problem=request.query_params.get("problem", "")[:500],
+            proposed=sum(each.content["apply"] for each in entries if each.status == OPEN),
+        )  # fmt: skip
+
+    @routes.get("/fixes/{name}/plan.csv")
+    async def download(request: Request, name: str) -> Response:
+        ledger = desk.get(FIXES, name, await site.visitor(request))
+        return site.download(await run_in_threadpool(_written, ledger), f"{name}.csv", "text/csv")
+
+
+def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
+    @routes.put("/api/fixes/{name}/{number:int}")
+    async def decide(request: Request, name: str, number: int) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(FIXES, name, principal)
+        body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"version": 0, …}')
+        entry = await run_in_threadpool(_decide, ledger, number, body, who(principal))
+        return site.json({"entry": shown(entry), "progress": _progress(ledger)})
+
+    @routes.post("/fixes/{name}/{number:int}")
+    async def decide_by_form(request: Request, name: str, number: int) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(FIXES, name, principal)
+        form = await read_form(request, _MOST_EDIT)
+        query = {"show": form.value("show"), "page": form.value("page", "1")}
+        try:
+            _decide(ledger, number, _of_form(form), who(principal))
+        except EntryChanged as error:
+            query["problem"] = str(error)
+        return site.redirect(f"/fixes/{name}?{urlencode(query)}#fix-{number}")
+
+    @routes.post("/fixes/{name}/rest")
+    async def rest(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(FIXES, name, principal)
+        await run_in_threadpool(_accept_rest, ledger, who(principal))
+        return site.redirect(f"/fixes/{name}")
+
+    @routes.post("/fixes/{name}/delete")
+    async def delete(request: Request, name: str) -> Response:
+        desk.delete(desk.get(FIXES, name, await site.visitor(request)))
+        return site.redirect("/fixes")
+
+
+def _read(name: str, content: bytes) -> list[Fix]:
+    """The fixes in an uploaded plan.
+
+    Raises:
+        BodyInvalid: it is no plan.
+    """
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        path = Path(work, "plan.csv")
+        path.write_bytes(content)
+        try:
+            fixes = read_plan(path)
+        except DataError as error:
+            raise BodyInvalid(str(error).replace(str(path), name)) from None
+    if not fixes:
+        raise BodyInvalid("The plan has no fixes: the doctor proposes nothing for this data.")
+    return fixes
+
+
+def _written(ledger: Ledger) -> bytes:
+    """The plan as ``purport doctor apply`` takes it: what was accepted has ``apply = yes``, everything else ``no``."""
+    fixes = [_fix(each) for each in ledger.entries()]
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        path = Path(work, "plan.csv")
+        write_plan(fixes, path)
+        return path.read_bytes()
+
+
+def _fix(entry: Entry) -> Fix:
+    return Fix.model_validate(entry.content | (entry.state or {}) | {"apply": entry.status == ACCEPTED})
+
+
+def _fixed(entry: Entry) -> dict[str, Any]:
+    """What a page shows of a fix: what was proposed, or what a person made of it."""
+    now = entry.content | {key: value for key, value in (entry.state or {}).items() if key.startswith("new_")}
+    return {"entry": entry, "fix": now, "changed": now != entry.content}
+
+
+def _decide(ledger: Ledger, number: int, body: dict[str, Any], by: str) -> Entry:
+    """Carry out ``{"action": "accept", "version": 0, "new_labels": ["…"], "new_text": "…"}``.
+
+    Raises:
+        EntryChanged: somebody else was faster.
+        OptionInvalid: a field cannot be used.
+    """
+    version, action = body.get("version"), body.get("action")
+    if type(version) is not int:
+        raise OptionInvalid('"version" must be the number of the version that was seen.')
+    if action == "undo":
+        return ledger.undo({number: version}, by)[0]
+    if action not in _DECISIONS:
+        raise OptionInvalid(f'"action" must be one of {", ".join((*_DECISIONS, "undo"))}.')
+    entry = ledger.entry(number)
+    state = _meant(entry.content, body) if action == "accept" else {}
+    return ledger.decide({number: version}, _DECISIONS[action], state, by)[0]
+
+
+def _meant(fix: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """What the person changed of ``fix``; the same rules as for a plan in a file."""
+    state: dict[str, Any] = {}
+    if not is_utf8(json.dumps([body.get("new_labels"), body.get("new_text")], ensure_ascii=False)):
+        raise OptionInvalid("There is half of a character in it; type it again.")
+    labels, text = body.get("new_labels"), body.get("new_text")
+    if labels is not None and fix["action"] in ("relabel", "merge"):
+        if not (isinstance(labels, list) and all(isinstance(each, str) for each in labels)):
+            raise OptionInvalid('"new_labels" must be a list of labels.')
+        found = sorted({each.strip() for each in labels} - {""})
+        if fix["action"] == "merge" and len(found) != 1:
+            raise OptionInvalid("Renaming a label needs exactly one new name.")
+        state["new_labels"] = found
+    if text is not None and fix["action"] == "rewrite":
+        if not isinstance(text, str) or not text.strip():
+            raise OptionInvalid("The new text is empty. To delete the row, reject this fix and drop the row instead.")
+        state["new_text"] = text
+    return {name: value for name, value in state.items() if value != fix[name]}
+
+
+def _of_form(form: Form) -> dict[str, Any]:
+    version = form.value("version")
+    body: dict[str, Any] = {"action": form.value("action"), "version": int(version) if version.isdecimal() else None}
+    if "new_labels" in form.values:
+        body["new_labels"] = form.value("new_labels").splitlines()
+    if "new_text" in form.values:
+        body["new_text"] = form.value("new_text").replace("\r\n", "\n")
+    return body
+
+
+def _accept_rest(ledger: Ledger, by: str) -> None:
+    """Accept what is open and proposed, and reject what is open and not: as the doctor's plan says."""
+    for proposed, status in ((True, ACCEPTED), (False, REJECTED)):
+        open_ = {each.id: each.version for each in ledger.entries(status=OPEN) if each.content["apply"] is proposed}
+        if open_:
+            ledger.decide(open_, status, {}, by)
+
+
+def _progress(ledger: Ledger) -> dict[str, int]:
+    tally = ledger.tally()
+    found = {status: tally.get(status, 0) for status in (OPEN, ACCEPTED, REJECTED)}
+    return found | {"all": sum(found.values()), "seen": found[ACCEPTED] + found[REJECTED]}

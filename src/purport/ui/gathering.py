@@ -1,0 +1,204 @@
+"""From a table and the answers of a bundle to a review queue."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Bundle
+from ..data.formats import BadRow, Layout, read_rows, understand
+from ..data.reading import Reading
+from ..errors import DataError
+from ..labels import Task
+from ..prediction import AnswerOptions
+from ..runtime.memory import MEMORY_FILE
+from .ledger import REVIEW, Ledger
+from .picking import Candidate, Picked, pick
+
+MOST_ROWS = 500
+"""Texts of a queue, unless another number is asked for."""
+BELOW = 0.8
+"""Confidence below which the model counts as unsure, unless another one is asked for."""
+_RANKED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A text of the data: its labels, ``None`` where the data has none, and where it stands."""
+
+    text: str
+    labels: tuple[str, ...] | None
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What makes a text one to look at: see :func:`~purport.ui.picking.pick`."""
+
+    most: int = MOST_ROWS
+    below: float = BELOW
+
+
+def texts_of(path: Path, reading: Reading, name: str = "") -> tuple[list[Given], int]:
+    """The texts of a file, and the number of its rows that cannot be used. Labels are read where it has them.
+
+    Raises:
+        DataError: it cannot be read, or no row can be used.
+    """
+    texts: list[Given] = []
+    with suppress(DataError):
+        texts, bad = _rows(path, reading, name or path.name, understand(path, reading.layout).layout)
+    if not texts:
+        layout = understand(path, replace(reading.layout, label_column=None)).layout
+        texts, bad = _rows(path, reading, name or path.name, replace(layout, label_column=None))
+    if not texts:
+        raise DataError(f"{name or path.name} has no row with a text; choose a table with a column of texts")
+    return texts, bad
+
+
+def _rows(path: Path, reading: Reading, name: str, layout: Layout) -> tuple[list[Given], int]:
+    texts, bad, labelled = [], 0, layout.label_column is not None
+    for row in read_rows(path, layout):
+        example = row if isinstance(row, BadRow) else reading.example(row)
+        if isinstance(example, BadRow) or example is None:
+            bad += 1
+            continue
+        texts.append(Given(example.text, example.labels if labelled else None, f"{name}, row {row.number}"))
+    return texts, bad
+
+
+def options_for(bundle: Bundle) -> AnswerOptions:
+    """What the answers must have."""
+    remembers = MEMORY_FILE in bundle.manifest.files
+    return AnswerOptions(top_k=_RANKED, examples=2 if remembers else 0)
+
+
+def gather(
+    target: Path,
+    title: str,
+    given: Sequence[Given],
+    answers: Sequence[Mapping[str, Any]],
+    bundle: Bundle,
+    *,
+    others: tuple[Bundle, Sequence[Mapping[str, Any]]] | None = None,
+    chosen: Chosen = Chosen(),
+    owner: str | None = None,
+    bad: int = 0,
+) -> Ledger:
+    """Write the queue of those of the texts ``given`` that are worth a look, and open it.
+
+    ``answers`` are those of ``bundle``, and ``others`` a second bundle with its answers, in the order of the texts.
+
+    Raises:
+        DataError: no text is worth a look.
+    """
+    second: Sequence[Mapping[str, Any] | None] = others[1] if others else [None] * len(given)
+    candidates = [
+        Candidate(each.text, answer, each.labels, other, each.where)
+        for each, answer, other in zip(given, answers, second, strict=True)
+    ]
+    manifest = bundle.manifest
+    picked = pick(candidates, manifest.task, most=chosen.most, below=chosen.below, known=training_rows(bundle))
+    if not picked:
+        raise DataError(
+            f"nothing to review: the model is sure of all {len(given):,} texts (confidence {chosen.below:g} or more), "
+            "and no label disagrees; choose another file or a higher confidence"
+        )
+    labels = {*manifest.labels, *(label for each in given for label in each.labels or ())}
+    about = {
+        "kind": REVIEW,
+        "title": title,
+        "owner": owner,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": str(manifest.task),
+        "labels": sorted(labels),
+        "bundle": manifest.id,
+        "other": others[0].manifest.id if others else None,
+        "texts": len(given),
+        "bad": bad,
+        "why": dict(Counter(each.why for each in picked)),
+    }
+    return Ledger.create(target, about, ((each.batch, _content(each)) for each in picked))
+
+
+def training_rows(bundle: Bundle) -> dict[str, int]:
+    """The number of training rows of each label, as the bundle tells it; empty where it does not."""
+    try:
+        found = json.loads((bundle.path / "data.json").read_text("utf-8"))["labels"]
+        return {str(label): int(number) for label, number in found.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _content(picked: Picked) -> dict[str, Any]:
+    each = picked.candidate
+    return {
+        "text": each.text,
+        "where": each.where,
+        "labels": None if each.labels is None else list(each.labels),
+        "why": picked.why,
+        "reason": each.answer.get("reason"),
+        "decided": list(each.answer["labels"]),
+        "in_scope": each.answer.get("in_scope"),
+        "ranked": [[one["label"], one["confidence"]] for one in each.answer["intents"]],
+        "other": None if each.other is None else list(each.other["labels"]),
+        "examples": [
+            {"text": one["text"], "labels": one["labels"]}
+            for one in each.answer.get("examples", ())
+            if one.get("text") is not None
+        ],
+    }
+
+
+def reviewed(ledger: Ledger) -> Iterator[tuple[str, list[str]]]:
+    """Text and labels of each text that was decided on, in order; no labels where none applies."""
+    for entry in ledger.entries(status=DONE):
+        yield entry.content["text"], list((entry.state or {}).get("labels", ()))
+
+
+DONE, SKIPPED = "done", "skipped"
+"""The statuses of a text that was looked at."""
+
+
+def export(ledger: Ledger, target: Path) -> int:
+    """Write what was decided as training data, in the format of the name of ``target``; the number of rows.
+
+    Raises:
+        FormatUnknown: no format has that suffix.
+        DataError: nothing was decided yet, or the format cannot hold the labels.
+    """
+    from ..data.formats import format_of
+    from ..files import replacing
+
+    rows = list(reviewed(ledger))
+    if not rows:
+        raise DataError("nothing is labelled yet, so that there is nothing to export; label a text first")
+    with (
+        replacing(target) as partial,
+        format_of(target).write(partial, ["text", "label"], label_delimiter=_delimiter(rows, target)) as write,
+    ):
+        for text, labels in rows:
+            write({"text": text, "label": labels})
+    return len(rows)
+
+
+def _delimiter(rows: Sequence[tuple[str, list[str]]], target: Path) -> str:
+    several = any(len(labels) > 1 for _, labels in rows)
+    if several and target.suffix not in (".jsonl", ".json", ".parquet"):
+        for _, labels in rows:
+            if clash := next((label for label in labels if "+" in label), None):
+                raise DataError(
+                    f'the label "{clash}" contains "+", which joins labels in {target.name}; export JSON Lines'
+                )
+    return "+"
+
+
+def is_multiclass(ledger: Ledger) -> bool:
+    """Whether a text has exactly one label."""
+    return ledger.about.get("task") == Task.MULTICLASS

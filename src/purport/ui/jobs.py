@@ -1,0 +1,162 @@
+"""Makes review queues from files that people drop on a page, while they see how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ..data.spec import DataSpec
+from ..errors import BodyInvalid, DataError, PurportError, RequestError
+from ..labels import Task
+from ..serving.access import Principal
+from ..serving.aside import aside
+from ..serving.context import AppContext
+from ..serving.dispatch import PENDING
+from ..serving.generation import Generation
+from ..serving.operations import CLASSIFY, Request
+from ..wording import sentence
+from .forms import File
+from .gathering import Chosen, Given, gather, options_for, texts_of
+
+_AT_ONCE = 64
+_DISK_S = 120.0
+_MOST_JOBS = 100
+
+
+@dataclass
+class Job:
+    """A queue that is being made.
+
+    Attributes:
+        title: the name of the file.
+        owner: whose it is.
+        done, total: texts that are classified, and all of them; 0 while the file is read.
+        problem: why it could not be made.
+        ready: whether the queue is there.
+    """
+
+    title: str
+    owner: str
+    done: int = 0
+    total: int = 0
+    problem: PurportError | None = None
+    ready: bool = False
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Jobs:
+    """The queues that a server is making, by the names that they will have."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._jobs: dict[str, Job] = {}
+
+    def get(self, name: str, principal: Principal) -> Job | None:
+        """The job under this name, if it is of ``principal``."""
+        job = self._jobs.get(name)
+        return job if job is not None and job.owner == principal.id else None
+
+    def start(
+        self, target: Path, file: File, models: tuple[str, str | None], principal: Principal, chosen: Chosen
+    ) -> Job:
+        """Begin a queue at ``target`` of ``file``, answered by one model or, to compare, two.
+
+        Raises:
+            ModelUnknown, NotReady: there is no such model.
+        """
+        generations = [self._context.store.get(name).current for name in models if name]
+        finished = [name for name, each in self._jobs.items() if each.task is None or each.task.done()]
+        for name in finished[: max(0, len(self._jobs) - _MOST_JOBS)]:
+            del self._jobs[name]
+        job = self._jobs[target.stem] = Job(file.name, principal.id)
+        job.task = asyncio.create_task(self._run(job, target, file, generations, principal, chosen))
+        return job
+
+    async def _run(
+        self, job: Job, target: Path, file: File, generations: list[Generation], principal: Principal, chosen: Chosen
+    ) -> None:
+        PENDING.set(None)  # nobody's connection: the person may look at another page meanwhile
+        try:
+            with ExitStack() as held:
+                for generation in generations:
+                    held.enter_context(generation)
+                given, bad = await aside(lambda: _read(file), _DISK_S)
+                self._context.access.count(principal, len(given) * len(generations))
+                job.total = len(given) * len(generations)
+                answers = [await self._answers(job, given, each, principal) for each in generations]
+                bundles = [each.bundle for each in generations]
+                others = (bundles[1], answers[1]) if len(bundles) > 1 else None
+                await aside(
+                    lambda: gather(
+                        target, job.title, given, answers[0], bundles[0], others=others, chosen=chosen,
+                        owner=principal.id, bad=bad,
+                    ),
+                    _DISK_S,
+                )  # fmt: skip
+            job.ready = True
+        except OSError as error:
+            job.problem = BodyInvalid(f"The queue cannot be saved on the server ({error.strerror}); set review_dir.")
+        except DataError as error:
+            said = str(error).rstrip(".")
+            job.problem = BodyInvalid(f"{said}." if said.startswith(file.name) else sentence(said))
+        except PurportError as error:
+            job.problem = error
+        except Exception as error:
+            structlog.get_logger("purport.ui").exception("failed", title=job.title)
+            job.problem = PurportError(repr(error))
+
+    async def _answers(
+        self, job: Job, given: list[Given], generation: Generation, principal: Principal
+    ) -> list[Mapping[str, Any]]:
+        """The answers to all texts, a few at a time, so that other clients are answered as well."""
+        options, admission, found = options_for(generation.bundle), self._context.admission, []
+        for start in range(0, len(given), _AT_ONCE):
+            await admission.room(principal.client)
+            texts = [each.text for each in given[start : start + _AT_ONCE]]
+            dispatch = self._context.dispatch
+            asked = [
+                dispatch.ask(CLASSIFY, Request(text, options), generation, client=principal.client) for text in texts
+            ]
+            for result in await asyncio.gather(*asked):
+                found.append(json.loads(result.body))
+            job.done += len(texts)
+        return found
+
+
+def _read(file: File) -> tuple[list[Given], int]:
+    """The texts of a file that somebody sent; its name says what it is.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    reading = DataSpec(name=file.name, unlabelled="out_of_scope").reading(Task.MULTILABEL)
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        path = Path(work, f"file{''.join(Path(file.name).suffixes[-1:]).lower()}")
+        path.write_bytes(file.content)
+        try:
+            return texts_of(path, reading, file.name)
+        except DataError as error:
+            raise type(error)(str(error).replace(str(path), file.name)) from None
+
+
+def unfinished(job: Job | None) -> bool:
+    """Whether there is nothing to look at yet."""
+    return job is not None and not job.ready
+
+
+def raise_problem(job: Job) -> None:
+    """Raise why the queue could not be made, if so.
+
+    Raises:
+        RequestError: what the person can mend; any other error is a defect.
+    """
+    if job.problem is not None:
+        raise job.problem if isinstance(job.problem, RequestError) else PurportError(str(job.problem))

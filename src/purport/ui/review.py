@@ -1,0 +1,258 @@
+"""*Review*: texts that a person decides on, one page each; every decision names the version that the person saw."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
+from ..serving.body import parse_object, read_body
+from ..serving.routes.models import who
+from ..wording import count, sentence
+from .desk import Desk, name_of
+from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
+from .forms import Form, read_form
+from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
+from .jobs import Jobs, raise_problem, unfinished
+from .ledger import OPEN, REVIEW, Entry, Ledger, shown
+from .site import Site
+
+WHY = {
+    "label": "The model does not agree with the label in the file",
+    "bundles": "The two models do not agree",
+    "out_of_scope": "The model says that none of its labels applies",
+    "unsure": "The model is not sure",
+}
+"""What a page says of each :data:`~purport.ui.picking.Why`."""
+REASONS = {
+    "between_labels": "no label stands out",
+    "unlike_any_example": "it is unlike anything that the model has seen",
+    "unfamiliar_words": "it has many words that the model has not seen",
+    "below_promise": "the likeliest label is not sure enough to keep what the model promises",
+    "taught": "the model was taught so",
+    "no_label_decided": "no label is likely enough",
+}
+"""What a page says of each :data:`~purport.prediction.Reason`."""
+_EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
+_MOST_EDIT = 65_536
+_KEYS = 5
+
+
+def pages(site: Site) -> APIRouter:
+    """The routes."""
+    routes = site.routes()
+    desk, jobs = Desk.of(site.context.settings), Jobs(site.context)
+    _queues(routes, site, desk, jobs)
+    _texts(routes, site, desk)
+    _files(routes, site, desk)
+    return routes
+
+
+def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
+    @routes.get("/review")
+    async def queues(request: Request) -> Response:
+        principal = await site.visitor(request)
+        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
+        models, least = site.context.store.all(), {"most": MOST_ROWS, "below": BELOW}
+        return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
+
+    @routes.post("/review")
+    async def add(request: Request) -> Response:
+        principal = await site.visitor(request)
+        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
+        file = form.files.get("file")
+        if file is None or not file.name or not file.content.strip():
+            raise BodyInvalid("No file arrived, or an empty one. Choose a table (CSV, TSV, JSON Lines) with texts.")
+        target = desk.new(Path(file.name).stem)
+        models = form.value("model") or site.context.store.get().name, form.value("other") or None
+        jobs.start(target, file, models, principal, _chosen(form))
+        return site.redirect(f"/review/{target.stem}")
+
+    @routes.get("/review/{name}")
+    async def queue(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        job = jobs.get(name, principal)
+        if job is not None and unfinished(job):
+            raise_problem(job)
+            return site.page(request, "making.html.j2", active="/review", job=job)
+        ledger = desk.get(REVIEW, name, principal)
+        return site.page(
+            request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=_progress(ledger),
+            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries),
+        )  # fmt: skip
+
+    @routes.post("/review/{name}/delete")
+    async def delete(request: Request, name: str) -> Response:
+        desk.delete(desk.get(REVIEW, name, await site.visitor(request)))
+        return site.redirect("/review")
+
+
+def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
+    @routes.get("/review/{name}/next")
+    async def following(request: Request, name: str, after: int = 0) -> Response:
+        ledger = desk.get(REVIEW, name, await site.visitor(request))
+        return site.redirect(_next(ledger, after))
+
+    @routes.get("/review/{name}/{number:int}")
+    async def text(request: Request, name: str, number: int) -> Response:
+        ledger = desk.get(REVIEW, name, await site.visitor(request))
+        entry = await run_in_threadpool(ledger.entry, number)
+        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request))
+
+    @routes.post("/review/{name}/{number:int}")
+    async def decide_by_form(request: Request, name: str, number: int) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(REVIEW, name, principal)
+        form = await read_form(request, _MOST_EDIT)
+        edit = edit_of_form(form, number)
+        try:
+            return site.redirect(_carry_out(ledger, number, edit, who(principal))["next"])
+        except EntryChanged:
+            return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'changed': _said(edit)})}")
+
+    @routes.put("/api/review/{name}/{number:int}")
+    async def decide(request: Request, name: str, number: int) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(REVIEW, name, principal)
+        body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"versions": {"1": 0}, …}')
+        edit = edit_of_json(body, number)
+        return site.json(await run_in_threadpool(_carry_out, ledger, number, edit, who(principal)))
+
+
+def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
+    @routes.get("/review/{name}/export.{kind}")
+    async def exported(request: Request, name: str, kind: str) -> Response:
+        ledger = desk.get(REVIEW, name, await site.visitor(request))
+        if kind not in _EXPORTS:
+            raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
+        content = await run_in_threadpool(_exported, ledger, kind)
+        return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
+
+
+def _exported(ledger: Ledger, kind: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        path = Path(work, f"reviewed.{kind}")
+        try:
+            export(ledger, path)
+        except DataError as error:
+            raise BodyInvalid(sentence(str(error))) from None
+        return path.read_bytes()
+
+
+def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, Any]:
+    """Carry out ``edit``; where to go next, and what would undo it.
+
+    Raises:
+        EntryChanged: somebody else was faster.
+        OptionInvalid: the labels cannot be these.
+    """
+    if edit.action == "undo":
+        entries = ledger.undo(edit.versions, by)
+        return {"entries": [shown(each) for each in entries], "next": f"/review/{quote(name_of(ledger))}/{number}"}
+    if edit.action == "skip":
+        entries = ledger.decide(edit.versions, SKIPPED, {}, by)
+    else:
+        suggested = _suggested(ledger.entry(number)) if edit.labels is None else None
+        edit = replace(edit, labels=_checked(ledger, edit.labels if suggested is None else tuple(suggested)))
+        entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
+    undo = versions_word({each.id: each.version for each in entries})
+    query = urlencode({"did": _said(edit, len(entries)), "undo": undo, "from": number})
+    return {"entries": [shown(each) for each in entries], "undo": undo, "next": f"{_next(ledger, number)}?{query}"}
+
+
+def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+    if labels is None:
+        raise OptionInvalid('Choose a label first, or "None of these".')
+    known = ledger.about["labels"]
+    for label in labels:
+        if label not in known:
+            raise OptionInvalid(f'There is no label "{label}".{did_you_mean(label, known)}')
+    if is_multiclass(ledger) and len(labels) > 1:
+        raise OptionInvalid("A text has one label here; choose one.")
+    return tuple(sorted(set(labels)))
+
+
+def _next(ledger: Ledger, after: int) -> str:
+    name, found = quote(name_of(ledger)), ledger.next_open(after)
+    return f"/review/{name}" if found is None else f"/review/{name}/{found}"
+
+
+def _said(edit: Edit, number: int = 1) -> str:
+    """What was done, for the next page."""
+    texts = "this text" if number == 1 else count(number, "text")
+    if edit.action == "skip":
+        return f"Skipped {texts.replace('this', 'the last')}"
+    labels = ", ".join(edit.labels or ()) or "none of these"
+    return f"Saved {texts.replace('this', 'the last')} as {labels}"
+
+
+def _undo_of(request: Request) -> dict[str, str] | None:
+    """What the page before did, and how it is undone."""
+    asked = request.query_params
+    try:
+        given_versions(asked.get("undo", ""))
+        origin = str(int(asked.get("from", "0")))
+    except (ValueError, OptionInvalid):
+        return None
+    return {"did": asked.get("did", "")[:300], "undo": asked["undo"], "from": origin} if asked.get("undo") else None
+
+
+def _told(request: Request) -> dict[str, Any]:
+    return {"undo": _undo_of(request), "changed": request.query_params.get("changed", "")[:300]}
+
+
+def _progress(ledger: Ledger) -> dict[str, int]:
+    tally = ledger.tally()
+    found = {status: tally.get(status, 0) for status in (OPEN, DONE, SKIPPED)}
+    return found | {"all": sum(found.values()), "seen": found[DONE] + found[SKIPPED]}
+
+
+def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
+    """What the page of one text shows."""
+    content, ranked = entry.content, entry.content["ranked"]
+    alike = [each for each in ledger.entries(batch=entry.batch, status=OPEN) if each.id != entry.id]
+    chosen: list[str] = (entry.state or {}).get("labels", []) if entry.status == DONE else []
+    confidences: Mapping[str, float] = dict(map(tuple, ranked))
+    offered = [label for label, _ in ranked[:_KEYS]]
+    offered += [label for label in [*chosen, *(content["labels"] or ())] if label not in offered]
+    return {
+        "name": name_of(ledger),
+        "about": ledger.about,
+        "entry": entry,
+        "progress": _progress(ledger),
+        "multiclass": is_multiclass(ledger),
+        "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
+        "chosen": chosen,
+        "none": entry.status == DONE and not chosen,
+        "suggested": None if entry.status == DONE else _suggested(entry),
+        "alike": alike,
+        "why": WHY[content["why"]],
+        "reason": REASONS.get(content["reason"] or "", ""),
+    }
+
+
+def _suggested(entry: Entry) -> list[str] | None:
+    """The labels that are saved if the person chooses none; ``None`` if file and models disagree about them."""
+    content = entry.content
+    sides = [each for each in (content["labels"], content["decided"], content["other"]) if each is not None]
+    return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None
+
+
+def _chosen(form: Form) -> Chosen:
+    def number(name: str, kind: Callable[[str], Any], least: float, most: float, default: Any) -> Any:
+        try:
+            value = kind(form.value(name) or str(default))
+        except ValueError:
+            raise OptionInvalid(f'"{name}" must be a number from {least:g} to {most:g}.') from None
+        if not least <= value <= most:
+            raise OptionInvalid(f'"{name}" must be a number from {least:g} to {most:g}.')
+        return value
+
+    return Chosen(number("most", int, 1, 5000, MOST_ROWS), number("below", float, 0, 1, BELOW))
