@@ -14,6 +14,7 @@ import griffe
 import purport
 from purport import errors as tree
 from purport.cli.exits import DEFECT, EXIT_CODES, INTERRUPTED, IO_ERROR, TERMINATED, exit_code
+from purport.errors import refusals, root
 from purport.serving.http_errors import HTTP, status_and_label
 
 from .tables import markdown, table
@@ -155,7 +156,7 @@ def _examples(text: str) -> str:
 
 
 def _all() -> list[type[tree.PurportError]]:
-    order = inspect.getsource(tree)
+    order = "".join(inspect.getsource(each) for each in (root, tree, refusals))
     kinds = [kind for _, kind in inspect.getmembers(tree, inspect.isclass) if issubclass(kind, tree.PurportError)]
     return sorted(kinds, key=lambda kind: order.index(f"\nclass {kind.__name__}("))
 

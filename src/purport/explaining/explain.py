@@ -11,10 +11,10 @@ from ..runtime.clip import MOST_CHARACTERS
 from ..wording import count
 from .beside import examples as examples_of
 from .beside import scope, unfamiliar
-from .edits import smallest_edit
 from .explainer import Explainer, Weighed
 from .explanation import Explanation, Word
 from .question import Answered, Answering, Question, Units
+from .smallest_edit import smallest_edit
 
 PREFERRED = ("contributions", "occlusion")
 """The first of them that fits a bundle is its default method."""

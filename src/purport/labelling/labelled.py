@@ -21,7 +21,7 @@ from ..prediction import DIGITS, Prediction
 from ..progress import SILENT, Line, Progress, Reporter
 from ..runtime.asking import without_reply
 from ..wording import count
-from .ledger import Ledger, same
+from .answered import Ledger, same
 from .typical import typical_first
 
 _BATCH, _REMOTE_BATCH = 512, 64  # of the latter, what a run that is stopped may have asked for and not written

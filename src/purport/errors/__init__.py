@@ -39,18 +39,11 @@ responses, ``purport.cli.exits`` maps it to exit codes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from .installation import install_command
-from .wording import did_you_mean as did_you_mean
-
-
-class PurportError(Exception):
-    """Base of every error that Purport raises deliberately. Attributes of subclasses survive pickling."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Bypass __init__: subclasses build their message from other arguments.
-        return Exception.__new__, (type(self), *self.args), self.__dict__
+from ..installation import install_command
+from ..wording import did_you_mean as did_you_mean
+from .refusals import *  # noqa: F403
+from .root import PurportError as PurportError
 
 
 class DataError(PurportError):
@@ -221,109 +214,3 @@ class ServerError(PurportError):
     def __init__(self, status: int, label: str, message: str) -> None:
         self.status, self.label = status, label
         super().__init__(f"{label}: {message}" if label else message)
-
-
-class RequestError(PurportError):
-    """A request that gets an error response; ``retry_after`` is in seconds, or ``None`` if waiting does not help."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        self.retry_after = retry_after
-        super().__init__(message)
-
-
-class TextEmpty(RequestError):
-    """``text`` is empty or only white space."""
-
-
-class TextMissing(RequestError):
-    """The body has no ``text``."""
-
-
-class TextInvalid(RequestError):
-    """``text`` is not a string of Unicode characters."""
-
-
-class BodyInvalid(RequestError):
-    """No body, not JSON, or not an object."""
-
-
-class BodyTooLarge(RequestError):
-    """The body exceeds the size limit."""
-
-
-class HeadTooLarge(RequestError):
-    """Request line and headers exceed the size limit."""
-
-
-class MediaTypeUnsupported(RequestError):
-    """The body is declared as something other than JSON."""
-
-
-class PathUnknown(RequestError):
-    """No such path."""
-
-
-class MethodNotAllowed(RequestError):
-    """The path exists, the method does not."""
-
-
-class TextsInvalid(RequestError):
-    """``texts`` is missing, not a list, empty or too long."""
-
-
-class OptionInvalid(RequestError):
-    """A request option has an invalid value."""
-
-
-class ModelUnknown(RequestError):
-    """The server has no model of that name."""
-
-
-class ModelConflict(RequestError):
-    """The default model is to be deleted, or there are too many models."""
-
-
-class BundleInvalid(RequestError):
-    """A bundle that the server was asked to load cannot be opened."""
-
-
-class NothingBefore(RequestError):
-    """A rollback was requested, but there is no earlier bundle."""
-
-
-class NotTaught(RequestError):
-    """This model cannot be taught these examples, or there is nothing to undo."""
-
-
-class NotExplained(RequestError):
-    """The model has no such label, or cannot be explained by this method or with so many calls."""
-
-
-class EntryChanged(RequestError):
-    """Somebody else was faster with an edit; ``entries`` are the entries as they are now."""
-
-    entries: Sequence[dict[str, Any]] = ()
-
-
-class Unauthenticated(RequestError):
-    """Missing or invalid key."""
-
-
-class Forbidden(RequestError):
-    """The key lacks the permission."""
-
-
-class RateLimited(RequestError):
-    """Too many requests."""
-
-
-class NotReady(RequestError):
-    """The model is not loaded, or the server is about to stop."""
-
-
-class Overloaded(RequestError):
-    """The queue is full."""
-
-
-class DeadlineExceeded(RequestError):
-    """There was no answer within the time limit."""
