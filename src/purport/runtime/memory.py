@@ -233,10 +233,11 @@ class Memory:
         rows = self.members(label)
         if without is not None:
             rows = np.setdiff1d(rows, self.members(without), assume_unique=True)
-        cosine = np.concatenate(
-            [self._floats(rows[start : start + _BLOCK]) @ vector for start in range(0, len(rows), _BLOCK)]
-            or [np.empty(0, dtype=np.float32)]
-        )
+        cosine = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            # The scales are applied to the products: they are fewer than the numbers.
+            cosine[start : start + _BLOCK] = (self.vectors[block].astype(np.float32) @ vector) * self.scales[block]
         best = np.argsort(-cosine, kind="stable")[:k].tolist()
         return [Neighbour(int(rows[at]), float(cosine[at]), self.labels_of(int(rows[at]))) for at in best]
 
