@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .data.reading import Example
     from .errors import PurportError
     from .evaluation.evaluate import evaluate
+    from .explaining.explanation import Explanation
     from .labels import LabelSet, Task
     from .prediction import Prediction, ScoredLabel, SimilarExample
     from .teaching.teach import teach
@@ -34,6 +35,7 @@ _HOME = {
     "Client": "client",
     "Dataset": "data.dataset",
     "Example": "data.dataset",
+    "Explanation": "explaining.explanation",
     "LabelSet": "labels",
     "Prediction": "prediction",
     "PurportError": "errors",
@@ -54,6 +56,7 @@ __all__ = [
     "Client",
     "Dataset",
     "Example",
+    "Explanation",
     "LabelSet",
     "Prediction",
     "PurportError",

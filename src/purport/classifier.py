@@ -12,6 +12,8 @@ from . import registry
 from .bundle import Bundle
 from .contents import loading
 from .errors import BundleUnsupported, MemoryMissing, PurportError
+from .explaining.explain import explain
+from .explaining.explanation import Explanation
 from .labels import LabelSet, Task
 from .model import Answers, BoolArray, FloatArray, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
@@ -114,6 +116,26 @@ class Classifier:
         if answers.embedding is None:  # there is no text
             return [()] * len(answers.probabilities)
         return similar(answers.embedding, k, memory, model.taught, self.labels.names)
+
+    def explain(
+        self, text: str, *, label: str | None = None, method: str | None = None, calls: int | None = None,
+        examples: int = 2,
+    ) -> Explanation:  # fmt: skip
+        """Why ``label`` is as probable for ``text`` as it is, word by word.
+
+        ``label`` is any label of the bundle; by default it is the most probable one of those decided, or of all if
+        none is. ``method`` is ``occlusion``, ``shapley``, ``contributions`` (the default for kind ``linear``),
+        ``integrated_gradients`` or one that is registered in ``purport.explainers``. ``calls`` is the largest number of
+        texts that the model is asked; by default that of the method, and 16 of a model that asks a service.
+        ``examples`` is the number of training examples for, and of those against.
+
+        Raises:
+            TextEmpty, TextInvalid: ``text`` cannot be explained.
+            LabelUnknown: the bundle has no such label.
+            MethodUnfit: there is no such method, or it does not fit the bundle.
+            DependencyMissing: the method needs packages that are not installed.
+        """
+        return explain(self, text, label=label, method=method, calls=calls, examples=examples)
 
     def _try_out(self) -> None:
         """Check that two texts get answers of the form that the manifest promises.

@@ -17,14 +17,16 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from urllib.parse import quote
 
+from . import received
 from .errors import ServerError, SettingsError
+from .explaining.explanation import Explanation
 from .optional import needs
-from .prediction import Prediction, Reason, ScoredLabel
+from .prediction import Prediction, ScoredLabel
+from .received import ServedModel
 
 with needs("the client", "client"):
     import httpx
@@ -42,16 +44,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model on a server: its name, the ids of its bundle and of the previous one, and its labels."""
-
-    name: str
-    bundle: str
-    previous: str | None
-    labels: tuple[str, ...]
 
 
 class _Call(Protocol[P, T_co]):
@@ -118,7 +110,7 @@ class _Calls(ABC, Generic[HttpT]):
             ServerError: the server returned an error or could not be reached.
         """
         answer = await self._request("POST", "/intent", {"text": text})
-        return self._understood(_ranked_of, answer)
+        return self._understood(received.ranked_of, answer)
 
     @_call
     async def classify(
@@ -137,14 +129,29 @@ class _Calls(ABC, Generic[HttpT]):
         for start in range(0, len(texts), MOST_TEXTS):
             chunk = list(texts[start : start + MOST_TEXTS])
             answer = await self._request("POST", "/v1/classify", {"texts": chunk, **options})
-            found += self._understood(_predictions, answer, len(chunk))
+            found += self._understood(received.predictions, answer, len(chunk))
         return found
+
+    @_call
+    async def explain(
+        self, text: str, *, model: str | None = None, label: str | None = None, method: str | None = None,
+        calls: int | None = None, examples: int = 2,
+    ) -> Explanation:  # fmt: skip
+        """Why ``label`` is as probable for ``text`` as it is; see :meth:`purport.Classifier.explain`.
+
+        Raises:
+            ServerError: the server returned an error or could not be reached.
+        """
+        given = {"model": model, "label": label, "method": method, "calls": calls, "examples": examples}
+        options = {name: value for name, value in given.items() if value is not None}
+        answer = await self._request("POST", "/v1/explain", {"text": text, **options})
+        return self._understood(received.explanation, answer)
 
     @_call
     async def models(self) -> list[ServedModel]:
         """The models on the server, default first."""
         answer = await self._request("GET", "/v1/models")
-        return self._understood(_models, answer)
+        return self._understood(received.models, answer)
 
     @_call
     async def put_model(self, name: str, bundle: str | None = None) -> ServedModel:
@@ -176,7 +183,7 @@ class _Calls(ABC, Generic[HttpT]):
 
     async def _change(self, method: str, name: str, below: str = "", body: object = None) -> ServedModel:
         path, twice = f"/v1/models/{quote(name, safe='')}{below}", method == "PUT"
-        return self._understood(_model, await self._request(method, path, body, timeout=_LOAD_S, twice=twice))
+        return self._understood(received.model, await self._request(method, path, body, timeout=_LOAD_S, twice=twice))
 
     def _understood(self, read: Callable[..., T], answer: Any, *more: Any) -> T:
         """What ``read`` makes of ``answer``, which may be that of some other server."""
@@ -276,42 +283,3 @@ def _read(response: httpx.Response) -> Any:
     )
     label = said.get("label", "")
     raise ServerError(response.status_code, label if isinstance(label, str) else "", str(message))
-
-
-def _ranked_of(answer: dict[str, Any]) -> tuple[ScoredLabel, ...]:
-    return _ranked(answer["intents"])
-
-
-def _models(answer: dict[str, Any]) -> list[ServedModel]:
-    return [_model(each) for each in answer["models"]]
-
-
-def _ranked(intents: Sequence[dict[str, Any]]) -> tuple[ScoredLabel, ...]:
-    return tuple(ScoredLabel(_text(each["label"]), float(each["confidence"])) for each in intents)
-
-
-def _predictions(answer: dict[str, Any], texts: int) -> list[Prediction | ServerError]:
-    found = [_prediction(each, _text(answer["bundle"])) for each in answer["results"]]
-    if len(found) != texts:
-        raise ValueError(f"{len(found)} results for {texts} texts")
-    return found
-
-
-def _prediction(result: dict[str, Any], bundle: str) -> Prediction | ServerError:
-    if "error" in result:
-        return ServerError(200, _text(result["error"]["label"]), _text(result["error"]["message"]))
-    labels, ranked, none = tuple(map(_text, result["labels"])), _ranked(result["intents"]), bool(result["out_of_scope"])
-    inside, reason = float(result["in_scope"]), result["reason"] and _text(result["reason"])
-    return Prediction(labels, ranked, none, bool(result["truncated"]), bundle, inside, cast(Reason | None, reason))
-
-
-def _model(answer: dict[str, Any]) -> ServedModel:
-    name, bundle, previous = _text(answer["name"]), _text(answer["bundle"]), answer["previous"]
-    previous = None if previous is None else _text(previous)
-    return ServedModel(name, bundle, previous, tuple(map(_text, answer["labels"])))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value

@@ -21,14 +21,14 @@
     ├── SettingsError              environment, purport.toml
     │   └── FlagInvalid            a command-line option with a value that cannot be used
     ├── DependencyMissing          an extra that is not installed
-    ├── GateInvalid  DeviceUnavailable  WorkerLost
+    ├── GateInvalid  MethodUnfit  DeviceUnavailable  WorkerLost
     ├── ProviderError              the service of a language model
     │   └── BudgetSpent            the next request could cost more than is left
     ├── ServerError                an error that the client received from a server
     └── RequestError               an error that the HTTP service returns to its client
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
-        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
+        ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  NotExplained
         ├── EntryChanged           somebody else was faster
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
@@ -188,6 +188,10 @@ class GateInvalid(PurportError):
     """A condition of ``purport compare`` that cannot be parsed or uses an unknown name."""
 
 
+class MethodUnfit(PurportError):
+    """There is no such method of explaining, or it does not fit the bundle."""
+
+
 class DependencyMissing(PurportError):
     """An optional dependency is needed and not installed."""
 
@@ -298,6 +302,10 @@ class EntryChanged(RequestError):
     def __init__(self, message: str, facts: dict[str, Any] | None = None) -> None:
         self.facts = facts or {}
         super().__init__(message)
+
+
+class NotExplained(RequestError):
+    """The model has no such label, or cannot be explained by this method or with so many calls."""
 
 
 class Unauthenticated(RequestError):

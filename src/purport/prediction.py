@@ -118,11 +118,12 @@ def encode(prediction: Prediction, options: AnswerOptions) -> dict[str, Any]:
     if options.probabilities:
         fields["probabilities"] = {each.label: round(each.confidence, DIGITS) for each in prediction.ranked}
     if options.examples:
-        fields["examples"] = [_encode_example(each) for each in prediction.examples]
+        fields["examples"] = [encode_example(each) for each in prediction.examples]
     return fields
 
 
-def _encode_example(example: SimilarExample) -> dict[str, Any]:
+def encode_example(example: SimilarExample) -> dict[str, Any]:
+    """``example`` as JSON fields."""
     known = {"row": example.row, "text": example.text, "taught": example.taught or None}
     fields = {"labels": list(example.labels), "similarity": round(example.similarity, DIGITS)}
     return fields | {name: value for name, value in known.items() if value is not None}

@@ -20,6 +20,7 @@ from .wording import printable
 GROUPS = {
     "authenticators": "authenticator",
     "checks": "doctor check",
+    "explainers": "method of explaining",
     "formats": "format",
     "kinds": "kind of bundle",
     "models": "bundle opener",

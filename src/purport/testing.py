@@ -141,6 +141,27 @@ def check_operation(operation: Any, classifier: Classifier, *, options: Any, tex
         assert operation(classifier, [request])[0] == result, "a result does not depend on the other requests"
 
 
+def check_explainer(explainer: Any, classifier: Classifier, *, texts: Sequence[str]) -> None:
+    """Check for a finite weight per word, within the calls, the same again, and that weights add up where they must."""
+    from .explaining.question import Question, Units
+
+    assert explainer.unfit(classifier.bundle) is None, "it fits the bundle"
+    for text in filter(str.strip, texts):
+        for calls in (8, explainer.calls):
+            question = Question(classifier, Units(text, explainer.units(calls)))
+            label = int(question.whole.probabilities[0].argmax())
+            found = explainer(question, label, calls)
+            assert question.calls <= calls + 1, "no more texts are asked than allowed"
+            for values in (found.weights, *(() if found.errors is None else (found.errors,))):
+                assert values.shape == (len(question.units),) and np.isfinite(values).all(), "a number for each unit"
+            if found.base is not None:
+                difference = found.full - found.base
+                gap = abs(difference - found.weights.sum())
+                assert gap <= 0.05 * abs(difference) + 1e-4, f"base and weights miss the value by {gap:.1e}"
+            again = explainer(Question(classifier, Units(text, explainer.units(calls))), label, calls)
+            assert (again.weights == found.weights).all(), "the same text gets the same explanation"
+
+
 def check_authenticator(authenticator: Any, *, credential: str | None, wrong: str | None) -> None:
     """Check that a valid ``credential`` gives a principal and that a ``wrong`` one is rejected."""
     principal = asyncio.run(authenticator.authenticate(credential, "127.0.0.1"))

@@ -85,6 +85,31 @@ def segments(text: str) -> list[str]:
     return [segment for segment, _ in _SPLITTER.pre_tokenize_str(folded)]
 
 
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where the words and punctuation marks of ``text`` as it is begin and end, in characters, in order.
+
+    They are cut as :func:`segments` are. Marks that follow each other without a space are one, and what is invisible
+    and stands alone is none.
+    """
+    found: list[tuple[int, int]] = []
+    for segment, (start, end) in _SPLITTER.pre_tokenize_str(text):
+        if not normalise(segment).strip():
+            continue
+        if found and found[-1][1] == start and not (_is_word(segment) or _is_word(text[found[-1][0] : start])):
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
+
+
+def cut(folded: str) -> list[tuple[int, int]]:
+    """Where the :func:`pieces` of a text that is normalised and case-folded already begin and end in it."""
+    return [
+        (start + piece.start(), start + piece.end())
+        for segment, (start, _) in _SPLITTER.pre_tokenize_str(folded)
+        for piece in _PIECE.finditer(segment)
+    ]
+
+
 def pieces(text: str) -> list[str]:
     """The :func:`segments` of ``text`` cut at apostrophes and points: what models count.
 

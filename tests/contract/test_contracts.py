@@ -12,8 +12,17 @@ from purport import Bundle, Classifier, Dataset, registry
 from purport.data.formats import Format
 from purport.kinds.kind import Kind
 from purport.prediction import AnswerOptions
+from purport.serving.explanations import ExplainOptions
 from purport.settings import ServerSettings
-from purport.testing import check_authenticator, check_bundle, check_format, check_kind, check_model, check_operation
+from purport.testing import (
+    check_authenticator,
+    check_bundle,
+    check_explainer,
+    check_format,
+    check_kind,
+    check_model,
+    check_operation,
+)
 
 from ..conftest import SAMPLE
 from ..unit.scripted_llm import Script, serving
@@ -101,9 +110,19 @@ def test_a_bundle_in_the_format_of_the_last_version() -> None:
 
 @pytest.mark.parametrize("name", registry.names("operations"))
 def test_an_operation(name: str, linear_bundle: Bundle) -> None:
-    options = {"classify": AnswerOptions(probabilities=True), "spell": None}
+    explain = ExplainOptions(label=None, method=None, calls=16, examples=2)
+    options = {"classify": AnswerOptions(probabilities=True), "explain": explain, "probe": None, "spell": None}
     operation = registry.load("operations", name)()
     check_operation(operation, Classifier.open(linear_bundle), options=options[name], texts=TEXTS)
+
+
+@pytest.mark.parametrize("name", registry.names("explainers"))
+def test_a_method_of_explaining(name: str, linear_bundle: Bundle, encoder_bundle: Bundle) -> None:
+    explainer = registry.load("explainers", name)
+    if name.startswith("integrated_gradients"):
+        pytest.importorskip("captum", reason="the extra explain is not installed")
+    bundle = next(each for each in (linear_bundle, encoder_bundle) if explainer.unfit(each) is None)
+    check_explainer(explainer, Classifier.open(bundle, threads=1), texts=TEXTS)
 
 
 @pytest.mark.parametrize("name", registry.names("authenticators"))

@@ -27,6 +27,7 @@ EXIT_CODES: dict[type[errors.PurportError], int] = {
     errors.SettingsError: 78,
     errors.FlagInvalid: USAGE,
     errors.GateInvalid: USAGE,
+    errors.MethodUnfit: USAGE,
     errors.DependencyMissing: 69,
     errors.DeviceUnavailable: 69,
     errors.WorkerLost: 70,

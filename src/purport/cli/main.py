@@ -19,6 +19,7 @@ from . import (
     data,
     doctor,
     evaluate,
+    explain,
     explore,
     init,
     plan,
@@ -51,9 +52,9 @@ def _main(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-for _command in (init.init, train.train, evaluate.evaluate, predict.predict, serve.serve, classify.classify, data.data,
-                 compare.compare, verify.verify, teach.teach, sign.sign, plan.plan, explore.explore,
-                 review.review, ui.ui, config.config):  # fmt: skip
+for _command in (init.init, train.train, evaluate.evaluate, predict.predict, explain.explain, serve.serve,
+                 classify.classify, data.data, compare.compare, verify.verify, teach.teach, sign.sign, plan.plan,
+                 explore.explore, review.review, ui.ui, config.config):  # fmt: skip
     app.command()(_command)
 app.add_typer(doctor.app, name="doctor")
 

@@ -74,7 +74,7 @@ class Calibrated:
         memory: Memory | None = None,
         taught: TaughtVectors | None = None,
     ) -> None:
-        self._scorer = scorer
+        self.scorer = scorer
         self._task = task
         self._calibration = calibration
         self._scope = scope
@@ -86,7 +86,7 @@ class Calibrated:
     @property
     def traits(self) -> Traits:
         """The traits of the scorer."""
-        return self._scorer.traits
+        return self.scorer.traits
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`. Where it can tell what is in scope, it reads long texts by sentences."""
@@ -105,11 +105,11 @@ class Calibrated:
     @property
     def usage(self) -> Usage:
         """See :class:`~purport.model.Metered`; nothing, if the scorer asks no service."""
-        return self._scorer.usage if isinstance(self._scorer, Metered) else Usage()
+        return self.scorer.usage if isinstance(self.scorer, Metered) else Usage()
 
     def instructed(self, taught: TaughtVectors) -> Calibrated:
         """The same model with other taught examples."""
-        return Calibrated(self._scorer, self._task, self._calibration, self._scope, self.memory, taught)
+        return Calibrated(self.scorer, self._task, self._calibration, self._scope, self.memory, taught)
 
 
 def calibrated(scorer: Scorer, bundle: Bundle) -> Calibrated:

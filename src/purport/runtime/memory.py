@@ -210,6 +210,21 @@ class Memory:
             for row in zip(at.tolist(), best.tolist(), strict=True)
         ]
 
+    def nearest_with(self, vector: FloatArray, k: int, label: int, without: int | None = None) -> list[Neighbour]:
+        """The ``k`` examples with ``label`` that are nearest to ``vector (width,)``, nearest first.
+
+        Those that also have the label ``without`` are left out.
+        """
+        rows = self.members(label)
+        if without is not None:
+            rows = np.setdiff1d(rows, self.members(without), assume_unique=True)
+        cosine = np.concatenate(
+            [self._floats(rows[start : start + _BLOCK]) @ vector for start in range(0, len(rows), _BLOCK)]
+            or [np.empty(0, dtype=np.float32)]
+        )
+        best = np.argsort(-cosine, kind="stable")[:k].tolist()
+        return [Neighbour(int(rows[at]), float(cosine[at]), self.labels_of(int(rows[at]))) for at in best]
+
 
 def equal_rows(one: BoolArray, other: BoolArray) -> BoolArray:
     """Whether each row of ``one (n, w)`` is equal to each row of ``other (m, w)``: ``(n, m) bool``."""

@@ -62,7 +62,7 @@ class OnnxScorer:
 
     def __init__(self, session: Any, reader: TextReader, n_labels: int) -> None:
         self._session = session
-        self._reader = reader
+        self.reader = reader
         self._n_labels = n_labels
         self._outputs = [output.name for output in session.get_outputs()]
 
@@ -84,7 +84,7 @@ class OnnxScorer:
 
     def score(self, texts: Sequence[str]) -> Scores:
         """See :class:`~purport.runtime.calibration.Scorer`."""
-        read = self._reader(texts)
+        read = self.reader(texts)
         ids = read.ids
         logits = np.empty((len(ids), self._n_labels), dtype=np.float32)
         embedding: FloatArray | None = None
@@ -99,7 +99,7 @@ class OnnxScorer:
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """See :class:`~purport.runtime.calibration.Scorer`; special tokens count too."""
-        return Lengths("tokens", self._reader.limit, self._reader.counts(texts))
+        return Lengths("tokens", self.reader.limit, self.reader.counts(texts))
 
     def _try_out(self, tokens: list[int]) -> None:
         """Check that the model reads a text as long as its limit, with the last token that the tokenizer has.
@@ -118,7 +118,7 @@ class OnnxScorer:
             input_ids = np.array(ids, dtype=np.int64)
             attention_mask = np.ones((1, longest), dtype=np.int64)
         else:
-            input_ids = np.full((len(ids), longest), self._reader.pad_id, dtype=np.int64)
+            input_ids = np.full((len(ids), longest), self.reader.pad_id, dtype=np.int64)
             attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
             for row, tokens in enumerate(ids):
                 input_ids[row, : len(tokens)] = tokens

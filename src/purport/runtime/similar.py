@@ -24,6 +24,26 @@ def similar(
     return [tuple(sorted(row, key=lambda each: -each.similarity)[:k]) for row in found]
 
 
+def similar_with(
+    vector: FloatArray,
+    k: int,
+    memory: Memory,
+    taught: TaughtVectors | None,
+    names: Sequence[str],
+    label: int,
+    without: int | None = None,
+) -> tuple[SimilarExample, ...]:
+    """The same for one ``vector (width,)``, of the examples that have ``label`` and not the label ``without``."""
+    row = [_remembered(each, memory, names) for each in memory.nearest_with(vector, k, label, without)]
+    if taught is not None:
+        fits = taught.active & taught.gold[:, label]
+        if without is not None:
+            fits &= ~taught.gold[:, without]
+        cosine = np.minimum(taught.vectors @ vector, 1)
+        row[:0] = [_taught(at, float(cosine[at]), taught, names) for at in np.flatnonzero(fits).tolist()]
+    return tuple(sorted(row, key=lambda each: -each.similarity)[:k])
+
+
 def _remembered(neighbour: Neighbour, memory: Memory, names: Sequence[str]) -> SimilarExample:
     at = neighbour.position
     return SimilarExample(

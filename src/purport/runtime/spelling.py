@@ -121,6 +121,14 @@ class Spelling:
         share = familiar / total if total else 0.0
         return Corrected("".join((*parts, text[end:])) if parts else text, share)
 
+    def changes(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """What :meth:`correct` replaces in ``text``, which is normalised: start, end, and what stands there then."""
+        for match in _WORD.finditer(text):
+            word = match[0].lower()
+            new = word not in self.words.counts and _LEAST_LETTERS <= len(word) <= _LONGEST
+            if new and (better := self._replacement(word)):
+                yield match.start(), match.end(), better
+
     def _find(self, word: str) -> str | None:
         if word.upper() == word or self._is_known(word):
             return None

@@ -14,7 +14,7 @@ from . import counters
 from .cache import AnswerCache
 from .generation import SMOOTHING, Generation
 from .handle import Handle
-from .operations import Operation, Request, Result, written
+from .operations import Operation, Request, Result, priced
 from .pool import Pool
 from .queue import Item, Queue
 from .wire import Done
@@ -90,8 +90,7 @@ class Dispatch:
             if known is not None:
                 future.set_result(known)
                 return future
-        units = max(1, self._operation(operation).cost(request.text, generation.facts))
-        units += written(request.options, generation.labels)
+        units = priced(self._operation(operation), request, generation.facts, generation.labels)
         pending = PENDING.get()
         if pending is not None:
             pending.add(future)

@@ -27,6 +27,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.NothingBefore: (409, "NOTHING_BEFORE"),
     errors.NotTaught: (409, "NOT_TAUGHT"),
     errors.EntryChanged: (409, "ENTRY_CHANGED"),
+    errors.NotExplained: (409, "NOT_EXPLAINED"),
     errors.PathUnknown: (404, "NOT_FOUND"),
     errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
     errors.NotReady: (423, "NOT_READY"),

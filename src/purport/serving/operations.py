@@ -62,6 +62,16 @@ def written(options: Any, labels: int) -> int:
     return ((labels if options.probabilities else 0) + min(options.top_k, labels)) // _WRITTEN
 
 
+def priced(operation: Operation, request: Request, facts: ModelFacts, labels: int) -> int:
+    """The work, in tokens, for ``request`` of a model with so many ``labels``; at least 1.
+
+    Options that ask several texts for one say how many: ``asked(text)``, which is multiplied with the cost of the text.
+    """
+    units = max(1, operation.cost(request.text, facts)) + written(request.options, labels)
+    asked = getattr(request.options, "asked", None)
+    return units if asked is None else units * max(1, asked(request.text))
+
+
 class Operation(Protocol):
     """A task for workers. Created without arguments, once per process."""
 

@@ -27,13 +27,13 @@ Whole = Annotated[
 Label = Annotated[str, Field(min_length=1), AfterValidator(check_label)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """A body that clients send."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class IntentRequest(_Body):
+class IntentRequest(Body):
     """One text. Other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -41,7 +41,7 @@ class IntentRequest(_Body):
     text: Text
 
 
-class Options(_Body):
+class Options(Body):
     """Options of a request, in addition to the texts."""
 
     model: Label | None = Field(
@@ -68,7 +68,7 @@ class ClassifyRequest(Options):
     texts: list[Any] = Field(min_length=1, max_length=MOST_TEXTS)
 
 
-class PutModelRequest(_Body):
+class PutModelRequest(Body):
     """The bundle to serve under a name; without ``bundle``, the server reloads the model's current directory."""
 
     bundle: str | None = Field(
@@ -76,14 +76,14 @@ class PutModelRequest(_Body):
     )
 
 
-class GivenExample(_Body):
+class GivenExample(Body):
     """A text to teach; without labels, none applies to it."""
 
     text: Text
     labels: list[Label] = Field(max_length=100)
 
 
-class TeachRequest(_Body):
+class TeachRequest(Body):
     """Examples that the model is to be taught."""
 
     examples: list[GivenExample] = Field(min_length=1, max_length=MOST_TEXTS)

@@ -34,9 +34,10 @@ from ..encoder.batching import Collator, TokenRows
 from ..encoder.checkpoints import latest_checkpoint
 from ..encoder.device import contained, device, precision_on
 from ..encoder.export import EncoderFacts, deployed
-from ..encoder.fit import restored, text_reader, torch_logits
+from ..encoder.fit import text_reader, torch_logits
 from ..encoder.network import IntentModel, load_tokenizer, losses
 from ..encoder.recipe import EncoderRecipe
+from ..encoder.restoring import restored
 from ..run import Fitted, Rows, Run
 from .recipe import DistilledRecipe, Teaching
 

@@ -22,24 +22,21 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArgum
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
-from ...bundle import Bundle
 from ...labels import Task
 from ...model import BoolArray, FloatArray
 from ...runtime.onnx import batches
 from ...runtime.spelling import Words
 from ...runtime.tokens import TextReader
 from ..run import Fitted, Run
-from .adapters import adapt
 from .batching import Collator, LengthGroupedSampler, TokenRows, row_weights
 from .callback import ReportProgress
 from .checkpoints import latest_checkpoint
 from .compose import with_composed
 from .device import contained, device, precision_on
 from .export import EncoderFacts, deployed
-from .network import IntentModel, load_encoder, load_tokenizer
+from .network import IntentModel, load_tokenizer
 from .recipe import EncoderModel, EncoderRecipe, Fit
-
-WEIGHTS = "trained.safetensors"
+from .restoring import WEIGHTS, build
 
 
 class TunedFacts(EncoderFacts):
@@ -112,24 +109,6 @@ def _train(trainer: IntentTrainer, run: Run[EncoderRecipe]) -> None:
         trainer.add_callback(EarlyStoppingCallback(run.recipe.fit.patience))
     checkpoint = latest_checkpoint(run) if run.resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-
-
-def build(recipe: EncoderRecipe, n_labels: int) -> IntentModel:
-    """The model that ``recipe`` trains, with its adapters."""
-    encoder = load_encoder(recipe.model)
-    width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-    return IntentModel(adapt(encoder, recipe.adapter), width, n_labels, recipe.task, recipe.model)
-
-
-def restored(bundle: Bundle, recipe: EncoderRecipe) -> IntentModel:
-    """The trained model of ``bundle``, with its adapters, as it was before export.
-
-    Raises:
-        RecipeError: the encoder that it was trained from cannot be loaded.
-    """
-    model = build(recipe, len(bundle.labels))
-    model.load_state_dict(load_file(bundle.path / "adapter" / WEIGHTS), strict=False)
-    return model.eval()
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:

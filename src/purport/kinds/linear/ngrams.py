@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ...frozen import Frozen
 from ...text import normalise, phrase, pieces
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+WORD = re.compile(r"\w+|[^\w\s]")
 _LONGEST = 100
 
 
@@ -43,7 +43,7 @@ class Ngrams(Frozen):
         """
         read = self.read(text)
         if self.splitting == 1:
-            words = runs = _WORD.findall(read.lower())
+            words = runs = WORD.findall(read.lower())
         else:
             words = pieces(read.replace("ı", "i"))  # Turkish, which many type without dots, and whose I is ı or i
             runs = words if read.isascii() else phrase(words).split(" ")

@@ -1,0 +1,119 @@
+"""``POST /v1/explain``: why a text is answered as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from ...errors import MethodUnfit, NotExplained, TextMissing, did_you_mean
+from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for, planned
+from ...explaining.occlusion import OCCLUSION
+from .. import operations
+from ..access import Permission
+from ..body import parse_object, read_body
+from ..context import AppContext
+from ..explain_schema import ExplainAnswer, ExplainRequest
+from ..explanations import EXPLAIN, PROBE, Explain, ExplainOptions
+from ..generation import Generation
+from ..schema import error_responses, request_body, validated
+
+# Share of the time limit that the work may take, as it is estimated.
+_SHARE = 0.5
+# Texts that are sent to the workers one by one, so that all have a part; each keeps the event loop busy for moments.
+_MOST_PROBES = 64
+_EXAMPLE = {"text": "flights from boston to denver"}
+
+
+def router(context: AppContext) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["explain"])
+    settings, admission = context.settings, context.admission
+
+    @routes.post(
+        "/v1/explain",
+        responses={
+            200: {"model": ExplainAnswer},
+            **error_responses(400, 401, 403, 404, 409, 413, 415, 423, 429, 503, 504),
+        },
+        openapi_extra=request_body(ExplainRequest, _EXAMPLE),
+        response_class=Response,
+    )
+    async def explain(request: Request) -> Response:
+        """Say why a text is answered as it is: what each word weighs, the nearest examples, and what would change it.
+
+        An explanation asks the model tens of texts, and waits its turn among bulk requests. `shapley` asks hundreds.
+        """
+        principal = await context.access.permit(request.scope, Permission.CLASSIFY)
+        client = principal.client
+        async with admission.deadline():
+            admission.admit(client=client)  # before reading the body, so that a rejection is cheap
+            body = await read_body(request.scope, request.receive, settings.max_body_bytes, client)
+            asked = validated(
+                ExplainRequest, parse_object(body, json.dumps(_EXAMPLE)), {"text": TextMissing('"text" is missing.')}
+            )
+            check(asked.text)
+            model = context.store.get(asked.model)
+            with model.current as generation:
+                options = _options(asked, generation, settings.deadline_ms / 1000)
+                context.access.count(principal, options.asked(asked.text), counted=1)
+                admission.admit(client=client)
+                if context.pool.size > 1:
+                    options = await _probed(context, asked.text, options, generation, client)
+                result = await context.dispatch.ask(
+                    EXPLAIN, operations.Request(asked.text, options), generation, client=client
+                )
+        head = to_json({"model": model.name, "bundle": generation.bundle.manifest.id})
+        return Response(head[:-1] + b"," + result.body[1:], media_type="application/json")
+
+    return routes
+
+
+def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -> ExplainOptions:
+    """The options of ``asked``, which fit the bundle and the time limit.
+
+    Raises:
+        NotExplained: they do not.
+    """
+    bundle, names = generation.bundle, generation.bundle.labels.names
+    if asked.label is not None and asked.label not in names:
+        raise NotExplained(f'The model has no label "{asked.label}".{did_you_mean(asked.label, names)}')
+    try:
+        name, explainer = explainer_for(bundle, asked.method, served=True)
+        calls = calls_of(explainer, asked.calls, remote=bool(generation.at_once))
+    except MethodUnfit as error:
+        raise NotExplained(f"{error}.") from None
+    text_s = Explain().cost(asked.text, generation.facts) * generation.cost
+    fits = int(deadline_s * _SHARE / text_s)
+    by_word = explainer.calls <= OCCLUSION.calls
+    if asked.calls is None:
+        calls = max(LEAST_CALLS, min(calls, fits))
+    options = ExplainOptions(asked.label, name, calls, asked.examples, by_word)
+    if asked.calls is not None and options.asked(asked.text) > max(LEAST_CALLS, fits):
+        raise NotExplained(f'So many calls with texts of this length take too long; "calls" may be at most {fits}.')
+    return options
+
+
+async def _probed(
+    context: AppContext, text: str, options: ExplainOptions, generation: Generation, client: str
+) -> ExplainOptions:
+    """``options`` with the answers to what the method will ask, if that is little enough to be asked one by one.
+
+    All workers can answer a part of it.
+    """
+    _, explainer = explainer_for(generation.bundle, options.method, served=True)
+    units, weighing = planned(explainer, text, options.calls)
+    plan = explainer.plan(len(units), weighing)
+    if not 1 < len(plan) <= _MOST_PROBES:
+        return options
+    texts = dict.fromkeys(units.kept(row, remote=bool(generation.at_once)) for row in plan)
+    asked = [context.dispatch.ask(PROBE, operations.Request(each, None), generation, client=client) for each in texts]
+    try:
+        results = await asyncio.gather(*asked)
+    finally:
+        for each in asked:
+            each.cancel()
+    return replace(options, known={each: result.body for each, result in zip(texts, results, strict=True)})

@@ -1,0 +1,84 @@
+"""``POST /v1/explain`` over a real socket: the same as in the library, with the contract's errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from purport import Bundle, Classifier, Client
+from purport.errors import ServerError
+from purport.explaining.explanation import encode
+
+from .conftest import Server, Starter
+
+TEXT = "Where is my parcel? And please send me the invoice."
+
+
+def explain(server: Server, body: Any = None, **headers: str) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/explain", json=body, headers=headers, timeout=20)
+
+
+@pytest.mark.parametrize("method", [None, "occlusion", "shapley", "contributions"])
+def test_the_server_explains_as_the_library_does(server: Server, linear_bundle: Bundle, method: str | None) -> None:
+    classifier = Classifier.open(linear_bundle, threads=1)
+    label = classifier.labels.names[1]
+    answer = explain(server, {"text": TEXT, "label": label, "method": method})
+    assert answer.status_code == 200, answer.text
+    sent = answer.json()
+    assert (sent.pop("model"), sent.pop("bundle")) == ("bundle", linear_bundle.manifest.id)
+    assert sent == encode(classifier.explain(TEXT, label=label, method=method))
+
+
+def test_the_client_explains(server: Server) -> None:
+    with Client(server.url) as client:
+        found = client.explain(TEXT, method="shapley", calls=64, examples=1)
+        assert found.calls <= 64 and len(found.examples.favour) == 1 and found.words[0].text == "Where"
+        with pytest.raises(ServerError, match="NOT_EXPLAINED"):
+            client.explain(TEXT, label="nothing")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "label"),
+    [
+        ({}, 400, "TEXT_MISSING"),
+        ({"text": " "}, 400, "TEXT_EMPTY"),
+        ({"text": 5}, 400, "TEXT_INVALID"),
+        ({"text": "a" * 20_000}, 400, "TEXT_INVALID"),
+        ({"text": "x", "calls": 1}, 400, "OPTION_INVALID"),
+        ({"text": "x", "lable": "y"}, 400, "OPTION_INVALID"),
+        ({"text": "x", "label": "y"}, 409, "NOT_EXPLAINED"),
+        ({"text": "x", "method": "oclusion"}, 409, "NOT_EXPLAINED"),
+        ({"text": "x", "method": "integrated_gradients"}, 409, "NOT_EXPLAINED"),
+        ({"text": "x", "model": "none"}, 404, "MODEL_UNKNOWN"),
+        ([], 400, "BODY_INVALID"),
+    ],
+)
+def test_bad_input(server: Server, body: Any, status: int, label: str) -> None:
+    answer = explain(server, body)
+    assert (answer.status_code, answer.json()["label"]) == (status, label) and answer.json()["message"]
+
+
+def test_explaining_needs_the_permission_to_classify_and_counts_as_the_texts_it_asks(
+    start: Starter, linear_bundle: Bundle
+) -> None:
+    with start(linear_bundle.path, PURPORT_API_KEYS="clerk@intent,boss", PURPORT_RATE_LIMIT="40/minute") as server:
+        assert explain(server, {"text": TEXT}).status_code == 401
+        assert explain(server, {"text": TEXT}, Authorization="Bearer clerk").status_code == 403
+        asked = {"text": TEXT, "method": "occlusion"}
+        answers = [explain(server, asked, Authorization="Bearer boss").status_code for _ in range(3)]
+        assert answers[0] == 200 and answers[-1] == 429
+
+
+def test_the_command_prints_what_the_library_finds(linear_bundle: Bundle) -> None:
+    command = [sys.executable, "-m", "purport", "explain", str(linear_bundle.path), TEXT, "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found.pop("bundle") == linear_bundle.manifest.id
+    assert found == json.loads(json.dumps(encode(Classifier.open(linear_bundle, threads=1).explain(TEXT))))
+    done = subprocess.run([*command[:-2], "--method", "shapely"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and 'Did you mean "shapley"?' in done.stderr
