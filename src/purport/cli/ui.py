@@ -22,9 +22,12 @@ def ui(
             help="Directory with review queues and fix plans. Default: purport/review in your data directory."
         ),
     ] = None,
+    reports_dir: Annotated[
+        Path | None, typer.Option(help="Directory with pages of evaluate, explore, compare and doctor to show.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes. Default: one.")] = None,
 ) -> None:
-    """Show the web app on this machine: review texts, go through a fix plan.
+    """Show the web app on this machine: try a model, classify files, review texts, go through a fix plan.
 
     Starts a server that only this machine reaches, and prints the address to open in a browser. Every server of
     `purport serve` has the same pages at /ui.
@@ -48,6 +51,7 @@ def ui(
 
         flags = {"bundle": ",".join(bundles) if bundles else None, "host": "127.0.0.1", "port": port}
         flags |= {"review_dir": None if review_dir is None else str(review_dir), "workers": workers or 1}
+        flags |= {"reports_dir": None if reports_dir is None else str(reports_dir)}
         settings = load(flags | {"access_log": False, "log_level": "warning", "drain_seconds": 0})
         for warning in require_meant(os.environ):
             err.print(f"warning: {warning}")

@@ -98,7 +98,7 @@ class Lessons:
 
 def _chosen(form: Form, known: tuple[str, ...], *, several: bool) -> tuple[str, ...]:
     """The labels that the ``form`` has; none if "none of these" is chosen."""
-    given = [each for each in (*form.values.get("label", ()), *form.values.get("typed", ()))]
+    given = [*form.values.get("label", ()), *form.values.get("typed", ())]
     labels = sorted({each.strip() for each in given if each.strip()})
     if not given or (not labels and "" not in form.values.get("label", ())):
         raise OptionInvalid('Choose the right label first, or "None of these".')
@@ -115,6 +115,6 @@ def _in_words(said: str) -> str:
     kept = [line.strip() for line in said.splitlines() if "--allow-flips" not in line]
     if len(kept) == len(said.splitlines()):
         return said
-    return " · ".join([*kept, "Check the label. If it is right, tick “even if other answers become wrong” and teach it again."])
-
-
+    return " · ".join(
+        [*kept, "Check the label. If it is right, tick “even if other answers become wrong” and teach it again."]
+    )

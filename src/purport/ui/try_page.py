@@ -170,7 +170,10 @@ class _View:
             return None, trouble(error, REQUEST_ID.get())
         edit = found["edit"]
         more = {"pieces": verdicts.pieces(found), "doubts": verdicts.doubts(found)}
-        more |= {"without": verdicts.without(edit) if edit else "", "then": verdicts.joined(edit["labels"]) if edit else ""}
+        more |= {
+            "without": verdicts.without(edit) if edit else "",
+            "then": verdicts.joined(edit["labels"]) if edit else "",
+        }
         return found | more, None
 
 
