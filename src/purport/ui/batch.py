@@ -22,6 +22,8 @@ from .site import Site
 from .verdicts import joined, why_none
 
 _PAGE = 50
+PASTED = "Pasted texts.txt"
+"""The name of what was pasted instead of a file."""
 _KINDS = {
     FLIPS: "answered differently",
     OUT: "out of scope",
@@ -92,7 +94,7 @@ def _file(form: Form) -> File:
         raise BodyInvalid("No text arrived. Choose a file with texts, or paste some.")
     # A line of text may have tabs, which would be columns.
     content = "\n".join(["text", *(line.replace("\t", " ") for line in pasted)])
-    return File("pasted.txt", content.encode("utf-8", "replace"))
+    return File(PASTED, content.encode("utf-8", "replace"))
 
 
 def _filter(request: Request, two: bool) -> Filter:
@@ -132,6 +134,7 @@ def _values(filling: Filling, chosen: Filter, at: int) -> dict[str, Any]:
         "counts": sheet.counts(),
         "labels": sheet.labels(),
         "kinds": _KINDS,
+        "pasted": PASTED,
         "chosen": chosen,
         "shown": shown,
         "page": at,

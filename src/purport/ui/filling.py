@@ -37,6 +37,7 @@ from ..serving.context import AppContext
 from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request, Result
+from ..wording import sentence
 from .forms import File
 from .sheets import Answer, Sheet
 
@@ -177,7 +178,8 @@ class Fillings:
         except OSError as error:
             filling.problem = BodyInvalid(f"The server cannot keep the file ({error.strerror}).")
         except DataError as error:
-            filling.problem = BodyInvalid(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            said = str(error)
+            filling.problem = BodyInvalid(f"{said}." if said.startswith(file.name) else sentence(said))
         except PurportError as error:
             filling.problem = error
         except Exception as error:

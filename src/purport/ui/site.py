@@ -62,7 +62,7 @@ class Site:
             loader=PackageLoader("purport.ui"),
             autoescape=True,
             undefined=StrictUndefined,
-            finalize=lambda value: printable(value) if isinstance(value, str) else value,
+            finalize=lambda value: printable(value) if type(value) is str else value,
             trim_blocks=True,
             lstrip_blocks=True,
         )

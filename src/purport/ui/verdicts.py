@@ -57,6 +57,12 @@ class Piece:
     error: float | None = None
     shade: str = "none"
 
+    @property
+    def shown(self) -> str:
+        """The weight with one decimal and its sign; ``0`` where nothing is left of it."""
+        said = f"{self.weight or 0.0:+.1f}"
+        return "0" if said in ("+0.0", "-0.0") else said.replace("-", "\u2212")
+
 
 def pieces(explanation: Mapping[str, Any]) -> list[Piece]:
     """The text of an ``explanation`` in order, word by word."""
