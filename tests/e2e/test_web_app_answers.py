@@ -134,6 +134,16 @@ def test_an_example_is_clicked_and_every_label_says_its_words(visit: Visitor) ->
     expect(page.get_by_label("Method")).to_have_value("shapley")
 
 
+def test_another_model_is_chosen(visit: Visitor, mine: Path) -> None:
+    """With it come its labels and examples, and the text is asked again."""
+    page = visit(key=ANNA)
+    ask(page, "where is my parcel")
+    with page.expect_response("**/ui/?model=other"), page.expect_response("**/ui/try"):
+        page.get_by_label("Model").select_option("other")
+    expect(page.locator("#samples [name=model]")).to_have_value("other")
+    expect(page.locator("#labels [name=model]")).to_have_value("other")
+
+
 def test_out_of_scope_is_said_in_a_sentence(visit: Visitor) -> None:
     page = visit()
     ask(page, "zxcv qwerty asdf hjkl")
@@ -338,8 +348,8 @@ def test_reports_are_shown_and_nothing_else(visit: Visitor, app: Server) -> None
     with httpx.Client(headers={"X-API-Key": ANNA}) as client:
         base = f"{app.url}/ui/report/page"
         assert "sandbox" in client.get(f"{base}/weekly/index.html").headers["Content-Security-Policy"]
-        for path in ("../secret.html", "%2e%2e/secret.html", "weekly/..%2f..%2fsecret.html", "link.html", "notes.py",
-                     ".hidden.html", "%2fetc%2fpasswd", "weekly", "weekly/index.html%00.png", "//etc/hosts.html"):  # fmt: skip
+        odd = ("weekly/..%2f..%2fsecret.html", "%2fetc%2fpasswd", "weekly/index.html%00.png", "//etc/hosts.html")
+        for path in ("../secret.html", "%2e%2e/secret.html", "link.html", "notes.py", ".hidden.html", "weekly", *odd):
             answer = client.get(f"{base}/{path}")
             assert answer.status_code == 404 and "secret" not in answer.text, path
     assert httpx.get(f"{base}/weekly/index.html").status_code == 303, "only for who has signed in"

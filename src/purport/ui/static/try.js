@@ -82,9 +82,12 @@
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); ask.requestSubmit(); }
   });
-  document.getElementById("model")?.addEventListener("change", (event) => {
-    for (const each of document.querySelectorAll(".samples [name=model]")) each.value = event.target.value;
+  document.getElementById("model")?.addEventListener("change", async (event) => {
     if (text.value.trim()) ask.requestSubmit();
+    const answer = await fetch(`${purport.ui}/?model=${encodeURIComponent(event.target.value)}`).catch(() => null);
+    if (!answer?.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ["about", "samples", "known"]) put(page, id);
   });
 
   // --- The right label: a search over all, and "none of these" beside no other.
