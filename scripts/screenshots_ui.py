@@ -1,6 +1,6 @@
 """Make docs/images/ui: each page of the web app, with a model of the sample dataset, in headless Chromium.
 
-`python scripts/screenshots_ui.py` needs the extras `serve`, `ui`, `eval`, `train` and `dev`, and a Chromium; it takes a minute.
+It needs the extras `serve`, `ui`, `eval`, `train` and `dev`, and a Chromium; it takes a minute.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +22,7 @@ from purport import Bundle
 from purport.data.catalog import load
 from purport.data.reading import Reading
 
-from .conftest import Server, Starter
+from .conftest import Server, Starter, until
 
 BOSS, ANNA = "boss", "anna"
 KEYS = f"{BOSS}@classify@models,{ANNA}@classify,ben@classify"
@@ -183,6 +186,24 @@ def test_a_correction_is_taught_and_undone(visit: Visitor, mine: Path) -> None:
     assert page.locator("#verdict").inner_text() == before and Bundle.open(mine).manifest.id == first
 
 
+def test_who_starts_it_for_teaching_gets_a_key(mine: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "purport", "ui", str(mine), "--teach", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        while "open http" not in said:
+            said = process.stderr.readline()
+        said += process.stderr.readline() if "(press" not in said else ""
+        found = re.search(r"open (\S+)/ui in a browser and sign\s+in with the key\s+(\S+)", said)
+        assert found, said
+        url, key = found.groups()
+        until(lambda: httpx.get(f"{url}/ready").status_code == 200, 30)
+        page = httpx.post(f"{url}/ui/try", data={"text": TEXT}, headers={"X-API-Key": key})
+        assert "Teach the model" in page.text
+        assert httpx.get(f"{url}/ui/", follow_redirects=False).status_code == 303
+        process.terminate()
+
+
 def test_an_undo_does_not_take_back_what_somebody_else_taught(visit: Visitor, app: Server, mine: Path) -> None:
     page = visit(expected="409")
     ask(page, TEXT)
@@ -292,6 +313,24 @@ def test_a_file_that_cannot_be_answered_is_refused_in_words(app: Server, name: s
             page = client.get(page.url)
     assert page.status_code == 400 and said in page.text, page.text
     assert "/tmp/" not in page.text
+
+
+def test_one_sees_how_far_a_large_file_is(app: Server) -> None:
+    rows = "message\n" + "".join(f"where is parcel number {n} of my order\n" for n in range(12_000))
+    seen = set()
+    with httpx.Client(headers={"X-API-Key": BOSS}, follow_redirects=True, timeout=30) as client:
+        page = client.post(f"{app.url}/ui/batch", files={"file": ("large.csv", rows)}, data={"model": "shop"})
+        busy = client.post(f"{app.url}/ui/batch", files={"file": ("second.csv", rows)}, data={"model": "shop"})
+        third = client.post(f"{app.url}/ui/batch", files={"file": ("third.csv", rows)}, data={"model": "shop"})
+        assert third.status_code == 503 and "Two of your files are being answered" in third.text
+        assert httpx.get(f"{app.url}/ready").status_code == 200
+        while "goes on by itself" in page.text:
+            seen |= set(re.findall(r"(\d+) of 12000 texts", page.text))
+            time.sleep(0.1)
+            page = client.get(page.url)
+        assert len(seen) > 2 and 'id="shown">12,000 rows' in page.text
+        assert client.post(f"{busy.url}/delete").status_code == 200, "also while it is answered"
+        assert client.get(busy.url).status_code == 404
 
 
 def test_two_models_are_compared_and_what_flips_is_shown(visit: Visitor, app: Server) -> None:

@@ -15,8 +15,9 @@ from ..data.formats import Layout, format_of
 from ..data.formats.columns import DEFAULT_TEXT_COLUMN
 from ..errors import BodyInvalid, OptionInvalid
 from ..predict_file import renamed
-from .filling import SUFFIXES, Filling, Fillings, choices, served
+from .filling import Filling, Fillings, choices, served
 from .forms import File, Form, read_form
+from .given_rows import MOST_ROWS, SUFFIXES
 from .sheets import BAD, FLIPS, OUT, SURE, UNSURE, Filter, Line
 from .site import Site
 from .verdicts import joined, why_none
@@ -48,7 +49,9 @@ def _part(routes: APIRouter, site: Site, fillings: Fillings, part: str) -> None:
     @routes.get(f"/{part}", name=part)
     async def form_page(request: Request) -> Response:
         await site.visitor(request)
-        return site.page(request, template, active=active, models=choices(site.context), suffixes=SUFFIXES)
+        return site.page(
+            request, template, active=active, models=choices(site.context), suffixes=SUFFIXES, most=MOST_ROWS
+        )
 
     @routes.post(f"/{part}", name=f"{part}_begin")
     async def begin(request: Request) -> Response:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import sqlite3
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,7 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from ..data.formats import BadRow, Layout, Row, read_rows, understand, unique_names
-from ..data.formats.content import REMEDIES
+from ..data.formats import Layout
 from ..errors import (
     BodyInvalid,
     DataError,
@@ -29,7 +29,6 @@ from ..errors import (
     PurportError,
     RequestError,
 )
-from ..predict_file import usable
 from ..prediction import AnswerOptions
 from ..serving.access import Principal
 from ..serving.aside import aside
@@ -39,10 +38,9 @@ from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request, Result
 from ..wording import sentence
 from .forms import File
+from .given_rows import read_into, suffix_of
 from .sheets import Answer, Sheet
 
-SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
-MOST_ROWS = 20_000
 _MOST_TIMES = 8  # a file may have so many times the characters that it may have bytes: it may be compressed
 _AT_ONCE = 128
 _DISK_S = 120.0
@@ -123,12 +121,16 @@ class Fillings:
         self._forget(principal)
         try:
             sheet = await run_in_threadpool(Sheet, self._place())
-        except OSError as error:
-            raise BodyInvalid(f"The server cannot keep the file ({error.strerror}).") from None
+            kept = sheet.path.with_suffix(suffix_of(file.name))
+            await run_in_threadpool(kept.write_bytes, file.content)  # not in memory until it is read
+        except FormatUnknown as error:
+            raise BodyInvalid(f"{error}.") from None
+        except (OSError, sqlite3.Error) as error:
+            raise BodyInvalid(f"The server cannot keep the file ({error}).") from None
         said = tuple((each.name, each.generation.bundle.manifest.id) for each in models)
         found = Filling(secrets.token_urlsafe(16), file.name, principal.id, said, sheet)
         self._all[found.name] = found
-        found.task = asyncio.create_task(self._run(found, file, layout, models, principal))
+        found.task = asyncio.create_task(self._run(found, kept, layout, models, principal))
         await asyncio.wait([found.task], timeout=_SOON_S)
         return found
 
@@ -158,7 +160,7 @@ class Fillings:
             self.delete(each)
 
     async def _run(
-        self, filling: Filling, file: File, layout: Layout, models: Sequence[Served], principal: Principal
+        self, filling: Filling, path: Path, layout: Layout, models: Sequence[Served], principal: Principal
     ) -> None:
         PENDING.set(None)  # nobody's connection: the person may look at another page meanwhile
         began, sheet = time.monotonic(), filling.sheet
@@ -167,7 +169,9 @@ class Fillings:
             with ExitStack() as held:
                 for each in models:
                     held.enter_context(each.generation)
-                filling.columns, rows = await aside(lambda: _read(file, layout, sheet, most), _DISK_S)
+                filling.columns, rows = await aside(
+                    lambda: read_into(path, filling.title, layout, sheet, most), _DISK_S
+                )
                 self._context.access.count(principal, rows * len(models))
                 filling.total = rows * len(models)
                 for at, each in enumerate(models):
@@ -175,11 +179,11 @@ class Fillings:
             if len(models) > 1:
                 await run_in_threadpool(sheet.compare)
             filling.seconds, filling.ready = time.monotonic() - began, True
-        except OSError as error:
-            filling.problem = BodyInvalid(f"The server cannot keep the file ({error.strerror}).")
+        except (OSError, sqlite3.Error) as error:
+            filling.problem = BodyInvalid(f"The server cannot keep the file ({error}).")
         except DataError as error:
             said = str(error)
-            filling.problem = BodyInvalid(f"{said}." if said.startswith(file.name) else sentence(said))
+            filling.problem = BodyInvalid(f"{said}." if said.startswith(filling.title) else sentence(said))
         except PurportError as error:
             filling.problem = error
         except Exception as error:
@@ -225,9 +229,8 @@ def served(context: AppContext, chosen: str) -> Served:
     Raises:
         ModelUnknown, NotReady: there is no such model.
     """
-    name, _, which = chosen.partition(BEFORE)
-    model = context.store.get(name or None)
-    if chosen.endswith(BEFORE) and not which:
+    model = context.store.get(chosen.removesuffix(BEFORE) or None)
+    if chosen.endswith(BEFORE):
         if model.previous is None:
             raise NotReady(f'Model "{model.name}" has had no other bundle since the server started.')
         return Served(f"{model.name}, before the last change", model.previous)
@@ -243,56 +246,3 @@ def choices(context: AppContext) -> list[tuple[str, str]]:
     found = [(each.name, each.name) for each in context.store.all()]
     earlier = [each.name for each in context.store.all() if each.previous is not None]
     return [*found, *((f"{name}{BEFORE}", f"{name}, before the last change") for name in earlier)]
-
-
-def _read(file: File, layout: Layout, sheet: Sheet, most: int) -> tuple[tuple[str, ...], int]:
-    """Put the rows of ``file`` into ``sheet``: its columns, and the number of rows that can be answered.
-
-    Raises:
-        DataError: it cannot be read, has too many rows or characters (more than ``most``), or none with a text.
-    """
-    suffix = Path(file.name).suffix.lower()
-    if suffix not in SUFFIXES:
-        remedy = REMEDIES.get(suffix, "save it as CSV")
-        raise FormatUnknown(f"{file.name}: unknown file format; {remedy}. The name must end in {', '.join(SUFFIXES)}")
-    with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        path = Path(work, f"file{suffix}")
-        path.write_bytes(file.content)
-        try:
-            columns = unique_names(understand(path, layout).columns or layout.columns)
-            tally = _Tally()
-            sheet.add(tally.rows(read_rows(path, layout), file.name, most))
-        except DataError as error:
-            raise type(error)(str(error).replace(str(path), file.name)) from None
-    if not tally.usable:
-        raise DataError(f"{file.name} has no row with a text{tally.first}; choose a table with a column of texts")
-    return tuple(columns), tally.usable
-
-
-class _Tally:
-    """Counts rows while they are read."""
-
-    def __init__(self) -> None:
-        self.usable, self.first = 0, ""
-
-    def rows(
-        self, found: Iterator[Row | BadRow], name: str, most: int
-    ) -> Iterator[tuple[str | None, Mapping[str, Any], str | None]]:
-        """The rows for a sheet.
-
-        Raises:
-            DataError: they are too many, or too long together.
-        """
-        size = 0
-        for number, row in enumerate(map(usable, found), 1):
-            if number > MOST_ROWS:
-                raise DataError(f"{name} has more than {MOST_ROWS:,} rows; split it, or use purport predict")
-            size += sum(len(str(cell)) for cell in row.cells.values())
-            if size > most:
-                raise DataError(f"{name} is too large; split it, or use purport predict")
-            if isinstance(row, BadRow):
-                self.first = self.first or f" (row {row.number}: {row.problem})"
-                yield None, row.cells, f"Row {row.number} {row.problem}"
-                continue
-            self.usable += 1
-            yield row.text, row.cells, None

@@ -162,8 +162,8 @@ class _View:
     async def _why(self, principal: Principal, asked: Asked) -> tuple[dict[str, Any] | None, Trouble | None]:
         """The explanation, or why there is none: the answer is shown all the same."""
         fields = {"text": asked.text, "model": asked.model, "label": asked.label, "method": asked.method}
-        wanted = validated(ExplainRequest, {name: value for name, value in fields.items() if value})
         try:
+            wanted = validated(ExplainRequest, {name: value for name, value in fields.items() if value})
             async with self._context.admission.deadline():
                 found: dict[str, Any] = json.loads(await explained(self._context, wanted, principal))
         except RequestError as error:
