@@ -28,6 +28,7 @@ BOSS, ANNA = "boss", "anna"
 KEYS = f"{BOSS}@classify@models,{ANNA}@classify,ben@classify"
 TEXT = "the drone flew away with my ring"
 Visitor = Callable[..., Page]
+expect.set_options(timeout=15_000)  # a busy machine, not a slow page
 
 
 @pytest.fixture(scope="module")
