@@ -79,7 +79,7 @@ def pages(site: Site) -> APIRouter:
     async def teach(request: Request) -> Response:
         principal = await site.sessions.visitor(request, Permission.MODELS)
         form = await read_form(request, most)
-        asked = Asked(form.value("text"), form.value("model"))
+        asked = Asked(form.value("text"), site.context.store.get(form.value("model") or None).name)
         before = await view.answer(principal, asked)
         change = await view.lessons.teach(form, asked.text, asked.model, principal)
         now = await view.answer(principal, asked)
@@ -90,7 +90,7 @@ def pages(site: Site) -> APIRouter:
     async def undo(request: Request) -> Response:
         principal = await site.sessions.visitor(request, Permission.MODELS)
         form = await read_form(request, most)
-        asked = Asked(form.value("text"), form.value("model"))
+        asked = Asked(form.value("text"), site.context.store.get(form.value("model") or None).name)
         await view.lessons.undo(asked.model, form.value("bundle"), principal)
         told = {"said": "The last lesson is taken back: the model answers as before.", "flips": (), "undo": ""}
         return await view.page(request, principal, asked, answered=True, told=told)
