@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from purport.errors import OptionInvalid, OthersChange
 from purport.teaching.flips import Flip
 from purport.teaching.teach import _require_few
+from purport.ui import filling
+from purport.ui.filling import Filling, Fillings
 from purport.ui.forms import Form
 from purport.ui.lessons import _chosen, _in_words
 from purport.ui.sheets import BAD, FLIPS, OUT, UNSURE, Answer, Filter, Sheet
@@ -90,3 +95,21 @@ def test_rows_are_found_by_label_kind_and_confidence(tmp_path: Path) -> None:
     assert numbers(Filter(above=0.6)) == [1] and numbers(Filter(below=0.6)) == [2]
     assert numbers(Filter(label="' OR 1=1 --")) == []
     assert [line.text for line in sheet.lines(Filter(), start=1, most=1)] == ["two"]
+
+
+def test_what_nobody_looks_at_is_deleted_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "_IDLE_S", 0.2)
+
+    async def seen_and_left() -> tuple[bool, bool]:
+        kept = Fillings(cast(Any, None))
+        made = Filling("name", "a.csv", "anna", (), Sheet(tmp_path / "rows.db"))
+        kept._all[made.name] = made
+        asyncio.get_running_loop().call_later(0.2, kept._expire, made)
+        await asyncio.sleep(0.15)
+        made.last = time.monotonic()  # a visit
+        await asyncio.sleep(0.1)
+        there = made.sheet.path.exists()
+        await asyncio.sleep(0.3)
+        return there, made.sheet.path.exists() or made.name in kept._all
+
+    assert asyncio.run(seen_and_left()) == (True, False)

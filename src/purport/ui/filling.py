@@ -131,6 +131,7 @@ class Fillings:
         found = Filling(secrets.token_urlsafe(16), file.name, principal.id, said, sheet)
         self._all[found.name] = found
         found.task = asyncio.create_task(self._run(found, kept, layout, models, principal))
+        asyncio.get_running_loop().call_later(_IDLE_S, self._expire, found)
         await asyncio.wait([found.task], timeout=_SOON_S)
         return found
 
@@ -146,14 +147,21 @@ class Fillings:
             self._directory = tempfile.TemporaryDirectory(prefix="purport-pages-", ignore_cleanup_errors=True)
         return Path(self._directory.name, f"{secrets.token_hex(8)}.db")
 
+    def _expire(self, filling: Filling) -> None:
+        """Delete ``filling`` if nobody has looked at it for an hour; otherwise look again later."""
+        idle = time.monotonic() - filling.last
+        if idle < _IDLE_S:
+            asyncio.get_running_loop().call_later(_IDLE_S - idle, self._expire, filling)
+        elif self._all.get(filling.name) is filling:
+            self.delete(filling)
+
     def _forget(self, principal: Principal) -> None:
-        """Delete what nobody looks at, and make room for another file of ``principal``."""
+        """Make room for another file of ``principal``."""
         mine = [each for each in self._all.values() if each.owner == principal.id]
         if sum(each.task is not None and not each.task.done() for each in mine) >= _AT_WORK:
             raise Overloaded("Two of your files are being answered. Wait until one is ready.", 5.0)
-        old = [each for each in self._all.values() if time.monotonic() - each.last > _IDLE_S]
         done = [each for each in mine if each.task is None or each.task.done()]
-        old += done[: max(0, len(mine) - _OF_ONE + 1)]
+        old = done[: max(0, len(mine) - _OF_ONE + 1)]
         if len(self._all) - len(old) >= _MOST:
             old += [next(iter(self._all.values()))]
         for each in old:
