@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -38,27 +38,29 @@ def pages(folder: Path) -> list[str]:
     return ["explore", "doctor", "evaluate", "compare"]
 
 
-def shoot(tab: Page, page: Path, image: Path) -> None:
-    """The first screen of ``page`` as a small PNG: few colours are enough for text and bars."""
-    tab.goto(page.as_uri())
-    taken = Image.open(io.BytesIO(tab.screenshot()))
-    taken.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(image, optimize=True)
+def keep(taken: bytes, image: Path) -> None:
+    """Write a screenshot as a small PNG: few colours are enough for text and bars."""
+    Image.open(io.BytesIO(taken)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(image, optimize=True)
     size = image.stat().st_size
     assert size < LARGEST, f"{image.name} has {size} bytes; at most {LARGEST} are wanted in the repository"
     print(f"{image.relative_to(ROOT)}: {size // 1000} kB")
 
 
+def browser_path() -> str:
+    """The Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or sys.exit("no Chromium: apt-get install chromium")
+
+
 def main() -> None:
     """Make every image."""
-    browser_path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser_path is None:
-        sys.exit("no Chromium: apt-get install chromium")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(color_scheme="light", viewport=_SIZE)  # type: ignore[arg-type]
         for each in pages(Path(name)):
-            shoot(tab, Path(name) / each / "index.html", IMAGES / f"{each}.png")
+            tab.goto((Path(name) / each / "index.html").as_uri())
+            keep(tab.screenshot(), IMAGES / f"{each}.png")
         browser.close()
 
 

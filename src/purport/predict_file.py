@@ -102,11 +102,11 @@ def predict_file(
     _require_files(source, target)
     writer, joined = format_of(target), label_delimiter(classifier)
     answers = answer_columns(classifier, options)
-    given = _renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
+    given = renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.
     like = (source, layout) if getattr(writer, "own_columns", False) else None
     answered, unanswered = 0, []
-    found = map(_check, read_rows(source, layout))
+    found = map(usable, read_rows(source, layout))
     with (
         replacing(target) as partial,
         writer.write(partial, [*given.values(), *answers], label_delimiter=joined, like=like) as write,
@@ -115,7 +115,7 @@ def predict_file(
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = _predictions(classifier, texts, options)
             for row in rows:
-                kept = _kept(row, given)
+                kept = kept_cells(row, given)
                 if isinstance(row, Row):
                     write(kept | answer_cells(next(predictions), options))
                     continue
@@ -160,19 +160,20 @@ def _require_files(source: Path, target: Path) -> None:
         raise DataError(f"{target} is the input itself; name another file for the answers")
 
 
-def _kept(row: Row | BadRow, names: Mapping[str, str]) -> dict[str, Any]:
+def kept_cells(row: Row | BadRow, names: Mapping[str, str]) -> dict[str, Any]:
     """The cells of ``row`` under their new ``names``; what looks like a number is one, except in the text."""
     text = row.text if isinstance(row, Row) else None
     return {names.get(name, name): value if value == text else column_cell(value) for name, value in row.cells.items()}
 
 
-def _renamed(columns: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
+def renamed(columns: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
     """The name in the output of each column of the input; one that the answer needs is marked."""
     names = {name: f"{name} (input)" if name in answers else name for name in columns}
     return dict(zip(names, unique_names(list(names.values())), strict=True))
 
 
-def _check(row: Row | BadRow) -> Row | BadRow:
+def usable(row: Row | BadRow) -> Row | BadRow:
+    """``row``, or why it cannot be classified."""
     if isinstance(row, BadRow):
         return row
     if is_blank(row.text) and all(map(is_blank, row.cells.values())):

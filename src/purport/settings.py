@@ -67,6 +67,9 @@ class ServerSettings(BaseSettings):
         description="Directory with the review queues and fix plans of the web app; by default purport/review in the "
         "user's data directory",
     )
+    reports_dir: str = Field(
+        "", description="Directory with pages of evaluate, explore, compare and doctor, which the web app shows"
+    )
     require_signature: str = Field(
         "", description="Comma-separated files with public keys (purport sign); only bundles signed by one are loaded"
     )

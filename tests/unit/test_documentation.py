@@ -84,8 +84,9 @@ def test_every_link_and_image_leads_somewhere(page: Path) -> None:
 
 def test_no_image_is_large_and_each_is_shown() -> None:
     text = "".join(page.read_text("utf-8") for page in PAGES)
-    for image in (DOCS / "images").iterdir():
-        assert image.stat().st_size < 200_000 and f"images/{image.name})" in text, image.name
+    for image in (path for path in (DOCS / "images").rglob("*") if path.is_file()):
+        name = image.relative_to(DOCS).as_posix()
+        assert image.stat().st_size < 200_000 and f"{name})" in text, name
 
 
 def test_every_page_says_first_what_it_is_for() -> None:

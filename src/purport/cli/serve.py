@@ -32,6 +32,9 @@ def serve(
         str | None,
         typer.Option(help="Directory whose bundles PUT /v1/models/NAME may load. Default: only those named here."),
     ] = None,
+    reports_dir: Annotated[
+        str | None, typer.Option(help="Directory with pages of evaluate, explore and doctor to show at /ui.")
+    ] = None,
     require_signature: Annotated[
         str | None, typer.Option(help="File with a public key: load only bundles signed by it (purport sign).")
     ] = None,
@@ -68,7 +71,7 @@ def serve(
 
         flags = {"host": host, "port": port, "unix_socket": unix_socket, "root_path": root_path}
         flags |= {"workers": workers, "device": device, "cache": cache}
-        flags |= {"models_dir": models_dir, "require_signature": require_signature}
+        flags |= {"models_dir": models_dir, "reports_dir": reports_dir, "require_signature": require_signature}
         settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
         for flag in ("host", "port"):
             if settings.unix_socket and flags[flag] is not None:

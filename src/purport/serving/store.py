@@ -60,6 +60,9 @@ class ModelStore:
     """The models of a server; the first is the default.
 
     A bundle that is put later has to lie in one of the ``places``, and to pass the ``trial`` first.
+
+    Attributes:
+        teaching: held by whoever rewrites the bundle of a model on the disk.
     """
 
     def __init__(self, bundles: Mapping[str, str], pool: Pool, places: Places, trial: Trial | None = probe) -> None:
@@ -77,6 +80,7 @@ class ModelStore:
         self._trying = asyncio.Lock()  # one at a time, because each takes as much memory as a worker
         self._waiting: Counter[str] = Counter()
         self._started = asyncio.Event()
+        self.teaching = asyncio.Lock()
         self._log = structlog.get_logger("purport.models")
 
     def __len__(self) -> int:

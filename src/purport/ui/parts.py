@@ -5,13 +5,20 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ..serving.context import AppContext
-from . import fixes, review
+from . import batch, fixes, reports, review, try_page
 from .site import Pages, Site, entrance, rest
 
-NAVIGATION: tuple[tuple[str, str], ...] = (("/review", "Review"), ("/fixes", "Fix plan"))
-"""Path and name of each entry."""
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("/", "Try"),
+    ("/compare", "Compare"),
+    ("/batch", "Batch"),
+    ("/report", "Report"),
+    ("/review", "Review"),
+    ("/fixes", "Fix plan"),
+)
+"""Path and name of each entry; the first is the first page."""
 
-PARTS: tuple[Pages, ...] = (review.pages, fixes.pages)
+PARTS: tuple[Pages, ...] = (try_page.pages, batch.pages, reports.pages, review.pages, fixes.pages)
 """What makes the routes of each part."""
 
 

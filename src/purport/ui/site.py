@@ -170,14 +170,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
 
 
 def entrance(site: Site) -> APIRouter:
-    """The first page, sign-in and sign-out, and static files."""
+    """Sign-in and sign-out, and static files."""
     routes = site.routes()
-
-    @routes.get("")
-    @routes.get("/")
-    async def first(request: Request) -> Response:
-        await site.visitor(request)
-        return site.page(request, "home.html.j2", models=site.context.store.all())
 
     @routes.get("/static/{name}")
     async def static(request: Request, name: str) -> Response:

@@ -13,7 +13,7 @@ from ...errors import MethodUnfit, NotExplained, TextMissing, did_you_mean
 from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for, planned
 from ...explaining.occlusion import OCCLUSION
 from .. import operations
-from ..access import Permission
+from ..access import Permission, Principal
 from ..body import parse_object, read_body
 from ..context import AppContext
 from ..explain_schema import ExplainAnswer, ExplainRequest
@@ -55,21 +55,33 @@ def router(context: AppContext) -> APIRouter:
             asked = validated(
                 ExplainRequest, parse_object(body, json.dumps(_EXAMPLE)), {"text": TextMissing('"text" is missing.')}
             )
-            check(asked.text)
-            model = context.store.get(asked.model)
-            with model.current as generation:
-                options = _options(asked, generation, settings.deadline_ms / 1000)
-                context.access.count(principal, options.asked(asked.text), counted=1)
-                admission.admit(client=client)
-                if context.pool.size > 1:
-                    options = await _probed(context, asked.text, options, generation, client)
-                result = await context.dispatch.ask(
-                    EXPLAIN, operations.Request(asked.text, options), generation, client=client
-                )
-        head = to_json({"model": model.name, "bundle": generation.bundle.manifest.id})
-        return Response(head[:-1] + b"," + result.body[1:], media_type="application/json")
+            answer = await explained(context, asked, principal, counted=1)
+        return Response(answer, media_type="application/json")
 
     return routes
+
+
+async def explained(context: AppContext, asked: ExplainRequest, principal: Principal, *, counted: int = 0) -> bytes:
+    """The explanation that ``principal`` has ``asked`` for, as :class:`ExplainAnswer` in JSON.
+
+    It counts as the texts that it asks, of which ``counted`` have been counted before. The time limit is the caller's.
+
+    Raises:
+        TextInvalid, NotReady, ModelUnknown, NotExplained, RateLimited, Overloaded: it cannot be explained, or not now.
+    """
+    check(asked.text)
+    model = context.store.get(asked.model)
+    with model.current as generation:
+        options = _options(asked, generation, context.settings.deadline_ms / 1000)
+        context.access.count(principal, options.asked(asked.text), counted=counted)
+        context.admission.admit(client=principal.client)
+        if context.pool.size > 1:
+            options = await _probed(context, asked.text, options, generation, principal.client)
+        result = await context.dispatch.ask(
+            EXPLAIN, operations.Request(asked.text, options), generation, client=principal.client
+        )
+    head = to_json({"model": model.name, "bundle": generation.bundle.manifest.id})
+    return head[:-1] + b"," + result.body[1:]
 
 
 def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -> ExplainOptions:

@@ -46,12 +46,11 @@ _READ_S = 30.0
 
 
 class Teacher:
-    """Teaches the models of a server, one at a time, in a process of its own."""
+    """Teaches the models of a server, one at a time (also if there are several teachers), in a process of its own."""
 
     def __init__(self, context: AppContext) -> None:
         self._store = context.store
         self._signed = context.pool.signed_by is not None
-        self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
@@ -70,7 +69,7 @@ class Teacher:
         return await asyncio.shield(task)
 
     async def _change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
-        async with self._turn:
+        async with self._store.teaching:
             bundle = self._store.get(name).current.bundle
             if self._signed:
                 raise NotTaught(_UNSIGNED)

@@ -1,0 +1,78 @@
+"""Reads the file that somebody gave a page into a sheet, within bounds of rows and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data.formats import BadRow, Layout, Row, read_rows, understand, unique_names
+from ..data.formats.content import REMEDIES
+from ..errors import DataError, FormatUnknown
+from ..predict_file import usable
+from .sheets import Sheet
+
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
+MOST_ROWS = 20_000
+"""Rows that a file may have."""
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file that can be read.
+
+    Raises:
+        FormatUnknown: no page reads such files.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix in SUFFIXES:
+        return suffix
+    remedy = REMEDIES.get(suffix, "save it as CSV")
+    raise FormatUnknown(f"{name}: unknown file format; {remedy}. The name must end in {', '.join(SUFFIXES)}")
+
+
+def read_into(path: Path, name: str, layout: Layout, sheet: Sheet, most: int) -> tuple[tuple[str, ...], int]:
+    """Move the rows of the file at ``path`` into ``sheet``: its columns, and the number of rows that can be answered.
+
+    Raises:
+        DataError: it cannot be read, has too many rows or characters (more than ``most``), or none with a text.
+    """
+    tally = _Tally()
+    try:
+        columns = unique_names(understand(path, layout).columns or layout.columns)
+        sheet.add(tally.rows(read_rows(path, layout), name, most))
+    except DataError as error:
+        raise type(error)(str(error).replace(str(path), name)) from None
+    finally:
+        path.unlink(missing_ok=True)
+    if not tally.usable:
+        raise DataError(f"{name} has no row with a text{tally.first}; choose a table with a column of texts")
+    return tuple(columns), tally.usable
+
+
+class _Tally:
+    """Counts rows while they are read."""
+
+    def __init__(self) -> None:
+        self.usable, self.first = 0, ""
+
+    def rows(
+        self, found: Iterator[Row | BadRow], name: str, most: int
+    ) -> Iterator[tuple[str | None, Mapping[str, Any], str | None]]:
+        """The rows for a sheet.
+
+        Raises:
+            DataError: they are too many, or too long together.
+        """
+        size = 0
+        for number, row in enumerate(map(usable, found), 1):
+            if number > MOST_ROWS:
+                raise DataError(f"{name} has more than {MOST_ROWS:,} rows; split it, or use purport predict")
+            size += sum(len(str(cell)) for cell in row.cells.values())
+            if size > most:
+                raise DataError(f"{name} is too large; split it, or use purport predict")
+            if isinstance(row, BadRow):
+                self.first = self.first or f" (row {row.number}: {row.problem})"
+                yield None, row.cells, f"Row {row.number} {row.problem}"
+                continue
+            self.usable += 1
+            yield row.text, row.cells, None
