@@ -28,6 +28,7 @@
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  NotExplained
+        ├── OptionUnknown
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 
@@ -268,6 +269,10 @@ class TextsInvalid(RequestError):
 
 class OptionInvalid(RequestError):
     """A request option has an invalid value."""
+
+
+class OptionUnknown(RequestError):
+    """A question is about something that is no label of the model."""
 
 
 class ModelUnknown(RequestError):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import ProviderError
-from ...labels import LabelSet, Task
-from .prompt import PromptFile, quoted, unused
+from ...labels import LabelSet, Task, none_of_these
+from .prompt import PromptFile, quoted
 from .provider import Request
 from .recipe import Service
 
@@ -39,7 +39,7 @@ class Questions:
         Raises:
             ProviderError: a text has one of more labels than the service can choose between.
         """
-        several, none, most = task is Task.MULTILABEL, unused(labels), service.provider().abilities.most_labels
+        several, none, most = task is Task.MULTILABEL, none_of_these(labels), service.provider().abilities.most_labels
         answers = labels.names if several else (*labels.names, none)
         if not several and len(answers) > most:
             raise ProviderError(

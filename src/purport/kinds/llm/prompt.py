@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ...frozen import Frozen
-from ...labels import LabelSet, Task
+from ...labels import LabelSet, Task, none_of_these
 from ...manifest import Many
 from .provider import MULTICLASS, MULTILABEL, Request
 
@@ -76,7 +76,7 @@ class Prompt:
 
         Where a text may have several, they are asked for as a list, or with ``each`` as a question about each label.
         """
-        several, none = task is Task.MULTILABEL, unused(labels)
+        several, none = task is Task.MULTILABEL, none_of_these(labels)
         chosen = _orders(len(labels), orders)
         systems = tuple(
             _system(written, [labels.names[i] for i in order], none, several, each=each and several) for order in chosen
@@ -178,11 +178,3 @@ def _orders(labels: int, number: int) -> list[list[int]]:
     while len(found) < number:
         found[tuple(chance.permutation(labels).tolist())] = None
     return [list(order) for order in found][:number]
-
-
-def unused(labels: LabelSet) -> str:
-    """The answer that no label applies, which no label is called."""
-    name = "none of these"
-    while name in labels:
-        name += " labels"
-    return name
