@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the protocols of OpenAI, Anthropic, Google and System One, and misbehaves as it is told."""
+"""A real HTTP server that speaks the protocols of the services that are asked, and misbehaves as it is told."""
 
 from __future__ import annotations
 
