@@ -9,10 +9,9 @@
     │   └── PlanInvalid            a fix plan that does not match the data
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
-    │   ├── OutputExists  OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
     │   ├── CheckFailed            the trained model did not pass a check
-    │   └── RowsTooFew  PromiseUnkept  PromiseConflict
+    │   └── OutputExists  OutputUnwritable  RowsTooFew  PromiseUnkept  PromiseConflict
     ├── BundleError                the directory that is deployed
     │   └── BundleNotFound  BundleCorrupt  BundleUnsupported  BundleUnsigned  MemoryMissing
     ├── TeachingError              examples that a bundle is to be taught
@@ -28,9 +27,7 @@
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught  NotExplained
-        ├── OptionUnknown
-        ├── Unauthenticated  Forbidden  RateLimited
-        └── NotReady  Overloaded  DeadlineExceeded
+        └── OptionUnknown  Unauthenticated  Forbidden  RateLimited  NotReady  Overloaded  DeadlineExceeded
 
 A message says what happened, to what, and what to do next. ``purport.serving.http_errors`` maps the tree to HTTP
 responses, ``purport.cli.exits`` maps it to exit codes.

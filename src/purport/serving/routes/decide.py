@@ -46,8 +46,9 @@ def router(context: AppContext) -> APIRouter:
     async def systemone(request: Request) -> Response:
         """Answer up to 255 questions about a text, in the System One protocol. The model reads the text once.
 
-        A `choice` is between labels of the model and "none of these"; a `noul` asks whether one label applies. A
-        `score` is refused.
+        `{"type": "choice", "criteria": {"LABEL": "", …}}` asks which of at most 255 options applies: labels of the
+        model, and "none of these". `{"type": "noul"}` asks whether the label applies that is the id of the question or
+        is named in `criteria.true`. A `score` is refused.
         """
         principal = await context.access.permit(request.scope, Permission.CLASSIFY)
         client = principal.client
