@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from purport import Bundle, Classifier, Dataset
 from purport.training.pipeline import train
@@ -139,8 +141,39 @@ def test_bad_input(both: Server, change: dict[str, Any], status: int, label: str
 def test_bodies_are_bounded_and_a_state_must_be_there(both: Server) -> None:
     assert ask(both, {"questions": {NONE: noul()}}).json()["label"] == "TEXT_MISSING"
     assert ask(both, []).json()["label"] == "BODY_INVALID"
-    deep = b'{"state": ' + b"[" * 9_000 + b"]" * 9_000 + b', "questions": {"none": {"type": "noul"}}}'
-    assert httpx.post(f"{both.url}/v1/systemone", content=deep).status_code == 400
+    statuses = set()
+    with httpx.Client() as client:
+        for depth in (*range(900, 1_100, 2), 9_000):
+            deep = b'{"state": %s%s, "questions": {"none": {"type": "noul"}}}' % (b"[" * depth, b"]" * depth)
+            statuses.add(client.post(f"{both.url}/v1/systemone", content=deep).status_code)
+    assert statuses == {200, 400}
+
+
+def test_fuzzed_bodies_get_an_answer_or_the_error_of_the_contract(both: Server) -> None:
+    names = st.sampled_from(["track_order", NONE, "none", "q", "\x00", "\ud800"])
+    values = st.none() | st.booleans() | st.floats() | st.text(st.characters(), max_size=8) | names
+    json_ = st.recursive(values, lambda each: st.lists(each, max_size=3) | st.dictionaries(names, each, max_size=3))
+    kinds = st.sampled_from(["choice", "noul", "score", "box", 5])
+    question = st.fixed_dictionaries({"type": kinds}, optional={"instructions": json_, "criteria": json_}) | json_
+    bodies = st.fixed_dictionaries(
+        {},
+        optional={"state": json_, "questions": st.dictionaries(names, question, max_size=3) | json_, "model": values},
+    )
+    seen = set()
+    with httpx.Client() as client:
+
+        @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @given(bodies)
+        def run(body: Any) -> None:
+            answer = client.post(f"{both.url}/v1/systemone", content=json.dumps(body).encode())
+            seen.add(answer.status_code)
+            if answer.status_code == 200:
+                assert {*answer.json()["answers"]} == {*body["questions"]}
+            else:
+                assert {*answer.json()} == {"label", "message"} and answer.status_code in (400, 404), body
+
+        run()
+    assert seen == {200, 400, 404}
 
 
 def test_asking_needs_the_permission_to_classify(start: Starter, linear_bundle: Bundle) -> None:

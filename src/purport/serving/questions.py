@@ -131,12 +131,15 @@ def text_of(state: str | dict[str, Any] | list[Any]) -> str:
 
     Raises:
         TextEmpty: it is empty.
-        TextInvalid: it has half of a surrogate pair.
+        TextInvalid: it has half of a surrogate pair, or is nested too deeply.
     """
     if isinstance(state, str):
         return check_text(state)
     joined = "\n".join(_strings(state))
-    return check_text(joined if joined.strip() else json.dumps(state))
+    try:
+        return check_text(joined if joined.strip() else json.dumps(state))
+    except RecursionError:
+        raise TextInvalid('"state" is nested too deeply.') from None
 
 
 def _strings(state: Any) -> Iterator[str]:

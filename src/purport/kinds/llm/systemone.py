@@ -47,28 +47,32 @@ class SystemOne:
         body = {"model": self._endpoint.model, "state": _state(request), "questions": request.questions}
         content, attempts = json.dumps({**self._endpoint.options, **body}).encode(), Attempts()
         while True:
-            response, wait = None, None
-            attempts.asked += 1
-            try:
-                async with asyncio.timeout(self._endpoint.timeout_s):
-                    response = await self._client.post(self._url, content=content)
-            except TimeoutError:
-                failure = timed_out(self._endpoint, attempts)
-            except httpx.HTTPError as error:
-                failure = unreachable(self._endpoint, str(error) or type(error).__name__, attempts.lost)
-            if response is None:
-                wait = pause(attempts.asked)
+            found = await self._asked(content, attempts)
+            if isinstance(found, Unanswered):
+                failure, wait = found, pause(attempts.asked)
+            elif found.is_success:
+                return self._reply(found, request, attempts.lost)
             else:
-                attempts.answered += 1
-                if response.is_success:
-                    return self._reply(response, request, attempts.lost)
-                wait = pause(attempts.asked, response.status_code, response.headers.get("retry-after", ""))
-                failure = self._failure(response, attempts.lost)
-            if wait is None or attempts.asked > self._endpoint.retries:
-                if response is not None and _of_one_text(response):
+                failure = self._failure(found, attempts.lost)
+                if _of_one_text(found):
                     return Reply("", refused=str(failure), input_tokens=0, output_tokens=0, lost=attempts.lost)
+                wait = pause(attempts.asked, found.status_code, found.headers.get("retry-after", ""))
+            if wait is None or attempts.asked > self._endpoint.retries:
                 raise failure
             await asyncio.sleep(wait)
+
+    async def _asked(self, content: bytes, attempts: Attempts) -> httpx.Response | Unanswered:
+        """One attempt: the response, or why there is none."""
+        attempts.asked += 1
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                response = await self._client.post(self._url, content=content)
+        except TimeoutError:
+            return timed_out(self._endpoint, attempts)
+        except httpx.HTTPError as error:
+            return unreachable(self._endpoint, str(error) or type(error).__name__, attempts.lost)
+        attempts.answered += 1
+        return response
 
     def _failure(self, response: httpx.Response, lost: int) -> Unanswered:
         said = self._endpoint.cleaned(response.text)
