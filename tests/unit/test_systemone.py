@@ -263,10 +263,12 @@ def test_the_budget_stops_before_it_is_passed_by_several_labels_too(script: Scri
 
 def test_what_one_request_can_cost_is_no_less_than_what_is_sent(script: Script) -> None:
     for task in Task:
-        model = scorer(script, task=task)
+        model = many(script, 200, task)
         (request,) = model._prompt.requests("fly")
         model.score(["fly"])
-        assert model.asker._budget.bound(request).tokens > len(json.dumps(script.asked[-1])), task
+        answer = sum(len(name) for name in request.labels)
+        assert answer < request.max_tokens
+        assert model.asker._budget.bound(request).tokens - request.max_tokens > len(json.dumps(script.asked[-1])), task
 
 
 def test_the_same_request_costs_nothing_the_second_time_and_is_remembered_with_its_price(script: Script) -> None:

@@ -6,6 +6,7 @@ makes a classifier good (answers from a closed set, log-probabilities, caching o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,7 +47,9 @@ class Request:
     @property
     def given(self) -> str:
         """All that the service may count as input."""
-        return f"{self.user}{self.questions}" if self.criteria else f"{self.system}{self.user}{self.schema}"
+        if self.criteria:
+            return f"{self.user}{json.dumps(self.questions)}"
+        return f"{self.system}{self.user}{self.schema}"
 
     @cached_property
     def schema(self) -> dict[str, Any]:
