@@ -94,3 +94,11 @@ def too_many(names: Sequence[str]) -> str | None:
     if (characters := sum(map(len, names))) > _MOST_CHARACTERS:
         return f"the labels have {characters:,} characters together; at most {_MOST_CHARACTERS:,} are allowed"
     return None
+
+
+def none_of_these(labels: LabelSet) -> str:
+    """The answer that none of ``labels`` applies, for whoever needs a name for it: one that no label has."""
+    name = "none of these"
+    while name in labels:
+        name += " labels"
+    return name

@@ -83,6 +83,7 @@ class Usage:
         output_tokens: tokens of the replies.
         seconds: what the service took for all these answers, one after the other, those from the cache included.
         usd: what that cost in US dollars, where prices are known.
+        price: what all these answers cost when they were asked for, those from the cache included.
         repaired: replies that were no answer, so that the text was asked again.
         unanswered: texts that got no usable reply; they are out of scope, with a confidence of 0.
     """
@@ -94,6 +95,7 @@ class Usage:
     output_tokens: int = 0
     seconds: float = 0.0
     usd: float = 0.0
+    price: float = 0.0
     repaired: int = 0
     unanswered: int = 0
 

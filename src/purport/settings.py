@@ -85,7 +85,10 @@ class ServerSettings(BaseSettings):
     cache_bytes: int = Field(67_108_864, ge=1, description="Memory for cached answers in bytes")
     max_body_bytes: int = Field(65_536, ge=1, description="Largest request body in bytes; a larger one gets 413")
     max_bulk_bytes: int = Field(
-        4_194_304, ge=1, le=16_777_216, description="Largest body of POST /v1/classify; a larger one gets 413"
+        4_194_304,
+        ge=1,
+        le=16_777_216,
+        description="Largest body of POST /v1/classify and /v1/systemone; a larger one gets 413",
     )
     queue_limit: int = Field(2_048, ge=1, description="Requests that may wait for a worker; further ones get 503")
     deadline_ms: int = Field(5_000, ge=1, description="Time limit of a request in milliseconds; a slower one gets 504")

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the protocols of OpenAI, Anthropic and Google, and misbehaves as it is told."""
+"""A real HTTP server that speaks the protocols of the services that are asked, and misbehaves as it is told."""
 
 from __future__ import annotations
 
@@ -107,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault)
         if isinstance(fault, bytes):  # not the protocol
             return self._send(200, fault)
+        if self.path.endswith("/systemone"):
+            return self._send(200, fault if isinstance(fault, dict) else self._decided(body))
         if self.path.endswith(":generateContent"):
             return self._send(200, fault if isinstance(fault, dict) else self._generated(fault, body))
         schema = (body["output_config"]["format"] if anthropic else body["response_format"]["json_schema"])["schema"]
@@ -120,6 +122,21 @@ class _Handler(BaseHTTPRequestHandler):
             })  # fmt: skip
         asked, extra = bool(body.get("logprobs")), fault if isinstance(fault, dict) else {}
         return self._send(200, _completion(script, content, logprobs=asked, **extra))
+
+    def _decided(self, body: dict[str, Any]) -> Any:
+        script, given, made = self.script, *self.script.usage
+        words = {label for label, words in script.words.items() if any(word in body["state"] for word in words)}
+        answers: dict[str, Any] = {}
+        for name, question in body["questions"].items():
+            if question["type"] == "noul":
+                answers[name] = {"type": "noul", "noul": 0.9 if name in words else 0.1}
+                continue
+            options = [*question["criteria"]]
+            best = next((each for each in options if each in words), options[-1])
+            rest = 0.2 / (len(options) - 1)
+            shares = {each: 0.8 if each == best else rest for each in options}
+            answers[name] = {"type": "choice", "choice": best, "confidence": 0.5, "probabilities": shares}
+        return {"model": "jev-1", "answers": answers, "usage": {"input_tokens": given, "output_tokens": made}}
 
     def _generated(self, fault: Any, body: dict[str, Any]) -> Any:
         turn, config = body["contents"][-1], body["generationConfig"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,15 @@ def tried(right: list[int], ms: tuple[float, ...] = (1.0, 10.0)) -> Tried:
 
 @pytest.mark.parametrize(
     ("text", "quantity", "level"),
-    [("points_lost <= 0.2", "points_lost", 0.2), ("passed_on<=5%", "passed_on", 0.05), ("p95_ms <= 20", "p95_ms", 20)],
+    [
+        ("points_lost <= 0.2", "points_lost", 0.2),
+        ("passed_on<=5%", "passed_on", 0.05),
+        ("p95_ms <= 20", "p95_ms", 20),
+        ("cost <= 1 per 1000", "cost", 1),
+        ("cost<=0.5 per 1,000", "cost", 0.5),
+        ("cost <= 2 per 100", "cost", 20),
+        ("cost <= 3", "cost", 3),
+    ],
 )
 def test_a_target_as_it_is_written(text: str, quantity: str, level: float) -> None:
     target = Target.parse(text)
@@ -41,7 +50,14 @@ def test_a_target_as_it_is_written(text: str, quantity: str, level: float) -> No
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("pased_on <= 5%", 'Did you mean "passed_on"'), ("passed_on >= 1", "is not a target"), ("p95_ms <= x", "number")],
+    [
+        ("pased_on <= 5%", 'Did you mean "passed_on"'),
+        ("passed_on >= 1", "is not a target"),
+        ("p95_ms <= x", "number"),
+        ("cost <= 1 per text", "is not a target"),
+        ("p95_ms <= 1 per 1000", "is not a target"),
+        ("cost <= 1 per 0", "is not a target"),
+    ],
 )
 def test_a_target_that_says_nothing(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
@@ -84,6 +100,31 @@ def test_targets_that_cannot_be_met_name_the_nearest_that_can() -> None:
         choose(rows, [Target.parse("passed_on <= 10%"), Target.parse("points_lost <= 0")])
     with pytest.raises(PromiseUnkept, match=r"p95_ms <= 1 can be met$"):
         choose(rows, [Target.parse("p95_ms <= 0.5")])
+
+
+def test_a_cost_allows_as_many_to_be_passed_on_as_it_pays_for() -> None:
+    """A text costs 0.002 dollars at the last stage: a dollar pays for 500 of 1,000, 0.05 dollars for 25."""
+    free = tried([*range(200, 400), *range(0, 200, 2)])
+    rows = replace(free, usd=(0.0, 0.002))
+    point, curve = choose(rows, [Target.parse("cost <= 0.4 per 1000")])
+    assert 0.15 < point.passed_on <= 0.2 and point.cost == pytest.approx(2 * point.passed_on) and point.cost <= 0.4
+    assert [each.cost for each in curve] == pytest.approx([2 * each.passed_on for each in curve])
+    assert choose(rows, [Target.parse("cost <= 5 per 1000")])[0].right == 1
+    assert choose(free, [Target.parse("cost <= 0 per 1000")])[0].cost == 0
+
+
+def test_a_cost_that_cannot_be_met_names_the_nearest_that_can() -> None:
+    rows = replace(tried(list(range(200, 400))), usd=(0.0001234, 0.002))
+    with pytest.raises(PromiseUnkept, match=r"has cost <= 0\.1 per 1000; cost <= 0\.124 per 1000 can be met$"):
+        choose(rows, [Target.parse("cost <= 0.1 per 1000")])
+    assert choose(rows, [Target.parse("cost <= 0.124 per 1000")])[0].passed_on == 0
+
+
+def test_a_cost_that_nobody_knows_is_no_target() -> None:
+    rows = replace(tried(list(range(200, 400))), usd=(0.0, None))
+    with pytest.raises(RecipeError, match=r"cost of stage 2 is not known.*budget\.input_price"):
+        choose(rows, [Target.parse("cost <= 1 per 1000")])
+    assert choose(rows, [Target.parse("points_lost <= 100")])[0].cost == 0
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from purport import Bundle, Classifier
+from purport.cli.plan import plan
 from purport.errors import BudgetSpent, BundleUnsupported, ProviderError, RecipeError
 from purport.kinds.cascade.model import CascadeFacts
 from purport.kinds.llm.model import LlmFacts, LlmScorer
@@ -580,3 +581,36 @@ def test_the_last_stage_of_a_cascade(script: Script, table: Path, tmp_path: Path
     assert isinstance(classifier.model, Metered)
     classifier.predict(["is it about food or what, in a place called somewhere"])
     assert classifier.model.usage.requests + classifier.model.usage.from_cache in (0, 2)
+
+
+def test_what_the_last_stage_costs_can_be_the_target_of_a_cascade(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request costs a cent, and a text two requests: 20 dollars for 1,000 texts, whether the cache answers or not.
+
+    Every text is a word of its own, which the service knows and the first stage does not.
+    """
+    words = ["".join(random.Random(number).choices(string.ascii_lowercase, k=8)) for number in range(160)]
+    script.words = {"flight": tuple(words[:80]), "fare": tuple(words[80:])}
+    table = tmp_path / "words.tsv"
+    table.write_text("\n".join(f"{word}\t{label}" for label, each in script.words.items() for word in each), "utf-8")
+    data = {"name": str(table), "unlabelled": "out_of_scope", "valid": 0.5}
+    cheap = train(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), tmp_path / "linear")
+    priced = {**prices(script), "usd": 1000.0}
+    best = train(parse_recipe(recipe(script, table, budget=priced)), tmp_path / "llm")
+    unknown = train(parse_recipe(recipe(script, table)), tmp_path / "unpriced")
+    assert cheap is not None and best is not None and unknown is not None
+    stages = {"bundles": [str(cheap.path), str(best.path)], "target": "cost <= 10 per 1000"}
+    written = {"kind": "cascade", "task": "multiclass", "data": data, "stages": stages}
+    bundle = train(parse_recipe(written), tmp_path / "cascade")
+    assert bundle is not None
+    facts = bundle.facts(CascadeFacts)
+    assert facts.target == ("cost <= 10 per 1000",) and facts.chosen.cost <= 10
+    assert 0.2 < facts.chosen.passed_on <= 0.5 and facts.chosen.cost == pytest.approx(20 * facts.chosen.passed_on)
+    assert facts.curve[-1].right == 1 and facts.curve[-1].cost > 10
+    written["stages"] = {"bundles": [str(cheap.path), str(unknown.path)], "target": "cost <= 10 per 1000"}
+    with pytest.raises(RecipeError, match="cost of stage 2 is not known"):
+        train(parse_recipe(written), tmp_path / "another")
+    plan([str(cheap.path), str(best.path)], target=["cost <= 10 per 1000"])
+    printed = capsys.readouterr().out
+    assert 'target = ["cost <= 10 per 1000"]' in printed and "$" in printed

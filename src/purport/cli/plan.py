@@ -16,8 +16,8 @@ def plan(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help='What must hold: "points_lost <= 0.2", "passed_on <= 5%" or "p95_ms <= 20"; several times for several.'
-            "  [default: points_lost <= 0.2]"
+            help='What must hold: "points_lost <= 0.2", "passed_on <= 5%", "p95_ms <= 20" or "cost <= 1 per 1000"; '
+            "several times for several.  [default: points_lost <= 0.2]"
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Recipe to write.")] = None,
@@ -65,6 +65,9 @@ def plan(
     with reporting() as reporter, metering(*(each for _, each in opened)):
         found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
     table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
+    costs = any(each.point is not None and each.point.cost for each in found)
+    if costs:
+        table.add_column("cost of 1,000")
     table.columns[0].overflow = "fold"
     for each in found:
         if each.point is not None:
@@ -72,6 +75,7 @@ def plan(
             table.add_row(
                 " → ".join(each.bundles), f"{point.right:.2%}", f"{point.points_lost:.2f} ± {point.error:.2f}",
                 f"{point.passed_on:.1%}", f"{point.mean_ms:.2g} ms", f"{point.p95_ms:.2g} ms",
+                *([f"${point.cost:.3g}"] if costs else []),
             )  # fmt: skip
     if found[0].point is None:
         raise PromiseUnkept("\n".join(f"{' → '.join(each.bundles)}: {each.why}" for each in found))

@@ -9,10 +9,9 @@
     │   └── PlanInvalid  QueueInvalid    a fix plan that does not match the data; no review queue
     ├── RecipeError                the TOML file that configures a training run
     ├── TrainingError
-    │   ├── OutputExists  OutputUnwritable
     │   ├── RunMismatch            --resume with a different recipe or different data
     │   ├── CheckFailed            the trained model did not pass a check
-    │   └── RowsTooFew  PromiseUnkept  PromiseConflict
+    │   └── OutputExists  OutputUnwritable  RowsTooFew  PromiseUnkept  PromiseConflict
     ├── BundleError                the directory that is deployed
     │   └── BundleNotFound  BundleCorrupt  BundleUnsupported  BundleUnsigned  MemoryMissing
     ├── TeachingError              examples that a bundle is to be taught
@@ -28,7 +27,7 @@
         ├── TextEmpty  TextMissing  TextInvalid  TextsInvalid  OptionInvalid
         ├── BodyInvalid  BodyTooLarge  HeadTooLarge  MediaTypeUnsupported  PathUnknown  MethodNotAllowed
         ├── ModelUnknown  ModelConflict  BundleInvalid  NothingBefore  NotTaught
-        ├── NotExplained  EntryChanged
+        ├── NotExplained  EntryChanged  OptionUnknown
         ├── Unauthenticated  Forbidden  RateLimited
         └── NotReady  Overloaded  DeadlineExceeded
 

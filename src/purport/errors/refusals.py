@@ -60,6 +60,10 @@ class OptionInvalid(RequestError):
     """A request option has an invalid value."""
 
 
+class OptionUnknown(RequestError):
+    """A question is about something that is no label of the model."""
+
+
 class ModelUnknown(RequestError):
     """The server has no model of that name."""
 

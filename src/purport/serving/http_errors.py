@@ -22,6 +22,7 @@ HTTP: dict[type[errors.PurportError], tuple[int, str]] = {
     errors.TextsInvalid: (400, "TEXTS_INVALID"),
     errors.OptionInvalid: (400, "OPTION_INVALID"),
     errors.BundleInvalid: (409, "BUNDLE_INVALID"),
+    errors.OptionUnknown: (404, "OPTION_UNKNOWN"),
     errors.ModelUnknown: (404, "MODEL_UNKNOWN"),
     errors.ModelConflict: (409, "MODEL_CONFLICT"),
     errors.NothingBefore: (409, "NOTHING_BEFORE"),

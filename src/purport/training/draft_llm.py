@@ -29,7 +29,10 @@ def language_model(dataset: Dataset, asked: int) -> list[Choice]:
     )
     return [
         Choice(
-            "provider", "name", "openai", "or anthropic, google; also what speaks the protocol of openai, by base_url"
+            "provider",
+            "name",
+            "openai",
+            "or anthropic, google, systemone; also what speaks the protocol of openai, by base_url",
         ),
         Choice("provider", "model", _MODEL, "the service's exact name; the key is read from OPENAI_API_KEY"),
         Choice("prompt", "examples", examples, why if examples else "there are many labels"),

@@ -65,7 +65,8 @@ class CascadeFacts(ModelFacts):
             ),
             f"together: {point.right:.2%} of the validation rows exactly right ({point.points_lost:.2f} points fewer "
             f"than the last stage alone, standard error {point.error:.2f}), {point.mean_ms:.2g} ms on average, "
-            f"{point.p95_ms:.2g} ms for 95 %",
+            f"{point.p95_ms:.2g} ms for 95 %"
+            + (f", {point.cost:.3g} US dollars for 1,000 texts" if point.cost else ""),
         ]
 
 

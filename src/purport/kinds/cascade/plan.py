@@ -15,7 +15,7 @@ from ...errors import PromiseUnkept
 from ...progress import Reporter
 from ..recipe import Recipe
 from ..run import Rows
-from .target import DEFAULT, Point, Target, Tried, choose
+from .target import DEFAULT, Point, Target, choose
 from .trying import stage_of, try_stages
 
 _MOST_STAGES = 3
@@ -60,7 +60,7 @@ def propose(
     order, found = sorted(range(len(opened)), key=tried.ms.__getitem__), []
     for size in range(2, min(_MOST_STAGES, len(opened)) + 1):
         for chosen in combinations(order, size):
-            part = Tried(tried.score[list(chosen)], tried.right[list(chosen)], [tried.ms[each] for each in chosen])
+            part = tried.only(chosen)
             names = tuple(opened[each][0] for each in chosen)
             try:
                 found.append(Proposal(names, choose(part, targets)[0]))

@@ -20,7 +20,8 @@ class Stages(Frozen):
     target: tuple[WrittenTarget, ...] = ()
     """What must hold on the validation rows: ``"points_lost <= 0.2"`` (percentage points of rows exactly right, against
     the last bundle alone; the default), ``"passed_on <= 0.05"`` (of the texts, the share that reaches the last bundle),
-    ``"p95_ms <= 20"`` (95 % of the texts, asked alone on this machine, take no longer), or a list of these."""
+    ``"p95_ms <= 20"`` (95 % of the texts, asked alone on this machine, take no longer), ``"cost <= 1 per 1000"`` (US
+    dollars that services take for 1,000 texts), or a list of these."""
 
     @field_validator("target", mode="before")
     @classmethod

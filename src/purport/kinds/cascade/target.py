@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -11,26 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from ...errors import PromiseUnkept
+from ...errors import PromiseUnkept, RecipeError
 from ...frozen import Frozen
 from ...model import BoolArray, FloatArray
 from ...promise import condition, level_of
 
-Quantity = Literal["points_lost", "passed_on", "p95_ms"]
+Quantity = Literal["points_lost", "passed_on", "p95_ms", "cost"]
 """What a target is about.
 
 ``points_lost``: percentage points fewer rows exactly right than with the last stage alone.
 ``passed_on``: of the texts, the share that reaches the last stage.
 ``p95_ms``: milliseconds for 95 % of the texts.
+``cost``: US dollars that services take for 1,000 texts.
 """
 _QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 _EXAMPLE = "write, for example, points_lost <= 0.2"
+_PER = re.compile(r"(?P<condition>.*\bcost\b[^a-z]*?)\s+per\s+(?P<texts>[1-9][\d,]*)\s*")
+_THOUSAND = 1000  # texts, for which a cost is meant
 _CUTS = 40  # per stage
 _MOST = 60_000  # combinations of cuts
 
 
 class Target(Frozen):
-    """One condition, such as ``points_lost <= 0.2``."""
+    """One condition, such as ``points_lost <= 0.2`` or ``cost <= 1 per 1000``."""
 
     quantity: Quantity
     level: Annotated[float, Field(ge=0, le=1e6)]
@@ -42,14 +47,28 @@ class Target(Frozen):
         Raises:
             ValueError: it has another form or an unknown name, or its level is no number.
         """
-        quantity, _, written = condition(text, _QUANTITIES, "a target", "a target", _EXAMPLE, signs=["<="])
-        level = level_of(written, _EXAMPLE)
+        per = _PER.fullmatch(text)
+        stated, texts = (per["condition"], int(per["texts"].replace(",", ""))) if per else (text, _THOUSAND)
+        quantity, _, written = condition(stated, _QUANTITIES, "a target", "a target", _EXAMPLE, signs=["<="])
+        level = level_of(written, _EXAMPLE) * (_THOUSAND / texts)
         if quantity == "passed_on" and level > 1:
             raise ValueError(f"{text}: a share is at most 1; write {level / 100:g} or {level:g}%")
         return cls(quantity=quantity, level=level)
 
     def __str__(self) -> str:
-        return f"{self.quantity} <= {self.level:g}"
+        return f"{self.quantity} <= {self.level:g}{_unit(self.quantity)}"
+
+
+def _upwards(value: float) -> float:
+    """``value`` with three digits, and no smaller: what is said to be met must be."""
+    if value <= 0:
+        return 0.0
+    digits = 2 - math.floor(math.log10(value))
+    return math.ceil(round(value * 10.0**digits, 6)) / 10.0**digits
+
+
+def _unit(quantity: Quantity) -> str:
+    return f" per {_THOUSAND}" if quantity == "cost" else ""
 
 
 def _parsed(value: Any) -> Any:
@@ -71,17 +90,26 @@ class Tried:
         score: ``(k, n) float32``, how sure the stage is of its decision.
         right: ``(k, n) bool``, whether the decision is exactly right.
         ms: milliseconds that each stage takes for a text.
+        usd: US dollars that each stage takes for a text; ``None`` if that is not known. Without any, nothing.
     """
 
     score: FloatArray
     right: BoolArray
     ms: Sequence[float]
+    usd: Sequence[float | None] = ()
+
+    def only(self, stages: Sequence[int]) -> Tried:
+        """The same of these stages alone."""
+        rows = list(stages)
+        ms, usd = [self.ms[each] for each in rows], [self.usd[each] for each in rows] if self.usd else ()
+        return Tried(self.score[rows], self.right[rows], ms, usd)
 
 
 class Point(Frozen):
     """Stages that pass on what is below these scores, and what that gives on the rows.
 
-    ``error`` is the standard error of ``points_lost``, whose rows are paired.
+    ``error`` is the standard error of ``points_lost``, whose rows are paired; ``cost`` is that of 1,000 texts in US
+    dollars, as far as it is known.
     """
 
     pass_below: tuple[float, ...]
@@ -91,6 +119,7 @@ class Point(Frozen):
     passed_on: float
     mean_ms: float
     p95_ms: float
+    cost: float = 0.0
 
 
 def choose(tried: Tried, targets: Sequence[Target]) -> tuple[Point, list[Point]]:
@@ -102,7 +131,13 @@ def choose(tried: Tried, targets: Sequence[Target]) -> tuple[Point, list[Point]]
 
     Raises:
         PromiseUnkept: none meets them; the message has the nearest that can be met.
+        RecipeError: cost is among them, and that of a stage is not known.
     """
+    if None in tried.usd and any(target.quantity == "cost" for target in targets):
+        raise RecipeError(
+            f"the cost of stage {tried.usd.index(None) + 1} is not known, so that no target can be about it; train it "
+            "with budget.input_price and budget.output_price"
+        )
     most = min(_CUTS, int(_MOST ** (1 / (len(tried.score) - 1))) - 2)
     axes = [_cuts(score, most) for score in tried.score[:-1]]
     points = [_point(tried, cuts) for cuts in product(*axes)]
@@ -114,6 +149,7 @@ def choose(tried: Tried, targets: Sequence[Target]) -> tuple[Point, list[Point]]
         "points_lost": lost.ravel(),
         "passed_on": np.array([point.passed_on for point in points]),
         "p95_ms": np.array([point.p95_ms for point in points]),
+        "cost": np.array([point.cost for point in points]),
     }
     met = {target: values[target.quantity] <= target.level + 1e-9 for target in targets}
     fits = np.logical_and.reduce(list(met.values()))
@@ -138,8 +174,10 @@ def _cuts(score: FloatArray, most: int) -> list[float]:
 def _point(tried: Tried, cuts: Sequence[float]) -> Point:
     k, n = tried.score.shape
     here, ms, right = np.ones(n, dtype=np.bool_), np.zeros(n), np.zeros(n, dtype=np.bool_)
+    usd = 0.0
     for stage in range(k):
         ms[here] += tried.ms[stage]
+        usd += here.mean() * ((tried.usd[stage] if tried.usd else 0.0) or 0.0)
         settled = here if stage == k - 1 else here & (tried.score[stage] >= np.float32(cuts[stage]))
         right[settled] = tried.right[stage][settled]
         last, here = here, here & ~settled
@@ -152,6 +190,7 @@ def _point(tried: Tried, cuts: Sequence[float]) -> Point:
         passed_on=float(last.mean()),
         mean_ms=float(ms.mean()),
         p95_ms=float(np.quantile(ms, 0.95, method="higher")),
+        cost=round(_THOUSAND * float(usd), 9),
     )
 
 
@@ -173,6 +212,8 @@ def _nearest(values: Mapping[str, NDArray[np.float64]], met: Mapping[Target, Boo
         reachable = found[np.logical_and.reduce(others)] if others else found
         if len(reachable):
             with_others = " with the others" if others else ""
-            said.append(f"{target.quantity} <= {reachable.min():.3g} can be met{with_others}")
+            said.append(
+                f"{target.quantity} <= {_upwards(reachable.min()):g}{_unit(target.quantity)} can be met{with_others}"
+            )
     wanted, nearest = " and ".join(map(str, met)), ", or ".join(said) or "no two of these can be met together"
     return f"on the validation rows no cascade of these stages has {wanted}; {nearest}"

@@ -48,23 +48,31 @@ def try_stages(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> Trie
     """
     rows = _fresh(stages, valid, reporter)
     texts, gold = [valid.texts[row] for row in rows], valid.gold[rows]
-    score, right, ms = [], [], []
+    score, right, ms, usd = [], [], [], []
     for stage in stages:
         reporter.emit(Progress(f"asking {stage.classifier.bundle.path.name}"))
         before = _usage(stage)
         answers = ask(stage.classifier.answer, texts, reporter)
-        waited = _waited(before, _usage(stage))
+        waited, price = _waited(before, _usage(stage)), _usage(stage).price - before.price
         decided = stage.classifier.decide(answers).labels[:, stage.columns]
         right.append((decided == gold).all(axis=1))
         score.append(stage.score(answers))
         # Whoever asks a service again may be answered from a cache; its replies know how long they took.
         ms.append(1e3 * waited if waited else _milliseconds(stage, texts[:_TIMED]))
-    return Tried(np.stack(score), np.stack(right), ms)
+        usd.append(price / max(1, len(texts)) if _is_priced(stage) else None)
+    return Tried(np.stack(score), np.stack(right), ms, usd)
 
 
 def _usage(stage: Stage) -> Usage:
     model = stage.classifier.model
     return model.usage if isinstance(model, Metered) else Usage()
+
+
+def _is_priced(stage: Stage) -> bool:
+    """Whether it is known what a text costs: nothing, if no service is asked."""
+    budget = getattr(stage.classifier.bundle.manifest.model, "budget", None)
+    priced = isinstance(budget, dict) and budget.get("input_price") is not None
+    return priced or not stage.classifier.model.traits.remote
 
 
 def _waited(before: Usage, after: Usage) -> float:

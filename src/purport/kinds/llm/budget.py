@@ -54,7 +54,7 @@ class Budget:
 
     def bound(self, request: Request) -> Amount:
         """The most that one attempt can take: no tokenizer makes more tokens than there are bytes."""
-        given = len(f"{request.system}{request.user}{request.schema}".encode("utf-8", "replace")) + _AROUND
+        given = len(request.given.encode("utf-8", "replace")) + _AROUND
         dearest = max(self._input, self._cached, self._written)
         return Amount(given + request.max_tokens, given * dearest + request.max_tokens * self._output)
 
@@ -80,8 +80,13 @@ class Budget:
         async with self._released:
             self._held -= held
             self._spent += spent
-            self._count(reply, lost)
+            self._count(reply, lost, spent)
             self._released.notify_all()
+
+    def known(self, request: Request, reply: Reply) -> None:
+        """Count a ``reply`` that was in the cache, and cost nothing now."""
+        price = self._taken(reply, self.bound(request)).money / _PICO
+        self.counted(from_cache=1, seconds=reply.seconds, price=price)
 
     def counted(self, **more: float) -> None:
         """Count what happened besides requests."""
@@ -100,7 +105,7 @@ class Budget:
         money = (reply.input_tokens - cached - written) * self._input + cached * self._cached + written * self._written
         return Amount(reply.input_tokens + reply.output_tokens, money + reply.output_tokens * self._output)
 
-    def _count(self, reply: Reply | None, lost: int) -> None:
+    def _count(self, reply: Reply | None, lost: int, spent: Amount) -> None:
         usage, answered = self.usage, reply is not None
         self.usage = replace(
             usage,
@@ -110,6 +115,7 @@ class Budget:
             output_tokens=usage.output_tokens + ((reply.output_tokens or 0) if reply else 0),
             seconds=usage.seconds + (reply.seconds if reply else 0),
             usd=self._spent.money / _PICO,
+            price=usage.price + spent.money / _PICO,
         )
 
     def _told(self, amount: Amount) -> str:

@@ -26,7 +26,8 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
     Raises:
         RecipeError: the prompt's file cannot be read, or a description is of no label, or the local model has no room
             for the prompt.
-        ProviderError: the service does not answer, or the local model cannot be loaded.
+        ProviderError: the service does not answer or cannot choose between so many labels, or the local model cannot be
+            loaded.
         DependencyMissing: what runs a local model is not installed.
     """
     written = _prompt(run)
@@ -39,14 +40,15 @@ def fit(run: Run[LlmRecipe]) -> Fitted:
 
 def _fit_remote(run: Run[LlmRecipe], service: Service, written: PromptFile) -> Fitted:
     recipe = run.recipe
-    facts = facts_of(recipe.prompt, service, recipe.budget, "votes")
+    abilities = service.provider().abilities
+    confidence: Method = "scores" if abilities.decides else "votes"
+    facts = facts_of(recipe.prompt, service, recipe.budget, confidence)
     scorer = LlmScorer(facts, written, run.labels, recipe.task)
-    confidence: Method = "votes"
-    given = service.logprobs == "auto" and service.provider().abilities.logprobs
-    if given and scorer.probe(run.train.texts[0]):
+    if service.logprobs == "auto" and abilities.logprobs and scorer.probe(run.train.texts[0]):
         confidence, facts = "scores", facts_of(recipe.prompt, service, recipe.budget, "scores")
         scorer = LlmScorer(facts, written, run.labels, recipe.task, scorer.asker)
-    how = "log-probabilities" if confidence == "scores" else f"{recipe.prompt.votes} orders of the labels"
+    native = "the service's probabilities" if abilities.decides else "log-probabilities"
+    how = native if confidence == "scores" else f"{recipe.prompt.votes} orders of the labels"
     run.say(f"asking {service.model} ({service.name}); confidence comes from {how}")
 
     def final() -> ModelFacts:

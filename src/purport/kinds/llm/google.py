@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,10 +11,8 @@ import httpx2
 from google.genai import errors, types
 
 from .provider import Abilities, Endpoint, Reply, Request, Unanswered
-from .vendor import NOT_THE_PROTOCOL, Attempts, of_status, timed_out, unreachable, unreadable
+from .vendor import NOT_THE_PROTOCOL, Attempts, of_status, pause, timed_out, unreachable, unreadable
 
-_AGAIN = (408, 409, 429)  # and 5xx
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_WISH_S = 0.5, 8.0, 60.0
 _STOPPED = ("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED", "")  # every other reason is one not to answer
 _WRONG_KEY = "API_KEY_INVALID"
 
@@ -64,12 +61,10 @@ class Google:
             try:
                 return _reply(await self._asked(request, attempts), attempts.lost)
             except Unanswered as error:
-                if (
-                    attempts.asked > self._endpoint.retries
-                    or (pause := _pause(error.__context__, attempts.asked)) is None
-                ):
+                wait = _wait(error.__context__, attempts.asked)
+                if attempts.asked > self._endpoint.retries or wait is None:
                     raise
-            await asyncio.sleep(pause)
+            await asyncio.sleep(wait)
 
     async def _asked(self, request: Request, attempts: Attempts) -> Any:
         """One attempt.
@@ -110,18 +105,11 @@ def _config(request: Request, options: Mapping[str, Any]) -> types.GenerateConte
     )
 
 
-def _pause(error: BaseException | None, attempt: int) -> float | None:
+def _wait(error: BaseException | None, attempt: int) -> float | None:
     """Seconds before the next attempt, as many as the service wants; ``None`` if there is to be none."""
     if isinstance(error, errors.APIError):
-        if error.code not in _AGAIN and error.code < 500:
-            return None
-        wish = getattr(error.response, "headers", {}).get("retry-after", "")
-        if wish.isdecimal() and int(wish) <= _LONGEST_WISH_S:
-            return float(wish)
-    elif not isinstance(error, httpx2.HTTPError):
-        return None
-    pause: float = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1)) * random.uniform(0.75, 1)
-    return pause
+        return pause(attempt, int(error.code), getattr(error.response, "headers", {}).get("retry-after", ""))
+    return pause(attempt) if isinstance(error, httpx2.HTTPError) else None
 
 
 def _reply(found: Any, lost: int) -> Reply:

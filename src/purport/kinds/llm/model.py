@@ -20,6 +20,7 @@ from ...manifest import ModelFacts, Share
 from ...model import FloatArray, Lengths, Model, Traits, Usage
 from ...runtime.calibration import Scores, calibrated
 from ...settings import PROVIDER_URLS
+from .decisions import Questions
 from .local import open_local
 from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
@@ -56,7 +57,11 @@ class LlmScorer:
     multiclass: the logarithm of each label's share of the answers; "none of these" counts for all labels alike, so that
     none of them is probable. multilabel: the logarithm of the odds that a label is among the answers. The shares are
     those of the votes, smoothed by one vote in all (Perks 1947), or the probabilities of the labels as the service has
-    them.
+    them. A service that decides (:class:`~.provider.Abilities`) always has some, and is asked about many labels in
+    several requests.
+
+    Raises:
+        ProviderError: the service cannot choose between so many labels.
     """
 
     def __init__(
@@ -64,7 +69,12 @@ class LlmScorer:
     ) -> None:
         self._facts = facts
         orders = facts.votes if facts.confidence == "votes" else 1
-        self._prompt = Prompt.of(written, labels, task, orders, facts.provider.thinking_tokens)
+        self._decides = facts.provider.provider().abilities.decides
+        self._prompt: Prompt | Questions = (
+            Questions.of(written, labels, task, facts.provider)
+            if self._decides
+            else Prompt.of(written, labels, task, orders, facts.provider.thinking_tokens)
+        )
         self.asker = asker or Asker(facts.provider, facts.budget)
         self._voted = self._split = 0
         self.traits = Traits(remote=True, deterministic=False, max_batch=_BATCH)
@@ -86,20 +96,17 @@ class LlmScorer:
             BudgetSpent: the budget does not allow it.
         """
         prompt, limit, scored = self._prompt, self._facts.limit, self._facts.confidence == "scores"
-        requests = [
-            prompt.request(text[:limit], order, logprobs=scored)
-            for text in texts
-            for order in range(len(prompt.systems))
-        ]
-        found, votes = self.asker.ask(requests), len(prompt.systems)
+        requests = [prompt.requests(text[:limit], logprobs=scored) for text in texts]
+        found = iter(self.asker.ask([each for together in requests for each in together]))
         logits = np.zeros((len(texts), len(prompt.labels)), dtype=np.float32)
         unanswered = np.zeros(len(texts), dtype=np.bool_)
         for row in range(len(texts)):
-            answers = [each for each in found[row * votes : (row + 1) * votes] if each is not None]
+            given = [next(found) for _ in requests[row]]
+            answers = [] if self._decides and None in given else [each for each in given if each is not None]
             unanswered[row] = not answers
             if answers:
                 logits[row] = self._logits(answers)
-            if len(answers) > 1:
+            if len(answers) > 1 and not self._decides:
                 self._voted += 1
                 self._split += len({frozenset(each.chosen) for each in answers}) > 1
         if unanswered.any():
@@ -118,8 +125,8 @@ class LlmScorer:
         Raises:
             ProviderError: the service fails.
         """
-        (answer,) = self.asker.ask([self._prompt.request(text, logprobs=True)])
-        return answer is not None and self._likely(answer) is not None
+        (answer,) = self.asker.ask(self._prompt.requests(text, logprobs=True)[:1])
+        return answer is not None and self._likely([answer]) is not None
 
     def _logits(self, answers: Sequence[Answer]) -> FloatArray:
         """``(n_labels,) float32`` from the answers to one text."""
@@ -135,7 +142,7 @@ class LlmScorer:
     def _shares(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """The share of each of the answers that are allowed, ``(n_answers,)``, above 0 and below 1."""
         names, several = self._prompt.answers, self._prompt.several
-        if self._facts.confidence == "scores" and (likely := self._likely(answers[0])) is not None:
+        if self._facts.confidence == "scores" and (likely := self._likely(answers)) is not None:
             if several:
                 return np.clip(likely, _FLOOR, 1 - _FLOOR)
             scored: NDArray[np.float64] = (1 - _FLOOR) * likely + _FLOOR / len(names)
@@ -148,9 +155,11 @@ class LlmScorer:
         smoothed: NDArray[np.float64] = (votes + prior) / (len(answers) + 1)
         return smoothed
 
-    def _likely(self, answer: Answer) -> NDArray[np.float64] | None:
+    def _likely(self, answers: Sequence[Answer]) -> NDArray[np.float64] | None:
         """The probability of each answer as the service gives it; ``None`` if it gives none."""
-        several = self._prompt.several
+        several, answer = self._prompt.several, answers[0]
+        if self._decides:
+            return np.concatenate([each.reply.probabilities for each in answers])
         if several and not answer.chosen and answer.reply.tokens:
             return np.zeros(len(self._prompt.answers))
         return shares(answer.reply.tokens, self._prompt.answers, several=several)

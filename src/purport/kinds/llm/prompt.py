@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ...frozen import Frozen
-from ...labels import LabelSet, Task
+from ...labels import LabelSet, Task, none_of_these
 from ...manifest import Many
 from .provider import MULTICLASS, MULTILABEL, Request
 
@@ -76,7 +76,7 @@ class Prompt:
 
         Where a text may have several, they are asked for as a list, or with ``each`` as a question about each label.
         """
-        several, none = task is Task.MULTILABEL, _unused(labels)
+        several, none = task is Task.MULTILABEL, none_of_these(labels)
         chosen = _orders(len(labels), orders)
         systems = tuple(
             _system(written, [labels.names[i] for i in order], none, several, each=each and several) for order in chosen
@@ -95,6 +95,10 @@ class Prompt:
             return tuple(_of_one(name, applies=applies) for applies in (True, False) for name in self.answers)
         return tuple(json.dumps({MULTICLASS: name}, ensure_ascii=False) for name in self.answers)
 
+    def requests(self, text: str, *, logprobs: bool = False) -> list[Request]:
+        """The requests about ``text``: one for each of the orders."""
+        return [self.request(text, order, logprobs=logprobs) for order in range(len(self.systems))]
+
     def request(self, text: str, order: int = 0, *, logprobs: bool = False) -> Request:
         """The request about ``text`` with the labels in one of the orders."""
         sizes = [len(json.dumps(name)) for name in self.answers]
@@ -111,6 +115,8 @@ class Prompt:
 
 def repaired(request: Request) -> Request:
     """The same question once more, after an answer that is none."""
+    if request.criteria:  # a service that decides writes no answer that a word could mend
+        return request
     return replace(request, system=f"{request.system}\n{_REPAIR}", max_tokens=2 * request.max_tokens)
 
 
@@ -172,10 +178,3 @@ def _orders(labels: int, number: int) -> list[list[int]]:
     while len(found) < number:
         found[tuple(chance.permutation(labels).tolist())] = None
     return [list(order) for order in found][:number]
-
-
-def _unused(labels: LabelSet) -> str:
-    name = "none of these"
-    while name in labels:
-        name += " labels"
-    return name

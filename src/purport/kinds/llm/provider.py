@@ -6,6 +6,7 @@ makes a classifier good (answers from a closed set, log-probabilities, caching o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from ...errors import ProviderError
 MULTICLASS, MULTILABEL = "label", "labels"
 """The one key of an answer: a label, or a list of labels."""
 _LONGEST_REASON = 300
+_NOT = "the label does not apply"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Request:
         several: whether any number of them is an answer, or exactly one.
         max_tokens: most tokens of the reply.
         logprobs: whether log-probabilities are wanted.
+        criteria: what each of ``labels`` means, for a service that decides (:class:`Abilities`); empty for others.
     """
 
     system: str
@@ -39,6 +42,14 @@ class Request:
     several: bool
     max_tokens: int
     logprobs: bool = False
+    criteria: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> str:
+        """All that the service may count as input."""
+        if self.criteria:
+            return f"{self.user}{json.dumps(self.questions)}"
+        return f"{self.system}{self.user}{self.schema}"
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -46,6 +57,21 @@ class Request:
         one = {"type": "string", "enum": list(self.labels)}
         key, value = (MULTILABEL, {"type": "array", "items": one}) if self.several else (MULTICLASS, one)
         return {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
+
+    @cached_property
+    def questions(self) -> dict[str, Any]:
+        """The same as questions of the System One protocol: which label applies, or of each whether it does."""
+        meanings = dict(zip(self.labels, self.criteria, strict=True))
+        if not self.several:
+            return {MULTICLASS: {"type": "choice", "instructions": self.system, "criteria": meanings}}
+        return {
+            name: {
+                "type": "noul",
+                "instructions": f'{self.system} Does the label "{name}" apply?',
+                "criteria": {"true": about, "false": _NOT},
+            }
+            for name, about in meanings.items()
+        }
 
 
 class Token(NamedTuple):
@@ -62,6 +88,8 @@ class Reply:
     Attributes:
         text: the answer, empty if there is none.
         tokens: its tokens with log-probabilities; empty where the service gives none.
+        probabilities: those of each label of the request, from a service that decides. For one label they sum to 1, for
+            several each is that of the label alone.
         input_tokens: tokens of the request, those from the service's cache included; ``None`` if it does not say.
         output_tokens: tokens of the answer, likewise.
         cached_tokens: those of the request that the service had in its cache.
@@ -73,6 +101,7 @@ class Reply:
 
     text: str
     tokens: tuple[Token, ...] = ()
+    probabilities: tuple[float, ...] = ()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int = 0
@@ -114,7 +143,9 @@ class Endpoint:
 class Abilities:
     """What a provider can do: keep answers to a schema, give log-probabilities, take batches, cache prefixes.
 
-    ``write_price`` is the price of a token that it puts into its cache, in tokens of input.
+    ``write_price`` is the price of a token that it puts into its cache, in tokens of input. A provider that ``decides``
+    writes no text: its replies have :attr:`Reply.probabilities`, and its requests :attr:`Request.criteria`, at most
+    ``most_labels`` of them.
     """
 
     constrains: bool = False
@@ -122,6 +153,8 @@ class Abilities:
     batches: bool = False
     caches: bool = False
     write_price: float = 1.0
+    decides: bool = False
+    most_labels: int = 0
 
 
 class Provider(Protocol):
@@ -147,4 +180,4 @@ class Provider(Protocol):
 
 
 Method = Literal["scores", "votes"]
-"""Where confidence comes from: log-probabilities of the labels, or answers for several orders of the labels."""
+"""Where confidence comes from: probabilities that the service gives, or answers for several orders of the labels."""

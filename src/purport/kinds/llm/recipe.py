@@ -20,6 +20,7 @@ _RESERVED = (
     *("model", "messages", "system", "response_format", "output_config", "stream", "n", "logprobs", "top_logprobs"),
     *("max_tokens", "max_completion_tokens", "tools", "web_search_options", "service_tier"),
     *("system_instruction", "max_output_tokens", "candidate_count", "cached_content", "http_options"),
+    *("state", "questions"),
     *("response_mime_type", "response_schema", "response_json_schema", "response_logprobs"),
 )
 _Price = Annotated[float, Field(ge=0, le=1e6)]
@@ -30,7 +31,7 @@ class Service(Frozen):
 
     name: str = "openai"
     """The provider: ``openai`` (also Azure, vLLM, Ollama, llama.cpp and others, by ``base_url``), ``anthropic``,
-    ``google``, or one of yours."""
+    ``google``, ``systemone`` (services that decide, by ``/v1/systemone``), or one of yours."""
     model: str = Field(min_length=1, max_length=256)
     """The service's name for the model, as exact as it has one: with a date if there is one."""
     base_url: str = Field(default="", max_length=1024)
@@ -49,7 +50,8 @@ class Service(Frozen):
     cache: bool = True
     """Whether replies are kept in the user's cache directory, so that the same request costs nothing."""
     logprobs: Literal["auto", "never"] = "auto"
-    """``auto``: confidence comes from log-probabilities if the service gives any, and otherwise from votes."""
+    """``auto``: confidence comes from log-probabilities if the service gives any, and otherwise from votes. It does not
+    matter for ``systemone``, which always gives probabilities."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of each request, such as ``{ temperature = 0 }``."""
 

@@ -18,6 +18,10 @@ from .provider import Reply, Request, Token
 
 _FILE = "replies.sqlite"
 _WAIT_S = 5.0
+_KEPT = (
+    *("text", "tokens", "probabilities", "seconds"),
+    *("input_tokens", "output_tokens", "cached_tokens", "written_tokens"),  # what the answer would cost again
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,7 +40,10 @@ class ReplyCache:
 
     def key(self, request: Request) -> str:
         """The sha256 of all that decides a reply: the service, its options, and the whole request."""
-        whole = {"service": dict(self._service), "request": asdict(request)}
+        fields = asdict(request)
+        if not request.criteria:  # as it was before there were any
+            del fields["criteria"]
+        whole = {"service": dict(self._service), "request": fields}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def get(self, request: Request) -> Reply | None:
@@ -47,13 +54,22 @@ class ReplyCache:
         try:
             fields = json.loads(rows[0][0])
             tokens = tuple(Token(text, tuple((t, float(p)) for t, p in other)) for text, other in fields["tokens"])
-            return Reply(text=str(fields["text"]), tokens=tokens, seconds=float(fields["seconds"]))
+            return Reply(
+                text=str(fields["text"]),
+                tokens=tokens,
+                probabilities=tuple(map(float, fields.get("probabilities", ()))),
+                input_tokens=_count(fields.get("input_tokens")),
+                output_tokens=_count(fields.get("output_tokens")),
+                cached_tokens=_count(fields.get("cached_tokens")) or 0,
+                written_tokens=_count(fields.get("written_tokens")) or 0,
+                seconds=float(fields["seconds"]),
+            )
         except (ValueError, TypeError, KeyError):
             return None
 
     def put(self, request: Request, reply: Reply) -> None:
         """Keep ``reply``."""
-        content = json.dumps({"text": reply.text, "tokens": reply.tokens, "seconds": reply.seconds})
+        content = json.dumps({name: getattr(reply, name) for name in _KEPT})
         self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", self.key(request), content)
 
     def _run(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
@@ -78,3 +94,7 @@ class ReplyCache:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT) WITHOUT ROWID")
         return connection
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None

@@ -24,7 +24,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Answer:
-    """A usable ``reply``, and the answers that it holds."""
+    """A usable ``reply``, and the answers that it holds; one of a service that decides has probabilities instead."""
 
     reply: Reply
     chosen: tuple[str, ...]
@@ -78,7 +78,7 @@ class Asker:
     async def _one(self, request: Request, failed: asyncio.Event) -> Answer | None:
         known = self._known(request)
         if known is not None:
-            self._budget.counted(from_cache=1, seconds=known.reply.seconds)
+            self._budget.known(request, known.reply)
             return known
         async with self._gate:
             if failed.is_set():
@@ -141,6 +141,9 @@ class _NotBegun(Exception):
 
 
 def _answer(request: Request, reply: Reply) -> Answer | None:
+    if request.criteria:
+        usable = not reply.refused and len(reply.probabilities) == len(request.labels)
+        return Answer(reply, ()) if usable else None
     found = None if reply.refused else chosen(reply.text, request.labels, several=request.several)
     return None if found is None else Answer(reply, found)
 

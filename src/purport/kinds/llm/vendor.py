@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,8 +12,10 @@ from typing import Any
 
 from .provider import Endpoint, Reply, Unanswered
 
-# What a service says of one text, not of the whole run.
-_OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
+OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
+"""What a service says of one text, not of the whole run."""
+_AGAIN = (408, 409, 423, 425, 429)  # and 5xx
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_WISH_S = 0.5, 8.0, 60.0
 
 NOT_THE_PROTOCOL = (ValueError, TypeError, AttributeError, LookupError)
 """How the vendors' clients fail on what is not the protocol."""
@@ -80,7 +83,7 @@ def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
         yield attempts
     except module.APIStatusError as error:
         said = endpoint.cleaned(str(error))
-        if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in _OF_ONE_TEXT):
+        if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in OF_ONE_TEXT):
             raise Refused(Reply("", refused=said, input_tokens=0, output_tokens=0, lost=attempts.lost)) from None
         raise Unanswered(of_status(error.status_code, said, endpoint), attempts.lost) from None
     except module.APITimeoutError:
@@ -129,3 +132,17 @@ def of_status(status: int, said: str, endpoint: Endpoint) -> str:
     elif status >= 500:
         remedy = "try again later; what was answered so far is in the cache"
     return f"{endpoint.base_url} answers {status} ({said}); {remedy}"
+
+
+def pause(attempt: int, status: int | None = None, wish: str = "") -> float | None:
+    """Seconds before the attempt after ``attempt`` (from 1), for clients that leave this to us.
+
+    ``status`` is what the service answered, ``None`` for an error of the network; ``wish`` is its ``Retry-After`` in
+    seconds. ``None`` if there is to be no further attempt.
+    """
+    if status is not None and status not in _AGAIN and status < 500:
+        return None
+    if wish.isdecimal() and int(wish) <= _LONGEST_WISH_S:
+        return float(wish)
+    found: float = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1)) * random.uniform(0.75, 1)
+    return found
