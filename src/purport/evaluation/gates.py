@@ -72,7 +72,7 @@ def check_gates(
 
 def _nearest(name: str, known: Collection[str]) -> str:
     """The names that may be meant, and where all of them are described; those of ends only for a name of an end."""
-    own = [each for each in known if name.endswith(_ENDS) or not each.endswith(_ENDS)]
+    own = [each for each in known if "." in name or not each.endswith(_ENDS)]
     meant = did_you_mean(name, own, most=_MOST_MEANT, otherwise="")
     return f"{meant} `purport compare --help` describes all names."
 
