@@ -27,6 +27,7 @@ _SEGMENT = (
     rf"(?y{{w}})(?!\s)(?:(?<!\S)(?:\.(?=[\p{{L}}\p{{N}}])|-(?=\p{{N}})))?"
     rf"[{_BEFORE}]*\X[{_AFTER}]*(?:\+\+|[+#](?![\p{{L}}\p{{N}}+#]))?"
 )
+_REMEMBERED = 64  # characters
 _SPLITTER = Split(Regex(_SEGMENT), "removed", invert=True)
 _PIECE = re.compile("[.':,]|[^.':,]+")
 # Punctuation that is more than punctuation: 50%, R&D, *100#, and/or, @name.
@@ -92,10 +93,12 @@ def spans(text: str) -> list[tuple[int, int]]:
     and stands alone is none.
     """
     found: list[tuple[int, int]] = []
+    marks = False  # whether the last one is made of marks
     for segment, (start, end) in _SPLITTER.pre_tokenize_str(text):
         if not normalise(segment).strip():
             continue
-        if found and found[-1][1] == start and not (_is_word(segment) or _is_word(text[found[-1][0] : start])):
+        before, marks = marks, not _is_word(segment)
+        if before and marks and found[-1][1] == start:
             start = found.pop()[0]
         found.append((start, end))
     return found
@@ -143,8 +146,13 @@ def phrase(words: Iterable[str]) -> str:
     return _GAP.sub("", " ".join(words))
 
 
-@lru_cache(maxsize=100_000)
 def _is_word(segment: str) -> bool:
+    # What is longer is no word that comes again, and would fill the memory.
+    return _counts(segment) if len(segment) <= _REMEMBERED else _counts.__wrapped__(segment)
+
+
+@lru_cache(maxsize=100_000)
+def _counts(segment: str) -> bool:
     # Everything else counts, such as emoji that are newer than the tables of this Python.
     return any(
         letter in _SIGNS or not (kind[0] in "PZ" or kind in ("Cc", "Cf", "Cs", "Sk"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -72,6 +73,18 @@ def test_explaining_needs_the_permission_to_classify_and_counts_as_the_texts_it_
         asked = {"text": TEXT, "method": "occlusion"}
         answers = [explain(server, asked, Authorization="Bearer boss").status_code for _ in range(3)]
         assert answers[0] == 200 and answers[-1] == 429
+
+
+def test_short_texts_are_answered_between_the_parts_of_an_explanation(start: Starter) -> None:
+    """An explanation was one piece of work for the only worker, of up to half the time limit: others got 503."""
+    asked = {"text": "show me flights from boston to denver and the cheapest fares please", "method": "shapley"}
+    with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server, ThreadPoolExecutor(2) as pool:
+        explaining = [pool.submit(explain, server, asked | {"text": f"{asked['text']} {n}"}) for n in range(2)]
+        said = []
+        while not all(each.done() for each in explaining):
+            said.append(httpx.post(f"{server.url}/intent", json={"text": f"flight {len(said)}"}).status_code)
+        assert {each.result().status_code for each in explaining} == {200}
+    assert len(said) > 5 and set(said) == {200}
 
 
 def test_the_command_prints_what_the_library_finds(linear_bundle: Bundle) -> None:

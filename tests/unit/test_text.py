@@ -18,7 +18,7 @@ from purport.doctor.diagnose import diagnose, proposed
 from purport.evaluation.explore.measure import explore
 from purport.kinds.linear.ngrams import Ngrams
 from purport.progress import SILENT
-from purport.text import mostly_unspaced, normal_form, normalise, phrase, pieces, segments, words
+from purport.text import mostly_unspaced, normal_form, normalise, phrase, pieces, segments, spans, words
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
@@ -204,3 +204,9 @@ def test_an_encoder_reads_every_encoding_alike(encoder_bundle: Bundle) -> None:
 )
 def test_a_word_has_no_letters_that_only_look_right(typed: str, read: str) -> None:
     assert normalise(typed) == read
+
+
+def test_a_run_of_marks_is_one_span_however_long() -> None:
+    """Looking at the whole run again for each mark took hours for so many, in the process that answers everybody."""
+    assert spans("!" * 131_072) == [(0, 131_072)]
+    assert spans("stop!?! go ... 😀!") == [(0, 4), (4, 7), (8, 10), (11, 14), (15, 16), (16, 17)]

@@ -21,6 +21,7 @@ PREFERRED = ("contributions", "occlusion")
 REMOTE_CALLS = 16
 """Number of texts that a model is asked by default if that costs money."""
 _EDIT_PART = 8  # one call in so many is for the edit, or all if the method itself asks nothing
+_MOST_EDIT = 16  # texts: in a server they are asked in one piece
 LEAST_CALLS, MOST_CALLS = 4, 4096
 
 
@@ -65,7 +66,7 @@ def explain(
 
 def planned(explainer: Explainer, text: str, calls: int) -> tuple[Units, int]:
     """The units of ``text``, and how many of the ``calls`` are for weighing them: one is the text, some the edit."""
-    weighing = calls - calls // _EDIT_PART - 1
+    weighing = calls - min(calls // _EDIT_PART, _MOST_EDIT) - 1
     return Units(text, explainer.units(weighing)), weighing
 
 

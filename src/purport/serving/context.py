@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..bundle import locate
@@ -17,6 +17,7 @@ from .operations import Request, Result
 from .places import Places
 from .pool import Events, Pool
 from .store import ModelStore
+from .turns import Turns
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class AppContext:
     store: ModelStore
     dispatch: Dispatch
     pool: Pool
+    turns: Turns = field(default_factory=Turns)
 
     @classmethod
     def of(cls, settings: ServerSettings, bundles: dict[str, str], workers: int) -> AppContext:

@@ -49,7 +49,7 @@ _WINDOW = 256
 def router(context: AppContext) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["classify"])
-    settings, admission, turns = context.settings, context.admission, Turns()
+    settings, admission, turns = context.settings, context.admission, context.turns
 
     def begin(principal: Principal, body: bytes) -> tuple[Batch, list[object]]:
         asked = validated(ClassifyRequest, parse_object(body, json.dumps(_EXAMPLE)), {"texts": TextsInvalid(_TEXTS)})

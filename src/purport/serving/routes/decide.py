@@ -19,7 +19,7 @@ from ..context import AppContext
 from ..questions import Found, Question, SystemOneAnswer, SystemOneRequest, answered, parsed, question_of, text_of
 from ..schema import error_responses, request_body
 from ..store import Model
-from ..turns import Turn, Turns
+from ..turns import Turn
 
 _EXAMPLE = {
     "state": "flights from boston to denver",
@@ -32,7 +32,7 @@ _EVERYTHING = AnswerOptions(top_k=0, probabilities=True)
 def router(context: AppContext) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["systemone"])
-    settings, admission, turns = context.settings, context.admission, Turns()
+    settings, admission, turns = context.settings, context.admission, context.turns
 
     @routes.post(
         "/v1/systemone",

@@ -23,8 +23,6 @@ from ..schema import error_responses, request_body, validated
 
 # Share of the time limit that the work may take, as it is estimated.
 _SHARE = 0.5
-# Texts that are sent to the workers one by one, so that all have a part; each keeps the event loop busy for moments.
-_MOST_PROBES = 64
 _EXAMPLE = {"text": "flights from boston to denver"}
 
 
@@ -75,8 +73,7 @@ async def explained(context: AppContext, asked: ExplainRequest, principal: Princ
         options = _options(asked, generation, context.settings.deadline_ms / 1000)
         context.access.count(principal, options.asked(asked.text), counted=counted)
         context.admission.admit(client=principal.client)
-        if context.pool.size > 1:
-            options = await _probed(context, asked.text, options, generation, principal.client)
+        options = await _probed(context, asked.text, options, generation, principal.client)
         result = await context.dispatch.ask(
             EXPLAIN, operations.Request(asked.text, options), generation, client=principal.client
         )
@@ -112,20 +109,24 @@ def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -
 async def _probed(
     context: AppContext, text: str, options: ExplainOptions, generation: Generation, client: str
 ) -> ExplainOptions:
-    """``options`` with the answers to what the method will ask, if that is little enough to be asked one by one.
+    """``options`` with the answers to what the method will ask.
 
-    All workers can answer a part of it.
+    Each is a bulk text of ``client``: all workers can answer a part, and others are answered in between.
     """
     _, explainer = explainer_for(generation.bundle, options.method, served=True)
-    units, weighing = planned(explainer, text, options.calls)
-    plan = explainer.plan(len(units), weighing)
-    if not 1 < len(plan) <= _MOST_PROBES:
-        return options
-    texts = dict.fromkeys(units.kept(row, remote=bool(generation.at_once)) for row in plan)
-    asked = [context.dispatch.ask(PROBE, operations.Request(each, None), generation, client=client) for each in texts]
+    asked: dict[str, asyncio.Future[operations.Result]] = {}
     try:
-        results = await asyncio.gather(*asked)
+        async with context.turns.turn(client) as turn:
+            units, weighing = planned(explainer, text, options.calls)
+            for row in explainer.plan(len(units), weighing):
+                without = units.kept(row, remote=bool(generation.at_once))
+                if without not in asked:
+                    request = operations.Request(without, None)
+                    asked[without] = context.dispatch.ask(PROBE, request, generation, client=client)
+                if turn.over():
+                    await turn.pause()
+        await asyncio.gather(*asked.values())
     finally:
-        for each in asked:
+        for each in asked.values():
             each.cancel()
-    return replace(options, known={each: result.body for each, result in zip(texts, results, strict=True)})
+    return replace(options, known={without: each.result().body for without, each in asked.items()})
