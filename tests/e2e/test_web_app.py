@@ -20,8 +20,9 @@ from purport.data.reading import Reading
 from purport.doctor.finding import Fix
 from purport.doctor.plan import read_plan, write_plan
 from purport.prediction import encode
-from purport.ui.gathering import Chosen, Given, gather, options_for
+from purport.ui.gathering import Given, gather, options_for
 from purport.ui.ledger import Ledger
+from purport.ui.picking import Limits
 
 from .conftest import Server, Starter
 
@@ -49,7 +50,7 @@ def queue(linear_bundle: Bundle, desk: Path, request: pytest.FixtureRequest) -> 
     answers = [encode(each, options) for each in classifier.predict(texts)]
     given = [Given(text, None, f"row {number}") for number, text in enumerate(texts, 1)]
     name = re.sub(r"\W+", "-", request.node.name)
-    made = gather(desk / f"{name}.db", name, given, answers, classifier.bundle, chosen=Chosen(ROWS, 1.0))
+    made = gather(desk / f"{name}.db", name, given, answers, classifier.bundle, chosen=Limits(ROWS, 1.0))
     assert len(made.entries()) == ROWS
     return made
 

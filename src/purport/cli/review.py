@@ -46,6 +46,12 @@ def review(
     below: Annotated[
         float, typer.Option("--below", min=0, max=1, help="Confidence below which the bundle counts as unsure.")
     ] = 0.8,
+    all_declined: Annotated[
+        bool,
+        typer.Option(
+            "--all-declined", help="Show all texts that certainly no label applies to, not a few of each kind."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     *,
     table: TableOptions,
@@ -74,9 +80,9 @@ def review(
         raise FlagInvalid(
             "pass --with BUNDLE and --out QUEUE to make a queue, or --export FILE to take its labels away"
         )
-    from ..ui.gathering import Chosen
+    from ..ui.picking import Limits
 
-    _make(dataset, (bundle, other), out, split, Chosen(most, below), device, table)
+    _make(dataset, (bundle, other), out, split, Limits(most, below, all_declined), device, table)
 
 
 def _export(queue: Path, target: Path) -> None:
@@ -95,7 +101,7 @@ def _make(
     table: TableOptions,
 ) -> None:  # fmt: skip
     from ..errors import OutputExists
-    from ..ui.gathering import gather
+    from ..ui.gathering import LEFT_OUT, gather
     from ..wording import count
     from .console import out, reporting
 
@@ -110,6 +116,9 @@ def _make(
     why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in ledger.about["why"].items())
     unread = f"; rows that cannot be used: {bad}" if bad else ""
     out.print(f"{count(len(given), 'text')} read{unread}; to review: {why}", soft_wrap=True)
+    for name, number in ledger.about["left"].items():
+        hint = {"declined": "; --all-declined for all", "most": "; --most for a longer one"}.get(name, "")
+        out.print(f"{count(number, 'text')} left out: {LEFT_OUT[name]}{hint}", soft_wrap=True)
     out.print(
         f"written to {target}; open it with: purport ui {bundles[0]} --review-dir {target.parent}", soft_wrap=True
     )
@@ -120,6 +129,7 @@ _WHY = {
     "bundles": "decided otherwise by both bundles",
     "out_of_scope": "without a label",
     "unsure": "unsure",
+    "doubtful": "labelled before with low confidence",
 }
 
 

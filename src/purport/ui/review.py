@@ -19,9 +19,10 @@ from ..wording import count, sentence
 from .desk import Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
 from .forms import Form, read_form
-from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
+from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
+from .picking import Limits
 from .site import Site
 
 WHY = {
@@ -29,6 +30,7 @@ WHY = {
     "bundles": "The two models do not agree",
     "out_of_scope": "The model says that none of its labels applies",
     "unsure": "The model is not sure",
+    "doubtful": "It was labelled before with low confidence",
 }
 """What a page says of each :data:`~purport.ui.picking.Why`."""
 REASONS = {
@@ -60,7 +62,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     async def queues(request: Request) -> Response:
         principal = await site.visitor(request)
         found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
-        models, least = site.context.store.all(), {"most": MOST_ROWS, "below": BELOW}
+        models, least = site.context.store.all(), Limits()
         return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
 
     @routes.post("/review")
@@ -85,7 +87,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
         ledger = desk.get(REVIEW, name, principal)
         return site.page(
             request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=_progress(ledger),
-            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries),
+            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries), left_out=LEFT_OUT,
         )  # fmt: skip
 
     @routes.post("/review/{name}/delete")
@@ -245,7 +247,7 @@ def _suggested(entry: Entry) -> list[str] | None:
     return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None
 
 
-def _chosen(form: Form) -> Chosen:
+def _chosen(form: Form) -> Limits:
     def number(name: str, kind: Callable[[str], Any], least: float, most: float, default: Any) -> Any:
         try:
             value = kind(form.value(name) or str(default))
@@ -255,4 +257,5 @@ def _chosen(form: Form) -> Chosen:
             raise OptionInvalid(f'"{name}" must be a number from {least:g} to {most:g}.')
         return value
 
-    return Chosen(number("most", int, 1, 5000, MOST_ROWS), number("below", float, 0, 1, BELOW))
+    most, below = number("most", int, 1, 5000, Limits().most), number("below", float, 0, 1, Limits().below)
+    return Limits(most, below, all_declined=bool(form.value("all_declined")))
