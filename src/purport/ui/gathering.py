@@ -19,7 +19,7 @@ from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
 from .ledger import REVIEW, Ledger
-from .picking import Candidate, Limits, Omitted, Picked, pick
+from .picking import USUAL, Candidate, Limits, Omitted, Picked, pick
 
 LEFT_OUT: dict[Omitted, str] = {
     "sure": "the model is sure, and nothing disagrees",
@@ -109,7 +109,7 @@ def gather(
     bundle: Bundle,
     *,
     others: tuple[Bundle, Sequence[Mapping[str, Any]]] | None = None,
-    chosen: Limits = Limits(),
+    chosen: Limits = USUAL,
     owner: str | None = None,
     bad: int = 0,
 ) -> Ledger:

@@ -76,6 +76,10 @@ class Limits:
     all_declined: bool = False
 
 
+USUAL = Limits()
+"""The limits unless others are asked for."""
+
+
 def certainty(answer: Mapping[str, Any]) -> float:
     """How sure a bundle is of what it decided, in [0, 1]: the lowest confidence of a decided label; without one, the
     probability that none applies."""
@@ -117,7 +121,7 @@ def why(candidate: Candidate, task: Task, below: float) -> Why | None:
 
 
 def pick(
-    candidates: Iterable[Candidate], task: Task, limits: Limits = Limits(), *, known: Mapping[str, int] | None = None
+    candidates: Iterable[Candidate], task: Task, limits: Limits = USUAL, *, known: Mapping[str, int] | None = None
 ) -> tuple[list[Picked], dict[Omitted, int]]:
     """The texts worth a look, in the order in which they teach most, and the number of the others by why they are not.
 

@@ -22,7 +22,7 @@ from .forms import Form, read_form
 from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
-from .picking import Limits
+from .picking import USUAL, Limits
 from .site import Site
 
 WHY = {
@@ -62,7 +62,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     async def queues(request: Request) -> Response:
         principal = await site.visitor(request)
         found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
-        models, least = site.context.store.all(), Limits()
+        models, least = site.context.store.all(), USUAL
         return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
 
     @routes.post("/review")
@@ -257,5 +257,5 @@ def _chosen(form: Form) -> Limits:
             raise OptionInvalid(f'"{name}" must be a number from {least:g} to {most:g}.')
         return value
 
-    most, below = number("most", int, 1, 5000, Limits().most), number("below", float, 0, 1, Limits().below)
+    most, below = number("most", int, 1, 5000, USUAL.most), number("below", float, 0, 1, USUAL.below)
     return Limits(most, below, all_declined=bool(form.value("all_declined")))
