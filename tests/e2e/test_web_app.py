@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from purport import Bundle, Classifier
 from purport.data.catalog import load
@@ -20,7 +20,7 @@ from purport.data.reading import Reading
 from purport.doctor.finding import Fix
 from purport.doctor.plan import read_plan, write_plan
 from purport.prediction import encode
-from purport.ui.gathering import Given, gather, options_for
+from purport.ui.gathering import Given, export, gather, options_for
 from purport.ui.ledger import Ledger
 from purport.ui.picking import Limits
 
@@ -129,11 +129,78 @@ def test_texts_are_corrected_with_keys_and_with_two_clicks_and_found_in_the_expo
     assert len(rows) == len(queue.entries(status="done"))
 
 
-def test_enter_accepts_what_the_model_says(queue: Ledger, opened: Opener) -> None:
-    page = opened(f"/review/{queue.path.stem}/1")
-    expect(page.locator("#accept")).to_contain_text(", ".join(queue.entry(1).content["decided"]) or "none of these")
+def of_confidence(desk: Path, bundle: Bundle, name: str, *confidences: float) -> Ledger:
+    """A queue of texts without a label, each alike, decided as "track_order" with this confidence."""
+    answers = [{"labels": ["track_order"], "in_scope": 1.0, "reason": None, "intents": [{"label": "track_order", "confidence": each}]}
+               for each in confidences]  # fmt: skip
+    given = [Given(f"so what else is new, {number}", None, "") for number in range(len(confidences))]
+    return gather(desk / f"{name}.db", name, given, answers, bundle)
+
+
+def test_enter_accepts_what_the_model_finds_likely(linear_bundle: Bundle, desk: Path, opened: Opener) -> None:
+    made = of_confidence(desk, linear_bundle, "likely", 0.7)
+    page = opened("/review/likely/1")
+    expect(page.locator("#accept")).to_contain_text("track_order")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All texts are looked at.")).to_be_visible()
+    assert made.entry(1).state == {"labels": ["track_order"]}
+
+
+def test_a_guess_is_not_accepted_unseen(linear_bundle: Bundle, desk: Path, opened: Opener) -> None:
+    made = of_confidence(desk, linear_bundle, "guesses", 0.35, 0.7)
+    assert made.entry(2).batch == made.entry(1).batch
+    likely = next(each.id for each in made.entries() if each.content["ranked"] == [["track_order", 0.7]])
+    page = opened(f"/review/guesses/{likely}", expected="400")
+    expect(page.locator("#accept")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Choose a label first")
+    refused = page.request.put(page.url.replace("/review", "/api/review"), data={"versions": {"1": 0, "2": 0}})
+    assert refused.status == 400 and made.tally() == {"open": 2}, "nor by a script, for the unsure one among them"
+
+
+def test_a_label_that_is_new_is_made_after_one_more_question(queue: Ledger, opened: Opener) -> None:
+    name = queue.path.stem
+    page = opened(f"/review/{name}/1", expected="400")
+    asked: list[str] = []
+
+    def answer(yes: bool) -> Callable[[Dialog], None]:
+        def act(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            dialog.accept() if yes else dialog.dismiss()
+
+        return act
+
+    for yes in (False, True):
+        page.once("dialog", answer(yes))
+        page.keyboard.press("/")
+        page.keyboard.type("Müllabfuhr")
+        expect(page.get_by_role("option")).to_have_text("New label: Müllabfuhr")
+        page.keyboard.press("Enter")
+        expect(page.locator("#options input:checked")).to_have_count(int(yes))
     go_on(page, lambda: page.keyboard.press("Enter"))
-    assert queue.entry(1).state == {"labels": queue.entry(1).content["decided"]}
+    assert (
+        queue.entry(1).state == {"labels": ["Müllabfuhr"]} and len(asked) == 2 and "New label: Müllabfuhr" in asked[0]
+    )
+    page.keyboard.press("/")
+    page.keyboard.type("müll")
+    expect(page.get_by_role("option").first).to_have_text("Müllabfuhr"), "another text can get it, too"
+    export(queue, queue.path.with_suffix(".csv"))
+    assert "Müllabfuhr" in queue.path.with_suffix(".csv").read_text("utf-8")
+    answered = page.request.put(
+        f"{page.url.partition('/review')[0]}/api/review/{name}/1", data={"versions": {"1": 1}, "labels": ["Mülabfuhr"]}
+    )
+    assert answered.status == 400 and "Müllabfuhr" in answered.json()["message"], "a slip is no new label"
+
+
+def test_a_new_label_without_scripts(queue: Ledger, opened: Opener) -> None:
+    page = opened(f"/review/{queue.path.stem}/1", java_script_enabled=False)
+    page.get_by_label("Another label").fill("Müllabfuhr")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no label “Müllabfuhr” yet.")
+    assert queue.entry(1).status == "open"
+    page.get_by_label("New label: Müllabfuhr").check()
+    page.get_by_role("button", name="Save and go on").click()
+    assert queue.entry(1).state == {"labels": ["Müllabfuhr"]}
 
 
 def test_where_file_and_model_disagree_the_person_must_choose(

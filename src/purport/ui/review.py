@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from .forms import Form, read_form
 from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
-from .picking import USUAL, Limits
+from .new_labels import first_unknown, is_unknown, known_labels
+from .picking import USUAL, Limits, certainty
 from .site import Site
 
 WHY = {
@@ -45,6 +46,7 @@ REASONS = {
 _EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
 _KEYS = 5
+_LIKELY = 0.5  # below, an answer is more likely wrong than right
 
 
 def pages(site: Site) -> APIRouter:
@@ -106,7 +108,7 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def text(request: Request, name: str, number: int) -> Response:
         ledger = desk.get(REVIEW, name, await site.visitor(request))
         entry = await run_in_threadpool(ledger.entry, number)
-        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request))
+        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request, ledger))
 
     @routes.post("/review/{name}/{number:int}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
@@ -114,6 +116,9 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         ledger = desk.get(REVIEW, name, principal)
         form = await read_form(request, _MOST_EDIT)
         edit = edit_of_form(form, number)
+        asked = first_unknown(ledger, edit.labels or (), edit.new)
+        if asked is not None:
+            return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'new': asked})}")
         try:
             return site.redirect(_carry_out(ledger, number, edit, who(principal))["next"])
         except EntryChanged:
@@ -161,21 +166,22 @@ def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, An
     if edit.action == "skip":
         entries = ledger.decide(edit.versions, SKIPPED, {}, by)
     else:
-        suggested = _suggested(ledger.entry(number)) if edit.labels is None else None
-        edit = replace(edit, labels=_checked(ledger, edit.labels if suggested is None else tuple(suggested)))
+        if edit.labels is None:
+            suggested = _suggested([ledger.entry(each) for each in edit.versions])
+            edit = replace(edit, labels=None if suggested is None else tuple(suggested))
+        edit = replace(edit, labels=_checked(ledger, edit))
         entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
     undo = versions_word({each.id: each.version for each in entries})
     query = urlencode({"did": _said(edit, len(entries)), "undo": undo, "from": number})
     return {"entries": [shown(each) for each in entries], "undo": undo, "next": f"{_next(ledger, number)}?{query}"}
 
 
-def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+def _checked(ledger: Ledger, edit: Edit) -> tuple[str, ...]:
+    labels = edit.labels
     if labels is None:
         raise OptionInvalid('Choose a label first, or "None of these".')
-    known = ledger.about["labels"]
-    for label in labels:
-        if label not in known:
-            raise OptionInvalid(f'There is no label "{label}".{did_you_mean(label, known)}')
+    if (label := first_unknown(ledger, labels, edit.new)) is not None:
+        raise is_unknown(ledger, label)
     if is_multiclass(ledger) and len(labels) > 1:
         raise OptionInvalid("A text has one label here; choose one.")
     return tuple(sorted(set(labels)))
@@ -206,8 +212,12 @@ def _undo_of(request: Request) -> dict[str, str] | None:
     return {"did": asked.get("did", "")[:300], "undo": asked["undo"], "from": origin} if asked.get("undo") else None
 
 
-def _told(request: Request) -> dict[str, Any]:
-    return {"undo": _undo_of(request), "changed": request.query_params.get("changed", "")[:300]}
+def _told(request: Request, ledger: Ledger) -> dict[str, Any]:
+    asked, known = request.query_params, known_labels(ledger)
+    new = asked.get("new", "")[:300]
+    new = "" if new in known else new
+    told = {"changed": asked.get("changed", "")[:300], "new": new, "meant": did_you_mean(new, known) if new else ""}
+    return {"undo": _undo_of(request), "known": known, **told}
 
 
 def _progress(ledger: Ledger) -> dict[str, int]:
@@ -233,18 +243,31 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
         "chosen": chosen,
         "none": entry.status == DONE and not chosen,
-        "suggested": None if entry.status == DONE else _suggested(entry),
+        "suggested": None if entry.status == DONE else _suggested([entry, *alike]),
         "alike": alike,
         "why": WHY[content["why"]],
         "reason": REASONS.get(content["reason"] or "", ""),
     }
 
 
-def _suggested(entry: Entry) -> list[str] | None:
-    """The labels that are saved if the person chooses none; ``None`` if file and models disagree about them."""
-    content = entry.content
-    sides = [each for each in (content["labels"], content["decided"], content["other"]) if each is not None]
-    return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None
+def _suggested(entries: Sequence[Entry]) -> list[str] | None:
+    """The labels that all ``entries`` get if the person chooses none; ``None`` if the person must choose.
+
+    That is so where file and models disagree, and where there is no label in the file and the model finds its own
+    answer less likely than not.
+    """
+    found: set[tuple[str, ...]] = set()
+    for content in (each.content for each in entries):
+        found |= {
+            tuple(sorted(each))
+            for each in (content["labels"], content["decided"], content["other"])
+            if each is not None
+        }
+        intents = [{"label": label, "confidence": value} for label, value in content["ranked"]]
+        answer = {"labels": content["decided"], "intents": intents, "in_scope": content["in_scope"]}
+        if content["labels"] is None and certainty(answer) < _LIKELY:
+            return None
+    return list(found.pop()) if len(found) == 1 else None
 
 
 def _chosen(form: Form) -> Limits:
