@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -131,7 +132,8 @@ def test_texts_are_corrected_with_keys_and_with_two_clicks_and_found_in_the_expo
 
 def of_confidence(desk: Path, bundle: Bundle, name: str, *confidences: float) -> Ledger:
     """A queue of texts without a label, each alike, decided as "track_order" with this confidence."""
-    answers = [{"labels": ["track_order"], "in_scope": 1.0, "reason": None, "intents": [{"label": "track_order", "confidence": each}]}
+    label = "track_order"
+    answers = [{"labels": [label], "in_scope": 1.0, "reason": None, "intents": [{"label": label, "confidence": each}]}
                for each in confidences]  # fmt: skip
     given = [Given(f"so what else is new, {number}", None, "") for number in range(len(confidences))]
     return gather(desk / f"{name}.db", name, given, answers, bundle)
@@ -172,7 +174,7 @@ def test_a_label_that_is_new_is_made_after_one_more_question(queue: Ledger, open
 
     for yes in (False, True):
         page.once("dialog", answer(yes))
-        page.keyboard.press("/")
+        page.locator("#typed").focus()
         page.keyboard.type("Müllabfuhr")
         expect(page.get_by_role("option")).to_have_text("New label: Müllabfuhr")
         page.keyboard.press("Enter")
@@ -363,6 +365,38 @@ def test_fixes_are_accepted_changed_and_rejected(opened: Opener, plan: Path) -> 
     ]  # fmt: skip
     before = read_plan(plan)
     assert [each.text for each in read] == [each.text for each in before], "the rows are still those of the data"
+
+
+def test_a_plan_in_the_review_directory_is_offered_to_everybody_and_opened_once(
+    opened: Opener, plan: Path, desk: Path
+) -> None:
+    shutil.copy(plan, desk / "waiting.csv")
+    (desk / "table.csv").write_text("text,label\na,b\n", "utf-8")
+    page, late = opened("/fixes"), opened("/fixes")
+    expect(page.get_by_role("heading", name="table.csv")).to_have_count(0)
+    page.get_by_role("button", name="Open the plan").first.click()
+    expect(page.get_by_role("heading", name="waiting.csv")).to_be_visible()
+    page.get_by_role("button", name="Accept").first.click()
+    expect(page.locator('[data-count="accepted"]')).to_have_text("1")
+    late.get_by_role("button", name="Open the plan").first.click()
+    expect(late.locator('[data-count="accepted"]')).to_have_text("1"), "the decisions are still there"
+    assert "doctor's proposal" not in late.content()
+
+
+def test_the_result_goes_into_a_table_of_ones_own(
+    linear_bundle: Bundle, desk: Path, opened: Opener, tmp_path: Path
+) -> None:
+    made = of_confidence(desk, linear_bundle, "own-table", 0.35)
+    made.decide({1: 0}, "done", {"labels": ["refund_status"]}, "ada")
+    own = tmp_path / "own.csv"
+    own.write_bytes("Nr;Frage;Kategorie;Ort\r\n1;Wo ist das Bad?;bad;Köln\r\n".encode("utf-8-sig"))
+    page = opened("/review/own-table")
+    page.get_by_label("Your own table").set_input_files(own)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Put the result into my table").click()
+    assert download.value.suggested_filename == "own-table-merged.csv"
+    new = own.read_bytes() + b";so what else is new, 0;refund_status;\r\n"
+    assert download.value.path().read_bytes() == new
 
 
 def test_the_rest_of_a_plan_is_taken_over_without_scripts(opened: Opener, plan: Path) -> None:

@@ -41,6 +41,10 @@ def review(
         Path | None,
         typer.Option("--export", help="Write what was labelled in QUEUE to this CSV, TSV, JSONL or Parquet file."),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Your own table: --export is a copy of it with what was labelled in QUEUE."),
+    ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Split of the dataset.  [default: all]")] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Most texts of the queue.")] = 500,
     below: Annotated[
@@ -68,14 +72,18 @@ def review(
         purport ui bundles/tickets --review-dir queues
 
         purport review queues/tickets.db --export reviewed.csv
+
+        purport review queues/tickets.db --export tickets-new.csv --into tickets.csv
     """
     from ..errors import FlagInvalid
 
     if export is not None:
         if bundle is not None or other is not None or out is not None:
             raise FlagInvalid("--export writes what is labelled in a queue; leave out --with, --and and --out")
-        _export(Path(dataset), export)
+        _export(Path(dataset), export) if into is None else _merge(Path(dataset), into, export, table)
         return
+    if into is not None:
+        raise FlagInvalid("--into needs --export FILE: the new table to write")
     if bundle is None or out is None:
         raise FlagInvalid(
             "pass --with BUNDLE and --out QUEUE to make a queue, or --export FILE to take its labels away"
@@ -94,6 +102,22 @@ def _export(queue: Path, target: Path) -> None:
     rows = export(Ledger(queue), target)
     out.print(f"{count(rows, 'labelled text')} written to {target}", soft_wrap=True)
     out.print("texts that no label fits have an empty label: train with --unlabelled out_of_scope", soft_wrap=True)
+
+
+def _merge(queue: Path, table: Path, target: Path, options: TableOptions) -> None:
+    from ..labels import Task
+    from ..ui.gathering import labelled
+    from ..ui.merging import merge
+    from ..wording import count
+    from .console import out
+
+    reading = options.spec(name=str(table), unlabelled="out_of_scope").reading(Task.MULTILABEL)
+    made = merge(labelled(queue, reading.layout.label_delimiter), table, reading, target)
+    out.print(
+        f"{target}: {table} with {count(made.added, 'new row')} and {count(made.corrected, 'corrected row')}; "
+        f"{count(made.kept, 'text')} changed nothing",
+        soft_wrap=True,
+    )
 
 
 def _make(

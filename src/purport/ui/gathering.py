@@ -19,6 +19,7 @@ from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
 from .ledger import REVIEW, Ledger
+from .merging import Labelled
 from .picking import USUAL, Candidate, Limits, Omitted, Picked, pick
 
 LEFT_OUT: dict[Omitted, str] = {
@@ -30,6 +31,8 @@ LEFT_OUT: dict[Omitted, str] = {
 }
 """What is said of texts that are not in a queue."""
 _RANKED = 10
+_SQLITE = b"SQLite format 3\0"
+_NOTHING = "nothing is labelled yet, so that there is nothing to export; label a text first"
 _LABELLED = {"confidence", "likeliest", "in_scope", "reason", "bundle"}  # columns of a table of purport label
 
 
@@ -180,6 +183,25 @@ def _content(picked: Picked) -> dict[str, Any]:
     }
 
 
+def labelled(path: Path, label_delimiter: str = "+") -> list[Labelled]:
+    """The labelled texts of a review queue, or of a table of ``purport label``; those of a bundle correct nobody.
+
+    Raises:
+        DataError: the file is neither, or nothing is labelled.
+    """
+    with suppress(OSError), path.open("rb") as stream:
+        if stream.read(len(_SQLITE)) != _SQLITE:
+            layout = Layout("text", "labels", label_delimiter=label_delimiter)
+            texts, _ = texts_of(path, Reading(layout=layout, unlabelled="out_of_scope"))
+            if not any(each.labels for each in texts):
+                raise DataError(f"{path} has no labels; name a review queue, or a table of purport label")
+            return [Labelled(each.text, each.labels or (), each.confidence is None) for each in texts]
+    rows = [Labelled(text, tuple(labels)) for text, labels in reviewed(Ledger(path))]
+    if not rows:
+        raise DataError(_NOTHING)
+    return rows
+
+
 def reviewed(ledger: Ledger) -> Iterator[tuple[str, list[str]]]:
     """Text and labels of each text that was decided on, in order; no labels where none applies."""
     for entry in ledger.entries(status=DONE):
@@ -202,7 +224,7 @@ def export(ledger: Ledger, target: Path) -> int:
 
     rows = list(reviewed(ledger))
     if not rows:
-        raise DataError("nothing is labelled yet, so that there is nothing to export; label a text first")
+        raise DataError(_NOTHING)
     with (
         replacing(target) as partial,
         format_of(target).write(partial, ["text", "label"], label_delimiter=_delimiter(rows, target)) as write,

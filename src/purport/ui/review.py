@@ -12,16 +12,19 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
+from ..data.spec import DataSpec
+from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, OutputExists, did_you_mean
+from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
 from .desk import Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
-from .forms import Form, read_form
-from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
+from .forms import File, Form, read_form
+from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass, labelled
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
+from .merging import merge
 from .new_labels import first_unknown, is_unknown, known_labels
 from .picking import USUAL, Limits, certainty
 from .site import Site
@@ -141,6 +144,35 @@ def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
             raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
         content = await run_in_threadpool(_exported, ledger, kind)
         return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
+
+    @routes.post("/review/{name}/into")
+    async def into(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(REVIEW, name, principal)
+        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
+        file = form.files.get("file")
+        if file is None or not file.name or not file.content.strip():
+            raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
+        content = await run_in_threadpool(_merged, ledger, file)
+        return site.download(content, f"{name}-merged{Path(file.name).suffix.lower()}", "application/octet-stream")
+
+
+def _merged(ledger: Ledger, file: File) -> bytes:
+    """The table in ``file`` with what was labelled.
+
+    Raises:
+        BodyInvalid: it cannot be read, or nothing is labelled yet.
+    """
+    spec = DataSpec(name=file.name, unlabelled="out_of_scope")
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        suffix = "".join(Path(file.name).suffixes[-1:]).lower()
+        path, target = Path(work, f"table{suffix}"), Path(work, f"merged{suffix}")
+        path.write_bytes(file.content)
+        try:
+            merge(labelled(ledger.path), path, spec.reading(Task.MULTILABEL), target)
+        except (DataError, OutputExists) as error:
+            raise BodyInvalid(sentence(str(error).replace(str(path), file.name).rstrip("."))) from None
+        return target.read_bytes()
 
 
 def _exported(ledger: Ledger, kind: str) -> bytes:
