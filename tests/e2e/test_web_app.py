@@ -376,7 +376,7 @@ def test_a_plan_in_the_review_directory_is_offered_to_everybody_and_opened_once(
     expect(page.get_by_role("heading", name="table.csv")).to_have_count(0)
     page.get_by_role("button", name="Open the plan").first.click()
     expect(page.get_by_role("heading", name="waiting.csv")).to_be_visible()
-    page.get_by_role("button", name="Accept").first.click()
+    page.get_by_role("button", name="Accept", exact=True).first.click()
     expect(page.locator('[data-count="accepted"]')).to_have_text("1")
     late.get_by_role("button", name="Open the plan").first.click()
     expect(late.locator('[data-count="accepted"]')).to_have_text("1")  # the decisions are still there
@@ -404,7 +404,7 @@ def test_the_rest_of_a_plan_is_taken_over_without_scripts(opened: Opener, plan: 
     page.get_by_label("The fix plan").set_input_files(plan)
     page.get_by_role("button", name="Open the plan").click()
     page.get_by_role("form", name="Fix 2", exact=True).get_by_role("button", name="Reject").click()
-    page.get_by_role("button", name="Take over").click()
+    page.get_by_role("button", name="Decide the other").click()
     expect(page.locator("#progress")).to_have_text("1 accepted, 2 rejected, 0 to decide.")
 
 
