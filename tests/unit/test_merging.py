@@ -11,9 +11,11 @@ from purport.cli.main import app
 from purport.data.formats import Layout
 from purport.data.reading import Reading
 from purport.errors import DataError, OutputExists
-from purport.ui.gathering import labelled
+from purport.labels import Task
+from purport.ui.gathering import labelled, texts_of
 from purport.ui.ledger import REVIEW, Ledger
 from purport.ui.merging import Labelled, Merged, merge
+from purport.ui.picking import pick
 
 OWN = (
     "Nr;Datum;Frage;Kategorie;Kanal;Notiz;Ort\r\n"
@@ -21,7 +23,6 @@ OWN = (
     "2;2.2.2025;Wo ist das Bad?;bus;tel;;Ulm\r\n"
     "3;3.2.2025;Und sonst?;;tel;;Ulm\r\n"
 )
-READING = Reading(layout=Layout("Frage", "Kategorie"), unlabelled="out_of_scope")
 NEW = [
     Labelled("Wo ist  das Bad?", ("bad",)),
     Labelled("Wann fährt der Bus?", ("bus",)),
@@ -99,3 +100,16 @@ def test_a_table_of_label_is_labelled_by_a_bundle_but_for_what_a_person_correcte
     assert labelled(tmp_path / "labels.csv") == [
         Labelled("a", ("x", "y"), corrects=False), Labelled("b", ("z",)), Labelled("c", (), corrects=False),
     ]  # fmt: skip
+
+
+def test_what_label_doubted_is_in_the_queue_although_bundle_and_table_say_none(tmp_path: Path) -> None:
+    (tmp_path / "doubtful.csv").write_text(
+        "text,labels,confidence,likeliest,in_scope,reason,row,bundle\na,,0.55,x,0.45,taught,1,b\nc,,,x,0.3,taught,3,b\n",
+        "utf-8",
+    )
+    none = {"labels": [], "in_scope": 0.1, "intents": [{"label": "x", "confidence": 0.1}]}
+    given, _ = texts_of(tmp_path / "doubtful.csv", Reading(unlabelled="out_of_scope"))
+    for bundle in ("b", "another"):
+        candidates = [each.candidate(none, None, bundle, 0.8) for each in given]
+        picked, left = pick(candidates, Task.MULTICLASS)
+        assert [each.candidate.text for each in picked] == ["a"] and left == {"none": 1}
