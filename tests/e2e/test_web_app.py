@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from purport import Bundle, Classifier
 from purport.data.catalog import load
@@ -20,8 +21,9 @@ from purport.data.reading import Reading
 from purport.doctor.finding import Fix
 from purport.doctor.plan import read_plan, write_plan
 from purport.prediction import encode
-from purport.ui.gathering import Chosen, Given, gather, options_for
+from purport.ui.gathering import Given, export, gather, options_for
 from purport.ui.ledger import Ledger
+from purport.ui.picking import Limits
 
 from .conftest import Server, Starter
 
@@ -49,7 +51,7 @@ def queue(linear_bundle: Bundle, desk: Path, request: pytest.FixtureRequest) -> 
     answers = [encode(each, options) for each in classifier.predict(texts)]
     given = [Given(text, None, f"row {number}") for number, text in enumerate(texts, 1)]
     name = re.sub(r"\W+", "-", request.node.name)
-    made = gather(desk / f"{name}.db", name, given, answers, classifier.bundle, chosen=Chosen(ROWS, 1.0))
+    made = gather(desk / f"{name}.db", name, given, answers, classifier.bundle, chosen=Limits(ROWS, 1.0))
     assert len(made.entries()) == ROWS
     return made
 
@@ -128,11 +130,79 @@ def test_texts_are_corrected_with_keys_and_with_two_clicks_and_found_in_the_expo
     assert len(rows) == len(queue.entries(status="done"))
 
 
-def test_enter_accepts_what_the_model_says(queue: Ledger, opened: Opener) -> None:
-    page = opened(f"/review/{queue.path.stem}/1")
-    expect(page.locator("#accept")).to_contain_text(", ".join(queue.entry(1).content["decided"]) or "none of these")
+def of_confidence(desk: Path, bundle: Bundle, name: str, *confidences: float) -> Ledger:
+    """A queue of texts without a label, each alike, decided as "track_order" with this confidence."""
+    label = "track_order"
+    answers = [{"labels": [label], "in_scope": 1.0, "reason": None, "intents": [{"label": label, "confidence": each}]}
+               for each in confidences]  # fmt: skip
+    given = [Given(f"so what else is new, {number}", None, "") for number in range(len(confidences))]
+    return gather(desk / f"{name}.db", name, given, answers, bundle)
+
+
+def test_enter_accepts_what_the_model_finds_likely(linear_bundle: Bundle, desk: Path, opened: Opener) -> None:
+    made = of_confidence(desk, linear_bundle, "likely", 0.7)
+    page = opened("/review/likely/1")
+    expect(page.locator("#accept")).to_contain_text("track_order")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All texts are looked at.")).to_be_visible()
+    assert made.entry(1).state == {"labels": ["track_order"]}
+
+
+def test_a_guess_is_not_accepted_unseen(linear_bundle: Bundle, desk: Path, opened: Opener) -> None:
+    made = of_confidence(desk, linear_bundle, "guesses", 0.35, 0.7)
+    assert made.entry(2).batch == made.entry(1).batch
+    likely = next(each.id for each in made.entries() if each.content["ranked"] == [["track_order", 0.7]])
+    page = opened(f"/review/guesses/{likely}", expected="400")
+    expect(page.locator("#accept")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Choose a label first")
+    refused = page.request.put(page.url.replace("/review", "/api/review"), data={"versions": {"1": 0, "2": 0}})
+    assert refused.status == 400 and made.tally() == {"open": 2}, "nor by a script, for the unsure one among them"
+
+
+def test_a_label_that_is_new_is_made_after_one_more_question(queue: Ledger, opened: Opener) -> None:
+    name = queue.path.stem
+    page = opened(f"/review/{name}/1", expected="400")
+    asked: list[str] = []
+
+    def answer(yes: bool) -> Callable[[Dialog], None]:
+        def act(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            dialog.accept() if yes else dialog.dismiss()
+
+        return act
+
+    for yes in (False, True):
+        page.once("dialog", answer(yes))
+        page.locator("#typed").focus()
+        page.keyboard.type("Müllabfuhr")
+        expect(page.get_by_role("option")).to_have_text("New label: Müllabfuhr")
+        page.keyboard.press("Enter")
+        expect(page.locator("#options input:checked")).to_have_count(int(yes))
     go_on(page, lambda: page.keyboard.press("Enter"))
-    assert queue.entry(1).state == {"labels": queue.entry(1).content["decided"]}
+    assert (
+        queue.entry(1).state == {"labels": ["Müllabfuhr"]} and len(asked) == 2 and "New label: Müllabfuhr" in asked[0]
+    )
+    page.keyboard.press("/")
+    page.keyboard.type("müll")
+    expect(page.get_by_role("option").first).to_have_text("Müllabfuhr")  # another text can get it, too
+    export(queue, queue.path.with_suffix(".csv"))
+    assert "Müllabfuhr" in queue.path.with_suffix(".csv").read_text("utf-8")
+    answered = page.request.put(
+        f"{page.url.partition('/review')[0]}/api/review/{name}/1", data={"versions": {"1": 1}, "labels": ["Mülabfuhr"]}
+    )
+    assert answered.status == 400 and "Müllabfuhr" in answered.json()["message"], "a slip is no new label"
+
+
+def test_a_new_label_without_scripts(queue: Ledger, opened: Opener) -> None:
+    page = opened(f"/review/{queue.path.stem}/1", java_script_enabled=False)
+    page.get_by_label("Another label").fill("Müllabfuhr")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no label “Müllabfuhr” yet.")
+    assert queue.entry(1).status == "open"
+    page.get_by_label("New label: Müllabfuhr").check()
+    page.get_by_role("button", name="Save and go on").click()
+    assert queue.entry(1).state == {"labels": ["Müllabfuhr"]}
 
 
 def test_where_file_and_model_disagree_the_person_must_choose(
@@ -181,7 +251,7 @@ def test_one_of_three_hundred_labels_is_found_and_is_the_only_one(desk: Path, op
     assert page.locator("#text").inner_text() == "<b>my pin</b>\\x1b[0m", "a text is shown, never acted upon"
     page.keyboard.press("/")
     page.keyboard.type("pin app 7")
-    expect(page.get_by_role("option")).to_have_count(1)
+    expect(page.get_by_role("option")).to_have_text(["app.pin_7", "New label: pin app 7"])
     page.keyboard.press("Enter")
     page.keyboard.press("1")
     expect(page.locator("#options input:checked")).to_have_count(1)
@@ -297,12 +367,44 @@ def test_fixes_are_accepted_changed_and_rejected(opened: Opener, plan: Path) -> 
     assert [each.text for each in read] == [each.text for each in before], "the rows are still those of the data"
 
 
+def test_a_plan_in_the_review_directory_is_offered_to_everybody_and_opened_once(
+    opened: Opener, plan: Path, desk: Path
+) -> None:
+    shutil.copy(plan, desk / "waiting.csv")
+    (desk / "table.csv").write_text("text,label\na,b\n", "utf-8")
+    page, late = opened("/fixes"), opened("/fixes")
+    expect(page.get_by_role("heading", name="table.csv")).to_have_count(0)
+    page.get_by_role("button", name="Open the plan").first.click()
+    expect(page.get_by_role("heading", name="waiting.csv")).to_be_visible()
+    page.get_by_role("button", name="Accept", exact=True).first.click()
+    expect(page.locator('[data-count="accepted"]')).to_have_text("1")
+    late.get_by_role("button", name="Open the plan").first.click()
+    expect(late.locator('[data-count="accepted"]')).to_have_text("1")  # the decisions are still there
+    assert "doctor's proposal" not in late.content()
+
+
+def test_the_result_goes_into_a_table_of_ones_own(
+    linear_bundle: Bundle, desk: Path, opened: Opener, tmp_path: Path
+) -> None:
+    made = of_confidence(desk, linear_bundle, "own-table", 0.35)
+    made.decide({1: 0}, "done", {"labels": ["refund_status"]}, "ada")
+    own = tmp_path / "own.csv"
+    own.write_bytes("Nr;Frage;Kategorie;Ort\r\n1;Wo ist das Bad?;bad;Köln\r\n".encode("utf-8-sig"))
+    page = opened("/review/own-table")
+    page.get_by_label("Your own table").set_input_files(own)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Put the result into my table").click()
+    assert download.value.suggested_filename == "own-table-merged.csv"
+    new = own.read_bytes() + b";so what else is new, 0;refund_status;\r\n"
+    assert download.value.path().read_bytes() == new
+
+
 def test_the_rest_of_a_plan_is_taken_over_without_scripts(opened: Opener, plan: Path) -> None:
     page = opened("/fixes", java_script_enabled=False)
     page.get_by_label("The fix plan").set_input_files(plan)
     page.get_by_role("button", name="Open the plan").click()
     page.get_by_role("form", name="Fix 2", exact=True).get_by_role("button", name="Reject").click()
-    page.get_by_role("button", name="Take over").click()
+    page.get_by_role("button", name="Decide the other").click()
     expect(page.locator("#progress")).to_have_text("1 accepted, 2 rejected, 0 to decide.")
 
 

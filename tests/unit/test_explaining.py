@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from purport import Bundle, Classifier, Task
 from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
+from purport.explaining.beside import scope
 from purport.explaining.explain import MOST_CALLS, explainer_for, planned
 from purport.explaining.explanation import encode
 from purport.explaining.question import Question, Units, log_odds, without_each
@@ -350,6 +351,16 @@ def test_out_of_scope_says_what_is_unlike_anything_known(atis: Classifier) -> No
     assert found.scope[0].weight < 0 and "no training example" in " ".join(each.says for each in found.scope)
     assert "zorgblat" in found.unfamiliar and "me" not in found.unfamiliar
     assert atis.explain("flights from boston").unfamiliar == ()
+
+
+def test_a_signal_that_speaks_against_a_text_never_reads_like_good_news() -> None:
+    probabilities = np.array([[0.3, 0.1, 0.28]], np.float32)
+    evidence = np.array([[-2.0, -0.3, 0.2, -0.9]], np.float32)
+    answers = Answers(probabilities, np.array([0.2], np.float32), np.array([False]), evidence=evidence)
+    says = {each.name: each.says for each in scope(answers, ("pin", "fee", "card"))}
+    assert says["sureness"] == "no label stands out: the likeliest are pin (30%) and card (28%)"
+    assert "a little less like it" in says["similarity"]
+    assert says["centrality"].startswith("it is of the kind") and "do not occur" in says["familiarity"]
 
 
 def test_what_cannot_be_explained_is_an_error(linear: Classifier, atis: Classifier) -> None:

@@ -100,7 +100,8 @@ def _print_beside(found: Explanation) -> None:
         out.print(f"  without  {removed}  the answer is {', '.join(found.edit.labels) or 'none (out of scope)'}")
     if found.out_of_scope:
         for signal in found.scope:
-            out.print(f"  {signal.weight:+.2f}  {signal.says}")
+            if signal.weight < 0:
+                out.print(f"  {signal.weight:+.2f}  {signal.says}", soft_wrap=True)
         if found.unfamiliar:
             out.print(f"  not in the training texts: {', '.join(found.unfamiliar)}")
 

@@ -113,7 +113,8 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
     from ..predict_file import label_delimiter
     from .console import out
 
-    out.print(f"{wanted.target}: {tally.labelled:,} rows, of which {tally.out_of_scope:,} out of scope (no label)")
+    declined = f"{tally.out_of_scope:,} ({tally.out_of_scope / max(1, tally.labelled):.0%})"
+    out.print(f"{wanted.target}: {tally.labelled:,} rows, of which {declined} out of scope (no label)")
     if wanted.review is not None:
         out.print(f"{wanted.review}: {tally.doubtful:,} rows of less confidence than {wanted.min_confidence:g}")
     if tally.earlier:
@@ -123,7 +124,25 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
     delimiter = label_delimiter(classifier)
     if classifier.task is Task.MULTICLASS and any("+" in each for each in classifier.labels):
         delimiter = ""
-    joined = f" --label-delimiter {delimiter!r}" if delimiter != "+" else ""
+    _hint(classifier, wanted.target, f" --label-delimiter {delimiter!r}" if delimiter != "+" else "")
+
+
+def _hint(classifier: Classifier, labels: Path, joined: str) -> None:
+    """How to train on ``labels``: with the rows that people have labelled, if there are any."""
+    from .console import out
+
+    data = classifier.bundle.manifest.recipe.get("data")
+    named = Path(str(data["name"])) if isinstance(data, dict) and "name" in data else None
+    own = str(named) if named is not None and named.is_file() else "YOUR_TABLE"
+    both = labels.with_name(f"both{Path(own).suffix or labels.suffix}")
+    task = f"--set task={classifier.task}{joined}"
     out.print(
-        f"train on it: purport train {wanted.target} --out BUNDLE --set data.confidence_column=confidence{joined}"
+        f"train on your own labelled rows and these: purport review {labels} --into {own} --export {both}{joined}, "
+        f"then purport train {both} --out BUNDLE {task}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"train on it: purport train {labels} --out BUNDLE {task} --set data.confidence_column=confidence, if you have "
+        "no rows of your own",
+        soft_wrap=True,
     )

@@ -41,11 +41,21 @@ def review(
         Path | None,
         typer.Option("--export", help="Write what was labelled in QUEUE to this CSV, TSV, JSONL or Parquet file."),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Your own table: --export is a copy of it with what was labelled in QUEUE."),
+    ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Split of the dataset.  [default: all]")] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Most texts of the queue.")] = 500,
     below: Annotated[
         float, typer.Option("--below", min=0, max=1, help="Confidence below which the bundle counts as unsure.")
     ] = 0.8,
+    all_declined: Annotated[
+        bool,
+        typer.Option(
+            "--all-declined", help="Show all texts that certainly no label applies to, not a few of each kind."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     *,
     table: TableOptions,
@@ -62,21 +72,25 @@ def review(
         purport ui bundles/tickets --review-dir queues
 
         purport review queues/tickets.db --export reviewed.csv
+
+        purport review queues/tickets.db --export tickets-new.csv --into tickets.csv
     """
     from ..errors import FlagInvalid
 
     if export is not None:
         if bundle is not None or other is not None or out is not None:
             raise FlagInvalid("--export writes what is labelled in a queue; leave out --with, --and and --out")
-        _export(Path(dataset), export)
+        _export(Path(dataset), export) if into is None else _merge(Path(dataset), into, export, table)
         return
+    if into is not None:
+        raise FlagInvalid("--into needs --export FILE: the new table to write")
     if bundle is None or out is None:
         raise FlagInvalid(
             "pass --with BUNDLE and --out QUEUE to make a queue, or --export FILE to take its labels away"
         )
-    from ..ui.gathering import Chosen
+    from ..ui.picking import Limits
 
-    _make(dataset, (bundle, other), out, split, Chosen(most, below), device, table)
+    _make(dataset, (bundle, other), out, split, Limits(most, below, all_declined), device, table)
 
 
 def _export(queue: Path, target: Path) -> None:
@@ -90,12 +104,28 @@ def _export(queue: Path, target: Path) -> None:
     out.print("texts that no label fits have an empty label: train with --unlabelled out_of_scope", soft_wrap=True)
 
 
+def _merge(queue: Path, table: Path, target: Path, options: TableOptions) -> None:
+    from ..labels import Task
+    from ..ui.gathering import labelled
+    from ..ui.merging import merge
+    from ..wording import count
+    from .console import out
+
+    reading = options.spec(name=str(table), unlabelled="out_of_scope").reading(Task.MULTILABEL)
+    made = merge(labelled(queue, reading.layout.label_delimiter), table, reading, target)
+    out.print(
+        f"{target}: {table} with {count(made.added, 'new row')} and {count(made.corrected, 'corrected row')}; "
+        f"{count(made.kept, 'text')} changed nothing",
+        soft_wrap=True,
+    )
+
+
 def _make(
     dataset: str, bundles: tuple[str, str | None], target: Path, split: str | None, chosen: Any, device: str,
     table: TableOptions,
 ) -> None:  # fmt: skip
     from ..errors import OutputExists
-    from ..ui.gathering import gather
+    from ..ui.gathering import LEFT_OUT, gather
     from ..wording import count
     from .console import out, reporting
 
@@ -110,6 +140,9 @@ def _make(
     why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in ledger.about["why"].items())
     unread = f"; rows that cannot be used: {bad}" if bad else ""
     out.print(f"{count(len(given), 'text')} read{unread}; to review: {why}", soft_wrap=True)
+    for name, number in ledger.about["left"].items():
+        hint = {"declined": "; --all-declined for all", "most": "; --most for a longer one"}.get(name, "")
+        out.print(f"{count(number, 'text')} left out: {LEFT_OUT[name]}{hint}", soft_wrap=True)
     out.print(
         f"written to {target}; open it with: purport ui {bundles[0]} --review-dir {target.parent}", soft_wrap=True
     )
@@ -120,6 +153,7 @@ _WHY = {
     "bundles": "decided otherwise by both bundles",
     "out_of_scope": "without a label",
     "unsure": "unsure",
+    "doubtful": "labelled before with low confidence",
 }
 
 

@@ -75,13 +75,13 @@ def apply_plan(
             split = source.dataset[name]
             target = partial / _file_name(split, suffix)
             try:
-                left_out += [f"{name} {row.number}" for row in _write(rows, source, split, target)]
+                left_out += [f"{name} {row.number}" for row in write_rows(rows, source, split, target)]
             except UnicodeEncodeError as error:
                 raise PlanInvalid(
                     f"{target.name} cannot hold {error.object[error.start]!r} in its encoding ({error.encoding}); "
                     "save the data as UTF-8 first, or choose another --format"
                 ) from None
-            _require_same(rows, source, split, target)
+            require_same(rows, source, split, target)
             files.append(out / target.name)
     unusable = [where for where in correction.unusable if where not in left_out]
     changed = sorted(correction.changed)
@@ -116,7 +116,7 @@ def _keeps_format(split: Split, target: Path) -> bool:
     return columns_known and format_of(target) is format_of(split.files[0])
 
 
-def _write(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> list[BadRow]:
+def write_rows(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> list[BadRow]:
     """Write ``rows`` to ``target``, and return those that its format cannot hold."""
     layout, kept = source.layout(split), _keeps_format(split, target)
     like = {"like": (split.files[0], layout)} if kept else {}
@@ -145,7 +145,7 @@ def _write(rows: Sequence[Example | BadRow], source: Source, split: Split, targe
     return left_out
 
 
-def _require_same(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> None:
+def require_same(rows: Sequence[Example | BadRow], source: Source, split: Split, target: Path) -> None:
     """Check that ``target`` is read as what was written.
 
     Raises:

@@ -147,19 +147,25 @@ def _with_cells(fixed: Example, before: Example, source: Source, split: Split) -
         cells[layout.text_column] = fixed.text
     column = layout.label_column
     if fixed.labels != before.labels and column is not None:
-        where, old = f"{split.name} row {fixed.row}", cells[column]
-        if _is_number(old):
-            numbers = [source.number(split, label, column) for label in fixed.labels]
-            if None in numbers:
-                raise PlanInvalid(f"{where}: no number stands for the label of the plan; add it to --label-names")
-            if len(numbers) != 1 and not isinstance(old, list):
-                raise PlanInvalid(
-                    f"{where}: the column of labels holds one number, not {len(numbers)}; use --format jsonl"
-                )
-            cells[column] = numbers if isinstance(old, list) else numbers[0]
-        else:
-            cells[column] = _names(old, fixed.labels, layout.label_delimiter, where)
+        cells[column] = label_cell(cells[column], fixed.labels, source, split, f"{split.name} row {fixed.row}")
     return replace(fixed, cells=cells)
+
+
+def label_cell(old: Any, labels: tuple[str, ...], source: Source, split: Split, where: str) -> Any:
+    """``labels`` in the form in which the cell ``old`` of the same column has some: names, a list, or numbers.
+
+    Raises:
+        PlanInvalid: the column cannot hold them; ``where`` begins the message.
+    """
+    layout = source.layout(split)
+    if not _is_number(old):
+        return _names(old, labels, layout.label_delimiter, where)
+    numbers = [source.number(split, label, layout.label_column or "label") for label in labels]
+    if None in numbers:
+        raise PlanInvalid(f"{where}: no number stands for the new label; add it to --label-names")
+    if len(numbers) != 1 and not isinstance(old, list):
+        raise PlanInvalid(f"{where}: the column of labels holds one number, not {len(numbers)}; use --format jsonl")
+    return numbers if isinstance(old, list) else numbers[0]
 
 
 def _is_number(cell: Any) -> bool:

@@ -26,6 +26,7 @@ _YES = ("yes", "y", "true", "1", "x", "ja", "j", "wahr", "oui", "o", "vrai", "s�
 _NO = ("no", "n", "false", "0", "", "-", "nein", "falsch", "non", "faux", "falso")
 _SMART_QUOTES = str.maketrans("“”„‟", '""""')
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_HEAD = 500  # bytes in which the header of a plan lies
 _GUESS = "cp1252"  # what spreadsheets in western Europe and America write for "CSV"
 
 
@@ -84,6 +85,17 @@ def read_plan(
             "shift_jis, gb18030"
         )
     return fixes
+
+
+def is_plan(path: Path) -> bool:
+    """Whether the first lines of ``path`` name the columns of a plan, whatever separates them."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return False
+    names = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lower()
+    return all(column in names for column in COLUMNS if column not in _OPTIONAL)
 
 
 def _decoded(path: Path, encoding: str | None) -> tuple[str, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..model import Answers
@@ -11,19 +13,30 @@ from ..runtime.similar import similar_with
 from .explanation import Examples, Signal
 from .question import Answering
 
-_SAYS = {
-    "sureness": ("one label stands out", "no label stands out: the model hesitates between several, or doubts all"),
+_SAYS: dict[str, tuple[str, str, str]] = {
+    "sureness": (
+        "one label stands out",
+        "one label stands out, but a little less than in most texts in scope: the likeliest are {likeliest}",
+        "no label stands out: the likeliest are {likeliest}",
+    ),
     "similarity": (
         "there are training examples of the likeliest label that are like it",
+        "the training examples of the likeliest label are a little less like it than is usual in scope",
         "no training example of the likeliest label is like it",
     ),
     "centrality": (
         "it is of the kind of most training examples of the likeliest label",
+        "it is a little further than is usual in scope from what most training examples of the likeliest label say",
         "it is far from what most training examples of the likeliest label say",
     ),
-    "familiarity": ("its words occur in the training texts", "many of its words do not occur in the training texts"),
+    "familiarity": (
+        "its words occur in the training texts",
+        "a little fewer of its words than is usual in scope occur in the training texts",
+        "many of its words do not occur in the training texts",
+    ),
 }
-_AGAINST = -0.5  # log odds from which on a signal counts as one against: texts in scope differ by less
+"""What a signal says that is as good as in typical texts in scope or better, a little worse, or clearly worse."""
+_AGAINST = -0.5  # log odds below which a signal is clearly worse than that of texts in scope, which differ by less
 
 
 def examples(answering: Answering, whole: Answers, label: int, runner_up: int | None, k: int) -> Examples:
@@ -39,13 +52,23 @@ def examples(answering: Answering, whole: Answers, label: int, runner_up: int | 
     return Examples(favour, against, names[runner_up])
 
 
-def scope(whole: Answers) -> tuple[Signal, ...]:
+def scope(whole: Answers, names: Sequence[str]) -> tuple[Signal, ...]:
     """What each of the signals says, strongest against first; none if ``in_scope`` is not made from signals."""
     if whole.evidence is None:
         return ()
-    weights = whole.evidence[0].tolist()
-    found = [Signal(name, value, _SAYS[name][value < _AGAINST]) for name, value in zip(SIGNALS, weights, strict=True)]
+    probabilities = whole.probabilities[0]
+    best = np.argsort(-probabilities, kind="stable")[:2].tolist()
+    likeliest = " and ".join(f"{names[each]} ({probabilities[each]:.0%})" for each in best)
+    found = [
+        Signal(name, value, _says(name, value, likeliest))
+        for name, value in zip(SIGNALS, whole.evidence[0].tolist(), strict=True)
+    ]
     return tuple(sorted(found, key=lambda signal: signal.weight))
+
+
+def _says(name: str, weight: float, likeliest: str) -> str:
+    fine, worse, against = _SAYS[name]
+    return (fine if weight >= 0 else worse if weight >= _AGAINST else against).replace("{likeliest}", likeliest)
 
 
 def unfamiliar(answering: Answering, words: list[str]) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def explain(
         calls=question.calls,
         examples=examples_of(answering, whole, at, runner_up, examples),
         edit=edit,
-        scope=scope(whole),
+        scope=scope(whole, answering.labels.names),
         unfamiliar=unfamiliar(answering, words) if said.out_of_scope else (),
         note=_note(weighed, question),
     )

@@ -7,6 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
+from ..doctor.plan import is_plan
 from ..errors import PathUnknown, QueueInvalid
 from ..serving.access import Principal
 from ..settings import ServerSettings
@@ -60,6 +61,14 @@ class Desk:
             except QueueInvalid:
                 pass
         raise PathUnknown("There is nothing under this address. It was deleted, or it belongs to another key.")
+
+    def plans(self) -> list[Path]:
+        """The fix plans (``purport doctor --fix-plan``) that the operator put into the directory, not opened yet."""
+        found = []
+        for path in sorted(self.directory.glob("*.csv")) if self.directory.is_dir() else ():
+            if _NAME.fullmatch(path.stem) and not path.with_suffix(SUFFIX).exists() and is_plan(path):
+                found.append(path)
+        return found
 
     def delete(self, ledger: Ledger) -> None:
         """Delete ``ledger`` for good."""

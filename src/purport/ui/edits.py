@@ -18,11 +18,15 @@ _SHAPE = '"versions" must be an object such as {"12": 0}: the numbers of entries
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One decision on one or several entries; ``labels`` is ``None`` if none was chosen, and empty if none applies."""
+    """One decision on one or several entries; ``labels`` is ``None`` if none was chosen, and empty if none applies.
+
+    ``new`` are labels that the person confirmed to be new ones.
+    """
 
     action: Action
     versions: Mapping[int, int]
     labels: tuple[str, ...] | None = None
+    new: tuple[str, ...] = ()
 
 
 def edit_of_form(form: Form, number: int) -> Edit:
@@ -41,11 +45,11 @@ def edit_of_form(form: Form, number: int) -> Edit:
     none = NONE in form.values.get("label", ())
     if chosen and none:
         raise OptionInvalid('Choose labels, or "None of these", but not both.')
-    return Edit(action, versions, chosen if chosen or none else None)
+    return Edit(action, versions, chosen if chosen or none else None, tuple(form.values.get("new", ())))
 
 
 def edit_of_json(body: Mapping[str, Any], number: int) -> Edit:
-    """The edit ``{"action": "save", "versions": {"12": 0}, "labels": ["…"]}`` about entry ``number``.
+    """The edit ``{"action": "save", "versions": {"12": 0}, "labels": ["…"], "new": []}`` about entry ``number``.
 
     Raises:
         OptionInvalid: a field cannot be used, or the entry itself is not among the versions.
@@ -58,9 +62,11 @@ def edit_of_json(body: Mapping[str, Any], number: int) -> Edit:
     found = given_versions(",".join(f"{key}:{value}" for key, value in versions.items()))
     if number not in found:
         raise OptionInvalid(_SHAPE)
-    if labels is not None and not (isinstance(labels, list) and all(isinstance(each, str) for each in labels)):
-        raise OptionInvalid('"labels" must be a list of labels; an empty one means that none applies.')
-    return Edit(action, found, None if labels is None else tuple(labels))
+    new = body.get("new", [])
+    for given in ([] if labels is None else labels, new):
+        if not (isinstance(given, list) and all(isinstance(each, str) for each in given)):
+            raise OptionInvalid('"labels" and "new" must be lists of labels; no "labels" means that none applies.')
+    return Edit(action, found, None if labels is None else tuple(labels), tuple(new))
 
 
 def given_versions(word: str) -> dict[int, int]:

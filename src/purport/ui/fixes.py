@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +23,7 @@ from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
 from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from .desk import Desk, name_of
+from .desk import SUFFIX, Desk, name_of
 from .forms import Form, read_form
 from .ledger import FIXES, OPEN, Entry, Ledger, shown
 from .site import Site
@@ -48,7 +51,18 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def plans(request: Request) -> Response:
         principal = await site.visitor(request)
         found = [(name_of(each), each.about, _progress(each)) for each in desk.all(FIXES, principal)]
-        return site.page(request, "plans.html.j2", active="/fixes", plans=found)
+        waiting = [each.name for each in await run_in_threadpool(desk.plans)]
+        return site.page(request, "plans.html.j2", active="/fixes", plans=found, waiting=waiting)
+
+    @routes.post("/fixes/open")
+    async def open_plan(request: Request) -> Response:
+        await site.visitor(request)
+        asked = (await read_form(request, _MOST_EDIT)).value("plan")
+        found = next((each for each in await run_in_threadpool(desk.plans) if each.name == asked), None)
+        if found is not None:
+            fixes = await run_in_threadpool(lambda: _read(found.name, found.read_bytes()))
+            await run_in_threadpool(_create, found.with_suffix(SUFFIX), found.name, fixes, None)
+        return site.redirect(f"/fixes/{quote(Path(asked).stem)}" if asked else "/fixes")
 
     @routes.post("/fixes")
     async def add(request: Request) -> Response:
@@ -58,14 +72,8 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
         fixes = await run_in_threadpool(_read, file.name, file.content)
-        about = {"kind": FIXES, "title": file.name, "owner": principal.id, "task": str(Task.MULTILABEL)}
-        about |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-        entries = ((number, fix.model_dump()) for number, fix in enumerate(fixes, 1))
         target = desk.new(Path(file.name).stem)
-        try:
-            await run_in_threadpool(Ledger.create, target, about, entries)
-        except OSError as error:
-            raise BodyInvalid(f"The plan cannot be saved on the server ({error.strerror}); set review_dir.") from None
+        await run_in_threadpool(_create, target, file.name, fixes, principal.id)
         return site.redirect(f"/fixes/{target.stem}")
 
     @routes.get("/fixes/{name}")
@@ -121,6 +129,26 @@ def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def delete(request: Request, name: str) -> Response:
         desk.delete(desk.get(FIXES, name, await site.visitor(request)))
         return site.redirect("/fixes")
+
+
+def _create(target: Path, title: str, fixes: Sequence[Fix], owner: str | None) -> None:
+    """Write the plan to ``target``, unless somebody was faster: then it stays as it is."""
+    about = {"kind": FIXES, "title": title, "owner": owner, "task": str(Task.MULTILABEL)}
+    about |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+    entries = ((number, fix.model_dump()) for number, fix in enumerate(fixes, 1))
+    made = target.with_name(f".{secrets.token_hex(8)}{SUFFIX}")
+    try:
+        Ledger.create(made, about, entries)
+        try:
+            os.link(made, target)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            made.replace(target)
+    except OSError as error:
+        raise BodyInvalid(f"The plan cannot be saved on the server ({error.strerror}); set review_dir.") from None
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _read(name: str, content: bytes) -> list[Fix]:

@@ -19,30 +19,44 @@ from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
 from .ledger import REVIEW, Ledger
-from .picking import Candidate, Picked, pick
+from .merging import Labelled
+from .picking import USUAL, Candidate, Limits, Omitted, Picked, pick
 
-MOST_ROWS = 500
-"""Texts of a queue, unless another number is asked for."""
-BELOW = 0.8
-"""Confidence below which the model counts as unsure, unless another one is asked for."""
+LEFT_OUT: dict[Omitted, str] = {
+    "sure": "the model is sure, and nothing disagrees",
+    "none": "the file has no label for them, and the model is sure that none applies",
+    "declined": "the model is sure that none of its labels applies; a few of each kind are in the queue",
+    "same": "the same text is in the queue",
+    "most": "the queue is full",
+}
+"""What is said of texts that are not in a queue."""
 _RANKED = 10
+_SQLITE = b"SQLite format 3\0"
+_NOTHING = "nothing is labelled yet, so that there is nothing to export; label a text first"
+_LABELLED = {"confidence", "likeliest", "in_scope", "reason", "bundle"}  # columns of a table of purport label
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A text of the data: its labels, ``None`` where the data has none, and where it stands."""
+    """A text of the data: its labels, ``None`` where the data has none, and where it stands.
+
+    In a table of ``purport label`` the labels are those of the bundle ``by``, which has this ``confidence`` in them. A
+    row that a person corrected there has no confidence.
+    """
 
     text: str
     labels: tuple[str, ...] | None
     where: str
+    by: str = ""
+    confidence: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What makes a text one to look at: see :func:`~purport.ui.picking.pick`."""
-
-    most: int = MOST_ROWS
-    below: float = BELOW
+    def candidate(
+        self, answer: Mapping[str, Any], other: Mapping[str, Any] | None, bundle: str, below: float
+    ) -> Candidate:
+        """This text as answered by ``bundle``. What the same bundle said of it before is no second opinion."""
+        labels = None if self.by == bundle else self.labels
+        doubtful = self.confidence is not None and self.confidence < below
+        return Candidate(self.text, answer, labels, other, self.where, doubtful)
 
 
 def texts_of(path: Path, reading: Reading, name: str = "") -> tuple[list[Given], int]:
@@ -64,13 +78,24 @@ def texts_of(path: Path, reading: Reading, name: str = "") -> tuple[list[Given],
 
 def _rows(path: Path, reading: Reading, name: str, layout: Layout) -> tuple[list[Given], int]:
     texts, bad, labelled = [], 0, layout.label_column is not None
-    for row in read_rows(path, layout):
+    by_bundle = labelled and set(understand(path, layout).columns) >= _LABELLED
+    for row in read_rows(path, replace(layout, keep_columns=True) if by_bundle else layout):
         example = row if isinstance(row, BadRow) else reading.example(row)
         if isinstance(example, BadRow) or example is None:
             bad += 1
             continue
-        texts.append(Given(example.text, example.labels if labelled else None, f"{name}, row {row.number}"))
+        given = Given(example.text, example.labels if labelled else None, f"{name}, row {row.number}")
+        texts.append(_marked(given, example.cells or {}) if by_bundle else given)
     return texts, bad
+
+
+def _marked(given: Given, cells: Mapping[str, Any]) -> Given:
+    """``given`` with what ``purport label`` wrote beside it, unless a person emptied the confidence."""
+    try:
+        confidence = float(cells["confidence"])
+    except (KeyError, TypeError, ValueError):
+        return given
+    return replace(given, by=str(cells["bundle"]), confidence=confidence)
 
 
 def options_for(bundle: Bundle) -> AnswerOptions:
@@ -87,7 +112,7 @@ def gather(
     bundle: Bundle,
     *,
     others: tuple[Bundle, Sequence[Mapping[str, Any]]] | None = None,
-    chosen: Chosen = Chosen(),
+    chosen: Limits = USUAL,
     owner: str | None = None,
     bad: int = 0,
 ) -> Ledger:
@@ -99,12 +124,12 @@ def gather(
         DataError: no text is worth a look.
     """
     second: Sequence[Mapping[str, Any] | None] = others[1] if others else [None] * len(given)
+    manifest = bundle.manifest
     candidates = [
-        Candidate(each.text, answer, each.labels, other, each.where)
+        each.candidate(answer, other, manifest.id, chosen.below)
         for each, answer, other in zip(given, answers, second, strict=True)
     ]
-    manifest = bundle.manifest
-    picked = pick(candidates, manifest.task, most=chosen.most, below=chosen.below, known=training_rows(bundle))
+    picked, left = pick(candidates, manifest.task, chosen, known=training_rows(bundle))
     if not picked:
         raise DataError(
             f"nothing to review: the model is sure of all {len(given):,} texts (confidence {chosen.below:g} or more), "
@@ -122,7 +147,9 @@ def gather(
         "other": others[0].manifest.id if others else None,
         "texts": len(given),
         "bad": bad,
+        "below": chosen.below,
         "why": dict(Counter(each.why for each in picked)),
+        "left": left,
     }
     return Ledger.create(target, about, ((each.batch, _content(each)) for each in picked))
 
@@ -156,6 +183,25 @@ def _content(picked: Picked) -> dict[str, Any]:
     }
 
 
+def labelled(path: Path, label_delimiter: str = "+") -> list[Labelled]:
+    """The labelled texts of a review queue, or of a table of ``purport label``; those of a bundle correct nobody.
+
+    Raises:
+        DataError: the file is neither, or nothing is labelled.
+    """
+    with suppress(OSError), path.open("rb") as stream:
+        if stream.read(len(_SQLITE)) != _SQLITE:
+            layout = Layout("text", "labels", label_delimiter=label_delimiter)
+            texts, _ = texts_of(path, Reading(layout=layout, unlabelled="out_of_scope"))
+            if not any(each.labels for each in texts):
+                raise DataError(f"{path} has no labels; name a review queue, or a table of purport label")
+            return [Labelled(each.text, each.labels or (), each.confidence is None) for each in texts]
+    rows = [Labelled(text, tuple(labels)) for text, labels in reviewed(Ledger(path))]
+    if not rows:
+        raise DataError(_NOTHING)
+    return rows
+
+
 def reviewed(ledger: Ledger) -> Iterator[tuple[str, list[str]]]:
     """Text and labels of each text that was decided on, in order; no labels where none applies."""
     for entry in ledger.entries(status=DONE):
@@ -178,7 +224,7 @@ def export(ledger: Ledger, target: Path) -> int:
 
     rows = list(reviewed(ledger))
     if not rows:
-        raise DataError("nothing is labelled yet, so that there is nothing to export; label a text first")
+        raise DataError(_NOTHING)
     with (
         replacing(target) as partial,
         format_of(target).write(partial, ["text", "label"], label_delimiter=_delimiter(rows, target)) as write,

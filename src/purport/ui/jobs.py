@@ -24,7 +24,8 @@ from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request
 from ..wording import sentence
 from .forms import File
-from .gathering import Chosen, Given, gather, options_for, texts_of
+from .gathering import Given, gather, options_for, texts_of
+from .picking import Limits
 
 _AT_ONCE = 64
 _DISK_S = 120.0
@@ -65,7 +66,7 @@ class Jobs:
         return job if job is not None and job.owner == principal.id else None
 
     def start(
-        self, target: Path, file: File, models: tuple[str, str | None], principal: Principal, chosen: Chosen
+        self, target: Path, file: File, models: tuple[str, str | None], principal: Principal, chosen: Limits
     ) -> Job:
         """Begin a queue at ``target`` of ``file``, answered by one model or, to compare, two.
 
@@ -81,7 +82,7 @@ class Jobs:
         return job
 
     async def _run(
-        self, job: Job, target: Path, file: File, generations: list[Generation], principal: Principal, chosen: Chosen
+        self, job: Job, target: Path, file: File, generations: list[Generation], principal: Principal, chosen: Limits
     ) -> None:
         PENDING.set(None)  # nobody's connection: the person may look at another page meanwhile
         try:

@@ -127,6 +127,14 @@ class Ledger:
         with self._connected() as file:
             return dict(file.execute("SELECT status, count(*) FROM entries GROUP BY status"))
 
+    def given_labels(self) -> set[str]:
+        """All labels that the decisions on entries have."""
+        with self._connected() as file:
+            found = file.execute(
+                "SELECT DISTINCT each.value FROM entries, json_each(entries.state, '$.labels') AS each"
+            )
+            return {label for (label,) in found}
+
     def next_open(self, after: int = 0) -> int | None:
         """The first open entry behind entry ``after``, or else the first of all; ``None`` if all are decided."""
         with self._connected() as file:

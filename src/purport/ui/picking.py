@@ -15,14 +15,20 @@ from ..labels import Task
 from ..model import FloatArray
 from ..text import words
 
-Why = Literal["label", "bundles", "out_of_scope", "unsure"]
-"""Why a text is shown: model and given label disagree, two bundles disagree, no label applies, or low confidence."""
-ALIKE = 0.6
-"""Cosine of TF-IDF from which on texts that are decided alike stand together."""
+Why = Literal["label", "bundles", "out_of_scope", "unsure", "doubtful"]
+"""Why a text is shown: model and given label disagree, two bundles disagree, no label applies, low confidence, or low
+confidence of the bundle that labelled it before."""
+Omitted = Literal["sure", "none", "same", "declined", "most"]
+"""Why a text is not shown: the bundle is sure and nothing disagrees; it is sure that no label applies, and the data has
+none; another text is the same; it is one of many that no label certainly applies to; or the queue is full."""
+ALIKE = 0.4
+"""Cosine of TF-IDF from which on texts that are decided alike stand together (docs/decisions/0043)."""
 _WIDTH = 4096  # of the hashed features
 _TYPICAL = 5  # typical texts of a rare label that come first
 _RARE = 20  # training rows up to which a label is rare
 _LARGEST_BATCH = 25
+_OF_DECLINED = 3  # texts of a group of sure rejections that are asked about
+_FEWEST_DECLINED, _SHARE_DECLINED = 20, 0.25  # sure rejections in a queue: at least, and as a share of all other texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Candidate:
     """A text with its answers, which are the fields of :func:`purport.prediction.encode`.
 
     ``labels`` are those in the data, ``None`` where it has none. ``other`` is the answer of a second bundle.
+    ``doubtful``: whoever labelled it before was not sure, so that it is shown in any case.
     """
 
     text: str
@@ -37,6 +44,7 @@ class Candidate:
     labels: tuple[str, ...] | None = None
     other: Mapping[str, Any] | None = None
     where: str = ""
+    doubtful: bool = False
 
     @property
     def decided(self) -> tuple[str, ...]:
@@ -58,12 +66,38 @@ class Picked:
     batch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many texts are picked (``most``), the confidence ``below`` which the bundle counts as unsure, and whether
+    ``all_declined``: all texts that certainly no label applies to are picked, not a few of each kind."""
+
+    most: int = 500
+    below: float = 0.8
+    all_declined: bool = False
+
+
+USUAL = Limits()
+"""The limits unless others are asked for."""
+
+
+def certainty(answer: Mapping[str, Any]) -> float:
+    """How sure a bundle is of what it decided, in [0, 1]: the lowest confidence of a decided label; without one, the
+    probability that none applies."""
+    if not answer["labels"]:
+        return 1.0 - float(answer.get("in_scope") or 0.0)
+    likely = {each["label"]: float(each["confidence"]) for each in answer["intents"]}
+    return min(likely.get(label, 1.0) for label in answer["labels"])
+
+
 def uncertainty(answer: Mapping[str, Any], task: Task) -> float:
     """How unsure an answer is, in [0, 1].
 
     multiclass: 1 minus the margin between the two likeliest labels (Scheffer et al. 2001). multilabel: how near the
-    probability of some label is to one half.
+    probability of some label is to one half. Where no label is decided and ``in_scope`` is known: how near that is to
+    one half.
     """
+    if not answer["labels"] and answer.get("in_scope") is not None:
+        return float(1 - 2 * abs(answer["in_scope"] - 0.5))
     likely = [each["confidence"] for each in answer["intents"]]
     if task is Task.MULTICLASS:
         return float(1 - (likely[0] - (likely[1] if len(likely) > 1 else 0)))
@@ -77,36 +111,73 @@ def why(candidate: Candidate, task: Task, below: float) -> Why | None:
         return "label"
     if candidate.other is not None and sorted(candidate.other["labels"]) != sorted(answer["labels"]):
         return "bundles"
+    unsure = certainty(answer) < below
     if not answer["labels"]:
-        return "out_of_scope" if candidate.labels is None else None
+        return "out_of_scope" if candidate.labels is None or candidate.doubtful or unsure else None
     likely = {each["label"]: each["confidence"] for each in answer["intents"]}
-    unsure = min(likely.get(label, 1.0) for label in answer["labels"]) < below
     if task is Task.MULTILABEL:
         unsure |= any(each > 1 - below for label, each in likely.items() if label not in answer["labels"])
-    return "unsure" if unsure else None
+    return "unsure" if unsure else "doubtful" if candidate.doubtful else None
 
 
 def pick(
-    candidates: Iterable[Candidate], task: Task, *, most: int = 500, below: float = 0.8,
-    known: Mapping[str, int] | None = None,
-) -> list[Picked]:  # fmt: skip
-    """At most ``most`` texts worth a look, in the order in which they teach most.
+    candidates: Iterable[Candidate], task: Task, limits: Limits = USUAL, *, known: Mapping[str, int] | None = None
+) -> tuple[list[Picked], dict[Omitted, int]]:
+    """The texts worth a look, in the order in which they teach most, and the number of the others by why they are not.
 
     ``known`` is the number of training rows of each label: first come typical texts of labels with few of them, then
     the uncertain ones, and no two batches of one likeliest label follow each other while there are others. Texts that
-    stand together in a batch follow each other, as one decision is enough for them. Equal texts are taken once.
+    stand together in a batch follow each other, as one decision is enough for them. Texts that certainly no label
+    applies to come last, a few of each kind, the most frequent kind first. Equal texts are taken once.
     """
+    left: Counter[Omitted] = Counter()
     found: dict[tuple[str, tuple[str, ...] | None], tuple[Candidate, Why]] = {}
     for each in candidates:
-        reason = why(each, task, below)
-        if reason is not None:
-            found.setdefault((" ".join(words(each.text)) or each.text.strip(), each.labels), (each, reason))
-    chosen = sorted(found.values(), key=lambda pair: -_weight(pair[0], pair[1], task))[:most]
+        reason = why(each, task, limits.below)
+        key = (" ".join(words(each.text)) or each.text.strip(), each.labels)
+        if reason is None:
+            left["sure" if each.decided else "none"] += 1
+        elif key in found:
+            left["same"] += 1
+        else:
+            found[key] = (each, reason)
+    ranked = sorted(found.values(), key=lambda pair: -_weight(pair[0], pair[1], task))
+    sampled = [pair for pair in ranked if _sampled(*pair, limits)]
+    others = [pair for pair in ranked if not _sampled(*pair, limits)]
+    left["most"] += len(others) - len(others := others[: limits.most])
+    few = _a_few([each for each, _ in sampled], max(_FEWEST_DECLINED, int(_SHARE_DECLINED * len(others))))
+    shown = few[: limits.most - len(others)]
+    left["declined"] += len(sampled) - len(few)
+    left["most"] += len(few) - len(shown)
+    chosen = others + [sampled[at] for at in shown]
+    return _in_order(chosen, len(others), task, known or {}), {name: n for name, n in left.items() if n}
+
+
+def _sampled(candidate: Candidate, reason: Why, limits: Limits) -> bool:
+    """Whether the text is one of which a few are enough: certainly no label applies, and nothing disagrees."""
+    sure = reason == "out_of_scope" and certainty(candidate.answer) >= limits.below
+    return sure and not candidate.doubtful and not limits.all_declined
+
+
+def _a_few(candidates: Sequence[Candidate], most: int) -> list[int]:
+    """Positions of at most ``most`` texts, few of each kind: first those of the largest groups of texts alike."""
+    if not candidates:
+        return []
+    batches = sorted(_batches(candidates, tf_idf([each.text for each in candidates])), key=len, reverse=True)
+    return [at for batch in batches for at in batch[:_OF_DECLINED]][:most]
+
+
+def _in_order(
+    chosen: Sequence[tuple[Candidate, Why]], first: int, task: Task, known: Mapping[str, int]
+) -> list[Picked]:
+    """What is ``chosen`` in batches and in order; what stands behind the ``first`` texts comes last."""
     if not chosen:
         return []
-    vectors = tf_idf([each.text for each, _ in chosen])
-    batches = _batches([each for each, _ in chosen], vectors)
-    ordered = _order(batches, [each for each, _ in chosen], vectors, task, known or {})
+    candidates = [each for each, _ in chosen]
+    vectors = tf_idf([each.text for each in candidates])
+    batches = _batches(candidates[:first], vectors[:first])
+    late = [[first + at for at in batch] for batch in _batches(candidates[first:], vectors[first:])]
+    ordered = [*_order(batches, candidates, vectors, task, known), *sorted(late, key=len, reverse=True)]
     return [Picked(*chosen[at], number) for number, batch in enumerate(ordered, 1) for at in batch]
 
 
@@ -133,7 +204,7 @@ def _batches(candidates: Sequence[Candidate], vectors: FloatArray) -> list[list[
     batches: list[list[int]] = []
     leaders: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for at, each in enumerate(candidates):
-        same = leaders[each.decided, each.labels, each.likeliest]
+        same = leaders[each.decided, each.labels, each.likeliest if each.decided else None]
         likeness = vectors[[batches[number][0] for number in same]] @ vectors[at]
         for place in np.argsort(-likeness).tolist():
             if likeness[place] >= ALIKE and len(batches[same[place]]) < _LARGEST_BATCH:

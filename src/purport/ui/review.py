@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,21 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
+from ..data.spec import DataSpec
+from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, OutputExists, did_you_mean
+from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
 from .desk import Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
-from .forms import Form, read_form
-from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
+from .forms import File, Form, read_form
+from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass, labelled
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
+from .merging import merge
+from .new_labels import first_unknown, is_unknown, known_labels
+from .picking import USUAL, Limits, certainty
 from .site import Site
 
 WHY = {
@@ -29,6 +34,7 @@ WHY = {
     "bundles": "The two models do not agree",
     "out_of_scope": "The model says that none of its labels applies",
     "unsure": "The model is not sure",
+    "doubtful": "It was labelled before with low confidence",
 }
 """What a page says of each :data:`~purport.ui.picking.Why`."""
 REASONS = {
@@ -43,6 +49,7 @@ REASONS = {
 _EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
 _KEYS = 5
+_LIKELY = 0.5  # below, an answer is more likely wrong than right
 
 
 def pages(site: Site) -> APIRouter:
@@ -60,7 +67,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     async def queues(request: Request) -> Response:
         principal = await site.visitor(request)
         found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
-        models, least = site.context.store.all(), {"most": MOST_ROWS, "below": BELOW}
+        models, least = site.context.store.all(), USUAL
         return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
 
     @routes.post("/review")
@@ -85,7 +92,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
         ledger = desk.get(REVIEW, name, principal)
         return site.page(
             request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=_progress(ledger),
-            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries),
+            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries), left_out=LEFT_OUT,
         )  # fmt: skip
 
     @routes.post("/review/{name}/delete")
@@ -104,7 +111,7 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def text(request: Request, name: str, number: int) -> Response:
         ledger = desk.get(REVIEW, name, await site.visitor(request))
         entry = await run_in_threadpool(ledger.entry, number)
-        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request))
+        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request, ledger))
 
     @routes.post("/review/{name}/{number:int}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
@@ -112,6 +119,9 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         ledger = desk.get(REVIEW, name, principal)
         form = await read_form(request, _MOST_EDIT)
         edit = edit_of_form(form, number)
+        asked = first_unknown(ledger, edit.labels or (), edit.new)
+        if asked is not None:
+            return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'new': asked})}")
         try:
             return site.redirect(_carry_out(ledger, number, edit, who(principal))["next"])
         except EntryChanged:
@@ -134,6 +144,35 @@ def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
             raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
         content = await run_in_threadpool(_exported, ledger, kind)
         return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
+
+    @routes.post("/review/{name}/into")
+    async def into(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        ledger = desk.get(REVIEW, name, principal)
+        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
+        file = form.files.get("file")
+        if file is None or not file.name or not file.content.strip():
+            raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
+        content = await run_in_threadpool(_merged, ledger, file)
+        return site.download(content, f"{name}-merged{Path(file.name).suffix.lower()}", "application/octet-stream")
+
+
+def _merged(ledger: Ledger, file: File) -> bytes:
+    """The table in ``file`` with what was labelled.
+
+    Raises:
+        BodyInvalid: it cannot be read, or nothing is labelled yet.
+    """
+    spec = DataSpec(name=file.name, unlabelled="out_of_scope")
+    with tempfile.TemporaryDirectory(prefix="purport-") as work:
+        suffix = "".join(Path(file.name).suffixes[-1:]).lower()
+        path, target = Path(work, f"table{suffix}"), Path(work, f"merged{suffix}")
+        path.write_bytes(file.content)
+        try:
+            merge(labelled(ledger.path), path, spec.reading(Task.MULTILABEL), target)
+        except (DataError, OutputExists) as error:
+            raise BodyInvalid(sentence(str(error).replace(str(path), file.name).rstrip("."))) from None
+        return target.read_bytes()
 
 
 def _exported(ledger: Ledger, kind: str) -> bytes:
@@ -159,21 +198,22 @@ def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, An
     if edit.action == "skip":
         entries = ledger.decide(edit.versions, SKIPPED, {}, by)
     else:
-        suggested = _suggested(ledger.entry(number)) if edit.labels is None else None
-        edit = replace(edit, labels=_checked(ledger, edit.labels if suggested is None else tuple(suggested)))
+        if edit.labels is None:
+            suggested = _suggested([ledger.entry(each) for each in edit.versions])
+            edit = replace(edit, labels=None if suggested is None else tuple(suggested))
+        edit = replace(edit, labels=_checked(ledger, edit))
         entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
     undo = versions_word({each.id: each.version for each in entries})
     query = urlencode({"did": _said(edit, len(entries)), "undo": undo, "from": number})
     return {"entries": [shown(each) for each in entries], "undo": undo, "next": f"{_next(ledger, number)}?{query}"}
 
 
-def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+def _checked(ledger: Ledger, edit: Edit) -> tuple[str, ...]:
+    labels = edit.labels
     if labels is None:
         raise OptionInvalid('Choose a label first, or "None of these".')
-    known = ledger.about["labels"]
-    for label in labels:
-        if label not in known:
-            raise OptionInvalid(f'There is no label "{label}".{did_you_mean(label, known)}')
+    if (label := first_unknown(ledger, labels, edit.new)) is not None:
+        raise is_unknown(ledger, label)
     if is_multiclass(ledger) and len(labels) > 1:
         raise OptionInvalid("A text has one label here; choose one.")
     return tuple(sorted(set(labels)))
@@ -204,8 +244,12 @@ def _undo_of(request: Request) -> dict[str, str] | None:
     return {"did": asked.get("did", "")[:300], "undo": asked["undo"], "from": origin} if asked.get("undo") else None
 
 
-def _told(request: Request) -> dict[str, Any]:
-    return {"undo": _undo_of(request), "changed": request.query_params.get("changed", "")[:300]}
+def _told(request: Request, ledger: Ledger) -> dict[str, Any]:
+    asked, known = request.query_params, known_labels(ledger)
+    new = asked.get("new", "")[:300]
+    new = "" if new in known else new
+    told = {"changed": asked.get("changed", "")[:300], "new": new, "meant": did_you_mean(new, known) if new else ""}
+    return {"undo": _undo_of(request), "known": known, **told}
 
 
 def _progress(ledger: Ledger) -> dict[str, int]:
@@ -231,21 +275,34 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
         "chosen": chosen,
         "none": entry.status == DONE and not chosen,
-        "suggested": None if entry.status == DONE else _suggested(entry),
+        "suggested": None if entry.status == DONE else _suggested([entry, *alike]),
         "alike": alike,
         "why": WHY[content["why"]],
         "reason": REASONS.get(content["reason"] or "", ""),
     }
 
 
-def _suggested(entry: Entry) -> list[str] | None:
-    """The labels that are saved if the person chooses none; ``None`` if file and models disagree about them."""
-    content = entry.content
-    sides = [each for each in (content["labels"], content["decided"], content["other"]) if each is not None]
-    return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None
+def _suggested(entries: Sequence[Entry]) -> list[str] | None:
+    """The labels that all ``entries`` get if the person chooses none; ``None`` if the person must choose.
+
+    That is so where file and models disagree, and where there is no label in the file and the model finds its own
+    answer less likely than not.
+    """
+    found: set[tuple[str, ...]] = set()
+    for content in (each.content for each in entries):
+        found |= {
+            tuple(sorted(each))
+            for each in (content["labels"], content["decided"], content["other"])
+            if each is not None
+        }
+        intents = [{"label": label, "confidence": value} for label, value in content["ranked"]]
+        answer = {"labels": content["decided"], "intents": intents, "in_scope": content["in_scope"]}
+        if content["labels"] is None and certainty(answer) < _LIKELY:
+            return None
+    return list(found.pop()) if len(found) == 1 else None
 
 
-def _chosen(form: Form) -> Chosen:
+def _chosen(form: Form) -> Limits:
     def number(name: str, kind: Callable[[str], Any], least: float, most: float, default: Any) -> Any:
         try:
             value = kind(form.value(name) or str(default))
@@ -255,4 +312,5 @@ def _chosen(form: Form) -> Chosen:
             raise OptionInvalid(f'"{name}" must be a number from {least:g} to {most:g}.')
         return value
 
-    return Chosen(number("most", int, 1, 5000, MOST_ROWS), number("below", float, 0, 1, BELOW))
+    most, below = number("most", int, 1, 5000, USUAL.most), number("below", float, 0, 1, USUAL.below)
+    return Limits(most, below, all_declined=bool(form.value("all_declined")))

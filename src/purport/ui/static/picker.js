@@ -1,33 +1,37 @@
 // A search over labels: an editable combobox with a list (ARIA Authoring Practices, combobox pattern). Without scripts
 // the same input has its <datalist>. purport.picker(input, list, told, taken) calls taken(label) when one is chosen.
+// With more.recent(), the labels that it gives come first; with more.fresh(label), a label that is not known can be made.
 "use strict";
 
-purport.picker = (typed, found, told, taken) => {
+purport.picker = (typed, found, told, taken, more = {}) => {
   const known = [...document.getElementById(typed.getAttribute("list")).options].map((option) => option.value);
   typed.removeAttribute("list");
   typed.removeAttribute("name"); // what is chosen becomes an option of its own
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": found.id,
     "aria-autocomplete": "list" })) typed.setAttribute(name, value);
-  let active = -1;
+  let active = -1, actions = [];
 
   function matches() {
     const asked = typed.value.trim().toLowerCase(), words = asked.split(/[\s_./-]+/).filter(Boolean);
-    const fit = known.filter((label) => words.every((word) => label.toLowerCase().includes(word)));
+    const recent = (more.recent?.() ?? []).filter((label) => known.includes(label));
+    const fit = [...new Set([...recent, ...known])].filter((label) => words.every((word) => label.toLowerCase().includes(word)));
     return fit.sort((one, other) => other.toLowerCase().startsWith(asked) - one.toLowerCase().startsWith(asked));
   }
   function open() {
-    const labels = matches();
-    found.replaceChildren(...labels.map((label, number) => {
+    const labels = matches(), wish = typed.value.trim(), items = labels.map((label) => [label, () => taken(label)]);
+    if (more.fresh && wish && !known.includes(wish)) items.push([`New label: ${wish}`, () => { if (more.fresh(wish)) taken(wish); }]);
+    actions = items.map(([, action]) => action);
+    found.replaceChildren(...items.map(([said], number) => {
       const item = document.createElement("li");
-      item.id = `${found.id}-${number}`; item.role = "option"; item.textContent = label; item.setAttribute("aria-selected", "false");
+      item.id = `${found.id}-${number}`; item.role = "option"; item.textContent = said; item.setAttribute("aria-selected", "false");
       item.addEventListener("mousedown", (event) => event.preventDefault());
-      item.addEventListener("click", () => take(label));
+      item.addEventListener("click", () => take(number));
       return item;
     }));
-    found.hidden = !labels.length;
+    found.hidden = !items.length;
     typed.setAttribute("aria-expanded", String(!found.hidden));
     told.textContent = labels.length === 1 ? "1 label" : `${labels.length} labels`;
-    move(labels.length && typed.value.trim() ? 0 : -1);
+    move(items.length && wish ? 0 : -1);
   }
   function close() {
     found.hidden = true; active = -1;
@@ -42,15 +46,15 @@ purport.picker = (typed, found, told, taken) => {
     item.scrollIntoView({ block: "nearest" });
     typed.setAttribute("aria-activedescendant", item.id);
   }
-  function take(label) { typed.value = ""; close(); taken(label); }
+  function take(number) { const action = actions[number]; typed.value = ""; close(); action(); }
   typed.addEventListener("input", open);
   typed.addEventListener("click", open);
   typed.addEventListener("blur", close);
   typed.addEventListener("keydown", (event) => {
     const last = found.children.length - 1;
-    if (event.key === "ArrowDown") { event.preventDefault(); if (found.hidden) open(); else move(active >= last ? 0 : active + 1); }
-    else if (event.key === "ArrowUp") { event.preventDefault(); if (found.hidden) open(); else move(active <= 0 ? last : active - 1); }
-    else if (event.key === "Enter") { event.preventDefault(); if (!found.hidden && active >= 0) take(found.children[active].textContent); }
-    else if (event.key === "Escape") { if (found.hidden) typed.value = ""; else close(); }
+    if (event.key === "ArrowDown") { event.preventDefault(); if (found.hidden) { open(); move(0); } else move(active >= last ? 0 : active + 1); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); if (found.hidden) { open(); move(found.children.length - 1); } else move(active <= 0 ? last : active - 1); }
+    else if (event.key === "Enter") { event.preventDefault(); if (!found.hidden && active >= 0) take(active); }
+    else if (event.key === "Escape") { if (found.hidden) { typed.value = ""; typed.blur(); } else close(); }
   });
 };

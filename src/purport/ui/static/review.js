@@ -106,7 +106,7 @@
       option.className = "option"; name.className = "name"; gap.className = "keys";
       input = document.createElement("input");
       input.type = several ? "checkbox" : "radio"; input.name = "label"; input.value = label;
-      name.textContent = label;
+      name.textContent = made.has(label) ? `New label: ${label}` : label;
       gap.textContent = options().length < 9 ? options().length + 1 : "";
       option.append(input, gap, name);
       place.insertBefore(option, document.getElementById("none"));
@@ -116,57 +116,15 @@
     write(localStorage, RECENT, [label, ...read(localStorage, RECENT, []).filter((each) => each !== label)].slice(0, 8));
   }
 
-  // --- The search: an editable combobox with a list (ARIA Authoring Practices, combobox pattern).
-  const typed = document.getElementById("typed"), found = document.getElementById("found"), told = document.getElementById("told");
-  const known = [...document.querySelectorAll("#known option")].map((option) => option.value);
-  typed.removeAttribute("list");
-  typed.removeAttribute("name"); // what is chosen becomes an option of its own
-  for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": "found",
-    "aria-autocomplete": "list" })) typed.setAttribute(name, value);
-  let active = -1;
-  function matches() {
-    const asked = typed.value.trim().toLowerCase(), words = asked.split(/[\s_./-]+/).filter(Boolean);
-    const recent = read(localStorage, RECENT, []).filter((label) => known.includes(label));
-    const fit = [...new Set([...recent, ...known])].filter((label) => words.every((word) => label.toLowerCase().includes(word)));
-    return fit.sort((one, other) => other.toLowerCase().startsWith(asked) - one.toLowerCase().startsWith(asked));
-  }
-  function open() {
-    const labels = matches();
-    found.replaceChildren(...labels.map((label, number) => {
-      const item = document.createElement("li");
-      item.id = `label-${number}`; item.role = "option"; item.textContent = label; item.setAttribute("aria-selected", "false");
-      item.addEventListener("mousedown", (event) => event.preventDefault());
-      item.addEventListener("click", () => { take(label); });
-      return item;
-    }));
-    found.hidden = !labels.length;
-    typed.setAttribute("aria-expanded", String(!found.hidden));
-    told.textContent = labels.length === 1 ? "1 label" : `${labels.length} labels`;
-    move(labels.length && typed.value.trim() ? 0 : -1);
-  }
-  function close() {
-    found.hidden = true; active = -1;
-    typed.setAttribute("aria-expanded", "false"); typed.removeAttribute("aria-activedescendant");
-  }
-  function move(to) {
-    found.children[active]?.setAttribute("aria-selected", "false");
-    active = to;
-    const item = found.children[active];
-    if (!item) return typed.removeAttribute("aria-activedescendant");
-    item.setAttribute("aria-selected", "true");
-    item.scrollIntoView({ block: "nearest" });
-    typed.setAttribute("aria-activedescendant", item.id);
-  }
-  function take(label) { typed.value = ""; close(); add(label); }
-  typed.addEventListener("input", open);
-  typed.addEventListener("click", open);
-  typed.addEventListener("blur", close);
-  typed.addEventListener("keydown", (event) => {
-    const last = found.children.length - 1;
-    if (event.key === "ArrowDown") { event.preventDefault(); if (found.hidden) { open(); move(0); } else move(active >= last ? 0 : active + 1); }
-    else if (event.key === "ArrowUp") { event.preventDefault(); if (found.hidden) { open(); move(found.children.length - 1); } else move(active <= 0 ? last : active - 1); }
-    else if (event.key === "Enter") { event.preventDefault(); if (!found.hidden && active >= 0) take(found.children[active].textContent); }
-    else if (event.key === "Escape") { if (found.hidden) { typed.value = ""; typed.blur(); } else close(); }
+  // --- The search over all labels. A label that is not among them is made only after one more question.
+  const typed = document.getElementById("typed"), made = new Set([...form.querySelectorAll("input[name=new]")].map((input) => input.value));
+  purport.picker(typed, document.getElementById("found"), document.getElementById("told"), add, {
+    recent: () => read(localStorage, RECENT, []),
+    fresh: (label) => {
+      const meant = confirm(`New label: ${label}\n\nThe model does not know this label. Make it?`);
+      if (meant) made.add(label);
+      return meant;
+    },
   });
 
   // --- Saving
@@ -175,7 +133,7 @@
     for (const pair of values.getAll("also")) { const [id, version] = pair.split(":"); versions[id] = Number(version); }
     const chosen = values.getAll("label"), labels = chosen.length ? chosen.filter((label) => label !== "") : null;
     if (action === "save" && labels === null && !accept) return purport.tell("Choose a label first, or “None of these”.", "warning");
-    const answer = await purport.send("PUT", `/api${base}/${number}`, { action, versions, labels });
+    const answer = await purport.send("PUT", `/api${base}/${number}`, { action, versions, labels, new: [...made] });
     if (answer.status === 409) {
       const said = action === "skip" ? "skip" : (labels ?? ["accept"]).join(", ") || "none of these";
       return location.assign(`${purport.ui}${base}/${number}?changed=${encodeURIComponent(said)}`);
