@@ -29,8 +29,8 @@ class EncodingUnclear(BodyInvalid):
 
     def __init__(self, name: str, words: dict[str, str]) -> None:
         super().__init__(
-            f"{name} was not saved as UTF-8, and does not say in which encoding it was saved. Choose the line in which the "
-            "word from the file looks right. If none does, save the file as UTF-8 and send it again."
+            f"{name} was not saved as UTF-8, and does not say in which encoding it was saved. Choose the line in which "
+            "the word from the file looks right. If none does, save the file as UTF-8 and send it again."
         )
         self.choices = [(encoding, f"{_NAMES.get(encoding, encoding)}: {word}") for encoding, word in words.items()]
 
