@@ -81,7 +81,7 @@ class Hints:
         Raises:
             DataError: it is doubtful; the message names the option that settles it.
         """
-        if "encoding" not in named and layout.encoding is None:
+        if layout.encoding is None:
             layout = replace(layout, encoding=encoding_for(path, self.spec.encoding))
         first: DataError | None = None
         for tried in self._tries(layout, named):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-from ..data.formats.encoded import NOT_UTF8, suggested
-from ..errors import BodyInvalid, DataError, OptionInvalid
+from ..data.formats import format_of
+from ..data.formats.encoded import encoding_for, suggested
+from ..data.hints import Hints
+from ..errors import BodyInvalid, OptionInvalid
 
 _NAMES = {
     "cp1252": "Western European",
@@ -32,16 +33,27 @@ class EncodingUnclear(BodyInvalid):
             f"{name} was not saved as UTF-8, and does not say in which encoding it was saved. Choose the line in which "
             "the word from the file looks right. If none does, save the file as UTF-8 and send it again."
         )
-        self.choices = [(encoding, f"{_NAMES.get(encoding, encoding)}: {word}") for encoding, word in words.items()]
+        self.choices = [
+            (encoding, f"{_NAMES[encoding]}: {word}".removesuffix(": ")) for encoding, word in words.items()
+        ]
 
 
-def clearer(error: DataError, path: Path, name: str) -> DataError | EncodingUnclear:
-    """``error``, or the question that settles it; ``path`` is the file that a person calls ``name``."""
-    if NOT_UTF8 in str(error):
-        with suppress(DataError, OSError):
-            if words := suggested(path):
-                return EncodingUnclear(name, words)
-    return type(error)(str(error).replace(str(path), name))
+def encoding_of(path: Path, name: str, hints: Hints, given: str | None) -> str | None:
+    """The encoding to read the file ``path`` in, which a person calls ``name``; ``None`` leaves it to file and hints.
+
+    ``given`` is what the person has chosen.
+
+    Raises:
+        FormatUnknown: no format has the suffix of ``path``.
+        EncodingUnclear: the person must choose.
+    """
+    format_of(path)
+    if given is not None or encoding_for(path, hints.spec.encoding):
+        return given
+    words = suggested(path)
+    if words is None or len(words) == 1:
+        return None if words is None else next(iter(words))
+    raise EncodingUnclear(name, words or dict.fromkeys(_NAMES, ""))
 
 
 def chosen(problem: BaseException | None, encoding: str) -> str:

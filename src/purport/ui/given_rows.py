@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..data.formats.content import REMEDIES
 from ..data.hints import Hints
 from ..errors import DataError, FormatUnknown
 from ..predict_file import usable
-from .encodings import EncodingUnclear, clearer
+from .encodings import encoding_of
 from .sheets import Sheet
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
@@ -46,15 +47,14 @@ def read_into(
     """
     tally = _Tally()
     try:
+        layout = replace(layout, encoding=encoding_of(path, name, hints, layout.encoding))
         named = {"text_column"} if layout.text_column != DEFAULT_TEXT_COLUMN else set()
         found = hints.understand(path, layout, named)
         layout, columns = found.layout, unique_names(found.columns or layout.columns)
         sheet.add(tally.rows(read_rows(path, layout), name, most))
     except DataError as error:
-        why = clearer(error, path, name)
-        if not isinstance(why, EncodingUnclear):
-            path.unlink(missing_ok=True)
-        raise why from None
+        path.unlink(missing_ok=True)
+        raise type(error)(str(error).replace(str(path), name)) from None
     path.unlink(missing_ok=True)
     if not tally.usable:
         raise DataError(f"{name} has no row with a text{tally.first}; choose a table with a column of texts")

@@ -24,7 +24,7 @@ from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request
 from ..wording import sentence
 from .encodings import chosen as among
-from .encodings import clearer
+from .encodings import encoding_of
 from .forms import File
 from .gathering import Chosen, Given, gather, options_for, texts_of
 
@@ -162,17 +162,15 @@ def _read(file: File, hints: Hints, encoding: str | None) -> tuple[list[Given], 
         EncodingUnclear: the person must say in which encoding it is.
         DataError: it cannot be read.
     """
-    named = DataSpec(name=file.name, unlabelled="out_of_scope")
-    if encoding is not None:
-        named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
-    reading = hints.reading(named, several=True)
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, f"file{''.join(Path(file.name).suffixes[-1:]).lower()}")
         path.write_bytes(file.content)
         try:
-            return texts_of(path, reading, file.name)
+            encoding = encoding_of(path, file.name, hints, encoding)
+            named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
+            return texts_of(path, hints.reading(named, several=True), file.name)
         except DataError as error:
-            raise clearer(error, path, file.name) from None
+            raise type(error)(str(error).replace(str(path), file.name)) from None
 
 
 def unfinished(job: Job | None) -> bool:

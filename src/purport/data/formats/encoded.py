@@ -105,30 +105,26 @@ def _shapes(line: str) -> dict[str, str]:
     return {encoding: shown for shown, encoding in found.items()}
 
 
-def suggested(path: Path) -> dict[str, str]:
-    """Encodings that the text file ``path`` may have, each with a word of it; none where it says its encoding itself.
-
-    Raises:
-        DataError: it is not a text file.
-    """
-    foreign, _ = _foreign(path)
-    return _shapes(foreign) if foreign else {}
-
-
-def encoding_for(path: Path, remembered: str | None) -> str | None:
-    """``remembered`` if ``path`` is a text file that is not UTF-8 and can be read with it, otherwise ``None``.
+def suggested(path: Path) -> dict[str, str] | None:
+    """Encodings that ``path`` may have, each with a word of it, if it is a text file that is not UTF-8.
 
     A file is UTF-8 if most of its lines with other than ASCII characters are: one such line elsewhere is a bad row.
     """
-    if remembered is None or magic(path) not in (None, "gzip"):
+    if magic(path) not in (None, "gzip"):
         return None
     with suppress(DataError):
         foreign, most = _foreign(path)
-        if not foreign or not most:
-            return None
-        with open_read(path, remembered) as stream:
-            if all(is_utf8(line) for line in lines(stream) if isinstance(line, str)):
-                return remembered
+        return _shapes(foreign) if foreign and most else None
+    return None
+
+
+def encoding_for(path: Path, remembered: str | None) -> str | None:
+    """``remembered`` if ``path`` is a text file that is not UTF-8 and all of it can be read so, otherwise ``None``."""
+    if remembered is None or suggested(path) is None:
+        return None
+    with suppress(DataError), open_read(path, remembered) as stream:
+        if all(is_utf8(line) for line in lines(stream) if isinstance(line, str)):
+            return remembered
     return None
 
 
