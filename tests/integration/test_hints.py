@@ -15,6 +15,7 @@ from purport.cli.main import app
 from purport.data.dataset import file_split
 from purport.data.hints import Hints
 from purport.data.spec import DataSpec
+from purport.labels import Task
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 from purport.ui.encodings import EncodingUnclear
@@ -153,6 +154,22 @@ def test_what_was_exported_can_be_taught(bundle: Bundle, tmp_path: Path, run: Ru
         "teach", bundle.path, tmp_path / "reviewed.csv", "--out", tmp_path / "taught", "--allow-flips", 99
     )  # fmt: skip
     assert f"taught {len(THINGS)} examples" in said and "new label" not in said
+
+
+def test_a_joint_label_is_that_of_the_bundle_whatever_joins_it(tmp_path: Path) -> None:
+    spec = DataSpec(name="", joint=True)
+    hints = Hints(spec, frozenset({"a+b", "a", "b"}), Task.MULTICLASS)
+    path = written(tmp_path / "rows.csv", "text;label", [("beides", "b,a"), ("eins", "a")])
+    found = file_split("", path, hints.reading(DataSpec(name="")))
+    assert [example.labels for example in found] == [("a+b",), ("a",)]
+
+
+def test_a_table_without_a_header_that_fits_two_delimiters_has_that_of_the_training_table(tmp_path: Path) -> None:
+    hints = Hints(DataSpec(name="", delimiter=";", header=False), frozenset({"a", "b"}), Task.MULTILABEL)
+    path = tmp_path / "rows.csv"
+    path.write_text("hello, you;a\nbye, now;b\n", "utf-8")
+    found = list(file_split("", path, hints.reading(DataSpec(name=""))))
+    assert [(each.text, each.labels) for each in found] == [("hello, you", ("a",)), ("bye, now", ("b",))]
 
 
 def test_what_is_not_utf8_has_the_encoding_of_the_training_table(bundle: Bundle, tmp_path: Path) -> None:
