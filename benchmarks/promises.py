@@ -34,6 +34,7 @@ import numpy as np
 from purport import Bundle, Classifier
 from purport.data.catalog import catalog
 from purport.data.dataset import Split
+from purport.data.spec import DataSpec
 from purport.errors import TrainingError
 from purport.evaluation.bounds import observed
 from purport.evaluation.evaluate import answer
@@ -164,7 +165,7 @@ def answered(classifier: Classifier, name: str, splits: tuple[str, ...]) -> Rows
     for split in splits:
         _, rows = evaluation_split(
             classifier.bundle, split, None if split in ("valid", "test", "calibration") else source(name),
-            changed=lambda spec: spec.model_copy(update={"unlabelled": "out_of_scope", "out_of_scope": ("oos",)}),
+            named=DataSpec(name="", unlabelled="out_of_scope", out_of_scope=("oos",)),
         )  # fmt: skip
         examples += rows
     found = answer(classifier, Split(name, examples.__iter__))

@@ -99,7 +99,7 @@ def predict_file(
         OutputUnwritable: there is no directory for ``target``.
     """
     layout = replace(layout or Layout(), label_column=None, keep_columns=True)
-    _require_files(source, target)
+    require_files(source, target)
     writer, joined = format_of(target), label_delimiter(classifier)
     answers = answer_columns(classifier, options)
     given = renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
@@ -148,7 +148,14 @@ def _predictions(classifier: Classifier, texts: list[str], options: AnswerOption
     return iter(classifier.predict(texts, threshold=options.threshold, examples=options.examples))
 
 
-def _require_files(source: Path, target: Path) -> None:
+def require_files(source: Path, target: Path) -> None:
+    """Check that ``source`` can be read and ``target`` be written.
+
+    Raises:
+        DataError: one is a directory, or both are the same file.
+        DatasetNotFound: there is no file ``source``.
+        OutputUnwritable: there is no directory for ``target``.
+    """
     if source.is_dir():
         raise DataError(f"{source} is a directory; name a file in it")
     if not source.is_file():

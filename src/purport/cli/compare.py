@@ -98,7 +98,7 @@ def compare(
     first, second = Classifier.open(a), Classifier.open(b)
     chosen = split or ("train" if data is not None and Path(data).is_file() else "test")
     with reporting() as reporter, metering(first, second):
-        dataset, rows = evaluation_split(first.bundle, chosen, data, reporter, table.spec)
+        dataset, rows = evaluation_split(first.bundle, chosen, data, reporter, table.spec(name=""))
         found = measure(
             first, second, rows, dataset=dataset, gate=gate, robustness=robustness, resamples=resamples, seed=seed,
             reporter=reporter,

@@ -55,8 +55,9 @@ def evaluate(
     """Evaluate a bundle on a split, with 95 % bootstrap intervals.
 
     Says first whether the answers are right as often as their confidence says, and how messages that are out of
-    scope are treated. No row is dropped: a row whose label the model does not know counts as an error. The data is
-    read with the settings of the bundle's recipe. A file is only written where --output or --report names one.
+    scope are treated. No row is dropped: a row whose label the model does not know counts as an error. Another
+    table is read as it shows itself; what the bundle remembers of its training table decides what is open. A file is
+    only written where --output or --report names one.
 
     Examples:
 
@@ -80,7 +81,7 @@ def evaluate(
         require_parent(output)
     classifier = Classifier.open(bundle)
     with reporting() as reporter, metering(classifier):
-        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
+        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec(name=""))
         rows = rows.held()
         if robustness is None:
             robustness = report is not None and not classifier.model.traits.remote

@@ -11,6 +11,7 @@ from .options import DatasetName
 from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
+    from ..bundle import Bundle
     from ..classifier import Classifier
     from ..data.formats import BadRow
     from ..data.reading import Example
@@ -76,7 +77,7 @@ def label(
         from ..labelling.labelled import label as run
     classifier = Classifier.open(bundle, device=device)
     bad: list[BadRow] = []
-    examples = _examples(dataset, split, table, bad)
+    examples = _examples(classifier.bundle, dataset, split, table, bad)
     wanted = Wanted(output, review, min_confidence or 0.0, limit, seed)
     with reporting() as reporter, metering(classifier):
         tally = run(classifier, examples, wanted, resume=resume, overwrite=overwrite, reporter=reporter)
@@ -85,13 +86,13 @@ def label(
         raise typer.Exit(1)
 
 
-def _examples(dataset: str, split: str, table: TableOptions, bad: list[BadRow]) -> list[Example]:
+def _examples(bundle: Bundle, dataset: str, split: str, table: TableOptions, bad: list[BadRow]) -> list[Example]:
     """The texts of ``split``; rows that have none are shown, and left out."""
     from dataclasses import replace
 
     from ..data.catalog import load
+    from ..data.hints import Hints
     from ..errors import DataError
-    from ..labels import Task
     from .console import err
 
     def on_bad(_: str, row: BadRow) -> None:
@@ -100,8 +101,8 @@ def _examples(dataset: str, split: str, table: TableOptions, bad: list[BadRow]) 
             err.print(f"{dataset}:{row.number}: {row.problem}")
 
     spec = table.spec(name=dataset)
-    reading = replace(spec.reading(Task.MULTILABEL), unlabelled="out_of_scope", confidence=None, on_bad_row=on_bad)
-    reading = replace(reading, layout=replace(reading.layout, label_column=None))
+    reading = Hints.of(bundle).reading(spec, labels=False)
+    reading = replace(reading, unlabelled="out_of_scope", on_bad_row=on_bad)
     examples = list(iter(load(spec.name, reading)[split]))
     if not examples:
         raise DataError(f"{dataset} has no row with a text; name a file with texts")

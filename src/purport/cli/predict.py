@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -65,10 +65,9 @@ def predict(
         cat questions.txt | purport predict atis --input - --output - --format csv
     """
     from ..classifier import Classifier
-    from ..data.formats import understand
-    from ..data.spec import DataSpec, data_spec
-    from ..errors import DataError, FlagInvalid
-    from ..labels import Task
+    from ..data.hints import Hints
+    from ..errors import FlagInvalid
+    from ..predict_file import require_files
     from ..prediction import AnswerOptions
     from ..signature import PublicKeys
 
@@ -80,12 +79,10 @@ def predict(
     classifier = Classifier.open(bundle, device=device, signed_by=signed_by)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold, examples=examples)
     if source is not None and target is not None:
-        layout = table.spec(DataSpec(name=str(source))).reading(Task.MULTILABEL).layout
+        reading = Hints.of(classifier.bundle).reading(table.spec(name=""), labels=False)
         with standard(source, target, format_) as (given, made):
-            if table.text_column is None:  # a table like that of the training, or else one with a well-known name
-                with suppress(DataError):
-                    trained = replace(layout, text_column=data_spec(classifier.bundle).text_column)
-                    layout = understand(given, replace(trained, label_column=None)).layout
+            require_files(given, made)
+            layout = reading.of(given).layout
             _file(classifier, given, made, layout, options, shown=(source, target))
     else:
         _texts(classifier, texts or [], options, as_json)

@@ -132,7 +132,7 @@ def _make(
     if target.exists():
         raise OutputExists(f"{target} already exists; choose a new file, so that no decisions are lost")
     with reporting() as reporter:
-        given, bad = _given(dataset, split, table, reporter)
+        given, bad = _given(dataset, bundles[0], split, table, reporter)
         (first, answers), *more = [_answers(name, given, device, reporter) for name in bundles if name is not None]
         ledger = gather(
             target, Path(dataset).name, given, answers, first, others=more[0] if more else None, chosen=chosen, bad=bad
@@ -157,26 +157,36 @@ _WHY = {
 }
 
 
-def _given(dataset: str, split: str | None, table: TableOptions, reporter: Reporter) -> tuple[list[Given], int]:
-    """The texts, and the number of rows that cannot be used."""
+def _given(
+    dataset: str, bundle: str | None, split: str | None, table: TableOptions, reporter: Reporter
+) -> tuple[list[Given], int]:
+    """The texts, read for ``bundle``, and the number of rows that cannot be used."""
     from dataclasses import replace
 
+    from ..bundle import Bundle
     from ..data.catalog import load
-    from ..labels import Task
+    from ..data.hints import Hints
     from ..ui.gathering import Given, texts_of
+    from .console import err
 
-    spec = table.spec(name=dataset, unlabelled="out_of_scope")
-    reading, bad = spec.reading(Task.MULTILABEL), 0
-    if Path(spec.name).is_file():
-        return texts_of(Path(spec.name), reading)
+    assert bundle is not None, "checked by the caller"
+    spec, hints, bad = table.spec(name=dataset, unlabelled="out_of_scope"), Hints.of(Bundle.open(bundle)), 0
+    reading = hints.reading(spec, lambda said: err.print(said, soft_wrap=True), several=True)
 
     def note(split: str, row: object) -> None:
         nonlocal bad
         bad += 1
 
-    rows = load(spec.name, replace(reading, on_bad_row=note), reporter)
-    chosen = {split: rows[split]} if split else rows.splits
-    given = [Given(each.text, each.labels, f"{name}, row {each.row}") for name, part in chosen.items() for each in part]
+    if Path(spec.name).is_file():
+        given, bad = texts_of(Path(spec.name), reading)
+    else:
+        rows = load(spec.name, replace(reading, on_bad_row=note), reporter)
+        chosen = {split: rows[split]} if split else rows.splits
+        given = [
+            Given(each.text, each.labels, f"{name}, row {each.row}") for name, part in chosen.items() for each in part
+        ]
+    for said in hints.warnings(label for each in given for label in each.labels or ()):
+        err.print(f"warning: {said}", soft_wrap=True)
     return given, bad
 
 

@@ -85,20 +85,24 @@ def _one(text: str, labels: list[str]) -> list[Example]:
 
 
 def _of_file(bundle: str, file: Path | None, table: TableOptions) -> list[Example]:
-    """The rows of ``file``, read as the data of ``bundle``."""
+    """The rows of ``file``, read for ``bundle``; how, and what looks wrong, is said."""
     from ..bundle import Bundle
     from ..data.dataset import file_split
-    from ..data.spec import data_spec
+    from ..data.hints import Hints
     from .console import err
 
-    opened = Bundle.open(bundle)
-    spec = table.spec(data_spec(opened)).model_copy(update={"unlabelled": "out_of_scope"})
     assert file is not None, "checked by the caller"
-    reading = spec.reading(opened.manifest.task)
+    hints = Hints.of(Bundle.open(bundle))
+    named = table.spec(name="", unlabelled="out_of_scope")
+    reading = hints.reading(named, lambda said: err.print(said, soft_wrap=True))
     examples = list(file_split(str(file), file, reading))
-    for said in reading.left_out:
-        err.print(said)
+    for said in (*reading.left_out, *(f"warning: {each}" for each in hints.warnings(_labels(examples)))):
+        err.print(said, soft_wrap=True)
     return examples
+
+
+def _labels(examples: list[Example]) -> set[str]:
+    return {label for example in examples for label in example.labels}
 
 
 def _print(done: Teaching) -> None:

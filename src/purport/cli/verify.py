@@ -59,7 +59,7 @@ def verify(
     classifier = Classifier.open(bundle)
     promise_of(classifier.bundle)
     with reporting() as reporter, metering(classifier):
-        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec)
+        dataset, rows = evaluation_split(classifier.bundle, split, data, reporter, table.spec(name=""))
         rows = rows.held()
         learned, seen = seen_before(classifier.bundle, rows)
         estimated = None if traffic is None else _traffic(classifier, traffic, table, reporter)
@@ -78,15 +78,12 @@ def verify(
 
 
 def _traffic(classifier: Classifier, path: Path, table: TableOptions, reporter: Reporter) -> Traffic:
-    from ..data.spec import DataSpec
     from ..evaluation.rows import texts_of
     from ..evaluation.verification import score_traffic
-    from ..labels import Task
     from ..wording import count
     from .console import err
 
-    layout = table.spec(DataSpec(name=str(path))).reading(Task.MULTILABEL).layout
-    texts, bad = texts_of(classifier.bundle, path, layout)
+    texts, bad = texts_of(classifier.bundle, path, table.spec(name=""))
     if bad:
         err.print(f"{path}: {count(bad, 'row')} without a usable text left out")
     return score_traffic(classifier, texts, path.name, reporter)

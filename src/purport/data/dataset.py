@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -110,8 +110,11 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
         LabelUnknown: a label is not among ``allowed``.
     """
 
+    settled = cache(lambda: reading.of(path))
+
     def read() -> Iterator[Example]:
         require_file(path)
+        reading = settled()
         problems: list[tuple[int, str]] = []
         found = bad = skipped = empty = 0
         for row in read_rows(path, reading.layout):

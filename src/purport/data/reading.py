@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, UserString
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +60,8 @@ class Reading:
         out_of_scope: names that stand for "no label applies"; they never become labels.
         label_names: the names of labels that are numbers in the file, from 0 on; ``numbers`` takes them as names.
         confidence: the column with the weight of each row (needs ``layout.keep_columns``); ``None`` if all weigh 1.
+        joined_by: joint only: what joins labels to one; without it, ``layout.label_delimiter``.
+        settle: decides for each file what this reading leaves open (see :mod:`.hints`).
         tally: what was found while reading.
         on_bad_row: called with (split, bad row), after which reading continues; without it, bad rows are an error.
     """
@@ -71,8 +73,18 @@ class Reading:
     out_of_scope: tuple[str, ...] = ()
     label_names: tuple[str, ...] | Literal["numbers"] | None = None
     confidence: str | None = None
+    joined_by: str | None = None
+    settle: Callable[[Path, Reading], Reading] | None = field(default=None, compare=False)
     tally: Tally = field(default_factory=lambda: Tally(), compare=False)
     on_bad_row: Callable[[str, BadRow], None] | None = field(default=None, compare=False)
+
+    def of(self, path: Path) -> Reading:
+        """How the rows of the file ``path`` become examples: this reading with nothing left to ``settle``.
+
+        Raises:
+            DataError: it is doubtful; the message names the option that settles it.
+        """
+        return self if self.settle is None else replace(self.settle(path, self), settle=None)
 
     @property
     def left_out(self) -> Iterator[str]:
@@ -143,7 +155,7 @@ class Reading:
         if self.task is Task.MULTILABEL or len(labels) <= 1:
             return labels
         if self.joint:
-            return ((delimiter or "+").join(labels),)
+            return ((self.joined_by or delimiter or "+").join(labels),)
         return (
             f"has {len(labels)} labels ({', '.join(labels)}), but the task is multiclass; "
             "use the task multilabel, or joint = true to make each combination a label"

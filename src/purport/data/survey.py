@@ -23,7 +23,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class FileRead:
-    """How the file ``path`` of ``split`` is read."""
+    """How the file ``path`` of ``split`` is read; ``split`` is empty for a file alone."""
 
     path: Path
     split: str
@@ -37,14 +37,17 @@ class FileRead:
         parts = [*self.found.notes]
         if layout.header is not None:
             parts.append("with a header" if layout.header else "without a header")
-        columns = f'texts from "{layout.text_column}", labels from "{layout.label_column}"'
-        parts.append(columns if layout.header is not False else "texts from column 1, labels from column 2")
-        if self.label_delimiter != Layout().label_delimiter:
+        labels = layout.label_column is not None
+        columns = f'texts from "{layout.text_column}"' + f', labels from "{layout.label_column}"' * labels
+        without = "texts from column 1" + ", labels from column 2" * labels
+        parts.append(columns if layout.header is not False else without)
+        if labels and self.label_delimiter != Layout().label_delimiter:
             parts.append(f'"{self.label_delimiter}" between the labels of a row')
         others = [name for name in self.found.columns if name not in layout.columns]
         if others:
             parts.append(f"not used: {', '.join(others)}")
-        return f"{self.path} ({self.split}): {'; '.join(parts)}"
+        split = f" ({self.split})" if self.split else ""
+        return f"{self.path}{split}: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True)

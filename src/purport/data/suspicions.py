@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
+from itertools import product
 
 from ..wording import count
 from .formats.columns import is_header
@@ -13,7 +15,9 @@ from .reading import Example, Reading
 
 _MARKUP = re.compile(r"\[[^\[\]]+\](?:\([^()]+\)|\{[^{}]*\})")
 _LIST = re.compile(r"""[\[({]\s*(?:'.*'|".*"|)\s*,?\s*[\])}]""")
-_DELIMITERS = ";,|/&+"
+DELIMITERS = ";,|/&+"
+"""What stands between the labels of a row in tables that people make."""
+_ENCODINGS = ("cp1252", "latin-1", "cp1250", "cp1251", "cp1254", "cp1253", "gb18030", "shift_jis", "euc_kr")
 _FEW_PER_LABEL = 2
 
 
@@ -83,9 +87,32 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
 
 def other_delimiter(labels: Counter[str], used: str) -> str | None:
     """What stands between names that are labels on their own as well, or that occur in several combinations."""
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         joined = [label for label in labels if delimiter in label.strip(delimiter)] if delimiter != used else []
         parts = Counter(part.strip() for label in joined for part in label.split(delimiter))
         if joined and sum(part in labels or number > 1 for part, number in parts.items()) > len(parts) / 2:
             return delimiter
+    return None
+
+
+def are_joined(cell: str, delimiter: str, known: Container[str]) -> bool:
+    """Whether ``cell`` is no label that is ``known``, and ``delimiter`` splits it into at least two that are."""
+    parts = [part.strip() for part in cell.split(delimiter)]
+    return len(parts) > 1 and cell.strip() not in known and all(part in known for part in parts)
+
+
+def joined_by(label: str, known: Container[str]) -> str | None:
+    """What stands between several ``known`` labels in ``label``, if it is made of such."""
+    return next((each for each in DELIMITERS if are_joined(label, each, known)), None)
+
+
+def garbled(label: str, known: Container[str]) -> str | None:
+    """The ``known`` label that ``label`` is if its table was read in a wrong encoding."""
+    if label.isascii():
+        return None
+    for read_as, written_as in product(_ENCODINGS, ("utf-8", *_ENCODINGS)):
+        with suppress(UnicodeError):
+            right = label.encode(read_as).decode(written_as)
+            if right != label and right in known:
+                return right
     return None

@@ -1,10 +1,7 @@
-"""The rows to evaluate a bundle on, read with the settings of its recipe."""
+"""The rows to evaluate a bundle on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +9,12 @@ import numpy as np
 from ..bundle import Bundle
 from ..data import catalog, shares
 from ..data.dataset import Dataset, Split, require_file
-from ..data.formats import Layout, Row, read_rows, understand
+from ..data.formats import Row, read_rows
+from ..data.hints import Hints
 from ..data.reading import text_problem
 from ..data.spec import DataSpec, data_spec
 from ..errors import DataError, SplitUnknown, did_you_mean
-from ..progress import SILENT, Reporter
+from ..progress import SILENT, Line, Reporter
 
 
 def evaluation_split(
@@ -24,25 +22,27 @@ def evaluation_split(
     split: str,
     data: str | None = None,
     reporter: Reporter = SILENT,
-    changed: Callable[[DataSpec], DataSpec] = lambda spec: spec,
+    named: DataSpec | None = None,
 ) -> tuple[str, Split]:
     """Name of the dataset, and the split to evaluate ``bundle`` on.
 
     ``split`` is a split of the bundle's own dataset (as divided by its recipe), of dataset ``data``, or a file.
     The rows of a file are named by the file alone: the split's name is empty. Other data than the bundle's own is read
-    as the bundle's recipe says, with what ``changed`` changes in it.
+    by the rule of :mod:`purport.data.hints`, and ``reporter`` is told how; ``named`` has what the user named.
 
     Raises:
         DataError: there is no such split or file.
     """
-    spec = data_spec(bundle)
-    reading = changed(spec).reading(bundle.manifest.task)
+    hints = Hints.of(bundle)
+    reading = hints.reading(named or DataSpec(name=""), lambda said: reporter.emit(Line(said)))
     path = Path(data if data is not None and split == "train" else split)
     if path.is_file() and (data is None or split == "train"):
-        return path.name, catalog.load(path, reading)["train"].named("")
+        rows = catalog.load(path, reading)["train"].named("")
+        return path.name, _checked(rows, hints, reporter)
     if data is not None:
         other = catalog.load(data, reading, reporter)
-        return other.name, other[split]
+        return other.name, _checked(other[split], hints, reporter)
+    spec = data_spec(bundle)
     own = _load(bundle, spec, reporter)
     if split in own.splits:
         return own.name, own[split]
@@ -50,22 +50,27 @@ def evaluation_split(
     if split not in source.splits:
         known = list(dict.fromkeys([*own.splits, *source.splits]))
         raise SplitUnknown(f'{own.name} has no split "{split}", and there is no such file.{did_you_mean(split, known)}')
-    return own.name, source[split]
+    return own.name, _checked(source[split], hints, reporter)
 
 
-def texts_of(bundle: Bundle, path: Path, layout: Layout) -> tuple[list[str], int]:
+def _checked(rows: Split, hints: Hints, reporter: Reporter) -> Split:
+    """``rows``, read; ``reporter`` is told of labels that look as if they were read wrongly."""
+    held = rows.held()
+    for said in hints.warnings(held.label_counts):
+        reporter.emit(Line(f"warning: {said}"))
+    return held
+
+
+def texts_of(bundle: Bundle, path: Path, named: DataSpec) -> tuple[list[str], int]:
     """The texts of an unlabelled file, and the number of rows without a usable one.
 
-    Without a text column that ``layout`` names, it is the one that is named as in the training data.
+    It is read by the rule of :mod:`purport.data.hints`; in ``named`` only what the user named is set.
 
     Raises:
         DataError: there is no such file, or it has no texts.
     """
     require_file(path)
-    layout = replace(layout, label_column=None)
-    if layout.text_column == Layout().text_column:
-        with suppress(DataError):
-            layout = understand(path, replace(layout, text_column=data_spec(bundle).text_column)).layout
+    layout = Hints.of(bundle).reading(named, labels=False).of(path).layout
     texts, bad = [], 0
     for row in read_rows(path, layout):
         if isinstance(row, Row) and isinstance(row.text, str) and text_problem(row.text) is None:

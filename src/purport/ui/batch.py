@@ -23,6 +23,7 @@ from .site import Site
 from .verdicts import joined, why_none
 
 _PAGE = 50
+_MOST_CHOICE = 4096  # bytes of a form with one field
 PASTED = "Pasted texts.txt"
 """The name of what was pasted instead of a file."""
 _KINDS = {
@@ -80,6 +81,13 @@ def _part(routes: APIRouter, site: Site, fillings: Fillings, part: str) -> None:
         filling = fillings.get(name, await site.visitor(request))
         content = await run_in_threadpool(_csv, filling, _filter(request, two))
         return site.download(content, f"{part}-answers.csv", "text/csv")
+
+    @routes.post(f"/{part}/{{name}}/encoding", name=f"{part}_encoding")
+    async def encoding(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        form = await read_form(request, _MOST_CHOICE)
+        filling = await fillings.again(name, principal, form.value("encoding"))
+        return site.redirect(f"/{part}/{filling.name}")
 
     @routes.post(f"/{part}/{{name}}/delete", name=f"{part}_delete")
     async def delete(request: Request, name: str) -> Response:

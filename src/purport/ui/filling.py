@@ -9,9 +9,9 @@ import sqlite3
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from ..data.formats import Layout
+from ..data.hints import Hints
 from ..errors import (
     BodyInvalid,
     DataError,
@@ -37,6 +38,7 @@ from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request, Result
 from ..wording import sentence
+from .encodings import chosen
 from .forms import File
 from .given_rows import read_into, suffix_of
 from .sheets import Answer, Sheet
@@ -71,6 +73,7 @@ class Filling:
         problem: why it could not be answered.
         ready: whether all answers are there.
         seconds: how long that took.
+        read: begins to read and answer the file, in an encoding that the person has chosen.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Filling:
     ready: bool = False
     seconds: float = 0.0
     last: float = field(default_factory=time.monotonic)
+    read: Callable[[str | None], asyncio.Task[None]] | None = field(default=None, repr=False)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -103,12 +107,16 @@ class Fillings:
             PathUnknown: there is none, or it is somebody else's: which of both is not told.
             RequestError: why it could not be answered.
         """
+        found = self._mine(name, principal)
+        if found.problem is not None:
+            raise found.problem if isinstance(found.problem, RequestError) else PurportError(str(found.problem))
+        return found
+
+    def _mine(self, name: str, principal: Principal) -> Filling:
         found = self._all.get(name)
         if found is None or found.owner != principal.id:
             raise PathUnknown("There is nothing under this address. Results are kept for an hour after the last visit.")
         found.last = time.monotonic()
-        if found.problem is not None:
-            raise found.problem if isinstance(found.problem, RequestError) else PurportError(str(found.problem))
         return found
 
     async def start(self, file: File, layout: Layout, models: Sequence[Served], principal: Principal) -> Filling:
@@ -130,8 +138,26 @@ class Fillings:
         said = tuple((each.name, each.generation.bundle.manifest.id) for each in models)
         found = Filling(secrets.token_urlsafe(16), file.name, principal.id, said, sheet)
         self._all[found.name] = found
-        found.task = asyncio.create_task(self._run(found, kept, layout, models, principal))
+
+        def read(encoding: str | None) -> asyncio.Task[None]:
+            return asyncio.create_task(self._run(found, kept, replace(layout, encoding=encoding), models, principal))
+
+        found.read, found.task = read, read(None)
         asyncio.get_running_loop().call_later(_IDLE_S, self._expire, found)
+        await asyncio.wait([found.task], timeout=_SOON_S)
+        return found
+
+    async def again(self, name: str, principal: Principal, encoding: str) -> Filling:
+        """Read the file with this name in the ``encoding`` that the person has chosen.
+
+        Raises:
+            PathUnknown: see :meth:`get`.
+            OptionInvalid: the file waits for no such choice.
+        """
+        found = self._mine(name, principal)
+        encoding = chosen(found.problem, encoding)
+        assert found.read is not None, "set when it was started"
+        found.problem, found.task = None, found.read(encoding)
         await asyncio.wait([found.task], timeout=_SOON_S)
         return found
 
@@ -140,6 +166,7 @@ class Fillings:
         self._all.pop(filling.name, None)
         if filling.task is not None:
             filling.task.cancel()
+        filling.sheet.path.with_suffix(suffix_of(filling.title)).unlink(missing_ok=True)  # it may wait for its encoding
         filling.sheet.delete()
 
     def _place(self) -> Path:
@@ -177,8 +204,9 @@ class Fillings:
             with ExitStack() as held:
                 for each in models:
                     held.enter_context(each.generation)
+                hints = Hints.of(models[0].generation.bundle)
                 filling.columns, rows = await aside(
-                    lambda: read_into(path, filling.title, layout, sheet, most), _DISK_S
+                    lambda: read_into(path, filling.title, layout, hints, sheet, most), _DISK_S
                 )
                 self._context.access.count(principal, rows * len(models))
                 filling.total = rows * len(models)

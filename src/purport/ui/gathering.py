@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle
-from ..data.formats import BadRow, Layout, read_rows, understand
+from ..data.formats import BadRow, read_rows, understand
 from ..data.reading import Reading
 from ..errors import DataError
 from ..labels import Task
@@ -67,16 +67,17 @@ def texts_of(path: Path, reading: Reading, name: str = "") -> tuple[list[Given],
     """
     texts: list[Given] = []
     with suppress(DataError):
-        texts, bad = _rows(path, reading, name or path.name, understand(path, reading.layout).layout)
+        texts, bad = _rows(path, reading.of(path), name or path.name)
     if not texts:
-        layout = understand(path, replace(reading.layout, label_column=None)).layout
-        texts, bad = _rows(path, reading, name or path.name, replace(layout, label_column=None))
+        alone = replace(reading, layout=replace(reading.layout, label_column=None))
+        texts, bad = _rows(path, alone.of(path), name or path.name)
     if not texts:
         raise DataError(f"{name or path.name} has no row with a text; choose a table with a column of texts")
     return texts, bad
 
 
-def _rows(path: Path, reading: Reading, name: str, layout: Layout) -> tuple[list[Given], int]:
+def _rows(path: Path, reading: Reading, name: str) -> tuple[list[Given], int]:
+    layout = understand(path, reading.layout).layout
     texts, bad, labelled = [], 0, layout.label_column is not None
     by_bundle = labelled and set(understand(path, layout).columns) >= _LABELLED
     for row in read_rows(path, replace(layout, keep_columns=True) if by_bundle else layout):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.formats import BadRow, Layout, Row, read_rows, understand, unique_names
+from ..data.formats import BadRow, Layout, Row, read_rows, unique_names
+from ..data.formats.columns import DEFAULT_TEXT_COLUMN
 from ..data.formats.content import REMEDIES
+from ..data.hints import Hints
 from ..errors import DataError, FormatUnknown
 from ..predict_file import usable
+from .encodings import encoding_of
 from .sheets import Sheet
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
@@ -30,20 +34,28 @@ def suffix_of(name: str) -> str:
     raise FormatUnknown(f"{name}: unknown file format; {remedy}. The name must end in {', '.join(SUFFIXES)}")
 
 
-def read_into(path: Path, name: str, layout: Layout, sheet: Sheet, most: int) -> tuple[tuple[str, ...], int]:
+def read_into(
+    path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int
+) -> tuple[tuple[str, ...], int]:
     """Move the rows of the file at ``path`` into ``sheet``: its columns, and the number of rows that can be answered.
 
+    What ``layout`` leaves open is decided by the file and by ``hints``. The file is deleted, except to be read again.
+
     Raises:
+        EncodingUnclear: the person must say in which encoding it is.
         DataError: it cannot be read, has too many rows or characters (more than ``most``), or none with a text.
     """
     tally = _Tally()
     try:
-        columns = unique_names(understand(path, layout).columns or layout.columns)
+        layout = replace(layout, encoding=encoding_of(path, name, hints, layout.encoding))
+        named = {"text_column"} if layout.text_column != DEFAULT_TEXT_COLUMN else set()
+        found = hints.understand(path, layout, named)
+        layout, columns = found.layout, unique_names(found.columns or layout.columns)
         sheet.add(tally.rows(read_rows(path, layout), name, most))
     except DataError as error:
-        raise type(error)(str(error).replace(str(path), name)) from None
-    finally:
         path.unlink(missing_ok=True)
+        raise type(error)(str(error).replace(str(path), name)) from None
+    path.unlink(missing_ok=True)
     if not tally.usable:
         raise DataError(f"{name} has no row with a text{tally.first}; choose a table with a column of texts")
     return tuple(columns), tally.usable

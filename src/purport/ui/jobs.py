@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
+from ..data.hints import Hints
 from ..data.spec import DataSpec
 from ..errors import BodyInvalid, DataError, PurportError, RequestError
-from ..labels import Task
 from ..serving.access import Principal
 from ..serving.aside import aside
 from ..serving.context import AppContext
@@ -23,6 +23,8 @@ from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request
 from ..wording import sentence
+from .encodings import chosen as among
+from .encodings import encoding_of
 from .forms import File
 from .gathering import Given, gather, options_for, texts_of
 from .picking import Limits
@@ -42,6 +44,7 @@ class Job:
         done, total: texts that are classified, and all of them; 0 while the file is read.
         problem: why it could not be made.
         ready: whether the queue is there.
+        read: begins to read the file, in an encoding that the person has chosen.
     """
 
     title: str
@@ -50,6 +53,7 @@ class Job:
     total: int = 0
     problem: PurportError | None = None
     ready: bool = False
+    read: Callable[[str | None], asyncio.Task[None]] | None = field(default=None, repr=False)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -77,19 +81,39 @@ class Jobs:
         finished = [name for name, each in self._jobs.items() if each.task is None or each.task.done()]
         for name in finished[: max(0, len(self._jobs) - _MOST_JOBS)]:
             del self._jobs[name]
+        for each in self._jobs.values():
+            if each.owner == principal.id:
+                each.read = None  # a file waits for its encoding until its owner sends another one
         job = self._jobs[target.stem] = Job(file.name, principal.id)
-        job.task = asyncio.create_task(self._run(job, target, file, generations, principal, chosen))
+
+        def read(encoding: str | None) -> asyncio.Task[None]:
+            return asyncio.create_task(self._run(job, target, file, encoding, generations, principal, chosen))
+
+        job.read, job.task = read, read(None)
         return job
 
+    def again(self, name: str, principal: Principal, encoding: str) -> None:
+        """Read the file of this job in the ``encoding`` that the person has chosen.
+
+        Raises:
+            OptionInvalid: there is no such job, or it waits for no such choice.
+        """
+        job = self.get(name, principal)
+        encoding = among(job.problem if job is not None and job.read is not None else None, encoding)
+        assert job is not None and job.read is not None, "it has a problem"
+        job.problem, job.task = None, job.read(encoding)
+
     async def _run(
-        self, job: Job, target: Path, file: File, generations: list[Generation], principal: Principal, chosen: Limits
-    ) -> None:
+        self, job: Job, target: Path, file: File, encoding: str | None, generations: list[Generation],
+        principal: Principal, chosen: Limits,
+    ) -> None:  # fmt: skip
         PENDING.set(None)  # nobody's connection: the person may look at another page meanwhile
         try:
             with ExitStack() as held:
                 for generation in generations:
                     held.enter_context(generation)
-                given, bad = await aside(lambda: _read(file), _DISK_S)
+                hints = Hints.of(generations[0].bundle)
+                given, bad = await aside(lambda: _read(file, hints, encoding), _DISK_S)
                 self._context.access.count(principal, len(given) * len(generations))
                 job.total = len(given) * len(generations)
                 answers = [await self._answers(job, given, each, principal) for each in generations]
@@ -102,7 +126,7 @@ class Jobs:
                     ),
                     _DISK_S,
                 )  # fmt: skip
-            job.ready = True
+            job.ready, job.read = True, None
         except OSError as error:
             job.problem = BodyInvalid(f"The queue cannot be saved on the server ({error.strerror}); set review_dir.")
         except DataError as error:
@@ -132,18 +156,20 @@ class Jobs:
         return found
 
 
-def _read(file: File) -> tuple[list[Given], int]:
+def _read(file: File, hints: Hints, encoding: str | None) -> tuple[list[Given], int]:
     """The texts of a file that somebody sent; its name says what it is.
 
     Raises:
+        EncodingUnclear: the person must say in which encoding it is.
         DataError: it cannot be read.
     """
-    reading = DataSpec(name=file.name, unlabelled="out_of_scope").reading(Task.MULTILABEL)
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, f"file{''.join(Path(file.name).suffixes[-1:]).lower()}")
         path.write_bytes(file.content)
         try:
-            return texts_of(path, reading, file.name)
+            encoding = encoding_of(path, file.name, hints, encoding)
+            named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
+            return texts_of(path, hints.reading(named, several=True), file.name)
         except DataError as error:
             raise type(error)(str(error).replace(str(path), file.name)) from None
 

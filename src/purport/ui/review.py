@@ -95,6 +95,12 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
             why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries), left_out=LEFT_OUT,
         )  # fmt: skip
 
+    @routes.post("/review/{name}/encoding")
+    async def encoding(request: Request, name: str) -> Response:
+        principal = await site.visitor(request)
+        jobs.again(name, principal, (await read_form(request, _MOST_EDIT)).value("encoding"))
+        return site.redirect(f"/review/{quote(name)}")
+
     @routes.post("/review/{name}/delete")
     async def delete(request: Request, name: str) -> Response:
         desk.delete(desk.get(REVIEW, name, await site.visitor(request)))

@@ -154,10 +154,11 @@ class Site:
             if isinstance(error, EntryChanged):
                 said["entries"] = error.entries
             return JSONResponse(said, status, HEADERS)
+        came = request.url.path.removeprefix(self.context.settings.root_path).removeprefix(self._prefix)
         if isinstance(error, Unauthenticated) and request.method in ("GET", "HEAD"):
-            came = request.url.path.removeprefix(self.context.settings.root_path).removeprefix(self._prefix)
             return self.redirect(f"/sign-in?next={quote(came)}")
-        return self.page(request, "trouble.html.j2", status, trouble=told)
+        asked = {"here": f"{self.path}{came}", "choices": getattr(error, "choices", ())}
+        return self.page(request, "trouble.html.j2", status, trouble=told, **asked)
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...errors import DataError
-from .content import encoding_of, is_packed
+from .content import encoding_of, is_packed, magic
+from .lines import lines
 
 # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not stop the reading of a file.
 ERRORS = "surrogateescape"
@@ -87,16 +88,63 @@ def require_utf8(head: Sequence[str]) -> None:
     """
     bad = [line for line in head if not is_utf8(line)]
     if bad and (bad[0] == head[0] or len(bad) > max(_FEW, _MANY * len(head))):
-        words = re.findall(rb"[\w\x80-\xff]+", bad[0].encode("utf-8", ERRORS))
-        word = next(word for word in words if not word.isascii())
-        found: dict[str, str] = {}
-        for encoding in _LEGACY:
-            with suppress(UnicodeDecodeError):
-                shown = word.decode(encoding)
-                if shown.isalpha() and not (encoding in _ASIAN and any(map(str.isascii, shown))):
-                    found.setdefault(shown, encoding)
-        shapes = ", ".join(f'"{shown}" with {encoding}' for shown, encoding in found.items())
+        shapes = ", ".join(f'"{shown}" with {encoding}' for encoding, shown in _shapes(bad[0]).items())
         raise DataError(NOT_UTF8 + (f"; a word of it is {shapes}" if shapes else ""))
+
+
+def _shapes(line: str) -> dict[str, str]:
+    """Encodings that ``line``, which is not UTF-8, may have, each with a word of it; of equal words only the first."""
+    words = re.findall(rb"[\w\x80-\xff]+", line.encode("utf-8", ERRORS))
+    word = next(word for word in words if not word.isascii())
+    found: dict[str, str] = {}
+    for encoding in _LEGACY:
+        with suppress(UnicodeDecodeError):
+            shown = word.decode(encoding)
+            if shown.isalpha() and not (encoding in _ASIAN and any(map(str.isascii, shown))):
+                found.setdefault(shown, encoding)
+    return {encoding: shown for shown, encoding in found.items()}
+
+
+def suggested(path: Path) -> dict[str, str] | None:
+    """Encodings that ``path`` may have, each with a word of it, if it is a text file that is not UTF-8.
+
+    A file is UTF-8 if most of its lines with other than ASCII characters are: one such line elsewhere is a bad row.
+    """
+    if magic(path) not in (None, "gzip"):
+        return None
+    with suppress(DataError):
+        foreign, most = _foreign(path)
+        return _shapes(foreign) if foreign and most else None
+    return None
+
+
+def encoding_for(path: Path, remembered: str | None) -> str | None:
+    """``remembered`` if ``path`` is a text file that is not UTF-8 and all of it can be read so, otherwise ``None``."""
+    if remembered is None or suggested(path) is None:
+        return None
+    with suppress(DataError), open_read(path, remembered) as stream:
+        if all(is_utf8(line) for line in lines(stream) if isinstance(line, str)):
+            return remembered
+    return None
+
+
+def _foreign(path: Path) -> tuple[str | None, bool]:
+    """The first line of ``path`` that is not UTF-8, if any, and whether most lines beyond ASCII are not.
+
+    Raises:
+        DataError: it is not a text file.
+    """
+    foreign, balance = None, 0
+    with open_read(path) as stream:
+        if not stream.encoding.startswith("utf-8"):
+            return None, False
+        for line in lines(stream):
+            if not isinstance(line, str) or line.isascii():
+                continue
+            known = is_utf8(line)
+            balance += 1 if known else -1
+            foreign = foreign or (None if known else line)
+    return foreign, balance < 0
 
 
 class _Closing(io.RawIOBase):

@@ -1,0 +1,174 @@
+"""How a table is read for a bundle that was trained on another one: the one rule of all commands and pages.
+
+What the user names wins. Then counts what the file shows: its byte order mark, that it is UTF-8, its header, its
+delimiter. What the bundle remembers of its training table decides only what is then open (record 22).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, product
+from pathlib import Path
+
+from ..bundle import Bundle
+from ..errors import BundleCorrupt, DataError
+from ..labels import Task
+from .formats import BadRow, Layout, Row, Understood, read_rows, understand
+from .formats.encoded import encoding_for
+from .reading import Reading
+from .spec import DataSpec, data_spec
+from .survey import FileRead
+from .suspicions import DELIMITERS, are_joined, garbled, joined_by
+
+_LOOK = 10_000  # rows whose labels say what stands between labels
+_BAD = 0.1  # share of rows that cannot be read, from which a table is written otherwise
+
+
+def _silent(_: str) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a bundle remembers of the table that it was trained on.
+
+    Attributes:
+        spec: how that table was read; the defaults if the bundle does not say.
+        labels: what the bundle can answer; of a joint label also its parts.
+        task: that of the bundle.
+    """
+
+    spec: DataSpec
+    labels: frozenset[str]
+    task: Task
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Hints:
+        """Those of ``bundle``."""
+        try:
+            spec = data_spec(bundle)
+        except BundleCorrupt:
+            spec = DataSpec(name="")
+        labels = frozenset(bundle.manifest.labels)
+        return cls(spec, labels | spec.parts(labels), bundle.manifest.task)
+
+    def reading(
+        self, named: DataSpec, say: Callable[[str], None] = _silent, *, labels: bool = True, several: bool = False
+    ) -> Reading:
+        """How tables are read for the bundle; only what the user named is set in ``named``.
+
+        ``say`` gets a line for each file: how it is read. Without ``labels`` only texts are read. With ``several``, a
+        row may have several labels even if the bundle is multiclass.
+        """
+        given = named.model_fields_set
+        kept = ("text_column", "label_column", "label_delimiter", "unlabelled", "out_of_scope", "label_names")
+        task = Task.MULTILABEL if several and not self.spec.joint else self.task
+        own = {name: getattr(self.spec, name) for name in (*kept, "joint", "confidence_column") if name not in given}
+        reading = named.model_copy(update=own).reading(task)
+        if not labels:
+            reading = replace(reading, layout=replace(reading.layout, label_column=None), confidence=None)
+        return replace(
+            reading,
+            joined_by=self.spec.label_delimiter if self.spec.joint else None,
+            settle=lambda path, left: self._settle(path, left, given, say),
+        )
+
+    def understand(self, path: Path, layout: Layout, named: Collection[str] = ()) -> Understood:
+        """How ``path`` is read: ``layout`` with everything settled except the fields ``named`` by the user.
+
+        Raises:
+            DataError: it is doubtful; the message names the option that settles it.
+        """
+        if layout.encoding is None:
+            layout = replace(layout, encoding=encoding_for(path, self.spec.encoding))
+        first: DataError | None = None
+        for tried in self._tries(layout, named):
+            try:
+                found = understand(path, tried)
+            except DataError as error:
+                first = first or error
+            else:
+                return self._as_before(path, found, layout)
+        assert first is not None, "there is at least one try"
+        raise first
+
+    def _tries(self, layout: Layout, named: Collection[str]) -> Iterator[Layout]:
+        """``layout`` with what is open decided in each way, the best first: with the columns of the training table or
+        usual ones, with what is found out or what the training table had."""
+        names = {
+            role: [getattr(layout, role)]
+            if role in named or getattr(layout, role) is None
+            else list(dict.fromkeys((getattr(self.spec, role), getattr(Layout(), role))))
+            for role in ("text_column", "label_column")
+        }
+        for header, delimiter in product((None, self.spec.header), (None, self.spec.delimiter)):
+            header = header if layout.header is None else layout.header
+            for text, label in product(*names.values()):
+                yield Layout(
+                    text, label, header, layout.label_delimiter, layout.delimiter or delimiter, layout.encoding,
+                    layout.keep_columns,
+                )  # fmt: skip
+
+    def _as_before(self, path: Path, found: Understood, layout: Layout) -> Understood:
+        """``found``, or with the delimiter of the training table where a table without a header fits both."""
+        delimiter = self.spec.delimiter
+        if layout.delimiter or delimiter in (None, found.layout.delimiter) or found.layout.header is not False:
+            return found
+        other = understand(path, replace(found.layout, delimiter=delimiter))
+        rows = list(islice(read_rows(path, other.layout), _LOOK))
+        bad = sum(isinstance(row, BadRow) and not row.empty for row in rows)
+        return found if bad > _BAD * len(rows) else other
+
+    def _settle(self, path: Path, reading: Reading, named: Collection[str], say: Callable[[str], None]) -> Reading:
+        found = self.understand(path, reading.layout, named)
+        layout = found.layout
+        if "label_delimiter" not in named and layout.label_column is not None:
+            layout = replace(layout, label_delimiter=self._label_delimiter(path, layout))
+        confidence = reading.confidence if reading.confidence in found.columns else None
+        kept = reading.layout.keep_columns and (reading.confidence is None or confidence is not None)
+        said = FileRead(path, "", replace(found, layout=layout), layout.label_delimiter).in_words
+        say("; ".join([said, *self._otherwise(layout, named)]))
+        return replace(reading, layout=replace(layout, keep_columns=kept), confidence=confidence)
+
+    def _otherwise(self, layout: Layout, named: Collection[str]) -> Iterator[str]:
+        """What the training table had otherwise, in words."""
+        was = []
+        encoding, known = self.spec.encoding, layout.encoding or ""
+        if encoding and known and encoding.casefold().replace("-", "") not in known.replace("-", ""):
+            yield "UTF-8" if known.startswith("utf-8") else known.upper()
+            was.append(encoding)
+        for what, role in (("texts from", "text_column"), ("labels from", "label_column")):
+            before, now = getattr(self.spec, role), getattr(layout, role)
+            if now is not None and layout.header is not False and before not in (now, getattr(Layout(), role)):
+                was.append(f'{what} "{before}"')
+        if layout.label_column is not None and layout.label_delimiter != self.spec.label_delimiter:
+            was.append(f'"{self.spec.label_delimiter}" between labels')
+        if was:
+            yield f"the training table had {', '.join(was)}"
+
+    def _label_delimiter(self, path: Path, layout: Layout) -> str:
+        """What splits most cells into labels of the bundle; where nothing does, the delimiter of the training table."""
+        found = (row.label for row in islice(read_rows(path, layout), _LOOK) if isinstance(row, Row))
+        cells = Counter(label for label in found if isinstance(label, str))
+        known = self.labels | {*self.spec.out_of_scope}
+        own = self.spec.label_delimiter
+        candidates = list(dict.fromkeys(each for each in (own, *DELIMITERS) if each))
+        fits = {each: sum(n for cell, n in cells.items() if are_joined(cell, each, known)) for each in candidates}
+        best = max(candidates, key=lambda each: fits[each], default=own)
+        return best if fits.get(best) else own
+
+    def warnings(self, labels: Iterable[str]) -> Iterator[str]:
+        """A sentence for each of ``labels`` that looks like labels of the bundle, garbled or joined."""
+        for label in sorted({*labels} - self.labels):
+            if right := garbled(label, self.labels):
+                yield (
+                    f'the label "{label}" looks like "{right}" read in a wrong encoding; pass the right --encoding, or '
+                    "correct the file"
+                )
+            elif delimiter := joined_by(label, self.labels):
+                yield (
+                    f'the label "{label}" looks like several labels of the bundle; if it is, pass '
+                    f'--label-delimiter "{delimiter}"'
+                )

@@ -1,0 +1,208 @@
+"""A bundle that was trained on a table of another shape does not garble the next one: what the file shows counts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from purport import Bundle
+from purport.cli.main import app
+from purport.data.dataset import file_split
+from purport.data.hints import Hints
+from purport.data.spec import DataSpec
+from purport.labels import Task
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
+from purport.ui.encodings import EncodingUnclear
+from purport.ui.forms import File
+from purport.ui.gathering import export
+from purport.ui.given_rows import read_into
+from purport.ui.jobs import _read
+from purport.ui.ledger import Ledger
+from purport.ui.sheets import Sheet
+
+ASKED = {
+    "Kündigung": ("ich möchte {} kündigen", "{} bitte beenden", "Kündigung für {}", "ich will aus {} heraus"),
+    "Rechnung falsch": ("{} ist zu hoch berechnet", "falscher Betrag für {}", "Rechnung über {} prüfen"),
+    "Umzug": ("ich ziehe um mit {}", "neue Adresse für {}", "Umzug nach Köln mit {}"),
+}
+THINGS = ("Strom", "Gas", "Internet", "Telefon", "Wasser", "Wärme", "den Tarif", "das Paket")
+BOTH = "Rechnung falsch,Umzug"
+ROWS = [(say.format(thing), label) for label, says in ASKED.items() for say in says for thing in THINGS]
+ROWS += [(f"neue Adresse für {thing} und falscher Betrag", BOTH) for thing in THINGS]
+ROWS += [(f"wer gewinnt heute {thing}", "Sonstiges") for thing in THINGS]
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As an old office program saves it."""
+    path = tmp_path_factory.mktemp("hints") / "training.csv"
+    lines = ["Nr;Geschrieben;Anliegen;Kategorie", *(f"{n};{text};{label};x" for n, (text, label) in enumerate(ROWS))]
+    path.write_text("\r\n".join(lines) + "\r\n", "cp1252")
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(table: Path) -> Bundle:
+    data = {
+        "name": str(table), "text_column": "Geschrieben", "label_column": "Anliegen", "label_delimiter": ",",
+        "encoding": "cp1252", "out_of_scope": ["Sonstiges"], "valid": 0.2,
+    }  # fmt: skip
+    recipe = parse_recipe({"kind": "linear", "task": "multilabel", "data": data})
+    return Bundle.open(train(recipe, table.parent / "bundle").path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a command that must end well; what it said, on one line."""
+
+    def run(*words: str | Path) -> str:
+        done = CliRunner().invoke(app, [*map(str, words)])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return " ".join(done.output.split())
+
+    return run
+
+
+def written(path: Path, header: str, rows: list[tuple[str, str]], encoding: str = "utf-8") -> Path:
+    delimiter = ";" if ";" in header else ","
+    with path.open("w", encoding=encoding, newline="") as stream:
+        csv.writer(stream, delimiter=delimiter).writerows([header.split(delimiter), *rows])
+    return path
+
+
+def labels_of(bundle: Bundle, path: Path, **named: object) -> list[tuple[str, ...]]:
+    reading = Hints.of(bundle).reading(DataSpec.model_validate({"name": "", **named}))
+    return [example.labels for example in file_split("", path, reading)]
+
+
+def test_a_table_in_utf8_teaches_no_garbled_label(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    six = written(tmp_path / "six.csv", "text,label", [(f"macht Schluss mit {each}", "Kündigung") for each in THINGS])
+    said = run("teach", bundle.path, six, "--label-column", "label", "--out", tmp_path / "taught", "--allow-flips", 99)
+    assert "taught 8 examples" in said and "new label" not in said
+    assert set(Bundle.open(tmp_path / "taught").manifest.labels) == set(ASKED)
+    assert 'six.csv: with a header; texts from "text", labels from "label"' in said
+    assert "UTF-8; the training table had cp1252" in said
+
+
+def test_a_table_in_utf8_is_measured_as_what_it_says(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    rows = [row for row in ROWS if row[1] in ASKED]
+    new = written(tmp_path / "neu.csv", "Nachricht;Anliegen", rows)
+    said = run("evaluate", bundle.path, new, "-o", tmp_path / "found.json")
+    assert "were training rows of this bundle" in said
+    assert set(json.loads((tmp_path / "found.json").read_text("utf-8"))["labels"]) == set(ASKED)
+    assert "UTF-8; the training table had cp1252" in said and "warning: the label" not in said
+    said = run("compare", bundle.path, bundle.path, "--data", new, "--gate", "f1_micro>=0", "-o", tmp_path / "page")
+    assert "UTF-8; the training table had cp1252" in said
+    assert set(json.loads((tmp_path / "page" / "facts.json").read_text("utf-8"))["labels"]) == set(ASKED)
+
+
+def test_a_garbled_or_joined_label_is_named(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    new = written(tmp_path / "neu.csv", "text,label", [("weg damit", "Kündigung"), ("beides", "Umzug/Kündigung")])
+    said = run("evaluate", bundle.path, new, "--encoding", "cp1252")
+    assert 'the label "KÃ¼ndigung" looks like "Kündigung" read in a wrong encoding' in said
+    said = run("evaluate", bundle.path, new, "--label-delimiter", ",")
+    assert 'the label "Umzug/Kündigung" looks like several labels of the bundle; if it is, pass' in said
+    assert run("evaluate", bundle.path, new).count("looks like") == 0, "the labels say what stands between them"
+
+
+def test_the_training_table_is_reviewed_with_its_labels(bundle: Bundle, table: Path, tmp_path: Path, run: Run) -> None:
+    said = run("review", table, "--with", bundle.path, "--below", 1, "--out", tmp_path / "queue.db")
+    assert 'labels from "Anliegen"' in said and "not used: Nr, Kategorie" in said
+    contents = [each.content for each in Ledger(tmp_path / "queue.db").entries()]
+    assert {frozenset(each["labels"]) for each in contents} <= {
+        frozenset(), *(frozenset([label]) for label in ASKED), frozenset(BOTH.split(","))
+    }  # fmt: skip
+    wrong = [(text, "Umzug" if label == "Kündigung" else label) for text, label in ROWS]
+    disputed = written(tmp_path / "wrong.csv", "Geschrieben;Anliegen", wrong, "cp1252")
+    said = run("review", disputed, "--with", bundle.path, "--out", tmp_path / "disputed.db")
+    assert Ledger(tmp_path / "disputed.db").about["why"]["label"] > 10
+
+
+def test_labels_that_a_command_has_joined_are_read_as_several(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    texts = written(tmp_path / "texts.csv", "text,id", [(text, "1") for text, label in ROWS if label == BOTH])
+    run("label", texts, "--with", bundle.path, "--output", tmp_path / "labelled.csv")
+    assert BOTH in (tmp_path / "labelled.csv").read_text("utf-8")
+    run("review", tmp_path / "labelled.csv", "--with", bundle.path, "--below", 1, "--out", tmp_path / "queue.db")
+    about = Ledger(tmp_path / "queue.db").about
+    assert about["labels"] == sorted(ASKED)
+    assert labels_of(bundle, tmp_path / "labelled.csv")[0] == tuple(BOTH.split(","))
+
+
+@pytest.mark.parametrize("delimiter", ["+", ";", "|", ", "])
+def test_what_stands_between_labels_is_seen_from_them(delimiter: str, bundle: Bundle, tmp_path: Path) -> None:
+    joined = delimiter.join(("Umzug", "Kündigung"))
+    path = written(tmp_path / "rows.csv", "text,label", [("beides", joined), ("eins", "Umzug"), ("C++ neu", "Umzug")])
+    assert labels_of(bundle, path) == [("Kündigung", "Umzug"), ("Umzug",), ("Umzug",)]
+    assert labels_of(bundle, path, label_delimiter="")[0] == (joined,), "what is named wins"
+
+
+def test_what_was_exported_can_be_taught(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    about = {"kind": "review", "title": "t", "labels": sorted(ASKED), "task": "multilabel"}
+    contents = [("", {"text": f"Ärger mit {each}"}) for each in THINGS]
+    ledger = Ledger.create(tmp_path / "queue.db", about, contents)
+    for entry in ledger.entries():
+        ledger.decide({entry.id: entry.version}, "done", {"labels": ["Umzug", "Kündigung"]}, "me")
+    assert export(ledger, tmp_path / "reviewed.csv") == len(THINGS)
+    said = run(
+        "teach", bundle.path, tmp_path / "reviewed.csv", "--out", tmp_path / "taught", "--allow-flips", 99
+    )  # fmt: skip
+    assert f"taught {len(THINGS)} examples" in said and "new label" not in said
+
+
+def test_a_joint_label_is_that_of_the_bundle_whatever_joins_it(tmp_path: Path) -> None:
+    spec = DataSpec(name="", joint=True)
+    hints = Hints(spec, frozenset({"a+b", "a", "b"}), Task.MULTICLASS)
+    path = written(tmp_path / "rows.csv", "text;label", [("beides", "b,a"), ("eins", "a")])
+    found = file_split("", path, hints.reading(DataSpec(name="")))
+    assert [example.labels for example in found] == [("a+b",), ("a",)]
+
+
+def test_a_table_without_a_header_that_fits_two_delimiters_has_that_of_the_training_table(tmp_path: Path) -> None:
+    hints = Hints(DataSpec(name="", delimiter=";", header=False), frozenset({"a", "b"}), Task.MULTILABEL)
+    path = tmp_path / "rows.csv"
+    path.write_text("hello, you;a\nbye, now;b\n", "utf-8")
+    found = list(file_split("", path, hints.reading(DataSpec(name=""))))
+    assert [(each.text, each.labels) for each in found] == [("hello, you", ("a",)), ("bye, now", ("b",))]
+
+
+def test_what_is_not_utf8_has_the_encoding_of_the_training_table(bundle: Bundle, tmp_path: Path) -> None:
+    old = written(tmp_path / "old.csv", "Text;Anliegen", [("für mich", "Kündigung")], "cp1252")
+    assert labels_of(bundle, old) == [("Kündigung",)]
+    marked = written(tmp_path / "marked.csv", "Text;Anliegen", [("für mich", "Kündigung")], "utf-16")
+    assert labels_of(bundle, marked) == [("Kündigung",)]
+
+
+def test_columns_are_those_that_are_there(bundle: Bundle, tmp_path: Path) -> None:
+    both = written(tmp_path / "both.csv", "text,label,Anliegen", [("a", "Umzug", "Kündigung")])  # type: ignore[list-item]
+    assert labels_of(bundle, both) == [("Kündigung",)], "the column of the training table, where it is there"
+    assert labels_of(bundle, both, label_column="label") == [("Umzug",)]
+    bare = tmp_path / "bare.csv"
+    bare.write_text("Gas, bitte,Umzug\n".replace(", ", " ") * 3, "utf-8")
+    assert labels_of(bundle, bare) == [("Umzug",)] * 3, "no header"
+
+
+def test_a_dropped_table_is_read_in_the_encoding_of_the_bundle(bundle: Bundle, table: Path, tmp_path: Path) -> None:
+    given, bad = _read(File("Ablage.csv", table.read_bytes()), Hints.of(bundle), None)
+    assert not bad and [each.text for each in given] == [text for text, _ in ROWS]
+    assert given[-1].labels == (), "Sonstiges means that none applies"
+    copy, sheet = tmp_path / "copy.csv", Sheet(tmp_path / "sheet.db")
+    copy.write_bytes(table.read_bytes())
+    layout = DataSpec(name="").reading(bundle.manifest.task).layout
+    columns, number = read_into(copy, "Ablage.csv", layout, Hints.of(bundle), sheet, 1 << 20)
+    assert columns == ("Nr", "Geschrieben", "Anliegen", "Kategorie") and number == len(ROWS)
+
+
+def test_where_nobody_knows_the_encoding_the_person_is_asked(linear_bundle: Bundle, table: Path) -> None:
+    hints, file = Hints.of(linear_bundle), File("Ablage.csv", table.read_bytes().replace(b"Geschrieben", b"Text"))
+    with pytest.raises(EncodingUnclear, match=r"^Ablage\.csv was not saved as UTF-8") as asked:
+        _read(file, hints, None)
+    assert ("cp1252", "Western European: möchte") in asked.value.choices
+    given, _ = _read(file, hints, "cp1252")
+    assert given[0].text == ROWS[0][0]
