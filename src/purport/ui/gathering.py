@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle
-from ..data.formats import BadRow, read_rows, understand
+from ..data.formats import BadRow, Layout, read_rows, understand
 from ..data.reading import Reading
 from ..errors import DataError
 from ..labels import Task
