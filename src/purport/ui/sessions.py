@@ -88,7 +88,12 @@ class Sessions:
         self._make_room(principal)
         self._known[session] = _Session(principal, self._clock())
         response.set_cookie(
-            COOKIE, session, path=self._path, httponly=True, samesite="strict", secure=request.scope["scheme"] == "https"
+            COOKIE,
+            session,
+            path=self._path,
+            httponly=True,
+            samesite="strict",
+            secure=request.scope["scheme"] == "https",
         )
 
     def _make_room(self, principal: Principal) -> None:
