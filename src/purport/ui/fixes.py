@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from ..data.formats.encoded import is_utf8
 from ..doctor.finding import Fix
@@ -20,7 +19,8 @@ from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
 from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from .desk import Desk, name_of
+from .blocking import blocking
+from .desk import Desk
 from .forms import Form, read_form
 from .ledger import FIXES, OPEN, Entry, Ledger, shown
 from .site import Site
@@ -32,6 +32,7 @@ ACTIONS = {"drop": "Delete the row", "relabel": "Change its labels", "rewrite": 
 """What a page says of each action of a fix."""
 _MOST_EDIT = 1_048_576
 _A_PAGE = 50
+_MOST_FIXES, _MOST_CHECKS = 20_000, 50
 
 
 def pages(site: Site) -> APIRouter:
@@ -47,7 +48,7 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/fixes")
     async def plans(request: Request) -> Response:
         principal = await site.visitor(request)
-        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(FIXES, principal)]
+        found = await desk.all(FIXES, principal, _progress)
         return site.page(request, "plans.html.j2", active="/fixes", plans=found)
 
     @routes.post("/fixes")
@@ -57,55 +58,50 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
         file = form.files.get("file")
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
-        fixes = await run_in_threadpool(_read, file.name, file.content)
+        fixes = await blocking(_read, file.name, file.content)
         about = {"kind": FIXES, "title": file.name, "owner": principal.id, "task": str(Task.MULTILABEL)}
         about |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         entries = ((number, fix.model_dump()) for number, fix in enumerate(fixes, 1))
-        target = desk.new(Path(file.name).stem)
+        target = await desk.new(FIXES, Path(file.name).stem, principal)
         try:
-            await run_in_threadpool(Ledger.create, target, about, entries)
+            await blocking(Ledger.create, target, about, entries)
         except OSError as error:
             raise BodyInvalid(f"The plan cannot be saved on the server ({error.strerror}); set review_dir.") from None
         return site.redirect(f"/fixes/{target.stem}")
 
     @routes.get("/fixes/{name}")
     async def plan(request: Request, name: str, show: str = "", page: int = 1) -> Response:
-        ledger = desk.get(FIXES, name, await site.visitor(request))
-        entries = await run_in_threadpool(ledger.entries)
-        checks = Counter(each.content["check"] for each in entries)
-        chosen = [each for each in entries if not show or show in (each.status, each.content["check"])]
-        pages_ = max(1, -(-len(chosen) // _A_PAGE))
-        page = min(max(1, page), pages_)
+        ledger = await desk.get(FIXES, name, await site.visitor(request))
+        values = await blocking(_values, ledger, show, page)
+        problem = request.query_params.get("problem", "")[:500]
         return site.page(
-            request, "plan.html.j2", active="/fixes", name=name, about=ledger.about, progress=_progress(ledger),
-            entries=[_fixed(each) for each in chosen[(page - 1) * _A_PAGE : page * _A_PAGE]], show=show, page=page,
-            pages=pages_, checks=checks, actions=ACTIONS, problem=request.query_params.get("problem", "")[:500],
-            proposed=sum(each.content["apply"] for each in entries if each.status == OPEN),
+            request, "plan.html.j2", active="/fixes", name=name, about=ledger.about, actions=ACTIONS, show=show,
+            problem=problem, **values,
         )  # fmt: skip
 
     @routes.get("/fixes/{name}/plan.csv")
     async def download(request: Request, name: str) -> Response:
-        ledger = desk.get(FIXES, name, await site.visitor(request))
-        return site.download(await run_in_threadpool(_written, ledger), f"{name}.csv", "text/csv")
+        ledger = await desk.get(FIXES, name, await site.visitor(request))
+        return site.download(await blocking(_written, ledger), f"{name}.csv", "text/csv")
 
 
 def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.put("/api/fixes/{name}/{number:int}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
+        ledger = await desk.get(FIXES, name, principal)
         body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"version": 0, …}')
-        entry = await run_in_threadpool(_decide, ledger, number, body, who(principal))
-        return site.json({"entry": shown(entry), "progress": _progress(ledger)})
+        entry = await blocking(_decide, ledger, number, body, who(principal))
+        return site.json({"entry": shown(entry), "progress": await blocking(_progress, ledger)})
 
     @routes.post("/fixes/{name}/{number:int}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
+        ledger = await desk.get(FIXES, name, principal)
         form = await read_form(request, _MOST_EDIT)
         query = {"show": form.value("show"), "page": form.value("page", "1")}
         try:
-            _decide(ledger, number, _of_form(form), who(principal))
+            await blocking(_decide, ledger, number, _of_form(form), who(principal))
         except EntryChanged as error:
             query["problem"] = str(error)
         return site.redirect(f"/fixes/{name}?{urlencode(query)}#fix-{number}")
@@ -113,14 +109,35 @@ def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.post("/fixes/{name}/rest")
     async def rest(request: Request, name: str) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
-        await run_in_threadpool(_accept_rest, ledger, who(principal))
+        ledger = await desk.get(FIXES, name, principal)
+        await blocking(_accept_rest, ledger, who(principal))
         return site.redirect(f"/fixes/{name}")
 
     @routes.post("/fixes/{name}/delete")
     async def delete(request: Request, name: str) -> Response:
-        desk.delete(desk.get(FIXES, name, await site.visitor(request)))
+        await desk.delete(await desk.get(FIXES, name, await site.visitor(request)))
         return site.redirect("/fixes")
+
+
+def _values(ledger: Ledger, show: str, page: int) -> dict[str, Any]:
+    """What a page of a plan shows: the fixes with the status or of the check ``show``, or all."""
+    checks, progress = ledger.count_by("check"), _progress(ledger)
+    if not show:
+        chosen, entries = progress["all"], ledger.entries
+    elif show in (OPEN, ACCEPTED, REJECTED):
+        chosen, entries = progress[show], partial(ledger.entries, status=show)
+    else:
+        chosen, entries = checks.get(show, 0), partial(ledger.entries_where, "check", show)
+    pages_ = max(1, -(-chosen // _A_PAGE))
+    page = min(max(1, page), pages_)
+    return {
+        "checks": checks,
+        "progress": progress,
+        "page": page,
+        "pages": pages_,
+        "entries": [_fixed(each) for each in entries(start=(page - 1) * _A_PAGE, most=_A_PAGE)],
+        "proposed": ledger.count_where("apply", True, OPEN),
+    }
 
 
 def _read(name: str, content: bytes) -> list[Fix]:
@@ -133,11 +150,13 @@ def _read(name: str, content: bytes) -> list[Fix]:
         path = Path(work, "plan.csv")
         path.write_bytes(content)
         try:
-            fixes = read_plan(path)
+            fixes = read_plan(path, most=_MOST_FIXES)
         except DataError as error:
             raise BodyInvalid(str(error).replace(str(path), name)) from None
     if not fixes:
         raise BodyInvalid("The plan has no fixes: the doctor proposes nothing for this data.")
+    if len({fix.check for fix in fixes}) > _MOST_CHECKS:
+        raise BodyInvalid(f"The plan names more than {_MOST_CHECKS} checks, which is more than the doctor has.")
     return fixes
 
 
@@ -201,7 +220,10 @@ def _meant(fix: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 
 def _of_form(form: Form) -> dict[str, Any]:
     version = form.value("version")
-    body: dict[str, Any] = {"action": form.value("action"), "version": int(version) if version.isdecimal() else None}
+    body: dict[str, Any] = {
+        "action": form.value("action"),
+        "version": int(version) if version.isdecimal() and len(version) < 11 else None,
+    }
     if "new_labels" in form.values:
         body["new_labels"] = form.value("new_labels").splitlines()
     if "new_text" in form.values:

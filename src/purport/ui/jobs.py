@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 import structlog
 
 from ..data.spec import DataSpec
-from ..errors import BodyInvalid, DataError, PurportError, RequestError
+from ..errors import BodyInvalid, DataError, Overloaded, PurportError, RequestError
 from ..labels import Task
 from ..serving.access import Principal
 from ..serving.aside import aside
@@ -25,10 +26,12 @@ from ..serving.operations import CLASSIFY, Request
 from ..wording import sentence
 from .forms import File
 from .gathering import Chosen, Given, gather, options_for, texts_of
+from .given_rows import Bounds, require_plain, suffix_of
 
 _AT_ONCE = 64
 _DISK_S = 120.0
-_MOST_JOBS = 100
+_MOST_JOBS, _MOST_AT_WORK = 100, 2
+_MOST_CHARACTERS = 32 * 1024 * 1024
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Job:
 
     Attributes:
         title: the name of the file.
-        owner: whose it is.
+        owner: whose it is; ``client``: who has one share of the server.
         done, total: texts that are classified, and all of them; 0 while the file is read.
         problem: why it could not be made.
         ready: whether the queue is there.
@@ -45,6 +48,7 @@ class Job:
 
     title: str
     owner: str
+    client: str
     done: int = 0
     total: int = 0
     problem: PurportError | None = None
@@ -71,12 +75,18 @@ class Jobs:
 
         Raises:
             ModelUnknown, NotReady: there is no such model.
+            Overloaded: another file of the person, or of two others, is on its way.
         """
+        busy = [each for each in self._jobs.values() if each.task is not None and not each.task.done()]
+        if any(each.client == principal.client for each in busy):
+            raise Overloaded("Another file of yours is being read. Wait until its queue is ready.", 5.0)
+        if len(busy) >= _MOST_AT_WORK:
+            raise Overloaded("The server is reading files of other people. Try again in a moment.", 5.0)
         generations = [self._context.store.get(name).current for name in models if name]
         finished = [name for name, each in self._jobs.items() if each.task is None or each.task.done()]
         for name in finished[: max(0, len(self._jobs) - _MOST_JOBS)]:
             del self._jobs[name]
-        job = self._jobs[target.stem] = Job(file.name, principal.id)
+        job = self._jobs[target.stem] = Job(file.name, principal.id, principal.client)
         job.task = asyncio.create_task(self._run(job, target, file, generations, principal, chosen))
         return job
 
@@ -139,10 +149,11 @@ def _read(file: File) -> tuple[list[Given], int]:
     """
     reading = DataSpec(name=file.name, unlabelled="out_of_scope").reading(Task.MULTILABEL)
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        path = Path(work, f"file{''.join(Path(file.name).suffixes[-1:]).lower()}")
+        path = Path(work, f"file{suffix_of(file.name)}")
         path.write_bytes(file.content)
         try:
-            return texts_of(path, reading, file.name)
+            require_plain(path, file.name)
+            return texts_of(path, reading, file.name, Bounds(file.name, _MOST_CHARACTERS, time.monotonic() + _DISK_S))
         except DataError as error:
             raise type(error)(str(error).replace(str(path), file.name)) from None
 

@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
+from .blocking import blocking
 from .desk import Desk, name_of
-from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
+from .edits import Edit, edit_of_form, edit_of_json, given_versions, meant, versions_word
 from .forms import Form, read_form
 from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
@@ -42,7 +42,7 @@ REASONS = {
 """What a page says of each :data:`~purport.prediction.Reason`."""
 _EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
-_KEYS = 5
+_KEYS, _A_PAGE = 5, 100
 
 
 def pages(site: Site) -> APIRouter:
@@ -59,7 +59,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     @routes.get("/review")
     async def queues(request: Request) -> Response:
         principal = await site.visitor(request)
-        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
+        found = await desk.all(REVIEW, principal, _progress)
         models, least = site.context.store.all(), {"most": MOST_ROWS, "below": BELOW}
         return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
 
@@ -70,69 +70,74 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
         file = form.files.get("file")
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose a table (CSV, TSV, JSON Lines) with texts.")
-        target = desk.new(Path(file.name).stem)
+        target = await desk.new(REVIEW, Path(file.name).stem, principal)
         models = form.value("model") or site.context.store.get().name, form.value("other") or None
         jobs.start(target, file, models, principal, _chosen(form))
         return site.redirect(f"/review/{target.stem}")
 
     @routes.get("/review/{name}")
-    async def queue(request: Request, name: str) -> Response:
+    async def queue(request: Request, name: str, page: int = 1) -> Response:
         principal = await site.visitor(request)
         job = jobs.get(name, principal)
         if job is not None and unfinished(job):
             raise_problem(job)
             return site.page(request, "making.html.j2", active="/review", job=job)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
+        progress = await blocking(_progress, ledger)
+        pages_ = max(1, -(-progress["all"] // _A_PAGE))
+        page = min(max(1, page), pages_)
+        entries = await blocking(ledger.entries, start=(page - 1) * _A_PAGE, most=_A_PAGE)
         return site.page(
-            request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=_progress(ledger),
-            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries),
+            request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=progress,
+            why=WHY, undo=_undo_of(request), entries=entries, page=page, pages=pages_,
         )  # fmt: skip
 
     @routes.post("/review/{name}/delete")
     async def delete(request: Request, name: str) -> Response:
-        desk.delete(desk.get(REVIEW, name, await site.visitor(request)))
+        await desk.delete(await desk.get(REVIEW, name, await site.visitor(request)))
         return site.redirect("/review")
 
 
 def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/review/{name}/next")
     async def following(request: Request, name: str, after: int = 0) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
-        return site.redirect(_next(ledger, after))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
+        return site.redirect(await blocking(_next, ledger, after))
 
     @routes.get("/review/{name}/{number:int}")
     async def text(request: Request, name: str, number: int) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
-        entry = await run_in_threadpool(ledger.entry, number)
-        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
+        values = await blocking(lambda: _values(ledger, ledger.entry(number)))
+        return site.page(request, "text.html.j2", active="/review", **values, **_told(request))
 
     @routes.post("/review/{name}/{number:int}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, _MOST_EDIT)
         edit = edit_of_form(form, number)
         try:
-            return site.redirect(_carry_out(ledger, number, edit, who(principal))["next"])
+            done = await blocking(_carry_out, ledger, number, edit, who(principal))
+            return site.redirect(done["next"])
         except EntryChanged:
             return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'changed': _said(edit)})}")
 
     @routes.put("/api/review/{name}/{number:int}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
         body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"versions": {"1": 0}, …}')
         edit = edit_of_json(body, number)
-        return site.json(await run_in_threadpool(_carry_out, ledger, number, edit, who(principal)))
+        return site.json(await blocking(_carry_out, ledger, number, edit, who(principal)))
 
 
 def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/review/{name}/export.{kind}")
     async def exported(request: Request, name: str, kind: str) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
         if kind not in _EXPORTS:
             raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
-        content = await run_in_threadpool(_exported, ledger, kind)
+        content = await blocking(_exported, ledger, kind)
         return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
 
 
@@ -171,6 +176,7 @@ def _checked(ledger: Ledger, labels: tuple[str, ...] | None) -> tuple[str, ...]:
     if labels is None:
         raise OptionInvalid('Choose a label first, or "None of these".')
     known = ledger.about["labels"]
+    labels = tuple(meant(label, known) for label in labels)
     for label in labels:
         if label not in known:
             raise OptionInvalid(f'There is no label "{label}".{did_you_mean(label, known)}')
