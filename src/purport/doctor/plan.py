@@ -175,10 +175,10 @@ def _row_number(cell: str) -> int:
 def _labels(cell: str, delimiter: str) -> tuple[str, ...]:
     """The labels in a cell: a JSON list, a list as Python writes it, or plain names."""
     plain = cell.strip()
-    if not (plain.startswith("[") and plain.endswith("]")):
-        return tuple(sorted({part.strip() for part in _parts(plain, delimiter)} - {""}))
     if len(plain) > _LONGEST_LIST:
         raise ValueError(f"labels has {len(plain):,} characters; at most {_LONGEST_LIST:,} are allowed")
+    if not (plain.startswith("[") and plain.endswith("]")):
+        return tuple(sorted({part.strip() for part in _parts(plain, delimiter)} - {""}))
     try:
         found = json.loads(plain)
     except RecursionError:

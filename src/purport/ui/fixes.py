@@ -23,6 +23,7 @@ from .blocking import blocking
 from .desk import Desk
 from .forms import Form, read_form
 from .ledger import FIXES, OPEN, Entry, Ledger, shown
+from .shapes import require_fixes
 from .site import Site
 
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -86,7 +87,7 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
 
 
 def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
-    @routes.put("/api/fixes/{name}/{number:int}")
+    @routes.put("/api/fixes/{name}/{number:entry}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
         ledger = await desk.get(FIXES, name, principal)
@@ -94,7 +95,7 @@ def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
         entry = await blocking(_decide, ledger, number, body, who(principal))
         return site.json({"entry": shown(entry), "progress": await blocking(_progress, ledger)})
 
-    @routes.post("/fixes/{name}/{number:int}")
+    @routes.post("/fixes/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
         ledger = await desk.get(FIXES, name, principal)
@@ -130,12 +131,14 @@ def _values(ledger: Ledger, show: str, page: int) -> dict[str, Any]:
         chosen, entries = checks.get(show, 0), partial(ledger.entries_where, "check", show)
     pages_ = max(1, -(-chosen // _A_PAGE))
     page = min(max(1, page), pages_)
+    shown_ = entries(start=(page - 1) * _A_PAGE, most=_A_PAGE)
+    require_fixes(ledger, shown_)
     return {
         "checks": checks,
         "progress": progress,
         "page": page,
         "pages": pages_,
-        "entries": [_fixed(each) for each in entries(start=(page - 1) * _A_PAGE, most=_A_PAGE)],
+        "entries": [_fixed(each) for each in shown_],
         "proposed": ledger.count_where("apply", True, OPEN),
     }
 
@@ -162,7 +165,9 @@ def _read(name: str, content: bytes) -> list[Fix]:
 
 def _written(ledger: Ledger) -> bytes:
     """The plan as ``purport doctor apply`` takes it: what was accepted has ``apply = yes``, everything else ``no``."""
-    fixes = [_fix(each) for each in ledger.entries()]
+    entries = ledger.entries()
+    require_fixes(ledger, entries)
+    fixes = [_fix(each) for each in entries]
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, "plan.csv")
         write_plan(fixes, path)
@@ -194,6 +199,7 @@ def _decide(ledger: Ledger, number: int, body: dict[str, Any], by: str) -> Entry
     if action not in _DECISIONS:
         raise OptionInvalid(f'"action" must be one of {", ".join((*_DECISIONS, "undo"))}.')
     entry = ledger.entry(number)
+    require_fixes(ledger, [entry])
     state = _meant(entry.content, body) if action == "accept" else {}
     return ledger.decide({number: version}, _DECISIONS[action], state, by)[0]
 

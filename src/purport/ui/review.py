@@ -22,6 +22,7 @@ from .forms import Form, read_form
 from .gathering import BELOW, DONE, MOST_ROWS, SKIPPED, Chosen, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
+from .shapes import require_texts
 from .site import Site
 
 WHY = {
@@ -87,6 +88,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
         pages_ = max(1, -(-progress["all"] // _A_PAGE))
         page = min(max(1, page), pages_)
         entries = await blocking(ledger.entries, start=(page - 1) * _A_PAGE, most=_A_PAGE)
+        require_texts(ledger, entries)
         return site.page(
             request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=progress,
             why=WHY, undo=_undo_of(request), entries=entries, page=page, pages=pages_,
@@ -104,13 +106,13 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         ledger = await desk.get(REVIEW, name, await site.visitor(request))
         return site.redirect(await blocking(_next, ledger, after))
 
-    @routes.get("/review/{name}/{number:int}")
+    @routes.get("/review/{name}/{number:entry}")
     async def text(request: Request, name: str, number: int) -> Response:
         ledger = await desk.get(REVIEW, name, await site.visitor(request))
         values = await blocking(lambda: _values(ledger, ledger.entry(number)))
         return site.page(request, "text.html.j2", active="/review", **values, **_told(request))
 
-    @routes.post("/review/{name}/{number:int}")
+    @routes.post("/review/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
         ledger = await desk.get(REVIEW, name, principal)
@@ -122,7 +124,7 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         except EntryChanged:
             return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'changed': _said(edit)})}")
 
-    @routes.put("/api/review/{name}/{number:int}")
+    @routes.put("/api/review/{name}/{number:entry}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
         ledger = await desk.get(REVIEW, name, principal)
@@ -144,6 +146,7 @@ def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
 def _exported(ledger: Ledger, kind: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, f"reviewed.{kind}")
+        require_texts(ledger, ledger.entries(status=DONE))
         try:
             export(ledger, path)
         except DataError as error:
@@ -164,7 +167,7 @@ def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, An
     if edit.action == "skip":
         entries = ledger.decide(edit.versions, SKIPPED, {}, by)
     else:
-        suggested = _suggested(ledger.entry(number)) if edit.labels is None else None
+        suggested = _suggested(ledger, ledger.entry(number)) if edit.labels is None else None
         edit = replace(edit, labels=_checked(ledger, edit.labels if suggested is None else tuple(suggested)))
         entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
     undo = versions_word({each.id: each.version for each in entries})
@@ -222,8 +225,10 @@ def _progress(ledger: Ledger) -> dict[str, int]:
 
 def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     """What the page of one text shows."""
+    require_texts(ledger, [entry])
     content, ranked = entry.content, entry.content["ranked"]
     alike = [each for each in ledger.entries(batch=entry.batch, status=OPEN) if each.id != entry.id]
+    require_texts(ledger, alike)
     chosen: list[str] = (entry.state or {}).get("labels", []) if entry.status == DONE else []
     confidences: Mapping[str, float] = dict(map(tuple, ranked))
     offered = [label for label, _ in ranked[:_KEYS]]
@@ -237,15 +242,16 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
         "chosen": chosen,
         "none": entry.status == DONE and not chosen,
-        "suggested": None if entry.status == DONE else _suggested(entry),
+        "suggested": None if entry.status == DONE else _suggested(ledger, entry),
         "alike": alike,
         "why": WHY[content["why"]],
         "reason": REASONS.get(content["reason"] or "", ""),
     }
 
 
-def _suggested(entry: Entry) -> list[str] | None:
+def _suggested(ledger: Ledger, entry: Entry) -> list[str] | None:
     """The labels that are saved if the person chooses none; ``None`` if file and models disagree about them."""
+    require_texts(ledger, [entry])
     content = entry.content
     sides = [each for each in (content["labels"], content["decided"], content["other"]) if each is not None]
     return sorted(sides[0]) if all(sorted(each) == sorted(sides[0]) for each in sides) else None

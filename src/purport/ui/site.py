@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 
@@ -47,6 +48,21 @@ HEADERS = {
 }
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 _MOST_KEY_BYTES = 8192
+
+
+class _Entry(Convertor[int]):
+    """The number of an entry in a path. Starlette's own fails for a number of more digits than Python reads."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("entry", _Entry())
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Pages = Callable[["Site"], APIRouter]
