@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from purport.data.formats import Layout, Row, read_rows
-from purport.errors import DataError, Overloaded
+from purport.errors import DataError, Overloaded, QueueInvalid, SettingsError
 from purport.serving.access import Principal
 from purport.serving.app import create_app
 from purport.serving.context import AppContext
@@ -25,6 +25,7 @@ from purport.ui.gathering import Chosen
 from purport.ui.given_rows import Bounds
 from purport.ui.jobs import Jobs, _read
 from purport.ui.ledger import Ledger
+from purport.ui.troubles import trouble
 
 Client = Callable[..., TestClient]
 
@@ -244,9 +245,13 @@ def test_the_list_of_others_is_never_read(client: Client, tmp_path: Path, monkey
     queue(tmp_path / "theirs.db", owner="somebody")
     queue(tmp_path / "everybody.db")
     read: list[str] = []
-    about = Ledger.about.func
-    whole = property(lambda ledger: (read.append(ledger.path.name), about(ledger))[1])
-    monkeypatch.setattr(Ledger, "about", whole)
+    about = vars(Ledger)["about"].func
+
+    def whole(ledger: Ledger) -> Any:
+        read.append(ledger.path.name)
+        return about(ledger)
+
+    monkeypatch.setattr(Ledger, "about", property(whole))
     assert "everybody" in client().get("/ui/review").text
     assert client().get("/ui/review/theirs").status_code == 404 and set(read) == {"everybody.db"}
 
@@ -293,7 +298,7 @@ def test_one_file_of_a_client_and_two_in_all_are_read_at_once(client: Client, tm
     async def start() -> list[str]:
         context = AppContext.of(load({"review_dir": str(tmp_path)}), {"atis": "atis"}, 1)
         found, waits = Jobs(context), asyncio.create_task(asyncio.sleep(60))
-        said = []
+        said: list[str] = []
         for who in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"):
             try:
                 principal = Principal(who, frozenset(), anonymous=True)
@@ -307,3 +312,18 @@ def test_one_file_of_a_client_and_two_in_all_are_read_at_once(client: Client, tm
 
     one, again, other, third = asyncio.run(start())
     assert (one, other) == ("", "") and "Another file of yours" in again and "other people" in third
+
+
+def test_a_page_has_the_first_labels_and_the_search_gets_the_others_once(client: Client, tmp_path: Path) -> None:
+    names = [f"label {number}" for number in range(3_000)]
+    queue(tmp_path / "q.db", labels=names)
+    server = client()
+    page = server.get("/ui/review/q/1").text
+    assert page.count("<option") == 100 and 'data-labels="/api/review/q/labels"' in page and len(page) < 20_000
+    found = server.get("/ui/api/review/q/labels")
+    assert found.json()["labels"] == names[:2_000] and "max-age" in found.headers["cache-control"]
+
+
+def test_errors_that_are_not_the_persons_name_no_path() -> None:
+    for error in (QueueInvalid("/srv/secret"), SettingsError("/srv/secret"), DataError("/srv/secret")):
+        assert "/srv" not in trouble(error, "id").message

@@ -157,12 +157,11 @@ class Ledger:
             )
             return [_entry(row) for row in found]
 
-    def count_by(self, field: str) -> dict[Any, int]:
+    def count_by(self, field: str) -> dict[str, int]:
         """The number of entries with each value of a ``field`` of their contents."""
         with self._connected() as file:
-            return dict(
-                file.execute("SELECT json_extract(content, ?) v, count(*) FROM entries GROUP BY v", (_at(field),))
-            )
+            query = "SELECT CAST(json_extract(content, ?) AS TEXT) v, count(*) FROM entries GROUP BY v"
+            return {value or "": number for value, number in file.execute(query, (_at(field),))}
 
     def count_where(self, field: str, value: Any, status: str | None = None) -> int:
         """The number of entries with this ``value`` of a ``field`` of their contents, and with this ``status``."""

@@ -112,6 +112,10 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         values = await blocking(lambda: _values(ledger, ledger.entry(number)))
         return site.page(request, "text.html.j2", active="/review", **values, **_told(request))
 
+    @routes.get("/api/review/{name}/labels")
+    async def labels(request: Request, name: str) -> Response:
+        return site.labels((await desk.get(REVIEW, name, await site.visitor(request))).about["labels"])
+
     @routes.post("/review/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)

@@ -47,7 +47,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
-_MOST_KEY_BYTES = 8192
+_MOST_KEY_BYTES, _MOST_LABELS = 8192, 2_000
 
 
 class _Entry(Convertor[int]):
@@ -132,6 +132,11 @@ class Site:
     def json(self, values: Mapping[str, Any]) -> Response:
         """An answer for the scripts of a page."""
         return JSONResponse(values, headers=HEADERS)
+
+    def labels(self, labels: Sequence[str]) -> Response:
+        """The labels that a picker searches, as a list that browsers keep: pages themselves have only the first."""
+        shown_ = [printable(label) for label in labels[:_MOST_LABELS]]
+        return JSONResponse({"labels": shown_}, headers=HEADERS | {"Cache-Control": "private, max-age=3600"})
 
     def download(self, content: bytes, name: str, media_type: str) -> Response:
         """A file that the browser saves as ``name``, which is ASCII."""

@@ -118,7 +118,8 @@
 
   // --- The search: an editable combobox with a list (ARIA Authoring Practices, combobox pattern).
   const typed = document.getElementById("typed"), found = document.getElementById("found"), told = document.getElementById("told");
-  const known = [...document.querySelectorAll("#known option")].map((option) => option.value);
+  let known = [...document.querySelectorAll("#known option")].map((option) => option.value);
+  purport.labels(typed, (labels) => { known = labels; });
   typed.removeAttribute("list");
   typed.removeAttribute("name"); // what is chosen becomes an option of its own
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": "found",
