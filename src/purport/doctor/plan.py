@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
+from ..data.formats.encoded import is_utf8
 from ..data.formats.spreadsheet import escaped, unescaped
 from ..errors import PlanInvalid, did_you_mean
 from ..files import write_text
@@ -27,6 +28,7 @@ _NO = ("no", "n", "false", "0", "", "-", "nein", "falsch", "non", "faux", "falso
 _SMART_QUOTES = str.maketrans("“”„‟", '""""')
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _HEAD = 500  # bytes in which the header of a plan lies
+_LONGEST_LIST = 20_000
 _GUESS = "cp1252"  # what spreadsheets in western Europe and America write for "CSV"
 
 
@@ -55,12 +57,14 @@ def read_plan(
     label_delimiter: str = "+",
     encoding: str | None = None,
     in_data: Callable[[str], bool] = lambda text: False,
+    most: int | None = None,
 ) -> list[Fix]:
     """The fixes in ``path``, as the doctor or a spreadsheet wrote it.
 
     Columns may be in any order, and may be separated by commas, semicolons or tabs. Labels may be JSON lists, or plain
     and joined by ``label_delimiter``. Without ``encoding``, the file is UTF-8 or starts with a byte order mark;
-    Windows-1252 is taken if it makes every text of the plan one that is ``in_data``.
+    Windows-1252 is taken if it makes every text of the plan one that is ``in_data``. More than ``most`` fixes
+    are refused.
 
     Raises:
         PlanInvalid: it is not a plan, or a line cannot be used; the message names the line.
@@ -69,6 +73,8 @@ def read_plan(
     fixes: list[Fix] = []
     foreign = ""
     for line, cells in _lines(path, text):
+        if len(fixes) == most:
+            raise PlanInvalid(f"{path} has more than {most:,} fixes; split it")
         try:
             fixes.append(_fix(cells, label_delimiter))
         except (ValueError, TypeError) as error:
@@ -181,17 +187,21 @@ def _row_number(cell: str) -> int:
 def _labels(cell: str, delimiter: str) -> tuple[str, ...]:
     """The labels in a cell: a JSON list, a list as Python writes it, or plain names."""
     plain = cell.strip()
+    if len(plain) > _LONGEST_LIST:
+        raise ValueError(f"labels has {len(plain):,} characters; at most {_LONGEST_LIST:,} are allowed")
     if not (plain.startswith("[") and plain.endswith("]")):
         return tuple(sorted({part.strip() for part in _parts(plain, delimiter)} - {""}))
     try:
         found = json.loads(plain)
+    except RecursionError:
+        found = None
     except ValueError:
         try:
             found = ast.literal_eval(plain.translate(_SMART_QUOTES))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise ValueError(f'labels must be names, or a list such as ["refund"], not {cell}') from None
-    if not isinstance(found, list) or not all(isinstance(label, str) and label for label in found):
-        raise ValueError(f'labels must be names, or a list such as ["refund"], not {cell}')
+            raise ValueError(f'labels must be names, or a list such as ["refund"], not {plain[:200]}') from None
+    if not isinstance(found, list) or not all(isinstance(label, str) and label and is_utf8(label) for label in found):
+        raise ValueError(f'labels must be names, or a list such as ["refund"], not {plain[:200]}')
     return tuple(sorted(set(found)))
 
 

@@ -50,12 +50,17 @@ def status_and_label(error: errors.PurportError) -> tuple[int, str]:
 def answer(error: errors.PurportError) -> JSONResponse:
     """The response ``{"label": …, "message": …}``, with the headers that belong to its status."""
     status, label = status_and_label(error)
-    headers = {}
-    if isinstance(error, errors.RequestError) and error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    headers = retry_after(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"label": label, "message": shown(str(error))}, status, headers)
+
+
+def retry_after(error: errors.PurportError) -> dict[str, str]:
+    """The header ``Retry-After``, in whole seconds, if waiting helps."""
+    if isinstance(error, errors.RequestError) and error.retry_after is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return {}
 
 
 def shown(message: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import OptionInvalid
+from ..wording import printable
 from .forms import Form
 
 Action = Literal["save", "skip", "undo"]
@@ -88,3 +89,14 @@ def given_versions(word: str) -> dict[int, int]:
 def versions_word(versions: Mapping[int, int]) -> str:
     """The word that :func:`given_versions` reads."""
     return ",".join(f"{number}:{version}" for number, version in versions.items())
+
+
+def meant(said: str, known: Collection[str]) -> str:
+    """The label of ``known`` that a browser sent as ``said``: pages show control characters as escapes.
+
+    What is none of them is returned as it is.
+    """
+    if said in known:
+        return said
+    plain = said.replace("\r\n", "\n")
+    return next((label for label in known if printable(label).replace("\r\n", "\n") == plain), said)

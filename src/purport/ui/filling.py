@@ -48,6 +48,7 @@ _AT_ONCE = 128
 _DISK_S = 120.0
 _SOON_S = 0.4  # what is answered so soon is shown at once
 _MOST, _OF_ONE, _AT_WORK = 64, 8, 2  # sheets in all, of one person, and of one person being answered
+_AT_WORK_IN_ALL = 8
 _IDLE_S = 3600.0
 
 
@@ -134,7 +135,7 @@ class Fillings:
         except FormatUnknown as error:
             raise BodyInvalid(f"{error}.") from None
         except (OSError, sqlite3.Error) as error:
-            raise BodyInvalid(f"The server cannot keep the file ({error}).") from None
+            raise BodyInvalid(f"The server cannot keep the file ({_said(error)}).") from None
         said = tuple((each.name, each.generation.bundle.manifest.id) for each in models)
         found = Filling(secrets.token_urlsafe(16), file.name, principal.id, said, sheet)
         self._all[found.name] = found
@@ -187,6 +188,8 @@ class Fillings:
         mine = [each for each in self._all.values() if each.owner == principal.id]
         if sum(each.task is not None and not each.task.done() for each in mine) >= _AT_WORK:
             raise Overloaded("Two of your files are being answered. Wait until one is ready.", 5.0)
+        if sum(each.task is not None and not each.task.done() for each in self._all.values()) >= _AT_WORK_IN_ALL:
+            raise Overloaded("The server is answering files of other people. Try again in a moment.", 5.0)
         done = [each for each in mine if each.task is None or each.task.done()]
         old = done[: max(0, len(mine) - _OF_ONE + 1)]
         if len(self._all) - len(old) >= _MOST:
@@ -216,7 +219,7 @@ class Fillings:
                 await run_in_threadpool(sheet.compare)
             filling.seconds, filling.ready = time.monotonic() - began, True
         except (OSError, sqlite3.Error) as error:
-            filling.problem = BodyInvalid(f"The server cannot keep the file ({error}).")
+            filling.problem = BodyInvalid(f"The server cannot keep the file ({_said(error)}).")
         except DataError as error:
             said = str(error)
             filling.problem = BodyInvalid(f"{said}." if said.startswith(filling.title) else sentence(said))
@@ -241,6 +244,11 @@ class Fillings:
             await run_in_threadpool(filling.sheet.answer, at, answers)
             after = rows[-1][0]
             filling.done += len(rows)
+
+
+def _said(error: OSError | sqlite3.Error) -> str:
+    """What went wrong on the disk, without the path."""
+    return error.strerror or "no reason is known" if isinstance(error, OSError) else str(error)
 
 
 _ASKED = AnswerOptions(top_k=1)

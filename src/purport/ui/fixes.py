@@ -6,15 +6,14 @@ import json
 import os
 import secrets
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from ..data.formats.encoded import is_utf8
 from ..doctor.finding import Fix
@@ -23,9 +22,11 @@ from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
 from ..labels import Task
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from .desk import SUFFIX, Desk, name_of
+from .blocking import blocking
+from .desk import SUFFIX, Desk
 from .forms import Form, read_form
 from .ledger import FIXES, OPEN, Entry, Ledger, shown
+from .shapes import require_fixes
 from .site import Site
 
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -35,6 +36,7 @@ ACTIONS = {"drop": "Delete the row", "relabel": "Change its labels", "rewrite": 
 """What a page says of each action of a fix."""
 _MOST_EDIT = 1_048_576
 _A_PAGE = 50
+_MOST_FIXES, _MOST_CHECKS = 20_000, 50
 
 
 def pages(site: Site) -> APIRouter:
@@ -50,18 +52,18 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/fixes")
     async def plans(request: Request) -> Response:
         principal = await site.visitor(request)
-        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(FIXES, principal)]
-        waiting = [each.name for each in await run_in_threadpool(desk.plans)]
+        found = await desk.all(FIXES, principal, _progress)
+        waiting = [each.name for each in await blocking(desk.plans)]
         return site.page(request, "plans.html.j2", active="/fixes", plans=found, waiting=waiting)
 
     @routes.post("/fixes/open")
     async def open_plan(request: Request) -> Response:
         await site.visitor(request)
         asked = (await read_form(request, _MOST_EDIT)).value("plan")
-        found = next((each for each in await run_in_threadpool(desk.plans) if each.name == asked), None)
+        found = next((each for each in await blocking(desk.plans) if each.name == asked), None)
         if found is not None:
-            fixes = await run_in_threadpool(lambda: _read(found.name, found.read_bytes()))
-            await run_in_threadpool(_create, found.with_suffix(SUFFIX), found.name, fixes, None)
+            fixes = await blocking(lambda: _read(found.name, found.read_bytes()))
+            await blocking(_create, found.with_suffix(SUFFIX), found.name, fixes, None)
         return site.redirect(f"/fixes/{quote(Path(asked).stem)}" if asked else "/fixes")
 
     @routes.post("/fixes")
@@ -71,49 +73,44 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
         file = form.files.get("file")
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
-        fixes = await run_in_threadpool(_read, file.name, file.content)
-        target = desk.new(Path(file.name).stem)
-        await run_in_threadpool(_create, target, file.name, fixes, principal.id)
+        fixes = await blocking(_read, file.name, file.content)
+        target = await desk.new(FIXES, Path(file.name).stem, principal)
+        await blocking(_create, target, file.name, fixes, principal.id)
         return site.redirect(f"/fixes/{target.stem}")
 
     @routes.get("/fixes/{name}")
     async def plan(request: Request, name: str, show: str = "", page: int = 1) -> Response:
-        ledger = desk.get(FIXES, name, await site.visitor(request))
-        entries = await run_in_threadpool(ledger.entries)
-        checks = Counter(each.content["check"] for each in entries)
-        chosen = [each for each in entries if not show or show in (each.status, each.content["check"])]
-        pages_ = max(1, -(-len(chosen) // _A_PAGE))
-        page = min(max(1, page), pages_)
+        ledger = await desk.get(FIXES, name, await site.visitor(request))
+        values = await blocking(_values, ledger, show, page)
+        problem = request.query_params.get("problem", "")[:500]
         return site.page(
-            request, "plan.html.j2", active="/fixes", name=name, about=ledger.about, progress=_progress(ledger),
-            entries=[_fixed(each) for each in chosen[(page - 1) * _A_PAGE : page * _A_PAGE]], show=show, page=page,
-            pages=pages_, checks=checks, actions=ACTIONS, problem=request.query_params.get("problem", "")[:500],
-            proposed=sum(each.content["apply"] for each in entries if each.status == OPEN),
+            request, "plan.html.j2", active="/fixes", name=name, about=ledger.about, actions=ACTIONS, show=show,
+            problem=problem, **values,
         )  # fmt: skip
 
     @routes.get("/fixes/{name}/plan.csv")
     async def download(request: Request, name: str) -> Response:
-        ledger = desk.get(FIXES, name, await site.visitor(request))
-        return site.download(await run_in_threadpool(_written, ledger), f"{name}.csv", "text/csv")
+        ledger = await desk.get(FIXES, name, await site.visitor(request))
+        return site.download(await blocking(_written, ledger), f"{name}.csv", "text/csv")
 
 
 def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
-    @routes.put("/api/fixes/{name}/{number:int}")
+    @routes.put("/api/fixes/{name}/{number:entry}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
+        ledger = await desk.get(FIXES, name, principal)
         body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"version": 0, …}')
-        entry = await run_in_threadpool(_decide, ledger, number, body, who(principal))
-        return site.json({"entry": shown(entry), "progress": _progress(ledger)})
+        entry = await blocking(_decide, ledger, number, body, who(principal))
+        return site.json({"entry": shown(entry), "progress": await blocking(_progress, ledger)})
 
-    @routes.post("/fixes/{name}/{number:int}")
+    @routes.post("/fixes/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
+        ledger = await desk.get(FIXES, name, principal)
         form = await read_form(request, _MOST_EDIT)
         query = {"show": form.value("show"), "page": form.value("page", "1")}
         try:
-            _decide(ledger, number, _of_form(form), who(principal))
+            await blocking(_decide, ledger, number, _of_form(form), who(principal))
         except EntryChanged as error:
             query["problem"] = str(error)
         return site.redirect(f"/fixes/{name}?{urlencode(query)}#fix-{number}")
@@ -121,13 +118,13 @@ def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.post("/fixes/{name}/rest")
     async def rest(request: Request, name: str) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(FIXES, name, principal)
-        await run_in_threadpool(_accept_rest, ledger, who(principal))
+        ledger = await desk.get(FIXES, name, principal)
+        await blocking(_accept_rest, ledger, who(principal))
         return site.redirect(f"/fixes/{name}")
 
     @routes.post("/fixes/{name}/delete")
     async def delete(request: Request, name: str) -> Response:
-        desk.delete(desk.get(FIXES, name, await site.visitor(request)))
+        await desk.delete(await desk.get(FIXES, name, await site.visitor(request)))
         return site.redirect("/fixes")
 
 
@@ -151,6 +148,29 @@ def _create(target: Path, title: str, fixes: Sequence[Fix], owner: str | None) -
         made.unlink(missing_ok=True)
 
 
+def _values(ledger: Ledger, show: str, page: int) -> dict[str, Any]:
+    """What a page of a plan shows: the fixes with the status or of the check ``show``, or all."""
+    checks, progress = ledger.count_by("check"), _progress(ledger)
+    if not show:
+        chosen, entries = progress["all"], ledger.entries
+    elif show in (OPEN, ACCEPTED, REJECTED):
+        chosen, entries = progress[show], partial(ledger.entries, status=show)
+    else:
+        chosen, entries = checks.get(show, 0), partial(ledger.entries_where, "check", show)
+    pages_ = max(1, -(-chosen // _A_PAGE))
+    page = min(max(1, page), pages_)
+    shown_ = entries(start=(page - 1) * _A_PAGE, most=_A_PAGE)
+    require_fixes(ledger, shown_)
+    return {
+        "checks": checks,
+        "progress": progress,
+        "page": page,
+        "pages": pages_,
+        "entries": [_fixed(each) for each in shown_],
+        "proposed": ledger.count_where("apply", True, OPEN),
+    }
+
+
 def _read(name: str, content: bytes) -> list[Fix]:
     """The fixes in an uploaded plan.
 
@@ -161,17 +181,21 @@ def _read(name: str, content: bytes) -> list[Fix]:
         path = Path(work, "plan.csv")
         path.write_bytes(content)
         try:
-            fixes = read_plan(path)
+            fixes = read_plan(path, most=_MOST_FIXES)
         except DataError as error:
             raise BodyInvalid(str(error).replace(str(path), name)) from None
     if not fixes:
         raise BodyInvalid("The plan has no fixes: the doctor proposes nothing for this data.")
+    if len({fix.check for fix in fixes}) > _MOST_CHECKS:
+        raise BodyInvalid(f"The plan names more than {_MOST_CHECKS} checks, which is more than the doctor has.")
     return fixes
 
 
 def _written(ledger: Ledger) -> bytes:
     """The plan as ``purport doctor apply`` takes it: what was accepted has ``apply = yes``, everything else ``no``."""
-    fixes = [_fix(each) for each in ledger.entries()]
+    entries = ledger.entries()
+    require_fixes(ledger, entries)
+    fixes = [_fix(each) for each in entries]
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, "plan.csv")
         write_plan(fixes, path)
@@ -203,6 +227,7 @@ def _decide(ledger: Ledger, number: int, body: dict[str, Any], by: str) -> Entry
     if action not in _DECISIONS:
         raise OptionInvalid(f'"action" must be one of {", ".join((*_DECISIONS, "undo"))}.')
     entry = ledger.entry(number)
+    require_fixes(ledger, [entry])
     state = _meant(entry.content, body) if action == "accept" else {}
     return ledger.decide({number: version}, _DECISIONS[action], state, by)[0]
 
@@ -229,7 +254,10 @@ def _meant(fix: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 
 def _of_form(form: Form) -> dict[str, Any]:
     version = form.value("version")
-    body: dict[str, Any] = {"action": form.value("action"), "version": int(version) if version.isdecimal() else None}
+    body: dict[str, Any] = {
+        "action": form.value("action"),
+        "version": int(version) if version.isdecimal() and len(version) < 11 else None,
+    }
     if "new_labels" in form.values:
         body["new_labels"] = form.value("new_labels").splitlines()
     if "new_text" in form.values:

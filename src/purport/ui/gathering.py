@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
+from .given_rows import Bounds, TooMuch
 from .ledger import REVIEW, Ledger
 from .merging import Labelled
 from .picking import USUAL, Candidate, Limits, Omitted, Picked, pick
@@ -59,24 +60,33 @@ class Given:
         return Candidate(self.text, answer, labels, other, self.where, doubtful)
 
 
-def texts_of(path: Path, reading: Reading, name: str = "") -> tuple[list[Given], int]:
+Count = Callable[[str, Iterable[str]], None]
+"""Takes text and labels of each row that is read, and raises a DataError to end the reading."""
+
+
+def texts_of(path: Path, reading: Reading, name: str = "", bounds: Bounds | None = None) -> tuple[list[Given], int]:
     """The texts of a file, and the number of its rows that cannot be used. Labels are read where it has them.
 
     Raises:
-        DataError: it cannot be read, or no row can be used.
+        DataError: it cannot be read, no row can be used, or it is more than ``bounds``.
     """
     texts: list[Given] = []
-    with suppress(DataError):
-        texts, bad = _rows(path, reading.of(path), name or path.name)
+    count: Count = bounds.count if bounds else lambda text, labels: None
+    try:
+        texts, bad = _rows(path, reading.of(path), name or path.name, count)
+    except TooMuch:
+        raise
+    except DataError:
+        pass
     if not texts:
         alone = replace(reading, layout=replace(reading.layout, label_column=None))
-        texts, bad = _rows(path, alone.of(path), name or path.name)
+        texts, bad = _rows(path, alone.of(path), name or path.name, count)
     if not texts:
         raise DataError(f"{name or path.name} has no row with a text; choose a table with a column of texts")
     return texts, bad
 
 
-def _rows(path: Path, reading: Reading, name: str) -> tuple[list[Given], int]:
+def _rows(path: Path, reading: Reading, name: str, count: Count) -> tuple[list[Given], int]:
     layout = understand(path, reading.layout).layout
     texts, bad, labelled = [], 0, layout.label_column is not None
     by_bundle = labelled and set(understand(path, layout).columns) >= _LABELLED
@@ -84,7 +94,9 @@ def _rows(path: Path, reading: Reading, name: str) -> tuple[list[Given], int]:
         example = row if isinstance(row, BadRow) else reading.example(row)
         if isinstance(example, BadRow) or example is None:
             bad += 1
+            count("", ())
             continue
+        count(example.text, example.labels if labelled else ())
         given = Given(example.text, example.labels if labelled else None, f"{name}, row {row.number}")
         texts.append(_marked(given, example.cells or {}) if by_bundle else given)
     return texts, bad
@@ -216,22 +228,27 @@ DONE, SKIPPED = "done", "skipped"
 def export(ledger: Ledger, target: Path) -> int:
     """Write what was decided as training data, in the format of the name of ``target``; the number of rows.
 
+    A table for spreadsheets has a column ``reviewed``, by which its escaped cells are known when it is read again.
+
     Raises:
         FormatUnknown: no format has that suffix.
         DataError: nothing was decided yet, or the format cannot hold the labels.
     """
     from ..data.formats import format_of
+    from ..data.formats.spreadsheet import REVIEWED_COLUMNS
     from ..files import replacing
 
     rows = list(reviewed(ledger))
     if not rows:
         raise DataError(_NOTHING)
+    table = target.suffix in (".csv", ".tsv")
+    columns = list(REVIEWED_COLUMNS) if table else ["text", "label"]
     with (
         replacing(target) as partial,
-        format_of(target).write(partial, ["text", "label"], label_delimiter=_delimiter(rows, target)) as write,
+        format_of(target).write(partial, columns, label_delimiter=_delimiter(rows, target)) as write,
     ):
         for text, labels in rows:
-            write({"text": text, "label": labels})
+            write({"text": text, "label": labels} | ({"reviewed": "yes"} if table else {}))
     return len(rows)
 
 

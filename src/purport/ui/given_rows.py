@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.formats import BadRow, Layout, Row, read_rows, unique_names
 from ..data.formats.columns import DEFAULT_TEXT_COLUMN
-from ..data.formats.content import REMEDIES
+from ..data.formats.content import REMEDIES, magic
 from ..data.hints import Hints
 from ..errors import DataError, FormatUnknown
 from ..predict_file import usable
@@ -19,6 +20,10 @@ from .sheets import Sheet
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
 MOST_ROWS = 20_000
 """Rows that a file may have."""
+MOST_LABELS = 2_000
+"""Different labels that a file may have."""
+_MOST_COLUMNS, _LONGEST_HEAD, _READ_S = 500, 1 << 20, 120.0
+_SAID = {"gzip": "compressed with gzip", "zip": "a zip archive or an Excel workbook", "parquet": "a Parquet file"}
 
 
 def suffix_of(name: str) -> str:
@@ -34,6 +39,57 @@ def suffix_of(name: str) -> str:
     raise FormatUnknown(f"{name}: unknown file format; {remedy}. The name must end in {', '.join(SUFFIXES)}")
 
 
+def require_plain(path: Path, name: str) -> None:
+    """Check that the file at ``path`` is what pages read: text that is not packed, with a reasonable first line.
+
+    Raises:
+        DataError: it is compressed, another format whatever its name says, or has too many columns.
+    """
+    if found := magic(path):
+        raise DataError(f"{name} is no text file but {_SAID.get(found, found)}; save it as CSV")
+    with path.open("rb") as stream:
+        head = stream.readline(_LONGEST_HEAD)
+    if max(map(head.count, (b",", b";", b"\t"))) >= _MOST_COLUMNS and path.suffix not in (".json", ".jsonl", ".ndjson"):
+        raise DataError(f"{name} has more than {_MOST_COLUMNS:,} columns; keep those with texts and labels")
+
+
+@dataclass
+class Bounds:
+    """Counts what is read of a file ``name``, so that reading ends where it is too much, or where time is over.
+
+    ``most`` is the number of characters; ``until`` is a time of ``time.monotonic``.
+    """
+
+    name: str
+    most: int
+    until: float
+    rows: int = 0
+    size: int = 0
+    labels: set[str] = field(default_factory=set)
+
+    def count(self, text: str, labels: Iterable[str] = ()) -> None:
+        """Count one row.
+
+        Raises:
+            DataError: it is one too many.
+        """
+        self.rows += 1
+        self.size += len(text)
+        self.labels.update(labels)
+        if self.rows > MOST_ROWS:
+            raise TooMuch(f"{self.name} has more than {MOST_ROWS:,} rows; split it")
+        if self.size > self.most:
+            raise TooMuch(f"{self.name} is too large; split it")
+        if len(self.labels) > MOST_LABELS:
+            raise TooMuch(f"{self.name} has more than {MOST_LABELS:,} labels; is it the right column?")
+        if time.monotonic() > self.until:
+            raise TooMuch(f"{self.name} takes too long to read; split it")
+
+
+class TooMuch(DataError):
+    """A file is more than a page reads."""
+
+
 def read_into(
     path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int
 ) -> tuple[tuple[str, ...], int]:
@@ -47,6 +103,7 @@ def read_into(
     """
     tally = _Tally()
     try:
+        require_plain(path, name)
         layout = replace(layout, encoding=encoding_of(path, name, hints, layout.encoding))
         named = {"text_column"} if layout.text_column != DEFAULT_TEXT_COLUMN else set()
         found = hints.understand(path, layout, named)
@@ -76,7 +133,10 @@ class _Tally:
             DataError: they are too many, or too long together.
         """
         size = 0
+        until = time.monotonic() + _READ_S
         for number, row in enumerate(map(usable, found), 1):
+            if time.monotonic() > until:
+                raise DataError(f"{name} takes too long to read; split it")
             if number > MOST_ROWS:
                 raise DataError(f"{name} has more than {MOST_ROWS:,} rows; split it, or use purport predict")
             size += sum(len(str(cell)) for cell in row.cells.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import structlog
 
 from ..data.hints import Hints
 from ..data.spec import DataSpec
-from ..errors import BodyInvalid, DataError, PurportError, RequestError
+from ..errors import BodyInvalid, DataError, Overloaded, PurportError, RequestError
 from ..serving.access import Principal
 from ..serving.aside import aside
 from ..serving.context import AppContext
@@ -27,11 +28,13 @@ from .encodings import chosen as among
 from .encodings import encoding_of
 from .forms import File
 from .gathering import Given, gather, options_for, texts_of
+from .given_rows import Bounds, require_plain, suffix_of
 from .picking import Limits
 
 _AT_ONCE = 64
 _DISK_S = 120.0
-_MOST_JOBS = 100
+_MOST_JOBS, _MOST_AT_WORK = 100, 2
+_MOST_CHARACTERS = 32 * 1024 * 1024
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Job:
 
     Attributes:
         title: the name of the file.
-        owner: whose it is.
+        owner: whose it is; ``client``: who has one share of the server.
         done, total: texts that are classified, and all of them; 0 while the file is read.
         problem: why it could not be made.
         ready: whether the queue is there.
@@ -49,6 +52,7 @@ class Job:
 
     title: str
     owner: str
+    client: str
     done: int = 0
     total: int = 0
     problem: PurportError | None = None
@@ -76,7 +80,13 @@ class Jobs:
 
         Raises:
             ModelUnknown, NotReady: there is no such model.
+            Overloaded: another file of the person, or of two others, is on its way.
         """
+        busy = [each for each in self._jobs.values() if each.task is not None and not each.task.done()]
+        if any(each.client == principal.client for each in busy):
+            raise Overloaded("Another file of yours is being read. Wait until its queue is ready.", 5.0)
+        if len(busy) >= _MOST_AT_WORK:
+            raise Overloaded("The server is reading files of other people. Try again in a moment.", 5.0)
         generations = [self._context.store.get(name).current for name in models if name]
         finished = [name for name, each in self._jobs.items() if each.task is None or each.task.done()]
         for name in finished[: max(0, len(self._jobs) - _MOST_JOBS)]:
@@ -84,7 +94,7 @@ class Jobs:
         for each in self._jobs.values():
             if each.owner == principal.id:
                 each.read = None  # a file waits for its encoding until its owner sends another one
-        job = self._jobs[target.stem] = Job(file.name, principal.id)
+        job = self._jobs[target.stem] = Job(file.name, principal.id, principal.client)
 
         def read(encoding: str | None) -> asyncio.Task[None]:
             return asyncio.create_task(self._run(job, target, file, encoding, generations, principal, chosen))
@@ -164,12 +174,14 @@ def _read(file: File, hints: Hints, encoding: str | None) -> tuple[list[Given], 
         DataError: it cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        path = Path(work, f"file{''.join(Path(file.name).suffixes[-1:]).lower()}")
+        path = Path(work, f"file{suffix_of(file.name)}")
         path.write_bytes(file.content)
         try:
+            require_plain(path, file.name)
             encoding = encoding_of(path, file.name, hints, encoding)
             named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
-            return texts_of(path, hints.reading(named, several=True), file.name)
+            reading = hints.reading(named, several=True)
+            return texts_of(path, reading, file.name, Bounds(file.name, _MOST_CHARACTERS, time.monotonic() + _DISK_S))
         except DataError as error:
             raise type(error)(str(error).replace(str(path), file.name)) from None
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from ..errors import EntryChanged, PathUnknown, QueueInvalid
+from ..errors import EntryChanged, Overloaded, PathUnknown, QueueInvalid
 from ..files import replacing
 
 REVIEW, FIXES = "review", "fixes"
@@ -24,7 +26,7 @@ OPEN = "open"
 """The status of an entry that nobody has decided on."""
 _APPLICATION = 0x50525054  # "PRPT", in the header of the file
 _FORMAT = 1
-_PATIENCE_S = 5.0
+_READ_S, _WRITE_S = 0.5, 2.0  # how long a file that somebody else has locked is waited for
 _MOST = 2**31
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION};
@@ -38,6 +40,10 @@ CREATE TABLE past (id INTEGER NOT NULL, version INTEGER NOT NULL, status TEXT NO
 CREATE INDEX by_batch ON entries (batch);
 CREATE INDEX by_status ON entries (status);
 """
+_ABOUT: dict[str, Any] = {
+    "title": "", "owner": None, "created": "", "task": "", "labels": [], "bundle": "", "other": None, "texts": 0,
+    "bad": 0,
+}  # fmt: skip
 _COLUMNS = "id, batch, content, status, state, version, base, who, at"
 _CHOSEN = "(? IS NULL OR status = ?) AND (? IS NULL OR batch = ?)"
 
@@ -74,8 +80,14 @@ _New = Callable[[sqlite3.Connection, Entry], tuple[str, str, int]]
 class Ledger:
     """The ledger in the file ``path``.
 
+    Attributes:
+        kind: ``review`` or ``fixes``.
+        owner: whose it is; ``None`` for one that the operator made.
+        created: when it was made (UTC, ISO 8601).
+
     Raises:
         QueueInvalid: the file is missing or is no ledger.
+        Overloaded: somebody else has locked it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,9 +98,26 @@ class Ledger:
             (application,), (found,) = file.execute("PRAGMA application_id"), file.execute("PRAGMA user_version")
             if (application[0], found[0]) != (_APPLICATION, _FORMAT):
                 raise QueueInvalid(f"{path} is no review queue of this version; create it again with purport review")
-            self.about: dict[str, Any] = {
-                name: json.loads(value) for name, value in file.execute("SELECT * FROM about")
-            }
+            # Not all: the labels may be long, and who may not see the ledger must not make the server read them.
+            query = "SELECT name, value FROM about WHERE name IN ('kind', 'owner', 'created') AND length(value) < 200"
+            head = {name: json.loads(value) for name, value in file.execute(query)}
+        self.kind, self.owner, self.created = (head.get(name) for name in ("kind", "owner", "created"))
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the ledger says of itself.
+
+        Raises:
+            QueueInvalid: it is damaged.
+            Overloaded: somebody else has locked it.
+        """
+        with self._connected() as file:
+            found = {name: json.loads(value) for name, value in file.execute("SELECT name, value FROM about")}
+        kinds = {"title": str, "created": str} | ({"labels": list, "texts": int} if self.kind == REVIEW else {})
+        if damaged := [name for name, kind in kinds.items() if not isinstance(found.get(name, kind()), kind)]:
+            raise QueueInvalid(f"{self.path} is damaged: {damaged[0]} is not what it must be; create it again")
+        whole: dict[str, Any] = _ABOUT | found
+        return whole
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any], entries: Iterable[tuple[int, Mapping[str, Any]]]) -> Ledger:
@@ -100,7 +129,11 @@ class Ledger:
             file.executemany("INSERT INTO entries (batch, content) VALUES (?, ?)", rows)
             file.commit()
             made = file.serialize()
+        private = about.get("owner") is not None  # what the operator makes is for whoever the umask says
+        if private:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as partial:
+            partial.touch(mode=0o600 if private else 0o666)
             partial.write_bytes(made)
         return cls(path)
 
@@ -113,14 +146,35 @@ class Ledger:
         with self._connected() as file:
             return _one(file, number)
 
-    def entries(self, *, status: str | None = None, batch: int | None = None) -> list[Entry]:
-        """All entries, in order, or those with this ``status``, or of this ``batch``."""
+    def entries(
+        self, *, status: str | None = None, batch: int | None = None, start: int = 0, most: int = -1
+    ) -> list[Entry]:
+        """All entries, in order, or those with this ``status``, or of this ``batch``: ``most`` from ``start`` on."""
         with self._connected() as file:
             found = file.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE {_CHOSEN} ORDER BY id",
-                (status, status, batch, batch),
+                f"SELECT {_COLUMNS} FROM entries WHERE {_CHOSEN} ORDER BY id LIMIT ? OFFSET ?",
+                (status, status, batch, batch, most, start),
             )
             return [_entry(row) for row in found]
+
+    def count_by(self, field: str) -> dict[str, int]:
+        """The number of entries with each value of a ``field`` of their contents."""
+        with self._connected() as file:
+            query = "SELECT CAST(json_extract(content, ?) AS TEXT) v, count(*) FROM entries GROUP BY v"
+            return {value or "": number for value, number in file.execute(query, (_at(field),))}
+
+    def count_where(self, field: str, value: Any, status: str | None = None) -> int:
+        """The number of entries with this ``value`` of a ``field`` of their contents, and with this ``status``."""
+        query = f"SELECT count(*) FROM entries WHERE json_extract(content, ?) = ? AND {_CHOSEN}"
+        with self._connected() as file:
+            found: int = file.execute(query, (_at(field), value, status, status, None, None)).fetchone()[0]
+            return found
+
+    def entries_where(self, field: str, value: Any, *, start: int = 0, most: int = -1) -> list[Entry]:
+        """The entries with this ``value`` of a ``field`` of their contents: ``most`` from ``start`` on."""
+        query = f"SELECT {_COLUMNS} FROM entries WHERE json_extract(content, ?) = ? ORDER BY id LIMIT ? OFFSET ?"
+        with self._connected() as file:
+            return [_entry(row) for row in file.execute(query, (_at(field), value, most, start))]
 
     def tally(self) -> dict[str, int]:
         """The number of entries of each status."""
@@ -139,7 +193,8 @@ class Ledger:
         """The first open entry behind entry ``after``, or else the first of all; ``None`` if all are decided."""
         with self._connected() as file:
             found = file.execute(
-                "SELECT id FROM entries WHERE status = ? ORDER BY id <= ?, id LIMIT 1", (OPEN, min(after, _MOST))
+                "SELECT id FROM entries WHERE status = ? ORDER BY id <= ?, id LIMIT 1",
+                (OPEN, max(0, min(after, _MOST))),
             ).fetchone()
             return found[0] if found else None
 
@@ -172,7 +227,7 @@ class Ledger:
 
     def _edit(self, versions: Mapping[int, int], new: _New, who: str) -> list[Entry]:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._connected() as file:
+        with self._connected(_WRITE_S) as file:
             file.execute("BEGIN IMMEDIATE")
             found = [_one(file, number) for number in versions]
             changed = [each for each in found if each.version != versions[each.id]]
@@ -192,17 +247,29 @@ class Ledger:
             return [_one(file, number) for number in versions]
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self, patience_s: float = _READ_S) -> Iterator[sqlite3.Connection]:
         """A connection whose changes are kept if the block ends normally."""
         try:
-            file = sqlite3.connect(f"file:{self.path.absolute()}?mode=rw", timeout=_PATIENCE_S, uri=True)
+            # Quoted, because "#", "?" and "%" mean something in the address of a file.
+            file = sqlite3.connect(f"file:{quote(str(self.path.absolute()))}?mode=rw", timeout=patience_s, uri=True)
             try:
                 with file:
                     yield file
             finally:
                 file.close()
-        except sqlite3.Error as error:
-            raise QueueInvalid(f"{self.path} cannot be used as a review queue ({error})") from None
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise Overloaded("Somebody else has locked this list at the moment. Try again.", 1.0) from None
+            raise self._damaged(error) from None
+        except (sqlite3.Error, ValueError, RecursionError) as error:  # ValueError: what is in it is no JSON
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> QueueInvalid:
+        return QueueInvalid(f"{self.path} cannot be used as a review queue ({error})")
+
+
+def _at(field: str) -> str:
+    return f'$."{field}"'
 
 
 def shown(entry: Entry) -> dict[str, Any]:
@@ -225,4 +292,7 @@ def _one(file: sqlite3.Connection, number: int) -> Entry:
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     number, batch, content, status, state, version, base, who, at = row
-    return Entry(number, batch, json.loads(content), status, json.loads(state), version, base, who, at)
+    found, decided = json.loads(content), json.loads(state)
+    if not (isinstance(found, dict) and isinstance(decided, dict)):
+        raise ValueError(f"entry {number} is no object")
+    return Entry(number, batch, found, status, decided, version, base, who, at)

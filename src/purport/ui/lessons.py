@@ -19,6 +19,7 @@ from ..serving.tutor import Wish
 from ..teaching.lesson import lesson
 from ..teaching.rewriting import require_taught
 from ..wording import count
+from .edits import meant
 from .forms import Form
 from .verdicts import joined
 
@@ -99,7 +100,9 @@ class Lessons:
 def _chosen(form: Form, known: tuple[str, ...], *, several: bool) -> tuple[str, ...]:
     """The labels that the ``form`` has; none if "none of these" is chosen."""
     given = [*form.values.get("label", ()), *form.values.get("typed", ())]
-    labels = sorted({each.strip() for each in given if each.strip()})
+    labels = sorted(
+        {meant(each, known) if each in known else meant(each.strip(), known) for each in given if each.strip()}
+    )
     if not given or (not labels and "" not in form.values.get("label", ())):
         raise OptionInvalid('Choose the right label first, or "None of these".')
     for label in labels:

@@ -10,23 +10,22 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
-from ..data.spec import DataSpec
-from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, OutputExists, did_you_mean
-from ..labels import Task
+from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
+from .blocking import blocking
 from .desk import Desk, name_of
-from .edits import Edit, edit_of_form, edit_of_json, given_versions, versions_word
-from .forms import File, Form, read_form
-from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass, labelled
+from .edits import Edit, edit_of_form, edit_of_json, given_versions, meant, versions_word
+from .forms import Form, read_form
+from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
-from .merging import merge
 from .new_labels import first_unknown, is_unknown, known_labels
+from .own_table import merged
 from .picking import USUAL, Limits, certainty
+from .shapes import require_texts
 from .site import Site
 
 WHY = {
@@ -48,7 +47,7 @@ REASONS = {
 """What a page says of each :data:`~purport.prediction.Reason`."""
 _EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
-_KEYS = 5
+_KEYS, _A_PAGE = 5, 100
 _LIKELY = 0.5  # below, an answer is more likely wrong than right
 
 
@@ -66,7 +65,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     @routes.get("/review")
     async def queues(request: Request) -> Response:
         principal = await site.visitor(request)
-        found = [(name_of(each), each.about, _progress(each)) for each in desk.all(REVIEW, principal)]
+        found = await desk.all(REVIEW, principal, _progress)
         models, least = site.context.store.all(), USUAL
         return site.page(request, "queues.html.j2", active="/review", queues=found, models=models, least=least)
 
@@ -77,22 +76,27 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
         file = form.files.get("file")
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose a table (CSV, TSV, JSON Lines) with texts.")
-        target = desk.new(Path(file.name).stem)
+        target = await desk.new(REVIEW, Path(file.name).stem, principal)
         models = form.value("model") or site.context.store.get().name, form.value("other") or None
         jobs.start(target, file, models, principal, _chosen(form))
         return site.redirect(f"/review/{target.stem}")
 
     @routes.get("/review/{name}")
-    async def queue(request: Request, name: str) -> Response:
+    async def queue(request: Request, name: str, page: int = 1) -> Response:
         principal = await site.visitor(request)
         job = jobs.get(name, principal)
         if job is not None and unfinished(job):
             raise_problem(job)
             return site.page(request, "making.html.j2", active="/review", job=job)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
+        progress = await blocking(_progress, ledger)
+        pages_ = max(1, -(-progress["all"] // _A_PAGE))
+        page = min(max(1, page), pages_)
+        entries = await blocking(ledger.entries, start=(page - 1) * _A_PAGE, most=_A_PAGE)
+        require_texts(ledger, entries)
         return site.page(
-            request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=_progress(ledger),
-            why=WHY, undo=_undo_of(request), entries=await run_in_threadpool(ledger.entries), left_out=LEFT_OUT,
+            request, "queue.html.j2", active="/review", name=name, about=ledger.about, progress=progress,
+            why=WHY, undo=_undo_of(request), entries=entries, page=page, pages=pages_, left_out=LEFT_OUT,
         )  # fmt: skip
 
     @routes.post("/review/{name}/encoding")
@@ -103,87 +107,75 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
 
     @routes.post("/review/{name}/delete")
     async def delete(request: Request, name: str) -> Response:
-        desk.delete(desk.get(REVIEW, name, await site.visitor(request)))
+        await desk.delete(await desk.get(REVIEW, name, await site.visitor(request)))
         return site.redirect("/review")
 
 
 def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/review/{name}/next")
     async def following(request: Request, name: str, after: int = 0) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
-        return site.redirect(_next(ledger, after))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
+        return site.redirect(await blocking(_next, ledger, after))
 
-    @routes.get("/review/{name}/{number:int}")
+    @routes.get("/review/{name}/{number:entry}")
     async def text(request: Request, name: str, number: int) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
-        entry = await run_in_threadpool(ledger.entry, number)
-        return site.page(request, "text.html.j2", active="/review", **_values(ledger, entry), **_told(request, ledger))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
+        values = await blocking(lambda: _values(ledger, ledger.entry(number)))
+        return site.page(request, "text.html.j2", active="/review", **values, **_told(request, ledger))
 
-    @routes.post("/review/{name}/{number:int}")
+    @routes.get("/api/review/{name}/labels")
+    async def labels(request: Request, name: str) -> Response:
+        return site.labels((await desk.get(REVIEW, name, await site.visitor(request))).about["labels"])
+
+    @routes.post("/review/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, _MOST_EDIT)
         edit = edit_of_form(form, number)
         asked = first_unknown(ledger, edit.labels or (), edit.new)
         if asked is not None:
             return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'new': asked})}")
         try:
-            return site.redirect(_carry_out(ledger, number, edit, who(principal))["next"])
+            done = await blocking(_carry_out, ledger, number, edit, who(principal))
+            return site.redirect(done["next"])
         except EntryChanged:
             return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'changed': _said(edit)})}")
 
-    @routes.put("/api/review/{name}/{number:int}")
+    @routes.put("/api/review/{name}/{number:entry}")
     async def decide(request: Request, name: str, number: int) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
         body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"versions": {"1": 0}, …}')
         edit = edit_of_json(body, number)
-        return site.json(await run_in_threadpool(_carry_out, ledger, number, edit, who(principal)))
+        return site.json(await blocking(_carry_out, ledger, number, edit, who(principal)))
 
 
 def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/review/{name}/export.{kind}")
     async def exported(request: Request, name: str, kind: str) -> Response:
-        ledger = desk.get(REVIEW, name, await site.visitor(request))
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
         if kind not in _EXPORTS:
             raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
-        content = await run_in_threadpool(_exported, ledger, kind)
+        content = await blocking(_exported, ledger, kind)
         return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
 
     @routes.post("/review/{name}/into")
     async def into(request: Request, name: str) -> Response:
         principal = await site.visitor(request)
-        ledger = desk.get(REVIEW, name, principal)
+        ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
         file = form.files.get("file")
         if file is None or not file.name or not file.content.strip():
             raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
-        content = await run_in_threadpool(_merged, ledger, file)
+        content = await blocking(merged, ledger, file)
         return site.download(content, f"{name}-merged{Path(file.name).suffix.lower()}", "application/octet-stream")
-
-
-def _merged(ledger: Ledger, file: File) -> bytes:
-    """The table in ``file`` with what was labelled.
-
-    Raises:
-        BodyInvalid: it cannot be read, or nothing is labelled yet.
-    """
-    spec = DataSpec(name=file.name, unlabelled="out_of_scope")
-    with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        suffix = "".join(Path(file.name).suffixes[-1:]).lower()
-        path, target = Path(work, f"table{suffix}"), Path(work, f"merged{suffix}")
-        path.write_bytes(file.content)
-        try:
-            merge(labelled(ledger.path), path, spec.reading(Task.MULTILABEL), target)
-        except (DataError, OutputExists) as error:
-            raise BodyInvalid(sentence(str(error).replace(str(path), file.name).rstrip("."))) from None
-        return target.read_bytes()
 
 
 def _exported(ledger: Ledger, kind: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, f"reviewed.{kind}")
+        require_texts(ledger, ledger.entries(status=DONE))
         try:
             export(ledger, path)
         except DataError as error:
@@ -205,7 +197,7 @@ def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, An
         entries = ledger.decide(edit.versions, SKIPPED, {}, by)
     else:
         if edit.labels is None:
-            suggested = _suggested([ledger.entry(each) for each in edit.versions])
+            suggested = _suggested(ledger, [ledger.entry(each) for each in edit.versions])
             edit = replace(edit, labels=None if suggested is None else tuple(suggested))
         edit = replace(edit, labels=_checked(ledger, edit))
         entries = ledger.decide(edit.versions, DONE, {"labels": list(edit.labels or ())}, by)
@@ -218,6 +210,8 @@ def _checked(ledger: Ledger, edit: Edit) -> tuple[str, ...]:
     labels = edit.labels
     if labels is None:
         raise OptionInvalid('Choose a label first, or "None of these".')
+    known = known_labels(ledger)
+    labels = tuple(meant(label, known) for label in labels)
     if (label := first_unknown(ledger, labels, edit.new)) is not None:
         raise is_unknown(ledger, label)
     if is_multiclass(ledger) and len(labels) > 1:
@@ -266,8 +260,10 @@ def _progress(ledger: Ledger) -> dict[str, int]:
 
 def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     """What the page of one text shows."""
+    require_texts(ledger, [entry])
     content, ranked = entry.content, entry.content["ranked"]
     alike = [each for each in ledger.entries(batch=entry.batch, status=OPEN) if each.id != entry.id]
+    require_texts(ledger, alike)
     chosen: list[str] = (entry.state or {}).get("labels", []) if entry.status == DONE else []
     confidences: Mapping[str, float] = dict(map(tuple, ranked))
     offered = [label for label, _ in ranked[:_KEYS]]
@@ -281,19 +277,20 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "offered": [(label, confidences.get(label)) for label in dict.fromkeys(offered)],
         "chosen": chosen,
         "none": entry.status == DONE and not chosen,
-        "suggested": None if entry.status == DONE else _suggested([entry, *alike]),
+        "suggested": None if entry.status == DONE else _suggested(ledger, [entry, *alike]),
         "alike": alike,
         "why": WHY[content["why"]],
         "reason": REASONS.get(content["reason"] or "", ""),
     }
 
 
-def _suggested(entries: Sequence[Entry]) -> list[str] | None:
+def _suggested(ledger: Ledger, entries: Sequence[Entry]) -> list[str] | None:
     """The labels that all ``entries`` get if the person chooses none; ``None`` if the person must choose.
 
     That is so where file and models disagree, and where there is no label in the file and the model finds its own
     answer less likely than not.
     """
+    require_texts(ledger, entries)
     found: set[tuple[str, ...]] = set()
     for content in (each.content for each in entries):
         found |= {

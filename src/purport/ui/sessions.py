@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
-from ..errors import Forbidden, Unauthenticated
+from ..errors import Forbidden, OptionInvalid, Unauthenticated
 from ..serving.access import EVERYTHING, Permission, Principal
 from ..serving.context import AppContext
 
 COOKIE = "purport_session"
 _IDLE_S = 8 * 3600.0
-_MOST = 4096
+_MOST, _MOST_OF_ONE = 4096, 64
 _LOCAL = "localhost"
 
 
@@ -48,8 +48,13 @@ class Sessions:
         Raises:
             Unauthenticated: the person must sign in.
             Forbidden: the permission is missing, or the request comes from another site.
-            RateLimited: too many wrong keys came from there.
+            RateLimited: too many wrong keys came from there, or the request is more than the rate limit.
         """
+        principal = await self._who(request, permission)
+        self._access.count(principal)
+        return principal
+
+    async def _who(self, request: Request, permission: str) -> Principal:
         _require_same_site(request)
         session = self._session(request)
         if session is None:
@@ -77,15 +82,29 @@ class Sessions:
             raise Unauthenticated("Type your key.")
         kept = [header for header in request.scope["headers"] if header[0] not in (b"authorization", b"x-api-key")]
         asking = {**request.scope, "headers": [*kept, (b"x-api-key", key.strip().encode())]}
-        principal = await self._access.identify(asking, Permission.CLASSIFY)
+        principal = await self._access.permit(asking, Permission.CLASSIFY)
         self.sign_out(request, response)
         session = secrets.token_urlsafe(32)
+        self._make_room(principal)
         self._known[session] = _Session(principal, self._clock())
-        while len(self._known) > _MOST:
-            self._known.popitem(last=False)
         response.set_cookie(
-            COOKIE, session, path=self._path, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+            COOKIE,
+            session,
+            path=self._path,
+            httponly=True,
+            samesite="strict",
+            secure=request.scope["scheme"] == "https",
         )
+
+    def _make_room(self, principal: Principal) -> None:
+        """End sessions of ``principal``, the oldest first, so that one key cannot end those of others."""
+        mine = [name for name, each in self._known.items() if each.principal.id == principal.id]
+        for name in mine[: max(0, len(mine) - _MOST_OF_ONE + 1)]:
+            del self._known[name]
+        while len(self._known) >= _MOST:
+            owners = Counter(each.principal.id for each in self._known.values())
+            (most, _), *_ = owners.most_common(1)
+            del self._known[next(name for name, each in self._known.items() if each.principal.id == most)]
 
     def sign_out(self, request: Request, response: Response) -> None:
         """End the session of the request, if there is one."""
@@ -117,7 +136,7 @@ def _require_same_site(request: Request) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     foreign = site not in (None, "same-origin", "none")
     if not foreign and origin is not None and site is None:
-        foreign = urlsplit(origin).netloc != request.headers.get("host", "")
+        foreign = _netloc(origin) != request.headers.get("host", "")
     if foreign:
         raise Forbidden("This request came from another site. Open the page here and try again.")
 
@@ -129,17 +148,38 @@ def _require_own_name(request: Request) -> None:
 
     Raises:
         Forbidden: the address bar has another name.
+        OptionInvalid: it has none that can be read.
     """
     client = request.client.host if request.client else ""
     if not _is_loopback(client):
         return
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    host = _host(request.headers.get("host", ""))
     if host == _LOCAL or host.endswith(f".{_LOCAL}") or _is_address(host):
         return
     raise Forbidden(
         f'Without API keys the pages are shown at http://localhost, not at "{host}". Set keys (PURPORT_API_KEYS), or '
         "name the proxy in PURPORT_TRUSTED_PROXIES."
     )
+
+
+def _netloc(origin: str) -> str | None:
+    """Name and port of an origin; ``None`` if it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _host(header: str) -> str:
+    """The name in a Host header.
+
+    Raises:
+        OptionInvalid: it has none that can be read.
+    """
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        raise OptionInvalid("The Host header is not a name or an address.") from None
 
 
 def _is_address(host: str) -> bool:

@@ -13,18 +13,28 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 
 from .. import __version__
-from ..errors import EntryChanged, OptionInvalid, PathUnknown, PurportError, RequestError, Unauthenticated
+from ..errors import (
+    EntryChanged,
+    OptionInvalid,
+    PathUnknown,
+    PurportError,
+    QueueInvalid,
+    RequestError,
+    Unauthenticated,
+)
 from ..invalid import says
 from ..serving.access import Principal
 from ..serving.context import AppContext
-from ..serving.http_errors import shown, status_and_label
+from ..serving.http_errors import retry_after, shown, status_and_label
 from ..serving.logs import REQUEST_ID
 from ..wording import percent, printable
-from .forms import read_form
+from .blocking import blocking
+from .forms import in_time, read_form
 from .sessions import Sessions
 from .troubles import trouble
 
@@ -37,7 +47,22 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
-_MOST_KEY_BYTES = 8192
+_MOST_KEY_BYTES, _MOST_LABELS = 8192, 2_000
+
+
+class _Entry(Convertor[int]):
+    """The number of an entry in a path. Starlette's own fails for a number of more digits than Python reads."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("entry", _Entry())
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Pages = Callable[["Site"], APIRouter]
@@ -98,8 +123,7 @@ class Site:
             "version": __version__,
             "static": self.static_path,
         }
-        html = self._templates.get_template(template).render(frame | values)
-        return Response(html.encode("utf-8", "replace"), status, HEADERS, "text/html")
+        return _Page(lambda: self._templates.get_template(template).render(frame | values), status)
 
     def static_path(self, name: str) -> str:
         """The path of a static file for the browser; it changes when the file does."""
@@ -108,6 +132,11 @@ class Site:
     def json(self, values: Mapping[str, Any]) -> Response:
         """An answer for the scripts of a page."""
         return JSONResponse(values, headers=HEADERS)
+
+    def labels(self, labels: Sequence[str]) -> Response:
+        """The labels that a picker searches, as a list that browsers keep: pages themselves have only the first."""
+        shown_ = [printable(label) for label in labels[:_MOST_LABELS]]
+        return JSONResponse({"labels": shown_}, headers=HEADERS | {"Cache-Control": "private, max-age=3600"})
 
     def download(self, content: bytes, name: str, media_type: str) -> Response:
         """A file that the browser saves as ``name``, which is ASCII."""
@@ -131,15 +160,21 @@ class Site:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
+            timed = Request(request.scope, in_time(request.receive, self.context.settings.deadline_ms / 1000))
             try:
-                return await handler(request)
+                response = await handler(timed)
+                return await response.rendered() if isinstance(response, _Page) else response
             except ClientDisconnect:
                 raise
+            except QueueInvalid as error:
+                structlog.get_logger("purport.ui").warning("queue.damaged", reason=str(error))
+                refused = self._refused(request, PathUnknown("This queue is damaged. The server's log has details."))
             except PurportError as error:
-                return self._refused(request, error)
+                refused = self._refused(request, error)
             except RequestValidationError as error:
                 first = error.errors()[0]
-                return self._refused(request, OptionInvalid(f'"{first["loc"][-1]}" {says([first])}.'))
+                refused = self._refused(request, OptionInvalid(f'"{first["loc"][-1]}" {says([first])}.'))
+            return await refused.rendered() if isinstance(refused, _Page) else refused
 
         return guarded
 
@@ -148,17 +183,35 @@ class Site:
         status, label = status_and_label(error)
         if not isinstance(error, RequestError) and status >= 500:
             structlog.get_logger("purport.ui").error("failed", request_id=REQUEST_ID.get(), reason=str(error))
-        told = trouble(error, REQUEST_ID.get())
+        told, later = trouble(error, REQUEST_ID.get()), retry_after(error)
         if request.scope["path"].startswith(f"{self._prefix}/api/"):
             said: dict[str, Any] = {"label": label, "title": told.title, "message": shown(told.message)}
             if isinstance(error, EntryChanged):
                 said["entries"] = error.entries
-            return JSONResponse(said, status, HEADERS)
-        came = request.url.path.removeprefix(self.context.settings.root_path).removeprefix(self._prefix)
+            return JSONResponse(said, status, HEADERS | later)
+        # Not request.url, which needs a Host header that can be parsed.
+        came = request.scope["path"].removeprefix(self.context.settings.root_path).removeprefix(self._prefix)
         if isinstance(error, Unauthenticated) and request.method in ("GET", "HEAD"):
             return self.redirect(f"/sign-in?next={quote(came)}")
         asked = {"here": f"{self.path}{came}", "choices": getattr(error, "choices", ())}
-        return self.page(request, "trouble.html.j2", status, trouble=told, **asked)
+        page = self.page(request, "trouble.html.j2", status, trouble=told, **asked)
+        page.headers.update(later)
+        return page
+
+
+class _Page(Response):
+    """A page that is yet to be rendered: that is done in a thread, in one place for all."""
+
+    def __init__(self, render: Callable[[], str], status: int) -> None:
+        super().__init__(b"", status, HEADERS, "text/html")
+        self._render = render
+
+    async def rendered(self) -> Response:
+        """The page with its content."""
+        html = await blocking(lambda: self._render().encode("utf-8", "replace"))
+        self.body = html
+        self.headers["Content-Length"] = str(len(html))
+        return self
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

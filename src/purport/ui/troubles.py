@@ -39,7 +39,7 @@ _DEFECT = "Something went wrong"
 def trouble(error: errors.PurportError, request_id: str) -> Trouble:
     """``error`` in words; of errors that are not the person's to mend, only where the log has details."""
     found = next((TITLES[kind] for kind in type(error).__mro__ if kind in TITLES), None)
-    if found is None:
+    if found is None or not isinstance(error, errors.RequestError):  # what it says is for the operator, paths too
         return Trouble(_DEFECT, f"The server's log has details under request id {request_id}.", True)
     title, again = found
     return Trouble(title, str(error), again)

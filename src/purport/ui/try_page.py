@@ -75,6 +75,11 @@ def pages(site: Site) -> APIRouter:
         asked = Asked.of(await read_form(request, most))
         return await view.page(request, principal, asked, answered=True)
 
+    @routes.get("/api/labels/{bundle}")
+    async def labels(request: Request, bundle: str, model: str = "") -> Response:
+        await site.visitor(request)  # ``bundle`` is there so that the list is asked for again when it changes
+        return site.labels(site.context.store.get(model or None).current.bundle.manifest.labels)
+
     @routes.post("/try/teach")
     async def teach(request: Request) -> Response:
         principal = await site.sessions.visitor(request, Permission.MODELS)

@@ -8,6 +8,8 @@ from typing import Any
 
 ANSWER_COLUMNS = ("labels", "error"), ("labels", "confidence", "likeliest")
 """Every file of answers (``purport predict``, ``purport label``) has these columns, so that it is known again."""
+REVIEWED_COLUMNS = ("text", "label", "reviewed")
+"""Every table that people reviewed (``purport review``) has these columns."""
 # After https://owasp.org/www-community/attacks/CSV_Injection, with the apostrophes that escape it.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
@@ -25,9 +27,9 @@ def column_cell(value: Any) -> Any:
 
 
 def is_ours(columns: Iterable[str]) -> bool:
-    """Whether a table with these columns has answers, whose cells are escaped."""
+    """Whether a table with these columns has answers or reviewed rows, whose cells are escaped."""
     present = set(columns)
-    return any(present.issuperset(own) for own in ANSWER_COLUMNS)
+    return any(present.issuperset(own) for own in (*ANSWER_COLUMNS, REVIEWED_COLUMNS))
 
 
 def escape(cell: str) -> str:

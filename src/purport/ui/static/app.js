@@ -32,5 +32,14 @@ const app = {
     const body = await response.json().catch(() => ({ message: "The server gave no readable answer; try again." }));
     return { ok: response.ok, status: response.status, body };
   },
+
+  /** A page has the first labels only: get all for the search of an input that says where they are. */
+  async labels(input, taken) {
+    if (!input.dataset.labels) return;
+    try {
+      const response = await fetch(app.ui + input.dataset.labels, { credentials: "same-origin" });
+      if (response.ok) taken((await response.json()).labels);
+    } catch { /* the first labels are there */ }
+  },
 };
 window.purport = app;

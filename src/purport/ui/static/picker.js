@@ -4,7 +4,8 @@
 "use strict";
 
 purport.picker = (typed, found, told, taken, more = {}) => {
-  const known = [...document.getElementById(typed.getAttribute("list")).options].map((option) => option.value);
+  let known = [...document.getElementById(typed.getAttribute("list")).options].map((option) => option.value);
+  purport.labels(typed, (labels) => { known = labels; });
   typed.removeAttribute("list");
   typed.removeAttribute("name"); // what is chosen becomes an option of its own
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": found.id,
