@@ -85,9 +85,9 @@ def pages(site: Site) -> APIRouter:
         principal = await site.sessions.visitor(request, Permission.MODELS)
         form = await read_form(request, most)
         asked = Asked(form.value("text"), site.context.store.get(form.value("model") or None).name)
-        before = await view.answer(principal, asked)
+        before = await view.answer(asked)
         change = await view.lessons.teach(form, asked.text, asked.model, principal)
-        now = await view.answer(principal, asked)
+        now = await view.answer(asked)
         told = change.told(asked.text, before["labels"], now["labels"])
         return await view.page(request, principal, asked, answered=True, told=told)
 
@@ -133,14 +133,13 @@ class _View:
         none = {"result": None, "told": None, "methods": (), "labels": (), "may_teach": False, "anonymous": False}
         return self._site.page(request, "try.html.j2", active="/", **(none | {"multiclass": False} | values))
 
-    async def answer(self, principal: Principal, asked: Asked) -> dict[str, Any]:
-        """What the model makes of the text, as for ``/v1/classify``.
+    async def answer(self, asked: Asked) -> dict[str, Any]:
+        """What the model makes of the text, as for ``/v1/classify``; the request for the page has been counted.
 
         Raises:
             RequestError: it cannot be answered, or not now.
         """
         request = Operand(check_text(asked.text), AnswerOptions(top_k=_RANKED))
-        self._context.access.count(principal)
         self._context.admission.admit()
         with self._context.store.get(asked.model or None).current as generation:
             async with self._context.admission.deadline():
@@ -149,7 +148,7 @@ class _View:
         return found
 
     async def _result(self, principal: Principal, asked: Asked, model: Model) -> dict[str, Any]:
-        answer = await self.answer(principal, asked)
+        answer = await self.answer(asked)
         costly = bool(model.current.at_once) and not asked.label
         why = problem = None
         if not (asked.later or costly):
