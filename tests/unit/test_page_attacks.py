@@ -14,17 +14,20 @@ import pytest
 from starlette.testclient import TestClient
 
 from purport.data.formats import Layout, Row, read_rows
+from purport.data.hints import Hints
+from purport.data.spec import DataSpec
 from purport.errors import DataError, Overloaded, QueueInvalid, SettingsError
+from purport.labels import Task
 from purport.serving.access import Principal
 from purport.serving.app import create_app
 from purport.serving.context import AppContext
 from purport.settings import load
 from purport.ui import desk, sessions
 from purport.ui.forms import File, in_time
-from purport.ui.gathering import Chosen
 from purport.ui.given_rows import Bounds
 from purport.ui.jobs import Jobs, _read
 from purport.ui.ledger import Ledger
+from purport.ui.picking import Limits
 from purport.ui.troubles import trouble
 
 Client = Callable[..., TestClient]
@@ -169,7 +172,7 @@ def test_what_a_page_writes_is_for_the_server_alone(client: Client, tmp_path: Pa
 def queue(path: Path, owner: str | None = None, **about: Any) -> Ledger:
     content = {
         "text": "=cmd|calc", "where": "", "labels": None, "why": "unsure", "reason": None, "decided": [],
-        "ranked": [["a", 0.5]], "other": None, "examples": [],
+        "in_scope": 0.5, "ranked": [["a", 0.5]], "other": None, "examples": [],
     }  # fmt: skip
     whole = {"kind": "review", "title": "t", "owner": owner, "created": "2026", "labels": ["\x1bred", "=a"], "texts": 1}
     return Ledger.create(path, whole | about, [(1, content)])
@@ -284,7 +287,7 @@ def test_a_locked_disk_does_not_keep_the_server_from_answering(client: Client, t
 )  # fmt: skip
 def test_a_file_is_read_within_bounds(name: str, content: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        _read(File(name, content))
+        _read(File(name, content), Hints(DataSpec(name=""), frozenset(), Task.MULTILABEL), None)
 
 
 def test_reading_ends_when_its_time_is_over(tmp_path: Path) -> None:
@@ -302,7 +305,7 @@ def test_one_file_of_a_client_and_two_in_all_are_read_at_once(client: Client, tm
         for who in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"):
             try:
                 principal = Principal(who, frozenset(), anonymous=True)
-                job = found.start(tmp_path / f"{len(said)}.db", File("x.csv", b""), ("", None), principal, Chosen())
+                job = found.start(tmp_path / f"{len(said)}.db", File("x.csv", b""), ("", None), principal, Limits())
                 job.task, _ = waits, job.task and job.task.cancel()
                 said.append("")
             except Overloaded as error:

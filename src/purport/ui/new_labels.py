@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ..data.formats.encoded import is_utf8
 from ..errors import OptionInvalid, did_you_mean
+from .edits import meant
 from .ledger import Ledger
 
 _LONGEST = 100
@@ -24,7 +25,7 @@ def first_unknown(ledger: Ledger, labels: Iterable[str], new: Iterable[str]) -> 
         OptionInvalid: a new one cannot be a label.
     """
     known, confirmed = set(known_labels(ledger)), set(new)
-    for label in labels:
+    for label in (meant(each, known) for each in labels):
         if label not in known:
             if label not in confirmed:
                 return label

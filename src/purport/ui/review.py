@@ -120,12 +120,13 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
     @routes.get("/review/{name}/{number:entry}")
     async def text(request: Request, name: str, number: int) -> Response:
         ledger = await desk.get(REVIEW, name, await site.visitor(request))
-        values = await blocking(lambda: _values(ledger, ledger.entry(number)))
-        return site.page(request, "text.html.j2", active="/review", **values, **_told(request, ledger))
+        values = await blocking(lambda: _values(ledger, ledger.entry(number)) | _told(request, ledger))
+        return site.page(request, "text.html.j2", active="/review", **values)
 
     @routes.get("/api/review/{name}/labels")
     async def labels(request: Request, name: str) -> Response:
-        return site.labels((await desk.get(REVIEW, name, await site.visitor(request))).about["labels"])
+        ledger = await desk.get(REVIEW, name, await site.visitor(request))
+        return site.labels(await blocking(known_labels, ledger))
 
     @routes.post("/review/{name}/{number:entry}")
     async def decide_by_form(request: Request, name: str, number: int) -> Response:
@@ -133,7 +134,7 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, _MOST_EDIT)
         edit = edit_of_form(form, number)
-        asked = first_unknown(ledger, edit.labels or (), edit.new)
+        asked = await blocking(first_unknown, ledger, edit.labels or (), edit.new)
         if asked is not None:
             return site.redirect(f"/review/{quote(name)}/{number}?{urlencode({'new': asked})}")
         try:

@@ -26,6 +26,7 @@ class _Text(BaseModel):
     why: Why
     reason: str | None
     decided: list[str]
+    in_scope: float | None
     ranked: list[tuple[str, float]]
     other: list[str] | None
     examples: list[_Example]
