@@ -185,7 +185,7 @@ def test_ctrl_c_loses_nothing_that_was_written_and_pays_for_nothing_twice(script
     teacher, labels = llm_bundle(script, tmp_path), tmp_path / "labels.csv"
     texts = written(tmp_path / "texts.csv", [(each.text,) for each in examples(200)], "text")
     words = [sys.executable, "-m", "purport", "label", str(texts), "--with", str(teacher.path), "-o", str(labels)]
-    script.latency_s = 0.05
+    script.latency_s = 0.1
     running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 180
     while len(script.asked) < 100 * VOTES and time.monotonic() < until:
@@ -193,7 +193,7 @@ def test_ctrl_c_loses_nothing_that_was_written_and_pays_for_nothing_twice(script
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=180)
     assert running.returncode == 130 and "of 200 texts are left; go on with --resume" in said, said
-    assert len(table(labels)) in (64, 128)
+    assert len(table(labels)) in (64, 128, 192)  # whole batches
     script.latency_s = 0
     done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0 and len(table(labels)) == 200, done.stderr
