@@ -89,9 +89,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Starter:
     def run(*bundles: str | Path, ready: bool = True, cwd: Path | None = None, **environment: str) -> Iterator[Server]:
         folder = tmp_path_factory.mktemp("server")
         log = folder / "log"
+        where = () if "PURPORT_UNIX_SOCKET" in environment else ("--port", "0")
         with log.open("w") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "purport", "serve", *map(str, bundles), "--port", "0"],
+                [sys.executable, "-m", "purport", "serve", *map(str, bundles), *where],
                 stderr=stream,
                 text=True,
                 cwd=cwd or folder,

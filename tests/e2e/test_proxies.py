@@ -132,11 +132,11 @@ def test_the_page_and_its_links_lead_through_the_proxy(server: Server, running: 
     page = httpx.get(f"{server.url}/")
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
     links = re.findall(r'href="(/[^"]*)"', page.text)
-    assert len(links) == 4
+    assert len(links) == 5
     if running.prefix:  # the server can have one, and nginx strips it
         assert f"{running.prefix}/intent" in page.text
         root = server.url.removesuffix(running.prefix)
-        assert [httpx.get(f"{root}{link}").status_code for link in links] == [200] * 4
+        assert [httpx.get(f"{root}{link}").status_code for link in links] == [200] * 5
         assert httpx.get(server.url).headers["location"].endswith(f"{running.prefix}/")
         assert httpx.get(f"{server.url}/openapi.json").json()["servers"] == [{"url": running.prefix}]
 
