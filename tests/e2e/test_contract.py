@@ -181,8 +181,9 @@ def test_the_openapi_document_names_every_answer(server: Server) -> None:
     """`/v1/spell` is what a third party added."""
     document = httpx.get(f"{server.url}/openapi.json").json()
     assert set(document["paths"]) == {
-        "/", "/ready", "/healthz", "/metrics", "/intent", "/v1/classify", "/v1/explain", "/v1/systemone", "/v1/models", "/v1/models/{name}",
-        "/v1/models/{name}/rollback", "/v1/models/{name}/examples", "/v1/spell",
+        "/", "/ready", "/healthz", "/metrics", "/intent", "/v1/classify", "/v1/explain",
+        "/v1/systemone", "/v1/models", "/v1/models/{name}", "/v1/models/{name}/rollback", "/v1/models/{name}/examples",
+        "/v1/spell",
     }  # fmt: skip
     documented = set(document["paths"]["/intent"]["post"]["responses"])
     assert documented == {"200", "400", "401", "403", "413", "415", "423", "429", "500", "503", "504"}

@@ -31,6 +31,8 @@ REASONS = {
     "needs Docker": 8,
     "needs Kubernetes": 8,
     "starts what CI runs": 1,
+    "waits for a browser": 1,
+    "needs a running server": 1,
 }
 LEFT_OUT = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}:{block.line}")
