@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from purport import Bundle, Classifier
@@ -25,6 +24,7 @@ from purport.ui.gathering import Given, export, gather, options_for
 from purport.ui.ledger import Ledger
 from purport.ui.picking import Limits
 
+from .accessible import check
 from .conftest import Server, Starter
 
 ROWS = 40
@@ -439,14 +439,6 @@ def test_everybody_can_use_the_pages(scheme: str, queue: Ledger, opened: Opener,
     expect(page.get_by_role("status").filter(has_text="Accepted")).to_be_visible()
     page.get_by_text("Change it").first.click()
     check(page, "the plan")
-
-
-def check(page: Page, what: str) -> None:
-    found = Axe().run(page).response["violations"]
-    grave = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
-    assert grave == [], what
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400, what
-    assert page.get_by_role("main").count() == 1 and page.get_by_role("heading", level=1).count() == 1, what
 
 
 def test_who_has_a_key_signs_in_once(start: Starter, linear_bundle: Bundle, browser: Browser, tmp_path: Path) -> None:

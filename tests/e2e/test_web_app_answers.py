@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from purport import Bundle
 from purport.data.catalog import load
 from purport.data.reading import Reading
 
+from .accessible import check
 from .conftest import Server, Starter, until
 
 BOSS, ANNA = "boss", "anna"
@@ -418,14 +418,6 @@ def test_everybody_can_use_the_pages(scheme: str, visit: Visitor, app: Server) -
     page.goto(f"{app.url}/ui/report")
     page.get_by_text("Every label").first.click()
     check(page, "report")
-
-
-def check(page: Page, what: str) -> None:
-    found = Axe().run(page).response["violations"]
-    grave = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
-    assert grave == [], what
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400, what
-    assert page.get_by_role("main").count() == 1 and page.get_by_role("heading", level=1).count() == 1, what
 
 
 def test_the_pages_stay_up_while_the_model_swaps(start: Starter, scripted: Callable[..., Path]) -> None:

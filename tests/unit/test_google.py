@@ -19,6 +19,7 @@ from purport.training.recipe import parse_recipe
 
 from . import test_llm
 from .scripted_llm import Script, serving
+from .service_cases import a_redirect_takes_no_text_elsewhere, a_service_that_is_not_there_is_said_to_be_unreachable
 from .test_llm import HOSTILE, KEY, LABELS, TEXTS, decided
 
 
@@ -129,15 +130,11 @@ def test_a_refusal_is_of_that_text_alone_and_not_repaired(script: Script, reply:
 
 
 def test_a_redirect_takes_no_text_elsewhere(script: Script) -> None:
-    script.faults += [(307, b"", {"Location": script.url.replace("127.0.0.1", "localhost") + "/x:generateContent"})]
-    with pytest.raises(ProviderError, match="answers 307"):
-        scorer(script).score([TEXTS[0]])
-    assert len(script.asked) == 1
+    a_redirect_takes_no_text_elsewhere(script, scorer, "/x:generateContent")
 
 
 def test_a_service_that_is_not_there(script: Script) -> None:
-    with pytest.raises(ProviderError, match="cannot be reached"):
-        scorer(script, base_url="http://127.0.0.1:9", retries=0).score([TEXTS[0]])
+    a_service_that_is_not_there_is_said_to_be_unreachable(script, scorer)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])

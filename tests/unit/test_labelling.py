@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from purport.testing import Recorder
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
-from .scripted_llm import Script, serving
+from .scripted_llm import Script
 
 NAMES = ["rome", "oslo", "cairo", "lima", "quito", "accra", "delhi", "seoul", "miami", "turin", "malmo", "basel"]
 WORDING = {
@@ -49,12 +48,6 @@ def worded(names: list[str]) -> list[tuple[str, str]]:
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with serving(Script()) as running:
-        yield running
 
 
 def written(path: Path, rows: list[tuple[str, ...]], header: str) -> Path:

@@ -7,7 +7,6 @@ import logging
 import random
 import string
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ from purport.testing import Recorder, check_kind
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
-from .scripted_llm import Script, serving
+from .scripted_llm import Script
+from .service_cases import a_redirect_takes_no_text_elsewhere, a_service_that_is_not_there_is_said_to_be_unreachable
 
 KEY = "sk-test-1f9a7c-never-to-be-seen"
 LABELS = LabelSet(("flight", "fare", "meal"))
@@ -42,12 +42,6 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with serving(Script()) as running:
-        yield running
 
 
 def scorer(
@@ -309,15 +303,11 @@ def test_what_is_not_the_protocol_is_an_error_that_says_so(script: Script, garba
 
 
 def test_a_redirect_takes_no_text_elsewhere(script: Script) -> None:
-    script.faults += [(307, b"", {"Location": script.url.replace("127.0.0.1", "localhost") + "/chat/completions"})]
-    with pytest.raises(ProviderError, match="answers 307"):
-        scorer(script).score([TEXTS[0]])
-    assert len(script.asked) == 1
+    a_redirect_takes_no_text_elsewhere(script, scorer, "/chat/completions")
 
 
 def test_a_service_that_is_not_there(script: Script) -> None:
-    with pytest.raises(ProviderError, match="cannot be reached"):
-        scorer(script, base_url="http://127.0.0.1:9", retries=0).score([TEXTS[0]])
+    a_service_that_is_not_there_is_said_to_be_unreachable(script, scorer)
 
 
 def test_after_a_failure_no_further_request_begins(script: Script) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
 from . import test_llm
-from .scripted_llm import Script, serving
+from .scripted_llm import Script
+from .service_cases import a_redirect_takes_no_text_elsewhere, a_service_that_is_not_there_is_said_to_be_unreachable
 from .test_llm import HOSTILE, KEY, LABELS, TEXTS, WRITTEN, decided
 
 NONE = "none of these"
@@ -33,12 +33,6 @@ NONE = "none of these"
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TYPESAFE_API_KEY", KEY)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with serving(Script()) as running:
-        yield running
 
 
 def scorer(script: Script, **more: Any) -> LlmScorer:
@@ -224,15 +218,11 @@ def test_a_question_that_is_left_unanswered_is_that_text_alone(script: Script, a
 
 
 def test_a_redirect_takes_no_text_elsewhere(script: Script) -> None:
-    script.faults += [(307, b"", {"Location": script.url.replace("127.0.0.1", "localhost") + "/systemone"})]
-    with pytest.raises(ProviderError, match="answers 307"):
-        scorer(script).score([TEXTS[0]])
-    assert len(script.asked) == 1
+    a_redirect_takes_no_text_elsewhere(script, scorer, "/systemone")
 
 
 def test_a_service_that_is_not_there(script: Script) -> None:
-    with pytest.raises(ProviderError, match="cannot be reached"):
-        scorer(script, base_url="http://127.0.0.1:9", retries=0).score([TEXTS[0]])
+    a_service_that_is_not_there_is_said_to_be_unreachable(script, scorer)
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -75,7 +75,7 @@ def label(
     differently. With ``resume``, rows that are in the tables stay as they are, and their texts are not asked again.
 
     Raises:
-        OutputExists, DataError, RunMismatch: see :meth:`.ledger.Ledger.open`.
+        OutputExists, DataError, RunMismatch: see :meth:`.answered.Ledger.open`.
         BudgetSpent: the bundle's budget does not allow the next request; what was answered is in the tables.
         ProviderError: a service fails; likewise.
     """

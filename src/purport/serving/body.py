@@ -85,6 +85,15 @@ async def read_body(scope: Scope, receive: Receive, limit: int, client: str | No
             raise MediaTypeUnsupported(f'Send "Content-Type: application/json", not "{value.decode("latin-1")}".')
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise BodyTooLarge(f"The body has {int(value)} bytes; at most {limit} are allowed.")
+    return await collected(scope, receive, limit, client)
+
+
+async def collected(scope: Scope, receive: Receive, limit: int, client: str | None = None) -> bytes:
+    """The body, whatever its content type; see :func:`read_body`.
+
+    Raises:
+        BodyTooLarge, Overloaded, ClientDisconnect: likewise.
+    """
     body = bytearray()
     while True:
         message = await receive()

@@ -97,8 +97,7 @@ def _part(routes: APIRouter, site: Site, fillings: Fillings, part: str) -> None:
 
 def _file(form: Form) -> File:
     """The file in the form, or the texts that were pasted, one a line."""
-    file = form.files.get("file")
-    if file is not None and file.name and file.content.strip():
+    if (file := form.file()) is not None:
         return file
     pasted = [line.strip() for line in form.value("texts").splitlines() if line.strip()]
     if not pasted:

@@ -15,14 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
 from starlette.concurrency import run_in_threadpool
 
 from ..data.formats import Layout
 from ..data.hints import Hints
 from ..errors import (
     BodyInvalid,
-    DataError,
     FormatUnknown,
     NotReady,
     Overloaded,
@@ -36,8 +34,8 @@ from ..serving.aside import aside
 from ..serving.context import AppContext
 from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
-from ..serving.operations import CLASSIFY, Request, Result
-from ..wording import sentence
+from ..serving.operations import Result
+from .background import answers, problem_of
 from .encodings import chosen
 from .forms import File
 from .given_rows import read_into, suffix_of
@@ -220,28 +218,17 @@ class Fillings:
             filling.seconds, filling.ready = time.monotonic() - began, True
         except (OSError, sqlite3.Error) as error:
             filling.problem = BodyInvalid(f"The server cannot keep the file ({_said(error)}).")
-        except DataError as error:
-            said = str(error)
-            filling.problem = BodyInvalid(f"{said}." if said.startswith(filling.title) else sentence(said))
-        except PurportError as error:
-            filling.problem = error
         except Exception as error:
-            structlog.get_logger("purport.ui").exception("failed", title=filling.title)
-            filling.problem = PurportError(repr(error))
+            filling.problem = problem_of(error, filling.title)
 
     async def _answer(self, filling: Filling, at: int, generation: Generation, principal: Principal) -> None:
         """Answer all rows by model number ``at``, a few at a time, so that other clients are answered as well."""
-        after, dispatch, client = 0, self._context.dispatch, principal.client
+        after = 0
         while rows := await run_in_threadpool(filling.sheet.texts, after, _AT_ONCE):
-            await self._context.admission.room(client)
-            asked = [dispatch.ask(CLASSIFY, Request(text, _ASKED), generation, client=client) for _, text in rows]
-            try:
-                results = await asyncio.gather(*asked, return_exceptions=True)
-            finally:
-                for each in asked:
-                    each.cancel()
-            answers = [(number, _answer(result)) for (number, _), result in zip(rows, results, strict=True)]
-            await run_in_threadpool(filling.sheet.answer, at, answers)
+            texts = [text for _, text in rows]
+            results = await answers(self._context, texts, _ASKED, generation, principal.client)
+            found = [(number, _answer(result)) for (number, _), result in zip(rows, results, strict=True)]
+            await run_in_threadpool(filling.sheet.answer, at, found)
             after = rows[-1][0]
             filling.done += len(rows)
 

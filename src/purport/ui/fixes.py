@@ -70,8 +70,8 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def add(request: Request) -> Response:
         principal = await site.visitor(request)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.files.get("file")
-        if file is None or not file.name or not file.content.strip():
+        file = form.file()
+        if file is None:
             raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
         fixes = await blocking(_read, file.name, file.content)
         target = await desk.new(FIXES, Path(file.name).stem, principal)

@@ -10,11 +10,10 @@ from fastapi import Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from ..errors import BodyInvalid, BodyTooLarge, DeadlineExceeded, MediaTypeUnsupported
-from ..serving.body import HELD
+from ..serving.body import collected
 from .blocking import blocking
 
 _MOST_FIELDS = 2_000
@@ -42,6 +41,11 @@ class Form:
     def value(self, name: str, default: str = "") -> str:
         """The first value of field ``name``."""
         return next(iter(self.values.get(name, ())), default)
+
+    def file(self) -> File | None:
+        """What was chosen in the field ``file``, if it has a name and is not empty."""
+        given = self.files.get("file")
+        return given if given is not None and given.name and given.content.strip() else None
 
 
 async def read_form(request: Request, most_bytes: int, client: str | None = None) -> Form:
@@ -94,18 +98,11 @@ def in_time(receive: Receive, seconds: float) -> Receive:
 
 
 async def _body(request: Request, most: int, client: str | None) -> bytes:
-    body = bytearray()
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        body += chunk
-        if len(body) > most:
-            raise BodyTooLarge(f"This is more than {most / 1024 / 1024:.1g} MiB, the most that is accepted.")
-        HELD.take(request.scope, len(chunk), client)
-        if not message.get("more_body", False):
-            return bytes(body)
+    try:
+        return await collected(request.scope, request.receive, most, client)
+    except BodyTooLarge:
+        size = f"{most / 1024 / 1024:.1g} MiB"
+        raise BodyTooLarge(f"This is more than {size}, the most that is accepted.") from None
 
 
 def _parsed(scope: Scope, body: bytes, most_bytes: int) -> Form:

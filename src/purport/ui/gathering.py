@@ -15,6 +15,7 @@ from ..bundle import Bundle
 from ..data.formats import BadRow, Layout, read_rows, understand
 from ..data.reading import Reading
 from ..errors import DataError
+from ..labelling.answered import COLUMNS
 from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
@@ -34,7 +35,7 @@ LEFT_OUT: dict[Omitted, str] = {
 _RANKED = 10
 _SQLITE = b"SQLite format 3\0"
 _NOTHING = "nothing is labelled yet, so that there is nothing to export; label a text first"
-_LABELLED = {"confidence", "likeliest", "in_scope", "reason", "bundle"}  # columns of a table of purport label
+_LABELLED = set(COLUMNS) - {"text", "labels", "row"}  # what only a table of purport label has
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +72,30 @@ def texts_of(path: Path, reading: Reading, name: str = "", bounds: Bounds | None
         DataError: it cannot be read, no row can be used, or it is more than ``bounds``.
     """
     texts: list[Given] = []
-    count: Count = bounds.count if bounds else lambda text, labels: None
     try:
-        texts, bad = _rows(path, reading.of(path), name or path.name, count)
+        texts, bad = _rows(path, reading.of(path), name or path.name, _counting(bounds))
     except TooMuch:
         raise
     except DataError:
         pass
     if not texts:
         alone = replace(reading, layout=replace(reading.layout, label_column=None))
-        texts, bad = _rows(path, alone.of(path), name or path.name, count)
+        texts, bad = _rows(path, alone.of(path), name or path.name, _counting(bounds))
     if not texts:
         raise DataError(f"{name or path.name} has no row with a text; choose a table with a column of texts")
     return texts, bad
 
 
+def _counting(bounds: Bounds | None) -> Count:
+    """Counts from the first row on: a file may be read twice."""
+    return replace(bounds, rows=0, size=0, labels=set()).count if bounds else lambda text, labels: None
+
+
 def _rows(path: Path, reading: Reading, name: str, count: Count) -> tuple[list[Given], int]:
-    layout = understand(path, reading.layout).layout
-    texts, bad, labelled = [], 0, layout.label_column is not None
-    by_bundle = labelled and set(understand(path, layout).columns) >= _LABELLED
+    found = understand(path, reading.layout)
+    texts, bad, layout = [], 0, found.layout
+    labelled = layout.label_column is not None
+    by_bundle = labelled and set(found.columns) >= _LABELLED
     for row in read_rows(path, replace(layout, keep_columns=True) if by_bundle else layout):
         example = row if isinstance(row, BadRow) else reading.example(row)
         if isinstance(example, BadRow) or example is None:

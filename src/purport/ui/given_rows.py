@@ -57,12 +57,14 @@ def require_plain(path: Path, name: str) -> None:
 class Bounds:
     """Counts what is read of a file ``name``, so that reading ends where it is too much, or where time is over.
 
-    ``most`` is the number of characters; ``until`` is a time of ``time.monotonic``.
+    ``most`` is the number of characters; ``until`` is a time of ``time.monotonic``; ``instead`` is what else can read a
+    file that is too large.
     """
 
     name: str
     most: int
     until: float
+    instead: str = ""
     rows: int = 0
     size: int = 0
     labels: set[str] = field(default_factory=set)
@@ -77,9 +79,9 @@ class Bounds:
         self.size += len(text)
         self.labels.update(labels)
         if self.rows > MOST_ROWS:
-            raise TooMuch(f"{self.name} has more than {MOST_ROWS:,} rows; split it")
+            raise TooMuch(f"{self.name} has more than {MOST_ROWS:,} rows; split it{self.instead}")
         if self.size > self.most:
-            raise TooMuch(f"{self.name} is too large; split it")
+            raise TooMuch(f"{self.name} is too large; split it{self.instead}")
         if len(self.labels) > MOST_LABELS:
             raise TooMuch(f"{self.name} has more than {MOST_LABELS:,} labels; is it the right column?")
         if time.monotonic() > self.until:
@@ -101,14 +103,14 @@ def read_into(
         EncodingUnclear: the person must say in which encoding it is.
         DataError: it cannot be read, has too many rows or characters (more than ``most``), or none with a text.
     """
-    tally = _Tally()
+    tally = _Tally(Bounds(name, most, time.monotonic() + _READ_S, ", or use purport predict"))
     try:
         require_plain(path, name)
         layout = replace(layout, encoding=encoding_of(path, name, hints, layout.encoding))
         named = {"text_column"} if layout.text_column != DEFAULT_TEXT_COLUMN else set()
         found = hints.understand(path, layout, named)
         layout, columns = found.layout, unique_names(found.columns or layout.columns)
-        sheet.add(tally.rows(read_rows(path, layout), name, most))
+        sheet.add(tally.rows(read_rows(path, layout)))
     except DataError as error:
         path.unlink(missing_ok=True)
         raise type(error)(str(error).replace(str(path), name)) from None
@@ -121,27 +123,18 @@ def read_into(
 class _Tally:
     """Counts rows while they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self.usable, self.first = 0, ""
 
-    def rows(
-        self, found: Iterator[Row | BadRow], name: str, most: int
-    ) -> Iterator[tuple[str | None, Mapping[str, Any], str | None]]:
+    def rows(self, found: Iterator[Row | BadRow]) -> Iterator[tuple[str | None, Mapping[str, Any], str | None]]:
         """The rows for a sheet.
 
         Raises:
             DataError: they are too many, or too long together.
         """
-        size = 0
-        until = time.monotonic() + _READ_S
-        for number, row in enumerate(map(usable, found), 1):
-            if time.monotonic() > until:
-                raise DataError(f"{name} takes too long to read; split it")
-            if number > MOST_ROWS:
-                raise DataError(f"{name} has more than {MOST_ROWS:,} rows; split it, or use purport predict")
-            size += sum(len(str(cell)) for cell in row.cells.values())
-            if size > most:
-                raise DataError(f"{name} is too large; split it, or use purport predict")
+        for row in map(usable, found):
+            self._bounds.count("".join(map(str, row.cells.values())))
             if isinstance(row, BadRow):
                 self.first = self.first or f" (row {row.number}: {row.problem})"
                 yield None, row.cells, f"Row {row.number} {row.problem}"

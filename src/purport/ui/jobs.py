@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from ..data.hints import Hints
 from ..data.spec import DataSpec
 from ..errors import BodyInvalid, DataError, Overloaded, PurportError, RequestError
@@ -22,8 +20,7 @@ from ..serving.aside import aside
 from ..serving.context import AppContext
 from ..serving.dispatch import PENDING
 from ..serving.generation import Generation
-from ..serving.operations import CLASSIFY, Request
-from ..wording import sentence
+from .background import answers, problem_of
 from .encodings import chosen as among
 from .encodings import encoding_of
 from .forms import File
@@ -126,12 +123,12 @@ class Jobs:
                 given, bad = await aside(lambda: _read(file, hints, encoding), _DISK_S)
                 self._context.access.count(principal, len(given) * len(generations))
                 job.total = len(given) * len(generations)
-                answers = [await self._answers(job, given, each, principal) for each in generations]
+                found = [await self._answers(job, given, each, principal) for each in generations]
                 bundles = [each.bundle for each in generations]
-                others = (bundles[1], answers[1]) if len(bundles) > 1 else None
+                others = (bundles[1], found[1]) if len(bundles) > 1 else None
                 await aside(
                     lambda: gather(
-                        target, job.title, given, answers[0], bundles[0], others=others, chosen=chosen,
+                        target, job.title, given, found[0], bundles[0], others=others, chosen=chosen,
                         owner=principal.id, bad=bad,
                     ),
                     _DISK_S,
@@ -139,28 +136,19 @@ class Jobs:
             job.ready, job.read = True, None
         except OSError as error:
             job.problem = BodyInvalid(f"The queue cannot be saved on the server ({error.strerror}); set review_dir.")
-        except DataError as error:
-            said = str(error).rstrip(".")
-            job.problem = BodyInvalid(f"{said}." if said.startswith(file.name) else sentence(said))
-        except PurportError as error:
-            job.problem = error
         except Exception as error:
-            structlog.get_logger("purport.ui").exception("failed", title=job.title)
-            job.problem = PurportError(repr(error))
+            job.problem = problem_of(error, job.title)
 
     async def _answers(
         self, job: Job, given: list[Given], generation: Generation, principal: Principal
     ) -> list[Mapping[str, Any]]:
         """The answers to all texts, a few at a time, so that other clients are answered as well."""
-        options, admission, found = options_for(generation.bundle), self._context.admission, []
+        options, found = options_for(generation.bundle), []
         for start in range(0, len(given), _AT_ONCE):
-            await admission.room(principal.client)
             texts = [each.text for each in given[start : start + _AT_ONCE]]
-            dispatch = self._context.dispatch
-            asked = [
-                dispatch.ask(CLASSIFY, Request(text, options), generation, client=principal.client) for text in texts
-            ]
-            for result in await asyncio.gather(*asked):
+            for result in await answers(self._context, texts, options, generation, principal.client):
+                if isinstance(result, BaseException):
+                    raise result
                 found.append(json.loads(result.body))
             job.done += len(texts)
         return found

@@ -73,8 +73,8 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     async def add(request: Request) -> Response:
         principal = await site.visitor(request)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.files.get("file")
-        if file is None or not file.name or not file.content.strip():
+        file = form.file()
+        if file is None:
             raise BodyInvalid("No file arrived, or an empty one. Choose a table (CSV, TSV, JSON Lines) with texts.")
         target = await desk.new(REVIEW, Path(file.name).stem, principal)
         models = form.value("model") or site.context.store.get().name, form.value("other") or None
@@ -166,8 +166,8 @@ def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
         principal = await site.visitor(request)
         ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.files.get("file")
-        if file is None or not file.name or not file.content.strip():
+        file = form.file()
+        if file is None:
             raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
         content = await blocking(merged, ledger, file)
         return site.download(content, f"{name}-merged{Path(file.name).suffix.lower()}", "application/octet-stream")

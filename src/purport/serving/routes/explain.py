@@ -119,6 +119,8 @@ async def _probed(
         async with context.turns.turn(client) as turn:
             units, weighing = planned(explainer, text, options.calls)
             for row in explainer.plan(len(units), weighing):
+                if row.all():
+                    continue  # the whole text is asked with the explanation
                 without = units.kept(row, remote=bool(generation.at_once))
                 if without not in asked:
                     request = operations.Request(without, None)
