@@ -6,7 +6,7 @@ import http.client
 import json
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from .conftest import Server
@@ -47,6 +47,8 @@ def test_fuzzed_bodies(server: Server) -> None:
 
     @settings(max_examples=4_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(BODIES)
+    @example(b'{"text": "where is my order"}')
+    @example(b"{")
     def run(body: bytes) -> None:
         seen.add(ask(connection, body))
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from purport import Bundle, Classifier, Dataset
@@ -164,6 +164,9 @@ def test_fuzzed_bodies_get_an_answer_or_the_error_of_the_contract(both: Server) 
 
         @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(bodies)
+        @example({"state": TEXT, "questions": {NONE: noul()}})
+        @example({"state": TEXT, "model": "jev-latest", "questions": {NONE: noul()}})
+        @example({})
         def run(body: Any) -> None:
             answer = client.post(f"{both.url}/v1/systemone", content=json.dumps(body).encode())
             seen.add(answer.status_code)

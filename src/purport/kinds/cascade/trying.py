@@ -48,7 +48,7 @@ def try_stages(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> Trie
     """
     rows = _fresh(stages, valid, reporter)
     texts, gold = [valid.texts[row] for row in rows], valid.gold[rows]
-    score, right, ms, usd = [], [], [], []
+    score, right, waits, usd = [], [], [], []
     for stage in stages:
         reporter.emit(Progress(f"asking {stage.classifier.bundle.path.name}"))
         before = _usage(stage)
@@ -57,10 +57,11 @@ def try_stages(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> Trie
         decided = stage.classifier.decide(answers).labels[:, stage.columns]
         right.append((decided == gold).all(axis=1))
         score.append(stage.score(answers))
-        # Whoever asks a service again may be answered from a cache; its replies know how long they took.
-        ms.append(1e3 * waited if waited else _milliseconds(stage, texts[:_TIMED]))
+        waits.append(waited)
         usd.append(price / max(1, len(texts)) if _is_priced(stage) else None)
-    return Tried(np.stack(score), np.stack(right), ms, usd)
+    # Whoever asks a service again may be answered from a cache; its replies know how long they took.
+    own = iter(_seconds([stage for stage, waited in zip(stages, waits, strict=True) if not waited], texts[:_TIMED]))
+    return Tried(np.stack(score), np.stack(right), [1e3 * (waited or next(own)) for waited in waits], usd)
 
 
 def _usage(stage: Stage) -> Usage:
@@ -98,11 +99,12 @@ def _fresh(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> list[int
     return rows
 
 
-def _milliseconds(stage: Stage, texts: Sequence[str]) -> float:
-    """The median for one text, asked alone."""
-    seconds = []
+def _seconds(stages: Sequence[Stage], texts: Sequence[str]) -> list[float]:
+    """For each stage the median for one text, asked alone; they take turns, so that a busy moment counts for all."""
+    took: list[list[float]] = [[] for _ in stages]
     for text in (texts[0], *texts):
-        began = time.perf_counter()
-        stage.classifier.answer([text])
-        seconds.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(seconds[1:])
+        for seconds, stage in zip(took, stages, strict=True):
+            began = time.perf_counter()
+            stage.classifier.answer([text])
+            seconds.append(time.perf_counter() - began)
+    return [statistics.median(seconds[1:]) for seconds in took]
