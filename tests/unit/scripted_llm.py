@@ -20,7 +20,7 @@ class Script:
     """What the server does: ``faults`` are taken one a request, then it answers by ``words`` in the text.
 
     ``first``: it always takes the label that is listed first. ``asked`` has every request body, ``keys`` the credential
-    of each.
+    of each, ``peers`` the port that each came from.
     """
 
     words: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(WORDS))
@@ -32,6 +32,7 @@ class Script:
     answer: Callable[[str, list[str]], Any] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    peers: list[int] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     url: str = ""
@@ -86,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         script, body = self.script, json.loads(self.rfile.read(int(self.headers["content-length"])))
         with script.lock:
             script.asked.append(body)
+            script.peers.append(self.client_address[1])
             script.keys.append(self.headers.get("authorization") or self.headers.get("x-api-key")
                                or self.headers.get("x-goog-api-key") or "")  # fmt: skip
             fault = script.faults.popleft() if script.faults else None

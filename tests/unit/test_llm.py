@@ -323,6 +323,16 @@ def test_no_more_requests_at_a_time_than_allowed(script: Script) -> None:
     assert script.most_at_once <= 3
 
 
+def test_one_after_another_uses_one_connection_and_many_at_once_as_many_as_they_need(script: Script) -> None:
+    model = scorer(script, concurrency=40)
+    for number in range(5):
+        model.score([f"fly {number}"])
+    assert len(set(script.peers)) == 1
+    script.latency_s = 0.3
+    model.score([f"cost {number}" for number in range(40)])
+    assert script.most_at_once > 8 and 8 < len(set(script.peers)) <= 41
+
+
 def test_anthropic_is_asked_in_its_own_protocol(script: Script) -> None:
     url = script.url.removesuffix("/v1")
     model = scorer(script, name="anthropic", base_url=url, budget={"usd": 1, "input_price": 10, "output_price": 100})

@@ -11,7 +11,7 @@ import httpx2
 from google.genai import errors, types
 
 from .provider import Abilities, Endpoint, Reply, Request, Unanswered
-from .vendor import NOT_THE_PROTOCOL, Attempts, of_status, pause, timed_out, unreachable, unreadable
+from .vendor import NOT_THE_PROTOCOL, Attempts, certificates, of_status, pause, timed_out, unreachable, unreadable
 
 _STOPPED = ("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED", "")  # every other reason is one not to answer
 _WRONG_KEY = "API_KEY_INVALID"
@@ -50,7 +50,7 @@ class Google:
                 timeout=round(endpoint.timeout_s * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
                 # No text goes to an address that an answer names.
-                httpx_async_client=httpx2.AsyncClient(follow_redirects=False),
+                httpx_async_client=httpx2.AsyncClient(follow_redirects=False, verify=certificates("httpx2")),
             ),
         )
 

@@ -6,7 +6,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from .recipe import BudgetSpec, Service
 from .replies import ReplyCache
 
 ResultT = TypeVar("ResultT")
+_OF_ONE = 8  # requests of a provider at once
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,10 @@ class Asker:
     def __init__(self, service: Service, budget: BudgetSpec) -> None:
         provider_type = service.provider()
         self._service = service
-        self._make: Callable[[], Provider] = lambda: provider_type(
-            service.endpoint(provider_type, _key(service, provider_type))
+        self._providers = _Providers(
+            lambda: provider_type(service.endpoint(provider_type, _key(service, provider_type)))
         )
         self._loop = _Loop()
-        self._provider: Provider | None = None
         self._gate = asyncio.Semaphore(service.concurrency)
         self._budget = Budget(budget, write_price=provider_type.abilities.write_price)
         endpoint = service.endpoint(provider_type, "")
@@ -84,7 +85,8 @@ class Asker:
             if failed.is_set():
                 raise _NotBegun
             try:
-                return await self._answered(request)
+                with self._providers.one() as provider:
+                    return await self._answered(request, provider)
             except BaseException:
                 failed.set()
                 raise
@@ -99,29 +101,27 @@ class Asker:
                 return answer
         return None
 
-    async def _answered(self, request: Request) -> Answer | None:
-        reply = await self._reply(request)
+    async def _answered(self, request: Request, provider: Provider) -> Answer | None:
+        reply = await self._reply(request, provider)
         answer = _answer(request, reply)
         if answer is None and not reply.refused:
             self._budget.counted(repaired=1)
             request = repaired(request)
-            reply = await self._reply(request)
+            reply = await self._reply(request, provider)
             answer = _answer(request, reply)
         if answer is not None and self._cache is not None:
             self._cache.put(request, reply)
         return answer
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request, provider: Provider) -> Reply:
         """One request, with its retries, paid from the budget."""
-        if self._provider is None:
-            self._provider = self._make()
         one = self._budget.bound(request)
         held = one * (1 + self._service.retries)
-        await self._budget.hold(held)
         reply, lost = None, 1 + self._service.retries
+        await self._budget.hold(held)
         began = time.perf_counter()
         try:
-            reply = await self._provider.complete(request)
+            reply = await provider.complete(request)
             reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
             lost = reply.lost
             return reply
@@ -134,6 +134,24 @@ class Asker:
     def unanswered(self, texts: int) -> None:
         """Count texts that have no answer."""
         self._loop.call(lambda: self._budget.counted(unanswered=texts))
+
+
+class _Providers:
+    """As many providers as are needed: the vendors' clients look at all their connections for each request."""
+
+    def __init__(self, make: Callable[[], Provider]) -> None:
+        self._make = make
+        self._requests: dict[Provider, int] = {}
+
+    @contextmanager
+    def one(self) -> Iterator[Provider]:
+        """The first that has few requests, so that one after another they use the same connection."""
+        provider = next((each for each, requests in self._requests.items() if requests < _OF_ONE), None) or self._make()
+        self._requests[provider] = self._requests.get(provider, 0) + 1
+        try:
+            yield provider
+        finally:
+            self._requests[provider] -= 1
 
 
 class _NotBegun(Exception):
@@ -191,6 +209,14 @@ class _Loop:
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = _new_loop()
                 threading.Thread(target=self._loop.run_forever, name="purport-llm", daemon=True).start()
             return self._loop
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

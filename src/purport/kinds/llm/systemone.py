@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import httpx
 
 from .provider import MULTICLASS, Abilities, Endpoint, Reply, Request, Unanswered
-from .vendor import OF_ONE_TEXT, Attempts, of_status, pause, timed_out, unreachable, unreadable
+from .vendor import OF_ONE_TEXT, Attempts, certificates, of_status, pause, timed_out, unreachable, unreadable
 
 MOST_OPTIONS = 255
 """Options of a question, by the protocol; as many questions are put into one request."""
@@ -40,7 +40,9 @@ class SystemOne:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # No text goes to an address that an answer names. The time for an attempt is limited as a whole.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self._client = httpx.AsyncClient(headers=headers, timeout=None, limits=limits, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            headers=headers, timeout=None, limits=limits, follow_redirects=False, verify=certificates("httpx")
+        )
 
     async def complete(self, request: Request) -> Reply:
         """See :class:`~.provider.Provider`."""
