@@ -16,7 +16,7 @@ from purport.kinds.cascade.plan import propose
 from purport.kinds.cascade.target import Target, Tried, choose
 from purport.progress import SILENT
 from purport.training.pipeline import train
-from purport.training.recipe import parse_recipe
+from purport.training.recipe import load_recipe, parse_recipe
 
 from ..conftest import SAMPLE
 
@@ -182,6 +182,20 @@ def test_a_plan_puts_the_fastest_first(linear_bundle: Bundle, encoder_bundle: Bu
     assert found.point is not None and found.bundles == ("small", "big")
     recipe = parse_recipe(dict(encoder_bundle.manifest.recipe))
     assert 'bundles = ["small", "big"]' in found.recipe(recipe, [Target.parse("passed_on <= 0.5")])
+
+
+def test_the_recipe_of_a_plan_trains_where_the_last_bundle_has_a_promise(
+    linear_bundle: Bundle, encoder_bundle: Bundle, sample: Dataset, tmp_path: Path
+) -> None:
+    opened = [(str(each.path), Classifier.open(each)) for each in (linear_bundle, encoder_bundle)]
+    (found,) = propose(opened, sample, [Target.parse("passed_on <= 0.5")], SILENT)
+    source = parse_recipe({
+        "kind": "encoder", "task": "multilabel", "data": SAMPLE | {"calibration": 0.3},
+        "decide": {"promise": "wrong_accepted <= 0.4"},
+    })  # fmt: skip
+    written = tmp_path / "cascade.toml"
+    written.write_text(found.recipe(source, [Target.parse("passed_on <= 0.5")]), "utf-8")
+    assert load_recipe(written).data.calibration is None
 
 
 def test_a_cascade_is_no_stage(cascade: Bundle, linear_bundle: Bundle, tmp_path: Path) -> None:

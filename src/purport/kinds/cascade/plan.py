@@ -31,7 +31,8 @@ class Proposal:
 
     def recipe(self, source: Recipe, targets: Sequence[Target]) -> str:
         """A recipe for ``purport train`` as TOML, with the data of ``source``, the recipe of one of the bundles."""
-        data = source.data.model_dump(mode="json", exclude_defaults=True)
+        # Rows for a promise, which a recipe can only name with one.
+        data = source.data.model_dump(mode="json", exclude_defaults=True, exclude={"calibration"})
         lines = ['kind = "cascade"', f'task = "{source.task}"', f"seed = {source.seed}", "", "[data]"]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
         lines += [
