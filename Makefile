@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 # A process per core, up to four; the tests of one file share what they have made.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check components docker-test lint docs programs lowest format bench bench-large bench-doctor results constraints dist clean
+.PHONY: demo test coverage check components docker-test lint docs programs lowest format bench bench-large bench-doctor results constraints dist clean
 
 demo: $(VENV)/.serve ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
-test: lint ; $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
+test: lint ; $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+coverage: ; $(MAKE) test PYTEST="--cov --cov-report=term"
 check: lint ; $(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 components: $(VENV)/.dev ; $(BIN)/tox run --skip-env lint
 lint: $(VENV)/.dev ; PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint.sh
