@@ -15,9 +15,9 @@ BODY = b'{"text":"where is my parcel"}'
 NDJSON = "application/x-ndjson"
 
 
-def request(path: str, body: bytes, *more: str, media: str = "application/json") -> bytes:
+def request(path: str, body: bytes, *more: str, media: str = "application/json", host: str = "x") -> bytes:
     """The bytes of a POST."""
-    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {media}", f"Content-Length: {len(body)}", *more]
+    head = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Type: {media}", f"Content-Length: {len(body)}", *more]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
@@ -83,6 +83,37 @@ UNFINISHED = request("/v1/classify", b'{"texts":["' + b"a" * 4_000_000 + b'"]}')
 
 LINES = (json.dumps({"text": "where is my parcel " * 60}).encode() + b"\n") * 50
 """A part of a stream."""
+
+
+WHY = request("/v1/explain", b'{"text":"where is my parcel and why is it late again this week","method":"shapley"}')
+"""The dearest explanation of a usual text: hundreds of texts."""
+
+QUESTIONS = request(
+    "/v1/systemone",
+    json.dumps({"state": "where is my parcel " * 200, "questions": {"flight": {"type": "noul"}}}).encode(),
+)
+"""A decision about a long state."""
+
+BOUNDARY = "b0undary"
+
+
+def upload(path: str, table: bytes) -> bytes:
+    """The form of a page with the file ``table``."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="t.csv"\r\n\r\n'.encode()
+    media = f"multipart/form-data; boundary={BOUNDARY}"
+    return request(path, head + table + f"\r\n--{BOUNDARY}--\r\n".encode(), media=media, host="localhost")
+
+
+TABLE = b"text\n" + b"".join(b"where is my parcel number %d\n" % number for number in range(1_000))
+"""A table of a thousand texts."""
+
+TRIED = request(
+    "/ui/try",
+    b"text=where+is+my+parcel+and+why+is+it+late",
+    media="application/x-www-form-urlencoded",
+    host="localhost",
+)
+"""The form of *Try*."""
 
 
 class Peer:
@@ -245,6 +276,14 @@ def _gone(target: Target, seconds: float) -> Iterator[str]:
         yield "left"
 
 
+def _leaving(target: Target, seconds: float) -> Iterator[str]:
+    peer = target.peer()
+    peer.send(WHY)
+    time.sleep(0.02)
+    peer.close()
+    yield "left"
+
+
 def _pipelined(target: Target, seconds: float) -> Iterator[str]:
     with closing(target.peer()) as peer:
         peer.send(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n" * 3_000)
@@ -316,6 +355,12 @@ ATTACKS: dict[str, Attack] = {
     "8 clients without a pause": Attack(_without_a_pause, 8),
     "40 streams": Attack(_streams),
     "streams that are never read": Attack(_never_reads),
+    "8 clients with the dearest explanations": Attack(saying(WHY), 8),
+    "16 clients that leave their explanations": Attack(_leaving, 16),
+    "8 clients with questions about a long state": Attack(saying(QUESTIONS), 8),
+    "8 clients of a page": Attack(saying(TRIED), 8),
+    "8 uploads of a thousand rows": Attack(saying(upload("/ui/batch", TABLE)), 8),
+    "8 uploads that do not end": Attack(saying(upload("/ui/batch", b"text\n" + b"a" * 4_000_000)[:-1]), 8),
     "the OpenAPI document": Attack(saying(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 4),
 }
 """By name, in the order in which they are tried."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +14,14 @@ from .access import Access
 from .admission import Admission
 from .cache import AnswerCache
 from .dispatch import Dispatch
-from .operations import Request, Result
+from .generation import Generation
+from .operations import CLASSIFY, Request, Result
 from .places import Places
 from .pool import Events, Pool
 from .store import ModelStore
 from .turns import Turns
+
+_LONG = 1024  # characters: longer than nearly every message, and a few milliseconds of work
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,18 @@ class AppContext:
         counters.WORKERS.set_function(lambda: store.able)
         admission = Admission(dispatch, queue=settings.queue_limit, deadline_s=deadline_s)
         return cls(settings, Access(settings), admission, store, dispatch, pool)
+
+    def ask_one(self, request: Request, generation: Generation, client: str) -> asyncio.Future[Result]:
+        """The future answer to the only text of an HTTP request of ``client``.
+
+        A long text waits with the bulk texts of its client, or a few clients could keep all others waiting.
+
+        Raises:
+            Overloaded, NotReady: it cannot be answered now.
+        """
+        line = client if len(request.text) > _LONG else None
+        self.admission.admit(client=line)  # again: others may have arrived while the body was read
+        return self.dispatch.ask(CLASSIFY, request, generation, client=line)
 
     async def start(self) -> None:
         """Start the workers and load the models."""

@@ -9,12 +9,11 @@ from .access import Permission
 from .body import read_body
 from .context import AppContext
 from .http_errors import answer
-from .operations import CLASSIFY, INTENT, Request, Result
+from .operations import INTENT, Request, Result
 from .schema import parse_text
 
 PATH = "/intent"
 _JSON = (b"content-type", b"application/json")
-_LONG = 1024  # characters: longer than nearly every message, and a few milliseconds of work
 
 
 class IntentRoute:
@@ -52,8 +51,5 @@ class IntentRoute:
             admission.admit()  # before reading the body, so that a rejection is cheap
             with context.store.get().current as generation:
                 text = parse_text(await read_body(scope, receive, context.settings.max_body_bytes))
-                # A long text waits with the bulk texts of its client, or a few clients could keep all others waiting.
-                client = principal.client if len(text) > _LONG else None
-                admission.admit(client=client)  # again: others may have arrived while the body was read
-                result = await context.dispatch.ask(CLASSIFY, Request(text, INTENT), generation, client=client)
+                result = await context.ask_one(Request(text, INTENT), generation, principal.client)
         return generation.bundle.manifest.id.encode(), result

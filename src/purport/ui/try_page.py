@@ -17,7 +17,6 @@ from ..serving.access import EVERYTHING, Permission, Principal
 from ..serving.body import check_text
 from ..serving.explain_schema import ExplainRequest
 from ..serving.logs import REQUEST_ID
-from ..serving.operations import CLASSIFY
 from ..serving.operations import Request as Operand
 from ..serving.routes.explain import explained
 from ..serving.schema import validated
@@ -85,9 +84,9 @@ def pages(site: Site) -> APIRouter:
         principal = await site.sessions.visitor(request, Permission.MODELS)
         form = await read_form(request, most)
         asked = Asked(form.value("text"), site.context.store.get(form.value("model") or None).name)
-        before = await view.answer(asked)
+        before = await view.answer(principal, asked)
         change = await view.lessons.teach(form, asked.text, asked.model, principal)
-        now = await view.answer(asked)
+        now = await view.answer(principal, asked)
         told = change.told(asked.text, before["labels"], now["labels"])
         return await view.page(request, principal, asked, answered=True, told=told)
 
@@ -133,22 +132,21 @@ class _View:
         none = {"result": None, "told": None, "methods": (), "labels": (), "may_teach": False, "anonymous": False}
         return self._site.page(request, "try.html.j2", active="/", **(none | {"multiclass": False} | values))
 
-    async def answer(self, asked: Asked) -> dict[str, Any]:
+    async def answer(self, principal: Principal, asked: Asked) -> dict[str, Any]:
         """What the model makes of the text, as for ``/v1/classify``; the request for the page has been counted.
 
         Raises:
             RequestError: it cannot be answered, or not now.
         """
         request = Operand(check_text(asked.text), AnswerOptions(top_k=_RANKED))
-        self._context.admission.admit()
         with self._context.store.get(asked.model or None).current as generation:
             async with self._context.admission.deadline():
-                result = await self._context.dispatch.ask(CLASSIFY, request, generation)
+                result = await self._context.ask_one(request, generation, principal.client)
         found: dict[str, Any] = json.loads(result.body)
         return found
 
     async def _result(self, principal: Principal, asked: Asked, model: Model) -> dict[str, Any]:
-        answer = await self.answer(asked)
+        answer = await self.answer(principal, asked)
         costly = bool(model.current.at_once) and not asked.label
         why = problem = None
         if not (asked.later or costly):

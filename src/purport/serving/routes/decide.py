@@ -61,9 +61,7 @@ def router(context: AppContext) -> APIRouter:
                     model, text = _model(context, asked.model), text_of(asked.state)
                     generation = held.enter_context(model.current)
                     questions = await _questions(asked.questions, generation.bundle.labels, turn)
-                    admission.admit()
-                asking = operations.Request(text, _EVERYTHING)
-                result = await context.dispatch.ask(operations.CLASSIFY, asking, generation)
+                result = await context.ask_one(operations.Request(text, _EVERYTHING), generation, client)
                 async with turns.turn(client) as turn:
                     answers = await _answers(questions, Found.of(json.loads(result.body)), turn)
         tokens = operations.Classify().cost(text, generation.facts)
