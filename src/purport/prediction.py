@@ -15,8 +15,22 @@ Reason = Literal[
 sure enough to keep what the bundle promises; ``taught``: the model was taught that no label applies to such a text;
 ``no_label_decided``: the text may well be in scope, but no label is probable enough.
 """
+REASONS: dict[Reason, str] = {
+    "between_labels": "no label stands out",
+    "unlike_any_example": "it is unlike anything that the model has seen",
+    "unfamiliar_words": "it has many words that the model has not seen",
+    "below_promise": "the likeliest label is not sure enough to keep what the model promises",
+    "taught": "the model was taught so",
+    "no_label_decided": "no label is likely enough",
+}
+"""What people read of each :data:`Reason`."""
 DIGITS = 6
 """Number of decimals of every confidence in the output."""
+
+
+def in_words(reason: str | None) -> str:
+    """``reason`` as half a sentence; one that nothing is known of is that no label is likely enough."""
+    return next((said for name, said in REASONS.items() if name == reason), REASONS["no_label_decided"])
 
 
 class ScoredLabel(NamedTuple):

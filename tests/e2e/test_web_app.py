@@ -38,7 +38,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(start: Starter, linear_bundle: Bundle, desk: Path) -> Iterator[Server]:
-    with start(f"mine={linear_bundle.path}", PURPORT_REVIEW_DIR=str(desk)) as running:
+    with start(f"mine={linear_bundle.path}", "--review-dir", desk) as running:
         yield running
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from purport import Bundle
 from purport.data.catalog import load
 from purport.data.reading import Reading
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
 
 from .accessible import check
 from .conftest import Server, Starter, until
@@ -33,7 +34,11 @@ expect.set_options(timeout=15_000)  # a busy machine, not a slow page
 
 @pytest.fixture(scope="module")
 def mine(linear_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(linear_bundle.path, tmp_path_factory.mktemp("taught") / "mine"))
+    """As the other bundle, but it keeps its texts."""
+    recipe = parse_recipe(linear_bundle.manifest.recipe, overrides=["data.keep_examples=true"])
+    made = train(recipe, tmp_path_factory.mktemp("taught") / "mine")
+    assert made is not None
+    return made.path
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +138,7 @@ def test_an_example_is_clicked_and_every_label_says_its_words(visit: Visitor) ->
     page.get_by_text("Ask for another label").click()
     page.get_by_label("Method").select_option("shapley")
     page.get_by_role("button", name="Show why").click()
+    expect(page.locator("#why")).to_contain_text("over all orders")
     page.get_by_text("The numbers").click()
     expect(page.get_by_role("region", name="Weight of each word")).to_be_visible()
     expect(page.get_by_label("Method")).to_have_value("shapley")
@@ -145,6 +151,7 @@ def test_another_model_is_chosen(visit: Visitor, mine: Path) -> None:
     with page.expect_response("**/ui/?model=other"), page.expect_response("**/ui/try"):
         page.get_by_label("Model").select_option("other")
     expect(page.locator("#samples [name=model]")).to_have_value("other")
+    expect(page.get_by_role("form", name="Examples")).to_be_hidden()  # it keeps no texts
     expect(page.locator("#labels [name=model]")).to_have_value("other")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,9 @@ def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) 
         and "rows classified: 1; bad rows: 1" in done.stderr
     )
     assert (tmp_path / "out.csv").read_text("utf-8").count("\n") == 3
+    lost = purport("predict", linear_bundle.path, "-i", "in.csv", "-o", "no/where/x.csv", cwd=tmp_path)
+    assert lost.returncode == 73 and not (tmp_path / "no").exists()
+    assert "cannot write no/where/x.csv: there is no directory no/where; create it or correct the path" in lost.stderr
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,7 @@ def test_predict_a_file_reports_bad_rows(linear_bundle: Bundle, tmp_path: Path) 
         (("predict", "atis", "--input", "x.csv"), 2, "--input needs --output"),
         (("predict", "atis", " "), 65, "the text is empty"),
         (("predict", "atis", "a", "", "b"), 65, "text 2 of 3 is empty"),
+        (("predict", "atis", "", "x"), 65, "text 1 of 2 is empty; give it words or leave it out"),
         (("train", "none.toml", "--out", "x"), 78, "cannot read recipe"),
         (("evaluate", "atis", "none.csv", "--data", "nodata"), 66, "no file, directory or catalog dataset"),
         (("serve", "nowhere"), 66, "no bundle at nowhere"),
@@ -97,10 +102,10 @@ def test_train_and_evaluate(tmp_path: Path) -> None:
     assert done.returncode == 0 and "f1_micro" in done.stdout and "track_order" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"], "no file that nobody asked for"
     told = purport("evaluate", "bundle", "test", "--output", "told.json", "--resamples", "50", cwd=tmp_path).stdout
+    assert "cohen" not in told and "hamming_loss" in done.stdout and "hamming_loss" not in told
+    assert re.search(r"\d+ more metrics with --per-label", told) and "more metrics" not in done.stdout
     assert told.startswith("sample test: 200 rows, multilabel\nlabels decided: ")
-    assert (
-        "out of scope: 15 of 200 rows (7.5 %)" in told and "warning: The temperature and thresholds rest on 143" in told
-    )
+    assert "out of scope: 15 of 200 rows (7.5 %)" in told and "the temperature and thresholds rest on 143" in told
     written = json.loads((tmp_path / "told.json").read_text("utf-8"))
     assert written["n"] == 200 and written["metrics"]["f1_micro"]["low"] is not None
     (tmp_path / "mine.csv").write_text("text,label\nwhere is my parcel,track_order\nwho are you,chat\n", "utf-8")

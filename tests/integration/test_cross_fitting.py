@@ -30,8 +30,8 @@ def test_training_rows_help_where_validation_rows_are_few(tmp_path: Path) -> Non
     assert "training rows, each answered by a model trained without it" in (helped.path / "README.md").read_text(
         "utf-8"
     )
-    assert "take every confidence as a rough guess" not in (helped.path / "README.md").read_text("utf-8")
-    assert "take every confidence as a rough guess" in (alone.path / "README.md").read_text("utf-8")
+    assert "Take every confidence as a rough guess" not in (helped.path / "README.md").read_text("utf-8")
+    assert "Take every confidence as a rough guess" in (alone.path / "README.md").read_text("utf-8")
     # The model is the same; only what is fitted to its answers differs.
     files = "linear.npz", "vocabulary.json"
     assert all(alone.manifest.files[name] == helped.manifest.files[name] for name in files)

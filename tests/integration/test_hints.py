@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,43 @@ def test_labels_that_a_command_has_joined_are_read_as_several(bundle: Bundle, tm
     about = Ledger(tmp_path / "queue.db").about
     assert about["labels"] == sorted(ASKED)
     assert labels_of(bundle, tmp_path / "labelled.csv")[0] == tuple(BOTH.split(","))
+
+
+def test_the_hints_of_label_run_as_they_are_printed(
+    bundle: Bundle, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = written(tmp_path / "texts.csv", "text,id", [(f"{text} heute", "1") for text, _ in ROWS[::4]])
+    done = CliRunner().invoke(app, ["label", str(texts), "--with", str(bundle.path), "--output", "labelled.csv"])
+    commands = [shlex.split(line)[1:] for line in re.findall(r"(?<=: )purport .*", done.output)]
+    assert [words[0] for words in commands] == ["review", "train", "train"], done.output
+    assert "corrected" in run(*commands[0]), "into the table of the bundle, as it is written"
+    assert (tmp_path / "both.csv").read_bytes().decode("cp1252").startswith("Nr;Geschrieben;Anliegen;Kategorie\r\n")
+    for words in commands[1:]:
+        run(*words)
+        assert set(Bundle.open(tmp_path / words[words.index("--out") + 1]).manifest.labels) <= set(ASKED)
+
+
+def test_where_no_text_gets_a_label_there_is_nothing_to_train_on(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    texts = written(tmp_path / "texts.csv", "text,id", [("wer gewinnt heute", "1"), ("qwxz", "2")])
+    said = run("label", texts, "--with", bundle.path, "--output", tmp_path / "labelled.csv")
+    assert "no row has a label, so that there is nothing to train on" in said and "purport train" not in said
+
+
+def test_review_says_which_columns_of_label_it_uses(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    texts = written(tmp_path / "texts.csv", "text,id", [(text, "1") for text, _ in ROWS[:9]])
+    run("label", texts, "--with", bundle.path, "--output", tmp_path / "labelled.csv")
+    said = run("review", tmp_path / "labelled.csv", "--with", bundle.path, "--below", 1, "--out", tmp_path / "queue.db")
+    assert "also used: confidence, bundle; not used: likeliest, in_scope, reason, row" in said
+    assert "also used" not in run("review", texts, "--with", bundle.path, "--below", 1, "--out", tmp_path / "other.db")
+
+
+def test_the_empty_rows_at_the_end_of_an_export_are_no_bad_rows(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    texts = written(
+        tmp_path / "texts.csv", "Nachricht;Datum", [(text, "1.2.") for text, _ in ROWS[:9]] + [("", "")] * 3
+    )
+    said = run("review", texts, "--with", bundle.path, "--below", 1, "--out", tmp_path / "queue.db")
+    assert "9 texts read; to review" in said, "no rows that cannot be used"
 
 
 @pytest.mark.parametrize("delimiter", ["+", ";", "|", ", "])

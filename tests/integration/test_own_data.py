@@ -18,10 +18,12 @@ from purport.data.survey import survey
 from purport.errors import DataError, RecipeError, SplitUnknown
 from purport.evaluation.evaluate import stored
 from purport.evaluation.rows import evaluation_split
+from purport.testing import Recorder
 from purport.training.cross_validation import NAME, cross_validate
 from purport.training.draft import draft
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
+from purport.training.steps import load
 
 WORDS = ["lamp", "chair", "table", "sofa", "shelf", "desk", "clock", "rug", "vase", "mug", "bowl", "plate"]
 ASKED = {
@@ -66,6 +68,19 @@ def test_the_drafted_recipe_is_trained_as_it_is(tickets: Path, tmp_path: Path) -
     assert (test.metrics["out_of_scope_recall"].value or 0) > 0.8
     answers = Classifier.open(bundle).predict(["where is my lamp", "who painted the lamp vase"])
     assert answers[0].labels == ("track",) and answers[1].out_of_scope
+
+
+def test_a_table_that_says_nearly_always_the_same_is_told_before_training(tmp_path: Path) -> None:
+    """As ``purport label`` writes one for texts that its bundle does not know."""
+    path, reporter = tmp_path / "labels.csv", Recorder()
+    rows = [f"what is the capital of {word} {number}," for word in WORDS for number in range(5)]
+    path.write_text(
+        "\n".join(["text,labels", *rows, "cancel the lamp,cancel", "cancel the mug,cancel"]) + "\n", "utf-8"
+    )
+    data = {"name": str(path), "valid": 0.2, "unlabelled": "out_of_scope"}
+    load(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), reporter)
+    said = "training rows have no label, so that the model learns little but to answer so; add rows with other labels"
+    assert any(line.startswith("warning: ") and said in line for line in reporter.lines)
 
 
 def test_several_labels_and_named_splits(tmp_path: Path) -> None:

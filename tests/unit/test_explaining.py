@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from purport import Bundle, Classifier, Task
+from purport.cli.main import app
 from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
 from purport.explaining.beside import scope
 from purport.explaining.explain import MOST_CALLS, explainer_for, planned
@@ -389,3 +391,16 @@ def test_an_explanation_survives_json(atis: Classifier) -> None:
 
 def test_log_odds_are_bounded() -> None:
     assert np.abs(log_odds(np.array([0, 1, 0.5], dtype=np.float32))).max() < 17
+
+
+def test_who_adds_up_is_told_what_the_sum_is(linear_bundle: Bundle) -> None:
+    """A sum of weights stands beside a calibrated probability, and need not be its log odds."""
+    linear = Classifier.open(linear_bundle.path)
+    found = linear.explain(TEXT, label="delivery_problem")
+    assert found.value == "logit" and "no probability; the confidence is calibrated from this score." in found.note
+    said = CliRunner().invoke(app, ["explain", str(linear_bundle.path), TEXT, "--label", "delivery_problem"]).output
+    assert f"make {found.full:+.3f} (score before calibration, no probability)" in " ".join(said.split())
+    odds = linear.explain(TEXT, label="delivery_problem", method="shapley")
+    assert odds.confidence == pytest.approx(1 / (1 + np.exp(-odds.full)), abs=1e-5)
+    assert "That value is the log odds of the confidence" in odds.note
+    assert "log odds of" not in linear.explain(TEXT, method="occlusion").note.partition("add up")[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from purport import registry
-from purport.data.formats import BadRow, Layout, Row, format_of, read_rows
+from purport.data.formats import BadRow, Layout, Row, format_of, read_rows, understand
 from purport.data.formats.encoded import open_read, open_write
 from purport.errors import DataError, FormatUnknown
 
@@ -84,6 +84,38 @@ def test_a_tsv_keeps_quotes_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('"unbalanced quote\tx\nnext\ty\n', "utf-8")
     assert [row.text for row in read(path) if isinstance(row, Row)] == ['"unbalanced quote', "next"]
+
+
+EXPORTED = 'Nachricht\tKategorie\r\n"eins\r\n\r\nmit ""Gruß"""\tA\r\nzwei\tB\r\n"drei\nvier"\tA\r\n\r\n'
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("a.txt", "utf-16"), ("a.tsv", "utf-8"), ("a.txt", "utf-8-sig")])
+def test_a_spreadsheet_quotes_cells_with_line_breaks_in_a_file_with_tabs_too(
+    name: str, encoding: str, tmp_path: Path
+) -> None:
+    path, layout = tmp_path / name, Layout(keep_columns=True)
+    path.write_bytes(EXPORTED.encode(encoding))
+    assert "cells in quotes" in understand(path, layout).notes
+    rows = [row for row in read_rows(path, layout) if isinstance(row, Row)]
+    assert [(row.text, row.label) for row in rows] == [
+        ('eins\r\n\r\nmit "Gruß"', "A"), ("zwei", "B"), ("drei\nvier", "A"),
+    ]  # fmt: skip
+    copy = tmp_path / f"copy-{name}"
+    with format_of(copy).write(copy, ["Nachricht", "Kategorie"], like=(path, layout)) as write:
+        for row in rows:
+            write(row.cells)
+    assert [row.text for row in read_rows(copy, layout) if isinstance(row, Row)] == [row.text for row in rows]
+    # Past what is looked at, a quote is what it is in published tables, and the message says what to do.
+    path.write_bytes(("Nachricht\tKategorie\r\n" + "x\tA\r\n" * 1500 + '"drei\r\nvier"\tA\r\n').encode(encoding))
+    bad = [row.problem for row in read_rows(path, Layout()) if isinstance(row, BadRow)]
+    assert len(bad) == 1 and bad[0].endswith("if quotes enclose cells with line breaks, rename the file to .csv")
+
+
+def test_one_bad_row_makes_no_quoted_file_of_a_published_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('text\tlabel\n"play" it\tmusic\nno label\n"again"\tmusic\n', "utf-8")
+    rows = list(read_rows(path, Layout()))
+    assert [row.text for row in rows if isinstance(row, Row)] == ['"play" it', '"again"']
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_a_text(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_whole_loop_from_texts_without_labels_to_a_bundle_that_costs_a_thous
     done = run(app, ["label", str(texts), "--with", str(teacher.path), "--output", str(labels)])
     assert done.exit_code == 0, done.output
     assert {row["text"]: row["labels"] for row in table(labels)} == dict(rows)
-    assert "train on it: purport train" in done.output and len(script.asked) == 300 * VOTES
+    assert "no rows of your own: purport train" in done.output and len(script.asked) == 300 * VOTES
     cost = 300 * VOTES * (100 * 0.40 + 10 * 1.60) / 1e6
     assert f"cost: {cost:.4f} US dollars" in done.output
     words = ["train", str(labels), "--out", str(small), "--set", "kind=linear"]

@@ -23,7 +23,7 @@ from purport.manifest import Decision, Likeliest, Manifest, PerLabel
 from purport.model import Answers
 from purport.promise import ScoreCounts, Term
 from purport.runtime.decision import acceptance, decide
-from purport.training.enough import require_rows
+from purport.training.enough import lopsided, require_rows
 from purport.training.markdown import prose
 from purport.training.pipeline import train
 from purport.training.promising import fit_promise
@@ -163,7 +163,24 @@ def test_one_row_fewer_than_needed_is_refused_with_the_number(
     assert found.answered == 1 and found.accept_at == 0 and found.rows == needed
     with pytest.raises(RowsTooFew, match=f"at least {needed} calibration rows with a label.*there are {needed - 1}"):
         fit_promise(chosen, Likeliest(), LabelSet("ab"), perfect(50), perfect(needed - 1))
+    with pytest.raises(RowsTooFew, match=r"\(at (most|least) .+ %.+\) with certainty"):
+        fit_promise(chosen, Likeliest(), LabelSet("ab"), perfect(50), perfect(needed - 1))
     assert rows_needed(0.05, 0.95) == 59
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"),
+    [
+        ([("a",), ("b",)] * 20, None),
+        ([()] * 17 + [("a",), ("b",), ("a",)], None),
+        ([()] * 19 + [("a",)], "19 of 20 training rows have no label, so that the model learns little but to answer"),
+        ([("a",)] * 20, 'have the label "a", so'),
+        ([("a", "b")] * 19 + [("a",)], 'have the label "a" and the label "b", so'),
+    ],
+)
+def test_rows_that_are_nearly_all_alike_teach_little(gold: list[tuple[str, ...]], said: str | None) -> None:
+    found = lopsided(gold)
+    assert found == said if said is None else found is not None and said in found
 
 
 def test_the_rows_needed_keep_their_share_of_messages_out_of_scope() -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
+from typer.testing import CliRunner
 
+from purport import Bundle
+from purport.cli.main import app
 from purport.errors import OptionInvalid, OthersChange
+from purport.prediction import REASONS, Reason
 from purport.teaching.flips import Flip
 from purport.teaching.teach import _require_few
+from purport.training.pipeline import train
+from purport.training.recipe import parse_recipe
 from purport.ui import filling
 from purport.ui.filling import Filling, Fillings
 from purport.ui.forms import Form
 from purport.ui.lessons import _chosen, _in_words
+from purport.ui.samples import Samples
 from purport.ui.sheets import BAD, FLIPS, OUT, UNSURE, Answer, Filter, Sheet
-from purport.ui.verdicts import joined, pieces
+from purport.ui.verdicts import joined, pieces, why_none
 
 LABELS = ("card_lost", "pin")
 
@@ -113,3 +121,32 @@ def test_what_nobody_looks_at_is_deleted_by_itself(tmp_path: Path, monkeypatch: 
         return there, made.sheet.path.exists() or made.name in kept._all
 
     assert asyncio.run(seen_and_left()) == (True, False)
+
+
+def test_every_reason_has_words() -> None:
+    assert set(REASONS) == set(get_args(Reason))
+    for reason in (*get_args(Reason), None, "of a newer version"):
+        said = why_none({"labels": [], "reason": reason})
+        assert said and "_" not in said and said != reason
+
+
+def test_the_command_line_says_why_no_label_is_decided(linear_bundle: Bundle) -> None:
+    for command in ("predict", "explain"):
+        said = " ".join(
+            CliRunner().invoke(app, [command, str(linear_bundle.path), "good morning everybody"]).output.split()
+        )
+        assert re.search(f"decided: none \\(out of scope: ({'|'.join(map(re.escape, REASONS.values()))})\\)", said), (
+            said
+        )
+
+
+def test_examples_to_click_are_texts_of_the_bundle_or_none(linear_bundle: Bundle, tmp_path: Path) -> None:
+    assert asyncio.run(Samples().of(linear_bundle)) == (), "it keeps no texts, and others would be foreign to it"
+    rows = [(f"vorrei {what} per {thing}", what) for what in ("un rimborso", "la fattura") for thing in "abcdefghijkl"]
+    table = tmp_path / "it.csv"
+    table.write_text("testo,etichetta\n" + "".join(f"{text},{label}\n" for text, label in rows), "utf-8")
+    data = {"name": str(table), "valid": 0.2, "keep_examples": True}
+    made = train(parse_recipe({"kind": "linear", "task": "multiclass", "data": data}), tmp_path / "bundle")
+    assert made is not None
+    found = asyncio.run(Samples().of(made))
+    assert len(found) == 2 and set(found) <= {text for text, _ in rows}

@@ -48,7 +48,9 @@ def evaluate(
         ),
     ] = None,
     texts: Texts = True,
-    per_label: Annotated[bool, typer.Option("--per-label", help="Also print the metrics of each label.")] = False,
+    per_label: Annotated[
+        bool, typer.Option("--per-label", help="Also print all metrics, and those of each label.")
+    ] = False,
     *,
     table: TableOptions,
 ) -> None:
@@ -113,7 +115,7 @@ def evaluate(
 def _print(result: Evaluation, manifest: Manifest, learned: int, *, per_label: bool) -> None:
     from rich.table import Table
 
-    from ..evaluation.metric_table import interval, metric_rows, number
+    from ..evaluation.metric_table import MAIN, interval, metric_rows, number
     from ..evaluation.sentences import headline, notes, title, warnings_of
     from ..wording import count
     from .console import out
@@ -125,9 +127,13 @@ def _print(result: Evaluation, manifest: Manifest, learned: int, *, per_label: b
     for said in headline(result):
         out.print(said)
     metrics = Table("metric", "value", "95 % interval")
-    for row in metric_rows(result):
+    found = list(metric_rows(result))
+    shown = found if per_label else [row for row in found if row[0] in MAIN]
+    for row in shown:
         metrics.add_row(*row)
     out.print(metrics)
+    if left := len(found) - len(shown):
+        out.print(f"{count(left, 'more metric')} with --per-label, in the --report, or as JSON with --output FILE")
     if per_label:
         labels = Table("label", "rows", "predicted", "precision", "recall", "f1", "95 % of f1")
         for name, label in sorted(result.labels.items(), key=lambda item: -item[1].support):

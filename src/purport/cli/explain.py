@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ..explaining.explanation import Explanation, Word
 
 _BAR = 12  # characters of the longest bar
-_UNITS = {"log_odds": "log odds of the calibrated probability", "logit": "logit"}
+_UNITS = {"log_odds": "log odds of the calibrated probability", "logit": "logit, the score before calibration"}
+_SUMS = {"log_odds": "log odds of the confidence", "logit": "score before calibration, no probability"}
 
 
 def explain(
@@ -68,6 +69,7 @@ def explain(
 def _print(found: Explanation) -> None:
     from rich.text import Text
 
+    from ..prediction import in_words
     from .console import out
 
     most = max((abs(word.weight) for word in found.words), default=0.0) or 1.0
@@ -78,12 +80,14 @@ def _print(found: Explanation) -> None:
         end = word.end
     shown.append(found.text[end:])
     out.print(shown)
-    out.print(f"  decided: {', '.join(found.labels) or f'none (out of scope: {found.reason})'}")
+    out.print(f"  decided: {', '.join(found.labels) or f'none (out of scope: {in_words(found.reason)})'}")
     out.print(f"  explained: {found.label}  {found.confidence:.4f}  by {found.method}, in {_UNITS[found.value]}")
     for word in found.words:
         out.print(Text(_line(word, most), style=_style(word.weight / most, bold=False)))
     if found.base is not None:
-        out.print(f"  base {found.base:+.3f} and weights {found.full - found.base:+.3f} make {found.full:+.3f}")
+        weights = found.full - found.base
+        made = f"{found.full:+.3f} ({_SUMS[found.value]})"
+        out.print(f"  base {found.base:+.3f} and weights {weights:+.3f} make {made}")
     _print_beside(found)
     out.print(f"  {found.note} Texts asked: {found.calls:,}.", style="dim")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,8 +111,6 @@ def _examples(bundle: Bundle, dataset: str, split: str, table: TableOptions, bad
 
 
 def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
-    from ..labels import Task
-    from ..predict_file import label_delimiter
     from .console import out
 
     declined = f"{tally.out_of_scope:,} ({tally.out_of_scope / max(1, tally.labelled):.0%})"
@@ -122,28 +121,44 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
         out.print(f"labelled before: {tally.earlier:,} texts")
     if tally.unanswered:
         out.print(f"no usable reply: {tally.unanswered:,} texts, which are in no table; --resume asks them again")
-    delimiter = label_delimiter(classifier)
-    if classifier.task is Task.MULTICLASS and any("+" in each for each in classifier.labels):
-        delimiter = ""
-    _hint(classifier, wanted.target, f" --label-delimiter {delimiter!r}" if delimiter != "+" else "")
+    if tally.out_of_scope == tally.labelled:
+        out.print("no row has a label, so that there is nothing to train on; label with a bundle that knows such texts")
+        return
+    for said in _hints(classifier, wanted.target):
+        out.print(said, soft_wrap=True)
 
 
-def _hint(classifier: Classifier, labels: Path, joined: str) -> None:
+def _hints(classifier: Classifier, labels: Path) -> Iterator[str]:
     """How to train on ``labels``: with the rows that people have labelled, if there are any."""
-    from .console import out
+    import shlex
 
-    data = classifier.bundle.manifest.recipe.get("data")
-    named = Path(str(data["name"])) if isinstance(data, dict) and "name" in data else None
-    own = str(named) if named is not None and named.is_file() else "YOUR_TABLE"
-    both = labels.with_name(f"both{Path(own).suffix or labels.suffix}")
-    task = f"--set task={classifier.task}{joined}"
-    out.print(
-        f"train on your own labelled rows and these: purport review {labels} --into {own} --export {both}{joined}, "
-        f"then purport train {both} --out BUNDLE {task}",
-        soft_wrap=True,
-    )
-    out.print(
-        f"train on it: purport train {labels} --out BUNDLE {task} --set data.confidence_column=confidence, if you have "
-        "no rows of your own",
-        soft_wrap=True,
-    )
+    from ..data.hints import Hints
+    from ..labels import Task
+    from ..predict_file import label_delimiter
+    from .tables import typed
+
+    spec = Hints.of(classifier.bundle).spec
+    delimiter = spec.label_delimiter
+    if classifier.task is Task.MULTILABEL:
+        delimiter = label_delimiter(classifier)
+    elif any(delimiter and delimiter in each for each in classifier.labels):
+        delimiter = ""
+    joined = ["--label-delimiter", delimiter] if delimiter != "+" else []
+    task = ["--set", f"task={classifier.task}"]
+    source = classifier.bundle.manifest.provenance.source
+    own = next((each for each in (Path(spec.name), Path(source or "")) if each.is_file()), None)
+    both = labels.with_name(f"both{_ending(own or labels)}")
+    how = [*typed(spec, but="label_delimiter"), *joined]
+    into = ["purport", "review", str(labels), "--into", str(own or "YOUR_TABLE"), "--export", str(both), *how]
+    train = ["purport", "train", str(both), "--out", "bundles/both", *how, *task]
+    yield f"train on your own labelled rows and these: {shlex.join(into)}"
+    yield f"  then: {shlex.join(train)}"
+    alone = ["purport", "train", str(labels), "--out", "bundles/labelled", *joined, *task]
+    alone += ["--set", "data.confidence_column=confidence"]
+    yield f"train on these alone, if you have no rows of your own: {shlex.join(alone)}"
+
+
+def _ending(table: Path) -> str:
+    """That of the name of ``table``, with the one before ``.gz``."""
+    ends = table.suffixes
+    return "".join(ends[-2:] if ends[-1:] == [".gz"] else ends[-1:])

@@ -150,7 +150,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
 def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_json: bool) -> None:
     from ..data.formats.encoded import is_utf8
     from ..errors import TextEmpty, TextInvalid
-    from ..prediction import encode
+    from ..prediction import encode, in_words
     from ..wording import json_line
     from .console import metering, out
 
@@ -168,7 +168,7 @@ def _texts(classifier: Classifier, texts: list[str], options: AnswerOptions, as_
             typer.echo(json_line(fields))
             continue
         out.print(text, style="bold")
-        decided = ", ".join(prediction.labels) or "none (out of scope)"
+        decided = ", ".join(prediction.labels) or f"none (out of scope: {in_words(prediction.reason)})"
         out.print(f"  decided: {decided}" + ("   (text was truncated)" if prediction.truncated else ""))
         for each in prediction.ranked if options.probabilities else prediction.top(options.top_k):
             out.print(f"  {each.confidence:.4f}  {each.label}")

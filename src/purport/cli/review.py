@@ -166,12 +166,12 @@ def _given(
     from ..bundle import Bundle
     from ..data.catalog import load
     from ..data.hints import Hints
-    from ..ui.gathering import Given, texts_of
+    from ..ui.gathering import Given, texts_of, used_of
     from .console import err
 
     assert bundle is not None, "checked by the caller"
     spec, hints, bad = table.spec(name=dataset, unlabelled="out_of_scope"), Hints.of(Bundle.open(bundle)), 0
-    reading = hints.reading(spec, lambda said: err.print(said, soft_wrap=True), several=True)
+    reading = hints.reading(spec, lambda said: err.print(said, soft_wrap=True), several=True, also=used_of)
 
     def note(split: str, row: object) -> None:
         nonlocal bad

@@ -35,6 +35,12 @@ def serve(
     reports_dir: Annotated[
         str | None, typer.Option(help="Directory with pages of evaluate, explore and doctor to show at /ui.")
     ] = None,
+    review_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Directory with review queues and fix plans of /ui. Default: purport/review in your data directory."
+        ),
+    ] = None,
     require_signature: Annotated[
         str | None, typer.Option(help="File with a public key: load only bundles signed by it (purport sign).")
     ] = None,
@@ -70,7 +76,7 @@ def serve(
         from .console import err
 
         flags = {"host": host, "port": port, "unix_socket": unix_socket, "root_path": root_path}
-        flags |= {"workers": workers, "device": device, "cache": cache}
+        flags |= {"workers": workers, "device": device, "cache": cache, "review_dir": review_dir}
         flags |= {"models_dir": models_dir, "reports_dir": reports_dir, "require_signature": require_signature}
         settings = load({"bundle": ",".join(bundles) if bundles else None, **flags})
         for flag in ("host", "port"):

@@ -95,8 +95,17 @@ class TableOptions:
             if isinstance(value, bool):
                 typed.append("--header" if value else "--no-header")
             elif value is not None:
-                typed += [word for one in (value if isinstance(value, list) else [value]) for word in (name, one)]
+                typed += [word for one in ([value] if isinstance(value, str) else value) for word in (name, one)]
         return typed
+
+
+def typed(spec: DataSpec, *, but: str) -> list[str]:
+    """The options that read a table as ``spec`` says, except ``but`` and for unlabelled rows, as they are typed."""
+    left_out = {but, "unlabelled"}
+    given = spec.model_dump(include={each.name for each in fields(TableOptions)} - left_out, exclude_defaults=True)
+    if isinstance(given.get("label_names"), tuple):
+        given["label_names"] = "FILE_OF_NAMES"
+    return TableOptions(**given).words()
 
 
 def _names(text: str) -> Any:

@@ -118,7 +118,7 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
         problems: list[tuple[int, str]] = []
         found = bad = skipped = empty = 0
         for row in read_rows(path, reading.layout):
-            if not reading.layout.keep_columns and _is_empty(row):
+            if not reading.layout.keep_columns and is_empty(row):
                 empty += 1
                 continue
             example = row if isinstance(row, BadRow) else reading.example(row)
@@ -151,7 +151,7 @@ def file_split(name: str, path: Path, reading: Reading, allowed: LabelSet | None
     return Split(name, read, [path], reading)
 
 
-def _is_empty(row: Row | BadRow) -> bool:
+def is_empty(row: Row | BadRow) -> bool:
     """Whether a row has neither a text nor a label: exports of spreadsheets end with such rows."""
     return row.empty if isinstance(row, BadRow) else is_blank(row.text) and is_blank(row.label)
 

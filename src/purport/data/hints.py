@@ -30,6 +30,10 @@ def _silent(_: str) -> None:
     """Says nothing."""
 
 
+def _none(_: Collection[str]) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Hints:
     """What a bundle remembers of the table that it was trained on.
@@ -55,12 +59,14 @@ class Hints:
         return cls(spec, labels | spec.parts(labels), bundle.manifest.task)
 
     def reading(
-        self, named: DataSpec, say: Callable[[str], None] = _silent, *, labels: bool = True, several: bool = False
-    ) -> Reading:
+        self, named: DataSpec, say: Callable[[str], None] = _silent, *, labels: bool = True, several: bool = False,
+        also: Callable[[Collection[str]], tuple[str, ...]] = _none,
+    ) -> Reading:  # fmt: skip
         """How tables are read for the bundle; only what the user named is set in ``named``.
 
         ``say`` gets a line for each file: how it is read. Without ``labels`` only texts are read. With ``several``, a
-        row may have several labels even if the bundle is multiclass.
+        row may have several labels even if the bundle is multiclass. ``also`` says which columns of a table the caller
+        uses beside texts and labels.
         """
         given = named.model_fields_set
         kept = ("text_column", "label_column", "label_delimiter", "unlabelled", "out_of_scope", "label_names")
@@ -72,7 +78,7 @@ class Hints:
         return replace(
             reading,
             joined_by=self.spec.label_delimiter if self.spec.joint else None,
-            settle=lambda path, left: self._settle(path, left, given, say),
+            settle=lambda path, left: self._settle(path, left, given, say, also),
         )
 
     def understand(self, path: Path, layout: Layout, named: Collection[str] = ()) -> Understood:
@@ -121,14 +127,17 @@ class Hints:
         bad = sum(isinstance(row, BadRow) and not row.empty for row in rows)
         return found if bad > _BAD * len(rows) else other
 
-    def _settle(self, path: Path, reading: Reading, named: Collection[str], say: Callable[[str], None]) -> Reading:
+    def _settle(
+        self, path: Path, reading: Reading, named: Collection[str], say: Callable[[str], None],
+        also: Callable[[Collection[str]], tuple[str, ...]],
+    ) -> Reading:  # fmt: skip
         found = self.understand(path, reading.layout, named)
         layout = found.layout
         if "label_delimiter" not in named and layout.label_column is not None:
             layout = replace(layout, label_delimiter=self._label_delimiter(path, layout))
         confidence = reading.confidence if reading.confidence in found.columns else None
         kept = reading.layout.keep_columns and (reading.confidence is None or confidence is not None)
-        said = FileRead(path, "", replace(found, layout=layout), layout.label_delimiter).in_words
+        said = FileRead(path, "", replace(found, layout=layout), layout.label_delimiter, also(found.columns)).in_words
         say("; ".join([said, *self._otherwise(layout, named)]))
         return replace(reading, layout=replace(layout, keep_columns=kept), confidence=confidence)
 

@@ -23,12 +23,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class FileRead:
-    """How the file ``path`` of ``split`` is read; ``split`` is empty for a file alone."""
+    """How the file ``path`` of ``split`` is read; ``split`` is empty for a file alone, ``also`` are columns used beside
+    texts and labels."""
 
     path: Path
     split: str
     found: Understood
     label_delimiter: str
+    also: tuple[str, ...] = ()
 
     @property
     def in_words(self) -> str:
@@ -43,7 +45,9 @@ class FileRead:
         parts.append(columns if layout.header is not False else without)
         if labels and self.label_delimiter != Layout().label_delimiter:
             parts.append(f'"{self.label_delimiter}" between the labels of a row')
-        others = [name for name in self.found.columns if name not in layout.columns]
+        if self.also:
+            parts.append(f"also used: {', '.join(self.also)}")
+        others = [name for name in self.found.columns if name not in (*layout.columns, *self.also)]
         if others:
             parts.append(f"not used: {', '.join(others)}")
         split = f" ({self.split})" if self.split else ""

@@ -14,6 +14,13 @@ def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
         yield name, number(estimate.value), interval(estimate)
 
 
+MAIN = (
+    "accuracy", "subset_accuracy", "precision_micro", "recall_micro", "f1_micro", "f1_macro",
+    "out_of_scope_precision", "out_of_scope_recall", "decided_calibration_error",
+)  # fmt: skip
+"""The metrics that a person needs first; the others are for those who know that they need them."""
+
+
 def number(value: float | None, decimals: int = 4) -> str:
     """``value`` with so many decimals, or a dash for an undefined metric."""
     return DASH if value is None else f"{value:.{decimals}f}"

@@ -135,7 +135,7 @@ def calibration_warnings(calibration: Calibration, decision: Decision, rows: int
         seen = (f"{count(more, 'training row')} and " if more else "") + count(rows, "validation row")
         what, verb = " and ".join(fitted), "rests" if fitted in (["temperature"], ["threshold"]) else "rest"
         found.append(
-            f"The {what} {verb} on {seen}, fewer than {ENOUGH_ROWS}: take every confidence as "
-            "a rough guess, and validate on more rows."
+            f"Take every confidence as a rough guess: the {what} {verb} on {seen}, fewer than {ENOUGH_ROWS}. Validate "
+            "on more rows."
         )
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from .. import registry
 from ..bundle import Bundle
 from ..errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid, did_you_mean
+from ..labels import Task
 from ..runtime.clip import MOST_CHARACTERS
 from ..wording import count
 from .beside import examples as examples_of
@@ -133,8 +134,19 @@ def _labels(question: Question, label: str | None) -> tuple[int, int | None]:
     return at, next((each for each in others if each != at), None)
 
 
+def _sum(weighed: Weighed, task: Task) -> Iterator[str]:
+    """What the sum of the weights has to do with the confidence that is shown beside it."""
+    if weighed.base is None:
+        return
+    if weighed.value == "log_odds":
+        yield "That value is the log odds of the confidence, ln(p / (1 - p))."
+        return
+    of = "this score and those of all other labels" if task is Task.MULTICLASS else "this score"
+    yield f"That sum is the score before calibration and no probability; the confidence is calibrated from {of}."
+
+
 def _note(weighed: Weighed, question: Question) -> str:
-    notes = [weighed.note]
+    notes = [weighed.note, *_sum(weighed, question.answering.task)]
     if (together := question.units.together) > 1:
         notes.append(
             f"The text is long: up to {count(together, 'word')} are taken together; more calls, smaller groups."

@@ -1,14 +1,30 @@
-"""Whether there are enough calibration rows for a promise, which is known before a model is trained."""
+"""Whether there are enough rows to learn from, or for a promise, which is known before a model is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from ..errors import RowsTooFew
 from ..evaluation.bounds import Accepted, rows_needed
 from ..kinds.recipe import Decide
 from ..promise import Term
-from ..wording import percent
+from ..wording import count, percent
+
+_NEARLY_ALL = 0.9  # share of rows with the same labels from which a model learns next to nothing else
+
+
+def lopsided(gold: Iterable[Iterable[str]]) -> str | None:
+    """A sentence if nearly all rows with the labels ``gold`` have the same ones, so that there is little to learn."""
+    rows = Counter(map(frozenset, gold))
+    (labels, number), *_ = rows.most_common(1)
+    if number < _NEARLY_ALL * rows.total():
+        return None
+    have = " and ".join(f'the label "{label}"' for label in sorted(labels)) or "no label"
+    return (
+        f"{number:,} of {count(rows.total(), 'training row')} have {have}, so that the model learns little but to "
+        "answer so; add rows with other labels"
+    )
 
 
 def require_rows(chosen: Decide, inside: int, outside: int) -> None:
@@ -64,7 +80,8 @@ def _fewest(enough: Callable[[int], bool], low: int) -> int:
 
 def _too_few(term: Term, chosen: Decide, what: str, rows: int, add: str) -> RowsTooFew:
     return RowsTooFew(
-        f"{term} with certainty {chosen.certainty:g} needs at least {what}, even if the model makes no mistake; there "
+        f"{term} ({term.meaning}) with certainty {chosen.certainty:g} needs at least {what}, even if the model makes "
+        "no mistake; there "
         f"{'is' if rows == 1 else 'are'} {rows:,}. Add {add}, set more rows aside (data.calibration), or promise less"
     )
 

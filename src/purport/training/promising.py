@@ -139,9 +139,9 @@ class _Search:
                 continue
             seen, limit = float(observed(term, here, self.worst)[0]), "at most" if term.at_most else "at least"
             said.append(
-                f"the calibration rows do not show {term}: {where}, it is {percent(seen)}, with certainty "
-                f"{self.chosen.certainty:g} {limit} {percent(reached)}. {relaxed(term, reached)}, set more rows aside "
-                "(data.calibration), or train a better model"
+                f"the calibration rows do not show {term} ({term.meaning}): {where}, it is {percent(seen)}, with "
+                f"certainty {self.chosen.certainty:g} {limit} {percent(reached)}. {relaxed(term, reached)}, set more "
+                "rows aside (data.calibration), or train a better model"
             )
         return PromiseUnkept("\n".join(said))
 

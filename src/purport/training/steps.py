@@ -40,7 +40,7 @@ from ..wording import count
 from .card import model_card
 from .cross_fitting import HeldOut
 from .deciding import better_decision, fit_decision
-from .enough import require_rows
+from .enough import lopsided, require_rows
 from .fitting import fit_temperature
 from .promising import fit_promise
 from .scoping import fit_scope
@@ -67,6 +67,8 @@ def load(recipe: Recipe, reporter: Reporter) -> Dataset:
                 "each label on its own gets fewer of such rows exactly right"
             )
         )
+    if said := lopsided(dataset["train"].gold):
+        reporter.emit(Line(f"warning: {said}"))
     for name in dataset.splits:
         for label, number in dataset.unseen(name).items():
             reporter.emit(

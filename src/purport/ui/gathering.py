@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle
+from ..data.dataset import is_empty
 from ..data.formats import BadRow, Layout, read_rows, understand
 from ..data.reading import Reading
 from ..errors import DataError
@@ -95,8 +96,11 @@ def _rows(path: Path, reading: Reading, name: str, count: Count) -> tuple[list[G
     found = understand(path, reading.layout)
     texts, bad, layout = [], 0, found.layout
     labelled = layout.label_column is not None
-    by_bundle = labelled and set(found.columns) >= _LABELLED
+    by_bundle = labelled and bool(used_of(found.columns))
     for row in read_rows(path, replace(layout, keep_columns=True) if by_bundle else layout):
+        if is_empty(row):
+            count("", ())
+            continue
         example = row if isinstance(row, BadRow) else reading.example(row)
         if isinstance(example, BadRow) or example is None:
             bad += 1
@@ -106,6 +110,11 @@ def _rows(path: Path, reading: Reading, name: str, count: Count) -> tuple[list[G
         given = Given(example.text, example.labels if labelled else None, f"{name}, row {row.number}")
         texts.append(_marked(given, example.cells or {}) if by_bundle else given)
     return texts, bad
+
+
+def used_of(columns: Collection[str]) -> tuple[str, ...]:
+    """The ``columns`` of a table of ``purport label`` that a queue is made of, beside texts and labels."""
+    return ("confidence", "bundle") if set(columns) >= _LABELLED else ()
 
 
 def _marked(given: Given, cells: Mapping[str, Any]) -> Given:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request, Response
 
 from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
+from ..prediction import in_words
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from ..wording import count, sentence
@@ -36,15 +37,6 @@ WHY = {
     "doubtful": "It was labelled before with low confidence",
 }
 """What a page says of each :data:`~purport.ui.picking.Why`."""
-REASONS = {
-    "between_labels": "no label stands out",
-    "unlike_any_example": "it is unlike anything that the model has seen",
-    "unfamiliar_words": "it has many words that the model has not seen",
-    "below_promise": "the likeliest label is not sure enough to keep what the model promises",
-    "taught": "the model was taught so",
-    "no_label_decided": "no label is likely enough",
-}
-"""What a page says of each :data:`~purport.prediction.Reason`."""
 _EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
 _KEYS, _A_PAGE = 5, 100
@@ -281,7 +273,7 @@ def _values(ledger: Ledger, entry: Entry) -> dict[str, Any]:
         "suggested": None if entry.status == DONE else _suggested(ledger, [entry, *alike]),
         "alike": alike,
         "why": WHY[content["why"]],
-        "reason": REASONS.get(content["reason"] or "", ""),
+        "reason": in_words(content["reason"]) if content["reason"] else "",
     }
 
 

@@ -13,25 +13,20 @@ _MOST = 5
 _SHORT, _LONG = 12, 90  # characters of a text that is good to click
 _READ_S = 10.0
 _KEPT = 64
-NEUTRAL = (
-    "Hello, can somebody help me?",
-    "How much does it cost?",
-    "When will it be there?",
-    "I want to change something",
-    "What is the meaning of life?",
-)
-"""Texts that presuppose no label, for bundles that keep no texts."""
 
 
 class Samples:
-    """The texts to click of each bundle. Those of a bundle that keeps its training texts are from there."""
+    """The texts to click of each bundle: from its training texts, if it keeps them, and otherwise none.
+
+    Texts of our own would be in another language, or about something else, than what the model was trained on.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
         self._turn = asyncio.Lock()
 
     async def of(self, bundle: Bundle) -> tuple[str, ...]:
-        """A few texts with as many different labels, or else :data:`NEUTRAL` ones."""
+        """A few texts with as many different labels, or none."""
         name = bundle.manifest.id
         if name not in self._known:
             async with self._turn:
@@ -44,11 +39,11 @@ class Samples:
 
 async def _read(bundle: Bundle) -> tuple[str, ...]:
     if EXAMPLES_FILE not in bundle.manifest.files:
-        return NEUTRAL
+        return ()
     try:
-        return await aside(lambda: _chosen(bundle), _READ_S) or NEUTRAL
+        return await aside(lambda: _chosen(bundle), _READ_S)
     except (BundleError, OSError, TimeoutError):
-        return NEUTRAL
+        return ()
 
 
 def _chosen(bundle: Bundle) -> tuple[str, ...]:

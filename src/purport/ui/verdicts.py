@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .review import REASONS
+from ..prediction import in_words
 
 RANKED = 5
 """Labels that are shown, beside all that are decided."""
@@ -42,7 +42,7 @@ def joined(labels: Sequence[str]) -> str:
 
 def why_none(answer: Mapping[str, Any]) -> str:
     """Why no label was decided, as half a sentence; empty if one was."""
-    return "" if answer["labels"] else REASONS.get(answer["reason"] or "", "no label is likely enough")
+    return "" if answer["labels"] else in_words(answer["reason"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Tables of cells: TSV (no quoting, as published datasets write it) and CSV (RFC 4180 quoting)."""
+"""Tables of cells: CSV (RFC 4180 quoting), and TSV (no quoting, as published datasets write it, where that fits)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from . import EMPTY, BadRow, Layout, Row, RowWriter, Understood, is_blank, unique_names
 from .content import is_packed
-from .dialect import NAMES, cells, find_delimiter, find_header, roles, separated_by
+from .dialect import NAMES, cells, find_delimiter, find_header, only_quoted, roles, separated_by
 from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write, require_utf8
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
 from .spreadsheet import Number, escape, is_ours, unescape
@@ -32,8 +32,9 @@ _Cells = Iterator[tuple[int, list[str] | str]]
 class Delimited:
     """Rows of cells separated by ``delimiter``; ``quoting`` says whether quotes have a meaning.
 
-    A file that certainly has another delimiter is read with that one, and with quoting. Blank lines are skipped, except
-    when only texts are read.
+    Without it, they have one where rows have the same number of columns only so: spreadsheets export cells with line
+    breaks in this way. A file that certainly has another delimiter is read with that one, and with quoting. Blank lines
+    are skipped, except when only texts are read.
     """
 
     suffixes: tuple[str, ...]
@@ -46,8 +47,13 @@ class Delimited:
         Raises:
             DataError: it is doubtful how; the message names the option that settles it.
         """
+        return self._look(path, layout)[1]
+
+    def _look(self, path: Path, layout: Layout) -> tuple[Delimited, Understood]:
+        """The format of ``path``, this one or the same with quoting, and how it reads it."""
         with open_read(path, layout.encoding) as stream:
             head = [line for line in islice(lines(stream), _LOOK) if isinstance(line, str)]
+            whole = len(head) < _LOOK
             encoding = stream.encoding
         require_utf8(head)
         separator = _HINT.fullmatch(head[0].strip()) if head else None
@@ -57,14 +63,17 @@ class Delimited:
         delimiter = find_delimiter(head, layout, self.delimiter, tables=self.quoting)
         layout = replace(layout, delimiter=delimiter, encoding=encoding)
         if not head:
-            return Understood(layout)
-        parsed = cells(head, delimiter, quoting=self._quotes(delimiter))
+            return self, Understood(layout)
+        quotes = self._quotes(delimiter) or only_quoted(head, delimiter, whole=whole)
+        parsed = cells(head, delimiter, quoting=quotes)
         first = parsed[0]
         layout = replace(layout, header=find_header(first, parsed[1:], layout))
         columns = tuple(cell.strip() for cell in first) if layout.header else layout.columns
-        return Understood(
-            roles(first, layout) if layout.header else layout, columns, self._notes(path, layout, encoding)
-        )
+        notes = self._notes(path, layout, encoding)
+        if quotes and not self._quotes(delimiter):
+            notes = (*notes, "cells in quotes")
+        found = Understood(roles(first, layout) if layout.header else layout, columns, notes)
+        return replace(self, quoting=quotes), found
 
     def _notes(self, path: Path, layout: Layout, encoding: str) -> tuple[str, ...]:
         delimiter = layout.delimiter or self.delimiter
@@ -85,10 +94,10 @@ class Delimited:
         Raises:
             DataError: see :meth:`understand`.
         """
-        found = self.understand(path, layout)
+        way, found = self._look(path, layout)
         layout, delimiter = found.layout, found.layout.delimiter or self.delimiter
         with open_read(path, layout.encoding) as stream:
-            rows = self._cells(stream, delimiter)
+            rows = way._cells(stream, delimiter)
             wanted = len(layout.columns)
             places = [found.columns.index(name) for name in layout.columns] if layout.header else list(range(wanted))
             width: int | None = len(found.columns) if layout.header or wanted > 1 else None
@@ -105,7 +114,7 @@ class Delimited:
                 width = width or len(row)
                 if ours and isinstance(row, list):
                     row = list(map(unescape, row))
-                yield self._row(number, row, places, width, names, delimiter)
+                yield way._row(number, row, places, width, names, delimiter)
 
     def _cells(self, stream: IO[str], delimiter: str) -> _Cells:
         if self._quotes(delimiter):
@@ -142,7 +151,8 @@ class Delimited:
         like: tuple[Path, Layout] | None = None,
     ) -> Iterator[RowWriter]:
         """Open ``path`` for rows with these columns; the first row is a header, unless ``like`` has none."""
-        layout = Layout() if like is None else self.understand(*like).layout
+        way, found = (self, Understood(Layout())) if like is None else self._look(*like)
+        layout = found.layout
         delimiter = layout.delimiter or self.delimiter
         ours = like is None and is_ours(columns)
         encoding, end = ("utf-8", "\n") if like is None else habits(like[0], like[1].encoding)
@@ -151,17 +161,17 @@ class Delimited:
             def write(row: Mapping[str, Any] | str) -> None:
                 if not isinstance(row, str):
                     values = [row.get(name) for name in columns]
-                    cells = [self._one_line(_cell(value, label_delimiter), delimiter) for value in values]
+                    cells = [way._one_line(_cell(value, label_delimiter), delimiter) for value in values]
                     if ours:  # a negative number is no formula
                         numbers = [isinstance(value, int | float | Number) for value in values]
                         cells = [cell if n else escape(cell) for cell, n in zip(cells, numbers, strict=True)]
-                    row = self._line(cells, delimiter)
+                    row = way._line(cells, delimiter)
                 stream.write(row + end)
 
             if like is None:
-                write(self._line(columns, delimiter))
+                write(way._line(columns, delimiter))
             elif layout.header:
-                write(self._line(self._header(like[0], layout.encoding, delimiter), delimiter))
+                write(way._line(way._header(like[0], layout.encoding, delimiter), delimiter))
             yield write
 
     def _header(self, path: Path, encoding: str | None, delimiter: str) -> Sequence[str]:
@@ -191,7 +201,10 @@ def _wrong_width(row: Sequence[str], width: int, delimiter: str) -> str:
     other = next((each for each in NAMES if each in row[0]), None) if len(row) == 1 else None
     if other:
         return f"{here}: if {separated_by(other)} separate them, pass --delimiter {other!r} (delimiter in a recipe)"
-    return f"{here}: quote a cell that contains one" if len(row) > width and delimiter != "\t" else here
+    if delimiter == "\t":
+        quoted = any('"' in cell for cell in row)
+        return f"{here}; if quotes enclose cells with line breaks, rename the file to .csv" if quoted else here
+    return f"{here}: quote a cell that contains one" if len(row) > width else here
 
 
 def _cell(value: Any, label_delimiter: str) -> str:

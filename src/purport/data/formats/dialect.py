@@ -66,6 +66,24 @@ def cells(lines: Sequence[str], delimiter: str, *, quoting: bool = True) -> list
     return found
 
 
+def only_quoted(lines: Sequence[str], delimiter: str, *, whole: bool) -> bool:
+    """Whether ``lines`` have rows of the same number of columns if quotes enclose cells, and not if they do not.
+
+    Unless they are the ``whole`` file, the last row may go on behind them.
+    """
+    if not any('"' in line for line in lines) or len({*map(len, cells(lines, delimiter, quoting=False))}) == 1:
+        return False
+    found: list[list[str]] = []
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        found.extend(reader)
+    except csv.Error:
+        if whole or reader.line_num < len(lines):
+            return False
+    widths = {len(row) for row in found if row}
+    return len(widths) == 1 and len(found) < len(lines)
+
+
 def _consistent(rows: Cells) -> float:
     """The share of rows that have the most frequent number of columns; 0 if it is one column, or if it is too few."""
     widths = Counter(map(len, rows))
