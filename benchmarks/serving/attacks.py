@@ -35,6 +35,8 @@ INTENT = request("/intent", BODY)
 STREAM = (
     b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
+STREAM_OF_LONG_ANSWERS = STREAM.replace(b"/v1/classify", b"/v1/classify?probabilities=true&top_k=100")
+"""A stream whose answers name every label twice."""
 
 CHUNKED = b"POST /intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -301,12 +303,12 @@ def _streams(target: Target, seconds: float) -> Iterator[str]:
     yield from ["stream"] * 40
 
 
-def _never_reads(target: Target, seconds: float) -> Iterator[str]:
+def _never_reads(target: Target, seconds: float, count: int = 5, head: bytes = STREAM) -> Iterator[str]:
     over = threading.Event()
-    peers = [target.peer(3) for _ in range(5)]
+    peers = [target.peer(3) for _ in range(count)]
     for peer in peers:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        peer.send(STREAM)
+        peer.send(head)
     data = chunk((BODY + b"\n") * 100)
     threads = [threading.Thread(target=until_closed, args=[peer.socket, data, over]) for peer in peers]
     for each in threads:
@@ -318,6 +320,10 @@ def _never_reads(target: Target, seconds: float) -> Iterator[str]:
     for peer in peers:
         peer.close()
         yield "stream"
+
+
+def _long_answers_unread(target: Target, seconds: float) -> Iterator[str]:
+    yield from _never_reads(target, seconds, 100, STREAM_OF_LONG_ANSWERS)
 
 
 def _without_a_pause(target: Target, seconds: float) -> Iterator[str]:
@@ -347,6 +353,7 @@ ATTACKS: dict[str, Attack] = {
     "4,300 idle connections": Attack(_idle),
     "half-closed clients": Attack(_half_closed, 2),
     "bulk requests of clients that left": Attack(_gone),
+    "16 clients that leave their explanations": Attack(_explanations_left, 16),
     "offers of HTTP/2": Attack(
         saying(request("/intent", BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA")), 2
     ),
@@ -361,6 +368,7 @@ ATTACKS: dict[str, Attack] = {
     "8 clients of a page": Attack(saying(TRIED), 8),
     "8 uploads of a thousand rows": Attack(saying(upload("/ui/batch", TABLE)), 8),
     "8 uploads that do not end": Attack(saying(upload("/ui/batch", b"text\n" + b"a" * 4_000_000)[:-1]), 8),
+    "100 streams of long answers that are never read": Attack(_long_answers_unread),
     "the OpenAPI document": Attack(saying(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 4),
 }
 """By name, in the order in which they are tried."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from serving.attacks import Peer, request
 
 from purport import Bundle, Classifier, Client
 from purport.errors import ServerError
@@ -85,6 +87,21 @@ def test_short_texts_are_answered_between_the_parts_of_an_explanation(start: Sta
             said.append(httpx.post(f"{server.url}/intent", json={"text": f"flight {len(said)}"}).status_code)
         assert {each.result().status_code for each in explaining} == {200}
     assert len(said) > 5 and set(said) == {200}
+
+
+def test_a_client_that_leaves_its_explanation_has_cost_few_texts(start: Starter) -> None:
+    """All 400 texts were queued at once, and a batch of them for each worker was answered for nobody."""
+    asked = {"text": "show me flights from boston to denver and the cheapest fares please", "method": "shapley"}
+    with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
+        assert explain(server, asked).status_code == 200
+        before = server.metric("purport_batch_texts_sum")
+        for number in range(20):
+            peer = Peer(server.address)
+            peer.send(request("/v1/explain", json.dumps(asked | {"text": f"{asked['text']} {number}"}).encode()))
+            peer.close()
+            time.sleep(0.1)
+        assert server.metric("purport_batch_texts_sum") - before < 20 * 16
+        assert explain(server, asked).status_code == 200
 
 
 def test_the_command_prints_what_the_library_finds(linear_bundle: Bundle) -> None:

@@ -6,17 +6,19 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from purport import Bundle, Client, Example, teach
 from purport.errors import ServerError
 from purport.teaching.teach import undo
 
-from .conftest import Server, Starter
+from .conftest import Server, Starter, until
 
 OLD = Path(__file__).parents[1] / "data" / "linear-format-1"  # without memory
 TEXT = "the drone flew away with my ring"
@@ -117,6 +119,32 @@ def test_who_may_teach_what(served: Server, start: Starter, mine: Path) -> None:
             f"{shipped.url}/v1/classify", json={"texts": ["x"], "model": "old", "examples": 1}, headers=KEY
         )
         assert asked.status_code == 400 and "does not remember" in asked.text
+
+
+def test_a_teaching_that_hangs_keeps_no_other_bundle_waiting(start: Starter, mine: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(mine, tmp_path / "other"))
+    body = {"examples": [{"text": TEXT, "labels": ["damaged_item"]}]}
+    with (
+        start(f"shop={mine},other={other}", PURPORT_API_KEYS="boss@intent@classify@models") as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        hanging = pool.submit(post, server, body)
+        until(lambda: bool(tutors(server)))
+        (tutor,) = tutors(server)
+        tutor.suspend()
+        try:
+            assert post(server, body, model="other").status_code == 200
+            assert not hanging.done()
+        finally:
+            tutor.kill()
+        refused = hanging.result()
+        assert refused.status_code == 409 and refused.json()["label"] == "NOT_TAUGHT"
+        assert post(server, body).status_code == 200, "the directory is free again"
+
+
+def tutors(server: Server) -> list[psutil.Process]:
+    children = psutil.Process(server.process.pid).children()
+    return [child for child in children if "purport.serving.tutor" in child.cmdline()]
 
 
 def test_two_who_teach_at_once_both_succeed(served: Server, mine: Path) -> None:

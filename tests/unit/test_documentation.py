@@ -22,6 +22,17 @@ PAGES = sorted(DOCS.rglob("*.md"))
 SOURCE = ROOT / "src" / "purport"
 
 
+def test_every_threat_names_what_shows_its_defence() -> None:
+    page = (DOCS / "explanation" / "security.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", page.partition("## What is defended")[2], re.M)[2:]
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(rows) > 70
+    for threat, defence, shown in rows:
+        named = re.findall(r"`(test_\w+\.py)`", shown)
+        assert defence.strip() and (named or shown.startswith("none; ")), threat
+        assert set(named) <= there, threat
+
+
 def test_what_is_made_from_the_code_is_current() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "reference.py", "--check"], capture_output=True, text=True, cwd=ROOT

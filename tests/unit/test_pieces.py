@@ -13,8 +13,11 @@ import pytest
 from starlette.requests import Request
 
 from purport.errors import OptionInvalid, PurportError, TextEmpty
+from purport.prediction import AnswerOptions
+from purport.serving import unread
 from purport.serving.access import Principal
 from purport.serving.admission import Admission
+from purport.serving.body import Held
 from purport.serving.routes import classify
 from purport.serving.schema import Options, validated
 from purport.serving.turns import Turns
@@ -45,6 +48,7 @@ class Wrong(classify.Batch):
 
 
 class Unused:
+    labels = 2_000
     bundle: Any = SimpleNamespace(manifest=SimpleNamespace(id="0" * 16))
 
     def __enter__(self) -> None: ...
@@ -52,15 +56,14 @@ class Unused:
     def __exit__(self, *_: object) -> None: ...
 
 
-def batch(client: str) -> Wrong:
+def batch(client: str, options: AnswerOptions | None = None) -> Wrong:
     context: Any = SimpleNamespace(
         admission=Admission(Idle(), queue=10, deadline_s=60),
         access=SimpleNamespace(count=lambda *_, **__: None),
         settings=SimpleNamespace(max_body_bytes=65_536),
     )
     generation: Any = Unused()
-    options: Any = None
-    return Wrong(context, client, "m", generation, options)
+    return Wrong(context, client, "m", generation, options or AnswerOptions())
 
 
 def longest_gap(*works: Awaitable[Any]) -> float:
@@ -123,7 +126,7 @@ def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_erro
 def test_a_line_that_is_not_there_in_time_is_an_error_and_the_next_is_answered() -> None:
     async def test() -> list[bytes]:
         admission = Admission(Idle(), queue=1, deadline_s=0.01)
-        pending: asyncio.Queue[classify.Pending | None] = asyncio.Queue()
+        pending = classify.Window(batch("a"))
         late: classify.Future = asyncio.get_running_loop().create_future()
         for each in (late, TextEmpty("x"), None):
             pending.put_nowait(each)
@@ -133,6 +136,31 @@ def test_a_line_that_is_not_there_in_time_is_an_error_and_the_next_is_answered()
 
     first, second = asyncio.run(test())
     assert b"No answer within" in first and b"TEXT_EMPTY" in second
+
+
+def test_few_lines_of_a_stream_wait_if_their_answers_are_large() -> None:
+    short, long = classify.Window(batch("a")), classify.Window(batch("a", AnswerOptions(probabilities=True)))
+    for window, most in ((short, 256), (long, 5)):
+        while not window.full():
+            window.put_nowait(None)
+        assert window.qsize() == most
+
+
+def test_a_stream_that_is_not_read_ends_with_an_error_where_too_much_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"text":""}\n' * 10_000, "more_body": False}
+
+    async def answers(scope: dict[str, Any]) -> list[bytes]:
+        stream = classify._stream(batch("a"), Request(scope, receive), Turns(), Principal("a", frozenset()))
+        return [part async for part in stream]
+
+    monkeypatch.setattr(unread, "UNREAD", held := Held(1_000_000, "unread"))
+    scope: dict[str, Any] = {"type": "http"}
+    assert b"".join(asyncio.run(answers(scope))).count(b"\n") == 10_000
+    assert held.now > 0, "the last lines, until the connection has taken them"
+    held.take({}, 1_000_000 - held.now)
+    (said,) = asyncio.run(answers({"type": "http"}))
+    assert b'"OVERLOADED"' in said and b'"unread"' in said
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 1_000, 3_000, 20_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def mine(linear_bundle: Bundle, tmp_path: Path) -> Bundle:
 
 
 def test_it_teaches_and_takes_that_back(mine: Bundle) -> None:
+    began = time.perf_counter()
     done = asyncio.run(carry_out(WISH, mine))
+    assert 5 * (time.perf_counter() - began) < module._SECONDS <= 60, "easily within the bound, which is short"
     assert done["checked"] > 0 and all({"text", "gold", "broken"} < set(flip) for flip in done["flips"])
     taught = Bundle.open(mine.path)
     assert taught.manifest.taught is not None and taught.manifest.taught.examples == 1

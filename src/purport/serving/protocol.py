@@ -36,7 +36,7 @@ from .operations import Result
 from .unread import LARGE_ANSWER, Unread
 
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FIRST_PROBE_S, _LAST_PROBE_S = 0.02, 1.0
+_FIRST_PROBE_S, _LAST_PROBE_S = 0.002, 1.0
 
 
 class Protocol(HttpToolsProtocol):

@@ -25,6 +25,7 @@ from ..errors import (
 )  # fmt: skip
 from ..signature import PublicKeys
 from .aside import aside
+from .desks import Desks
 from .generation import Generation
 from .places import Places
 from .pool import Pool
@@ -62,7 +63,7 @@ class ModelStore:
     A bundle that is put later has to lie in one of the ``places``, and to pass the ``trial`` first.
 
     Attributes:
-        teaching: held by whoever rewrites the bundle of a model on the disk.
+        teaching: the desks of those who rewrite the bundle of a model on the disk.
     """
 
     def __init__(self, bundles: Mapping[str, str], pool: Pool, places: Places, trial: Trial | None = probe) -> None:
@@ -80,7 +81,7 @@ class ModelStore:
         self._trying = asyncio.Lock()  # one at a time, because each takes as much memory as a worker
         self._waiting: Counter[str] = Counter()
         self._started = asyncio.Event()
-        self.teaching = asyncio.Lock()
+        self.teaching = Desks()
         self._log = structlog.get_logger("purport.models")
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ class AnswersBounded:
             nonlocal refused
             if message["type"] == "http.response.start" and (size := _length(message)) > LARGE_ANSWER:
                 try:
-                    _charge(scope, size)
+                    hold(scope, size)
                 except Overloaded as error:
                     refused = True
                     await answer(error)(scope, receive, send)
@@ -72,7 +72,14 @@ class Unread:
             UNREAD.give(self._charges.pop())
 
 
-def _charge(scope: Scope, size: int) -> None:
+def hold(scope: Scope, size: int) -> None:
+    """Count ``size`` bytes of the answer to the request of ``scope`` as unread, instead of those that counted before.
+
+    Raises:
+        Overloaded: all that is unread would be too much.
+    """
+    if before := scope.pop(_KEY, None):
+        UNREAD.give(before)
     _, client = scope.get(HELD_KEY, (0, None))
     charge: dict[str, Any] = {}
     # One answer is always possible, however large it is.

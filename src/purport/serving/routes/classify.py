@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
-from ...errors import OptionInvalid, PurportError, RequestError, TextsInvalid
+from ...errors import OptionInvalid, Overloaded, PurportError, RequestError, TextsInvalid
 from ...prediction import AnswerOptions
 from ...runtime.memory import MEMORY_FILE
 from .. import operations
@@ -37,6 +37,7 @@ from ..schema import (
     validated,
 )  # fmt: skip
 from ..turns import Turn, Turns
+from ..unread import hold
 
 Future: TypeAlias = "asyncio.Future[operations.Result]"
 Pending: TypeAlias = "Future | PurportError"
@@ -44,6 +45,8 @@ _EXAMPLE = {"texts": ["flights from boston to denver"], "top_k": 1}
 _TEXTS = f'"texts" must be a list of 1 to {MOST_TEXTS} texts; to send more, stream them as {NDJSON}.'
 # Largest number of lines of a stream that are processed at once.
 _WINDOW = 256
+_WINDOW_BYTES = 262_144  # about so many bytes of their answers
+_NAMED = 32  # bytes of an answer for each label that it names, before the first answer is there
 
 
 def router(context: AppContext) -> APIRouter:
@@ -204,11 +207,34 @@ def _from_query(query: Mapping[str, str]) -> dict[str, object]:
     return options
 
 
+class Window(asyncio.Queue["Pending | None"]):
+    """The lines of a stream whose answers were not sent yet: so many, or so few that their answers are not too large.
+
+    While the client reads nothing, all of them stay.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(_WINDOW)
+        labels = batch.generation.labels
+        named = min(batch.options.top_k, labels) + (labels if batch.options.probabilities else 0)
+        self.largest = _NAMED * named
+
+    def full(self) -> bool:
+        """Whether the next line has to wait."""
+        return super().full() or self.bytes() >= _WINDOW_BYTES
+
+    def bytes(self) -> int:
+        """About how large all answers are together, at most."""
+        return self.qsize() * self.largest
+
+
 async def _stream(batch: Batch, request: Request, turns: Turns, principal: Principal) -> AsyncIterator[bytes]:
-    """Read and answer concurrently, so that an answer never waits for the next line."""
-    pending: asyncio.Queue[Pending | None] = asyncio.Queue(_WINDOW)
+    """Read and answer concurrently, so that an answer never waits for the next line.
+
+    What is answered counts as unread until the client has taken it; if there is too much, the last line says so.
+    """
+    pending, counted = Window(batch), 1  # the request itself
     admission, limit = batch.context.admission, batch.context.settings.max_body_bytes
-    counted = 1  # the request itself
 
     def begin(line: bytes | RequestError) -> Pending:
         nonlocal counted
@@ -235,20 +261,32 @@ async def _stream(batch: Batch, request: Request, turns: Turns, principal: Princ
         finally:
             await pending.put(None)
 
+    refused = None
     reading = asyncio.create_task(read())
     with batch.generation:
         try:
             async for answers in _answers(pending, admission, turns, batch.client):
+                if refused := _refused(request, len(answers) + pending.bytes()):
+                    break
                 yield answers
         finally:
             reading.cancel()
             while not pending.empty():
                 _cancel([pending.get_nowait()])
+    if refused is not None:
+        yield b"%s\n" % _failed(refused)
 
 
-async def _answers(
-    pending: asyncio.Queue[Pending | None], admission: Admission, turns: Turns, client: str
-) -> AsyncIterator[bytes]:
+def _refused(request: Request, unread: int) -> Overloaded | None:
+    """Count what is unread of the answer to ``request``; the error if that is too much."""
+    try:
+        hold(request.scope, unread)
+    except Overloaded as error:
+        return error
+    return None
+
+
+async def _answers(pending: Window, admission: Admission, turns: Turns, client: str) -> AsyncIterator[bytes]:
     """The lines of the response: what is there is written together, and nothing waits for more."""
     each = await pending.get()
     while each is not None:
@@ -257,6 +295,7 @@ async def _answers(
         async with turns.turn(client) as turn:
             while _settled(each):
                 lines.append(_result(each))
+                pending.largest = max(pending.largest, len(lines[-1]))
                 following = not pending.empty()
                 if not following:
                     break

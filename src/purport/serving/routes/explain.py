@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
@@ -21,6 +23,8 @@ from ..explanations import EXPLAIN, PROBE, Explain, ExplainOptions
 from ..generation import Generation
 from ..schema import error_responses, request_body, validated
 
+# Texts that are asked at first, unless more are asked of a service at a time.
+_FIRST = 8
 # Share of the time limit that the work may take, as it is estimated.
 _SHARE = 0.5
 _EXAMPLE = {"text": "flights from boston to denver"}
@@ -111,24 +115,37 @@ async def _probed(
 ) -> ExplainOptions:
     """``options`` with the answers to what the method will ask.
 
-    Each is a bulk text of ``client``: all workers can answer a part, and others are answered in between.
+    Each is a bulk text of ``client``: all workers can answer a part, and others are answered in between. At first
+    few are asked, then four times as many each time, so that a client that leaves has cost about as long as it stayed.
     """
-    _, explainer = explainer_for(generation.bundle, options.method, served=True)
-    asked: dict[str, asyncio.Future[operations.Result]] = {}
-    try:
-        async with context.turns.turn(client) as turn:
-            units, weighing = planned(explainer, text, options.calls)
-            for row in explainer.plan(len(units), weighing):
-                if row.all():
-                    continue  # the whole text is asked with the explanation
-                without = units.kept(row, remote=bool(generation.at_once))
-                if without not in asked:
+    known: dict[str, bytes] = {}
+    texts, most = _without(text, options, generation), max(_FIRST, generation.at_once)
+    while True:
+        asked: dict[str, asyncio.Future[operations.Result]] = {}
+        try:
+            async with context.turns.turn(client) as turn:
+                for without in islice(texts, most):
                     request = operations.Request(without, None)
                     asked[without] = context.dispatch.ask(PROBE, request, generation, client=client)
-                if turn.over():
-                    await turn.pause()
-        await asyncio.gather(*asked.values())
-    finally:
-        for each in asked.values():
-            each.cancel()
-    return replace(options, known={without: each.result().body for without, each in asked.items()})
+                    if turn.over():
+                        await turn.pause()
+            await asyncio.gather(*asked.values())
+        finally:
+            for each in asked.values():
+                each.cancel()
+        known |= {without: each.result().body for without, each in asked.items()}
+        if len(asked) < most:
+            return replace(options, known=known)
+        most *= 4
+
+
+def _without(text: str, options: ExplainOptions, generation: Generation) -> Iterator[str]:
+    """What the method will ask, each once, but for the whole text, which is asked with the explanation."""
+    _, explainer = explainer_for(generation.bundle, options.method, served=True)
+    units, weighing = planned(explainer, text, options.calls)
+    seen = {text}
+    for row in explainer.plan(len(units), weighing):
+        without = units.kept(row, remote=bool(generation.at_once))
+        if without not in seen:
+            seen.add(without)
+            yield without

@@ -46,7 +46,7 @@ _READ_S = 30.0
 
 
 class Teacher:
-    """Teaches the models of a server, one at a time (also if there are several teachers), in a process of its own."""
+    """Teaches the models of a server in processes of their own; several teachers share the desks of the store."""
 
     def __init__(self, context: AppContext) -> None:
         self._store = context.store
@@ -69,8 +69,11 @@ class Teacher:
         return await asyncio.shield(task)
 
     async def _change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
-        async with self._store.teaching:
+        directory = self._store.get(name).current.bundle.path
+        async with self._store.teaching.of(directory):
             bundle = self._store.get(name).current.bundle
+            if bundle.path != directory:
+                raise NotTaught(f'Model "{name}" got another bundle meanwhile; look at it, and teach it again.')
             if self._signed:
                 raise NotTaught(_UNSIGNED)
             try:
