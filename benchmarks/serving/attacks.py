@@ -353,7 +353,6 @@ ATTACKS: dict[str, Attack] = {
     "4,300 idle connections": Attack(_idle),
     "half-closed clients": Attack(_half_closed, 2),
     "bulk requests of clients that left": Attack(_gone),
-    "16 clients that leave their explanations": Attack(_explanations_left, 16),
     "offers of HTTP/2": Attack(
         saying(request("/intent", BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA")), 2
     ),
