@@ -100,7 +100,7 @@ def test_a_client_that_leaves_its_explanation_has_cost_few_texts(start: Starter)
             peer.send(request("/v1/explain", json.dumps(asked | {"text": f"{asked['text']} {number}"}).encode()))
             peer.close()
             time.sleep(0.1)
-        assert server.metric("purport_batch_texts_sum") - before < 20 * 16
+        assert server.metric("purport_batch_texts_sum") - before <= 20 * 20
         assert explain(server, asked).status_code == 200
 
 
