@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,19 +148,35 @@ def tutors(server: Server) -> list[psutil.Process]:
     return [child for child in children if "purport.serving.tutor" in child.cmdline()]
 
 
-def test_two_who_teach_at_once_both_succeed(served: Server, mine: Path) -> None:
-    def one(number: int) -> None:
-        with Client(served.url, api_key="boss") as boss:
-            boss.teach("shop", [(f"{TEXT} number {number}", ["damaged_item"])])
+@pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
+def test_those_who_teach_at_once_all_succeed(start: Starter, mine: Path, relative: bool) -> None:
+    path = mine.name if relative else mine
+    with (
+        start(f"shop={path}", cwd=mine.parent, PURPORT_API_KEYS="boss@intent@classify@models") as server,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        assert {each.status_code for each in pool.map(partial(post, server), map(_numbered, range(3)))} == {200}
+        taught = Bundle.open(mine).manifest.taught
+        assert taught is not None and taught.examples == 3
+        with Client(server.url, api_key="boss") as boss:
+            assert boss.models()[0].bundle == Bundle.open(mine).manifest.id
+            with pytest.raises(ServerError, match="MODEL_UNKNOWN"):
+                boss.undo_teaching("shopp")
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    taught = Bundle.open(mine).manifest.taught
-    assert taught is not None and taught.examples == 3
-    with Client(served.url, api_key="boss") as boss:
-        assert boss.models()[0].bundle == Bundle.open(mine).manifest.id
-        with pytest.raises(ServerError, match="MODEL_UNKNOWN"):
-            boss.undo_teaching("shopp")
+
+def test_a_directory_of_two_names_is_taught_by_one_at_a_time(start: Starter, mine: Path) -> None:
+    link = mine.with_name("link")
+    link.symlink_to(mine)
+    with (
+        start(f"shop={mine},other={link}", PURPORT_API_KEYS="boss@intent@classify@models") as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        teach_as = [pool.submit(post, server, _numbered(n), model=name) for n, name in enumerate(["shop", "other"])]
+        done, refused = sorted((each.result() for each in teach_as), key=lambda each: each.status_code)
+        assert done.status_code == 200 and refused.status_code == 409
+        assert "now has another bundle than the one that is served" in refused.json()["message"]
+        assert done.json()["bundle"] == Bundle.open(mine).manifest.id, "what was refused has changed nothing"
+
+
+def _numbered(number: int) -> dict[str, Any]:
+    return {"examples": [{"text": f"{TEXT} number {number}", "labels": ["damaged_item"]}]}

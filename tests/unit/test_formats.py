@@ -111,6 +111,19 @@ def test_a_spreadsheet_quotes_cells_with_line_breaks_in_a_file_with_tabs_too(
     assert len(bad) == 1 and bad[0].endswith("if quotes enclose cells with line breaks, rename the file to .csv")
 
 
+def test_a_quote_that_is_never_closed_makes_no_quoted_file_either(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('text\tlabel\n"play it\tmusic\nno label\n' + "again\tmusic\n" * 2_000, "utf-8")
+    rows = [row for row in read_rows(path, Layout()) if isinstance(row, Row)]
+    assert len(rows) == 2_001 and rows[0].text == '"play it'
+
+
+def test_a_hint_for_spreadsheets_may_name_a_tab(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("sep=\t\ntext\tlabel\nplay it\tmusic\n", "utf-8")
+    assert [(row.text, row.label) for row in read_rows(path, Layout()) if isinstance(row, Row)] == [("play it", "music")]
+
+
 def test_one_bad_row_makes_no_quoted_file_of_a_published_one(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"play" it\tmusic\nno label\n"again"\tmusic\n', "utf-8")

@@ -52,11 +52,11 @@ class Delimited:
     def _look(self, path: Path, layout: Layout) -> tuple[Delimited, Understood]:
         """The format of ``path``, this one or the same with quoting, and how it reads it."""
         with open_read(path, layout.encoding) as stream:
-            head = [line for line in islice(lines(stream), _LOOK) if isinstance(line, str)]
-            whole = len(head) < _LOOK
+            looked_at = list(islice(lines(stream), _LOOK))
+            head, whole = [line for line in looked_at if isinstance(line, str)], len(looked_at) < _LOOK
             encoding = stream.encoding
         require_utf8(head)
-        separator = _HINT.fullmatch(head[0].strip()) if head else None
+        separator = _hint(head[0]) if head else None
         if separator and layout.delimiter is None:
             layout = replace(layout, delimiter=separator[1])
         head = [line for line in head[1 if separator else 0 :] if line.strip(_BLANK)]
@@ -104,7 +104,7 @@ class Delimited:
             names = unique_names(found.columns) if layout.keep_columns else []
             skip, ours = bool(layout.header), is_ours(found.columns)
             for number, row in rows:
-                if number == 1 and isinstance(row, list) and _HINT.fullmatch(delimiter.join(row).strip()):
+                if number == 1 and isinstance(row, list) and _hint(delimiter.join(row)):
                     continue
                 if row == [""] and (wanted > 1 or skip):
                     continue  # when only texts are read, a blank line after the header is an (empty) row
@@ -180,7 +180,7 @@ class Delimited:
             rows = (
                 row for _, row in self._cells(stream, delimiter) if isinstance(row, list) and any(map(str.strip, row))
             )
-            return next((row for row in rows if not _HINT.fullmatch(delimiter.join(row).strip())), [])
+            return next((row for row in rows if not _hint(delimiter.join(row))), [])
 
     def _one_line(self, cell: str, delimiter: str) -> str:
         # Without quoting, a tab or line break in a value would start another column or row.
@@ -193,6 +193,10 @@ class Delimited:
         # Cells with a character of the line end are quoted, so that it must have both.
         csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(row)
         return line.getvalue().removesuffix("\r\n")
+
+
+def _hint(line: str) -> re.Match[str] | None:
+    return _HINT.fullmatch(line.strip(" \r\n"))  # not a tab, which may be what it names
 
 
 def _wrong_width(row: Sequence[str], width: int, delimiter: str) -> str:

@@ -73,15 +73,17 @@ def only_quoted(lines: Sequence[str], delimiter: str, *, whole: bool) -> bool:
     """
     if not any('"' in line for line in lines) or len({*map(len, cells(lines, delimiter, quoting=False))}) == 1:
         return False
-    found: list[list[str]] = []
+    widths: set[int] = set()
+    rows = read = 0
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        found.extend(reader)
+        for row in reader:
+            widths |= {len(row)} - {0}
+            rows, read = rows + 1, reader.line_num
     except csv.Error:
         if whole or reader.line_num < len(lines):
             return False
-    widths = {len(row) for row in found if row}
-    return len(widths) == 1 and len(found) < len(lines)
+    return len(widths) == 1 and rows < read  # a row of several lines, whose quote is closed
 
 
 def _consistent(rows: Cells) -> float:

@@ -10,11 +10,14 @@ from enum import Enum
 from itertools import chain
 from typing import IO
 
+from ...wording import count
+
 LIMIT = 1 << 20
 """Characters that a line, or a quoted row of several lines, may have."""
 TOO_LONG = f"is longer than {LIMIT:,} characters; split it, or check for a missing line break or quote"
 """The problem of such a row, for a message."""
 _CHUNK = 1 << 15
+_AGAIN = 8  # times as many characters as a file has may be read again, behind quotes that are not closed
 
 
 class Overlong(Enum):
@@ -53,7 +56,8 @@ def quoted_rows(stream: IO[str], delimiter: str, limit: int = LIMIT) -> Iterator
     """The rows of a CSV ``stream`` (RFC 4180), each with the number of its first line, or with what is wrong with it.
 
     A quoted cell may contain line breaks. After a bad row, reading goes on with the line after its first: a quote that
-    is never closed costs one row, not the rest of the file. A blank line is ``[""]``.
+    is never closed costs one row, not the rest of the file. Where very many are not, the lines that were read with a
+    bad row are left out too, or the file would be read thousands of times. A blank line is ``[""]``.
     """
     # The module's own limit of a cell is global and ends a row in its middle; the limit of a row takes its place.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
@@ -68,11 +72,12 @@ def quoted_rows(stream: IO[str], delimiter: str, limit: int = LIMIT) -> Iterator
                 feed.row.clear()
             return
         except _Runaway:
-            yield number, TOO_LONG
+            problem = TOO_LONG
         except csv.Error as error:
-            yield number, f"cannot be read ({error}); quote the cell as in RFC 4180"
-        number += 1
-        feed.retry()
+            problem = f"cannot be read ({error}); quote the cell as in RFC 4180"
+        left_out = feed.retry()
+        yield number, f"{problem}; {count(left_out, 'line')} after it left out" if left_out else problem
+        number += 1 + left_out
 
 
 class _Runaway(Exception):
@@ -86,11 +91,17 @@ class _Feed:
         self.row: list[str | Overlong] = []
         self._source, self._limit = source, limit
         self._again: deque[str | Overlong] = deque()
+        self._spare = _AGAIN * limit
 
-    def retry(self) -> None:
-        """Read the lines after the first of this row again, as rows of their own."""
-        self._again.extendleft(reversed(self.row[1:]))
+    def retry(self) -> int:
+        """Read the lines after the first of this row again, as rows of their own; how many are left out instead."""
+        after, left_out = self.row[1:], 0
+        self._spare -= sum(len(line) for line in after if isinstance(line, str))
+        if self._spare < 0:
+            after, left_out, self._spare = [], len(after), 0
+        self._again.extendleft(reversed(after))
         self.row.clear()
+        return left_out
 
     def strings(self) -> Iterator[str]:
         """The lines that follow.
@@ -115,4 +126,6 @@ class _Feed:
     def _following(self) -> Iterator[str | Overlong]:
         while self._again:
             yield self._again.popleft()
-        yield from self._source
+        for line in self._source:
+            self._spare += _AGAIN * len(line) if isinstance(line, str) else 0
+            yield line

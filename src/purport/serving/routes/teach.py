@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
 
 from ...bundle import Bundle
 from ...data.reading import Example
@@ -32,7 +34,7 @@ from ..schema import FlipAnswer, TaughtAnswer, TeachRequest, error_responses, re
 from ..tutor import Wish, carry_out
 from .models import describe, who
 
-Name = Annotated[str, Path(description="Name of a model")]
+Name = Annotated[str, InPath(description="Name of a model")]
 _EXAMPLE = {"examples": [{"text": "my card got swallowed", "labels": ["card_lost"]}]}
 _SHAPE = (
     '"examples" must be a list of 1 to 1024 objects such as {"text": "...", "labels": ["..."]}, each with a text; '
@@ -69,10 +71,10 @@ class Teacher:
         return await asyncio.shield(task)
 
     async def _change(self, name: str, wish: Wish, fits: Callable[[Bundle], Any], by: str) -> TaughtAnswer:
-        directory = self._store.get(name).current.bundle.path
+        directory = await _directory(self._store.get(name).current.bundle)
         async with self._store.teaching.of(directory):
             bundle = self._store.get(name).current.bundle
-            if bundle.path != directory:
+            if await _directory(bundle) != directory:
                 raise NotTaught(f'Model "{name}" got another bundle meanwhile; look at it, and teach it again.')
             if self._signed:
                 raise NotTaught(_UNSIGNED)
@@ -86,10 +88,26 @@ class Teacher:
             except (BundleError, DeviceUnavailable) as error:
                 raise BundleInvalid(str(error)) from None
             except TimeoutError:
-                raise NotTaught(f"{bundle.path} could not be read within {_READ_S:g} seconds") from None
+                raise _unread(bundle) from None
         taught = model.current.bundle.manifest.taught
         answer = TaughtAnswer(**describe(model).model_dump(), taught=taught.examples if taught else 0)
         return answer.model_copy(update={**done, "flips": [FlipAnswer(**flip) for flip in done.get("flips", ())]})
+
+
+async def _directory(bundle: Bundle) -> Path:
+    """Where ``bundle`` lies, by whatever links and relative paths it is known.
+
+    Raises:
+        NotTaught: the disk does not say in time.
+    """
+    try:
+        return await aside(bundle.path.resolve, _READ_S)
+    except (TimeoutError, OSError, RuntimeError):  # a link that leads to itself
+        raise _unread(bundle) from None
+
+
+def _unread(bundle: Bundle) -> NotTaught:
+    return NotTaught(f"{bundle.path} could not be read within {_READ_S:g} seconds")
 
 
 def _require_current(name: str, bundle: Bundle) -> None:
