@@ -3,53 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
 
 from ...errors import BudgetSpent
 from ...model import Usage
+from ...spending import Amount, Spending, current
 from .provider import Reply, Request
 from .recipe import BudgetSpec
 
 _PICO = 10**12
 _AROUND = 256  # tokens that a service may put around the messages of a request
-
-
-class Amount(NamedTuple):
-    """Tokens and picodollars."""
-
-    tokens: int = 0
-    money: int = 0
-
-    def __add__(self, other: object) -> Amount:
-        assert isinstance(other, Amount), "amounts are added to amounts"
-        return Amount(self.tokens + other.tokens, self.money + other.money)
-
-    def __sub__(self, other: Amount) -> Amount:
-        return Amount(self.tokens - other.tokens, self.money - other.money)
-
-    def __mul__(self, times: object) -> Amount:
-        assert isinstance(times, int), "amounts are multiplied by whole numbers"
-        return Amount(self.tokens * times, self.money * times)
+_WITHOUT_LIMIT = 10**30
+_LOOK_S = 0.05  # how often it is looked whether other processes have released something
 
 
 class Budget:
     """Holds back the most that a request can cost while it runs. To be used in one event loop.
 
-    What is spent and what is held back together never pass the limits, whatever runs at the same time.
+    What is spent and what is held back together never pass the limits, whatever runs at the same time, in this process
+    or in another one that has the same ``spending`` and ``account``.
     """
 
-    def __init__(self, spec: BudgetSpec, *, write_price: float = 1.0) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: BudgetSpec, *, write_price: float = 1.0, account: str = "", spending: Spending | None = None
+    ) -> None:
+        self._spec, self._account = spec, account
+        self._spending = current() if spending is None else spending
         per_million = _PICO // 10**6
         self._input = round((spec.input_price or 0) * per_million)
         self._output = round((spec.output_price or 0) * per_million)
         cached = spec.input_price if spec.cached_price is None else spec.cached_price
         self._cached = round((cached or 0) * per_million)
         self._written = round(self._input * write_price)
-        self._most = Amount(spec.tokens or 0, round((spec.usd or 0) * _PICO))
-        self._spent = self._held = Amount()
-        self._released = asyncio.Condition()
+        self._most = Amount(
+            spec.tokens or _WITHOUT_LIMIT, _WITHOUT_LIMIT if spec.usd is None else round(spec.usd * _PICO)
+        )
+        self._limited = spec.tokens is not None or spec.usd is not None
+        self._spent = Amount()
+        self._turn, self._released = asyncio.Lock(), asyncio.Event()
         self.usage = Usage()
 
     def bound(self, request: Request) -> Amount:
@@ -59,29 +51,35 @@ class Budget:
         return Amount(given + request.max_tokens, given * dearest + request.max_tokens * self._output)
 
     async def hold(self, amount: Amount) -> None:
-        """Hold ``amount`` back, as soon as what other requests hold leaves room for it.
+        """Hold ``amount`` back, as soon as what other requests hold leaves room for it; first come, first served.
 
         Raises:
             BudgetSpent: it is more than is left.
         """
-        async with self._released:
-            while not self._fits(self._spent + self._held + amount):
-                if not self._fits(self._spent + amount):
-                    raise BudgetSpent(self._told(amount))
-                await self._released.wait()
-            self._held += amount
+        if not self._limited:
+            return
+        async with self._turn:
+            while True:
+                self._released.clear()
+                left = self._spending.hold(self._account, amount, self._most)
+                if left is None:
+                    return
+                if not amount.within(left):
+                    raise BudgetSpent(self._told(amount, left))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._released.wait(), _LOOK_S)
 
-    async def settle(self, held: Amount, one: Amount, reply: Reply | None, lost: int) -> None:
+    def settle(self, held: Amount, one: Amount, reply: Reply | None, lost: int) -> None:
         """Release what was ``held`` and count what the ``reply`` took.
 
         An attempt without any response counts as ``one``, the most that it can have taken: it may have been billed.
         """
         spent = one * lost + (Amount() if reply is None else self._taken(reply, one))
-        async with self._released:
-            self._held -= held
-            self._spent += spent
-            self._count(reply, lost, spent)
-            self._released.notify_all()
+        if self._limited:
+            self._spending.settle(self._account, held, spent)
+        self._spent += spent
+        self._count(reply, lost, spent)
+        self._released.set()
 
     def known(self, request: Request, reply: Reply) -> None:
         """Count a ``reply`` that was in the cache, and cost nothing now."""
@@ -91,11 +89,6 @@ class Budget:
     def counted(self, **more: float) -> None:
         """Count what happened besides requests."""
         self.usage = replace(self.usage, **{name: getattr(self.usage, name) + by for name, by in more.items()})
-
-    def _fits(self, amount: Amount) -> bool:
-        spec = self._spec
-        money = spec.usd is None or amount.money <= self._most.money
-        return money and (spec.tokens is None or amount.tokens <= self._most.tokens)
 
     def _taken(self, reply: Reply, one: Amount) -> Amount:
         if reply.input_tokens is None or reply.output_tokens is None:
@@ -118,9 +111,8 @@ class Budget:
             price=usage.price + spent.money / _PICO,
         )
 
-    def _told(self, amount: Amount) -> str:
-        spec, left = self._spec, self._most - self._spent
-        parts = []
+    def _told(self, amount: Amount, left: Amount) -> str:
+        spec, parts = self._spec, []
         if spec.usd is not None:
             parts.append(f"{left.money / _PICO:.4f} of {spec.usd:g} US dollars are left, the next request could cost "
                          f"{amount.money / _PICO:.4f}")  # fmt: skip

@@ -185,7 +185,8 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         raise DeviceUnavailable(f'a remote model only runs on the CPU, not on "{device}"; omit --device')
     facts = bundle.facts(LlmFacts)
     _require_allowed(bundle, facts.provider)
-    return calibrated(LlmScorer(facts, written, bundle.labels, bundle.manifest.task), bundle)
+    asker = Asker(facts.provider, facts.budget, account=bundle.manifest.id)
+    return calibrated(LlmScorer(facts, written, bundle.labels, bundle.manifest.task, asker), bundle)
 
 
 def _require_allowed(bundle: Bundle, service: Service) -> None:

@@ -139,7 +139,8 @@ class PromptSpec(Frozen):
 
 
 class BudgetSpec(Frozen):
-    """What a run, or a worker of a server, may cost. A request that could cost more than is left is not made."""
+    """What a run may cost: one command, or one server with all its workers from start to end. A request that could cost
+    more than is left is not made."""
 
     usd: float | None = Field(default=None, gt=0, le=1e6)
     """US dollars; needs the prices."""

@@ -33,9 +33,12 @@ class Answer:
 
 
 class Asker:
-    """Answers to requests. Safe to use from several threads: everything happens in one event loop."""
+    """Answers to requests. Safe to use from several threads: everything happens in one event loop.
 
-    def __init__(self, service: Service, budget: BudgetSpec) -> None:
+    In a server, all workers pay what they ask for the same ``account`` from one budget.
+    """
+
+    def __init__(self, service: Service, budget: BudgetSpec, account: str = "") -> None:
         provider_type = service.provider()
         self._service = service
         self._providers = _Providers(
@@ -43,7 +46,7 @@ class Asker:
         )
         self._loop = _Loop()
         self._gate = asyncio.Semaphore(service.concurrency)
-        self._budget = Budget(budget, write_price=provider_type.abilities.write_price)
+        self._budget = Budget(budget, write_price=provider_type.abilities.write_price, account=account)
         endpoint = service.endpoint(provider_type, "")
         identity = {"name": service.name, "model": endpoint.model, "url": endpoint.base_url, "options": service.options}
         self._cache = ReplyCache(identity) if service.cache else None
@@ -129,7 +132,7 @@ class Asker:
             lost = error.lost
             raise
         finally:
-            await asyncio.shield(self._budget.settle(held, one, reply, lost))
+            self._budget.settle(held, one, reply, lost)
 
     def unanswered(self, texts: int) -> None:
         """Count texts that have no answer."""
