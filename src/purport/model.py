@@ -33,6 +33,8 @@ class Answers:
             against (negative) ``in_scope``; ``None`` if that is not made from signals.
         taught: ``(n,) float32`` from -1 to 1: how much the answer is that of a taught example (see
             :mod:`purport.runtime.taught_vectors`), negative for one without a label; ``None`` if nothing was taught.
+        cost: ``(n, 2) float64``, the tokens and US dollars that services took for each text, or had taken for an answer
+            from the cache; ``None`` if none is asked.
     """
 
     probabilities: FloatArray
@@ -42,6 +44,7 @@ class Answers:
     answered_by: tuple[str, ...] = ()
     evidence: FloatArray | None = None
     taught: FloatArray | None = None
+    cost: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
     from ..labels import Task
     from ..predict_file import label_delimiter
     from .console import out
+    from .costs import print_costs
 
     declined = f"{tally.out_of_scope:,} ({tally.out_of_scope / max(1, tally.labelled):.0%})"
     out.print(f"{wanted.target}: {tally.labelled:,} rows, of which {declined} out of scope (no label)")
@@ -125,6 +126,7 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
     delimiter = label_delimiter(classifier)
     if classifier.task is Task.MULTICLASS and any("+" in each for each in classifier.labels):
         delimiter = ""
+    print_costs(tally.costs, tally.asked)
     _hint(classifier, wanted.target, f" --label-delimiter {delimiter!r}" if delimiter != "+" else "")
 
 

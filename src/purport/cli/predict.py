@@ -125,6 +125,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     from ..data.formats import understand
     from ..predict_file import predict_file
     from .console import err, metering, reporting
+    from .costs import print_costs
 
     told = count(1)
 
@@ -143,6 +144,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     joined = f'; labels joined by "{tally.delimiter}"' if tally.delimiter != "+" else ""
     empty = f"; empty rows: {tally.empty}, which keep their places" if tally.empty else ""
     err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{empty}{bad}")
+    print_costs(tally.costs, tally.answered)
     if tally.bad:
         raise typer.Exit(1)
 

@@ -12,7 +12,8 @@ from ...spending import Amount, Spending, current
 from .provider import Reply, Request
 from .recipe import BudgetSpec
 
-_PICO = 10**12
+PICO = 10**12
+"""Picodollars of a dollar."""
 _AROUND = 256  # tokens that a service may put around the messages of a request
 _WITHOUT_LIMIT = 10**30
 _LOOK_S = 0.05  # how often it is looked whether other processes have released something
@@ -30,14 +31,14 @@ class Budget:
     ) -> None:
         self._spec, self._account = spec, account
         self._spending = current() if spending is None else spending
-        per_million = _PICO // 10**6
+        per_million = PICO // 10**6
         self._input = round((spec.input_price or 0) * per_million)
         self._output = round((spec.output_price or 0) * per_million)
         cached = spec.input_price if spec.cached_price is None else spec.cached_price
         self._cached = round((cached or 0) * per_million)
         self._written = round(self._input * write_price)
         self._most = Amount(
-            spec.tokens or _WITHOUT_LIMIT, _WITHOUT_LIMIT if spec.usd is None else round(spec.usd * _PICO)
+            spec.tokens or _WITHOUT_LIMIT, _WITHOUT_LIMIT if spec.usd is None else round(spec.usd * PICO)
         )
         self._limited = spec.tokens is not None or spec.usd is not None
         self._spent = Amount()
@@ -69,8 +70,8 @@ class Budget:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._released.wait(), _LOOK_S)
 
-    def settle(self, held: Amount, one: Amount, reply: Reply | None, lost: int) -> None:
-        """Release what was ``held`` and count what the ``reply`` took.
+    def settle(self, held: Amount, one: Amount, reply: Reply | None, lost: int) -> Amount:
+        """Release what was ``held`` and count what the ``reply`` took, which is given.
 
         An attempt without any response counts as ``one``, the most that it can have taken: it may have been billed.
         """
@@ -80,11 +81,13 @@ class Budget:
         self._spent += spent
         self._count(reply, lost, spent)
         self._released.set()
+        return spent
 
-    def known(self, request: Request, reply: Reply) -> None:
-        """Count a ``reply`` that was in the cache, and cost nothing now."""
-        price = self._taken(reply, self.bound(request)).money / _PICO
-        self.counted(from_cache=1, seconds=reply.seconds, price=price)
+    def known(self, request: Request, reply: Reply) -> Amount:
+        """Count a ``reply`` that was in the cache, and costs nothing now; what it took once."""
+        taken = self._taken(reply, self.bound(request))
+        self.counted(from_cache=1, seconds=reply.seconds, price=taken.money / PICO)
+        return taken
 
     def counted(self, **more: float) -> None:
         """Count what happened besides requests."""
@@ -107,15 +110,15 @@ class Budget:
             cached_tokens=usage.cached_tokens + (reply.cached_tokens if reply else 0),
             output_tokens=usage.output_tokens + ((reply.output_tokens or 0) if reply else 0),
             seconds=usage.seconds + (reply.seconds if reply else 0),
-            usd=self._spent.money / _PICO,
-            price=usage.price + spent.money / _PICO,
+            usd=self._spent.money / PICO,
+            price=usage.price + spent.money / PICO,
         )
 
     def _told(self, amount: Amount, left: Amount) -> str:
         spec, parts = self._spec, []
         if spec.usd is not None:
-            parts.append(f"{left.money / _PICO:.4f} of {spec.usd:g} US dollars are left, the next request could cost "
-                         f"{amount.money / _PICO:.4f}")  # fmt: skip
+            parts.append(f"{left.money / PICO:.4f} of {spec.usd:g} US dollars are left, the next request could cost "
+                         f"{amount.money / PICO:.4f}")  # fmt: skip
         if spec.tokens is not None:
             parts.append(f"{left.tokens:,} of {spec.tokens:,} tokens are left, the next request could take "
                          f"{amount.tokens:,}")  # fmt: skip

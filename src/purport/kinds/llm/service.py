@@ -6,14 +6,16 @@ import asyncio
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...errors import ProviderError
 from ...model import Usage
-from .budget import Budget
+from ...spending import Amount
+from .budget import PICO, Budget
 from .parsing import chosen
 from .prompt import repaired
 from .provider import Provider, Reply, Request, Unanswered
@@ -30,6 +32,13 @@ class Answer:
 
     reply: Reply
     chosen: tuple[str, ...]
+
+
+class Asked(NamedTuple):
+    """The ``answer`` to a request, if there is a usable one, and the tokens and US dollars that it took."""
+
+    answer: Answer | None
+    cost: tuple[float, float]
 
 
 class Asker:
@@ -56,11 +65,11 @@ class Asker:
         """What was asked so far."""
         return self._budget.usage
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """The answer to each of ``requests``; ``None`` where two replies were none, or the service refuses.
+    def ask(self, requests: Sequence[Request]) -> list[Asked]:
+        """The answer to each of ``requests``; none where two replies were none, or the service refuses.
 
-        The same request is asked once. Where the service fails, requests that have begun are finished, so that their
-        replies are in the cache.
+        The same request is asked once, and its cost divided. Where the service fails, requests that have begun are
+        finished, so that their replies are in the cache.
 
         Raises:
             ProviderError: the service fails, or has no key.
@@ -68,22 +77,22 @@ class Asker:
         """
         return self._loop.run(self._all(requests))
 
-    async def _all(self, requests: Sequence[Request]) -> list[Answer | None]:
-        different, failed = list(dict.fromkeys(requests)), asyncio.Event()
-        found = await asyncio.gather(*(self._one(each, failed) for each in different), return_exceptions=True)
+    async def _all(self, requests: Sequence[Request]) -> list[Asked]:
+        times, failed = Counter(requests), asyncio.Event()
+        found = await asyncio.gather(*(self._one(each, failed) for each in times), return_exceptions=True)
         # The first that failed has the reason; later ones may not have begun.
         for each in found:
             if isinstance(each, BaseException) and not isinstance(each, _NotBegun):
                 raise each
-        answers = {request: each for request, each in zip(different, found, strict=True)
+        answers = {request: Asked(each[0], _shared(each[1], times[request]))
+                   for request, each in zip(times, found, strict=True)
                    if not isinstance(each, BaseException)}  # fmt: skip
         return [answers[request] for request in requests]
 
-    async def _one(self, request: Request, failed: asyncio.Event) -> Answer | None:
+    async def _one(self, request: Request, failed: asyncio.Event) -> tuple[Answer | None, Amount]:
         known = self._known(request)
         if known is not None:
-            self._budget.known(request, known.reply)
-            return known
+            return known, self._budget.known(request, known.reply)
         async with self._gate:
             if failed.is_set():
                 raise _NotBegun
@@ -104,35 +113,32 @@ class Asker:
                 return answer
         return None
 
-    async def _answered(self, request: Request, provider: Provider) -> Answer | None:
-        reply = await self._reply(request, provider)
+    async def _answered(self, request: Request, provider: Provider) -> tuple[Answer | None, Amount]:
+        reply, taken = await self._reply(request, provider)
         answer = _answer(request, reply)
         if answer is None and not reply.refused:
             self._budget.counted(repaired=1)
             request = repaired(request)
-            reply = await self._reply(request, provider)
-            answer = _answer(request, reply)
+            reply, more = await self._reply(request, provider)
+            answer, taken = _answer(request, reply), taken + more
         if answer is not None and self._cache is not None:
             self._cache.put(request, reply)
-        return answer
+        return answer, taken
 
-    async def _reply(self, request: Request, provider: Provider) -> Reply:
-        """One request, with its retries, paid from the budget."""
+    async def _reply(self, request: Request, provider: Provider) -> tuple[Reply, Amount]:
+        """One request, with its retries, paid from the budget; and what it took."""
         one = self._budget.bound(request)
         held = one * (1 + self._service.retries)
-        reply, lost = None, 1 + self._service.retries
         await self._budget.hold(held)
         began = time.perf_counter()
         try:
             reply = await provider.complete(request)
-            reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
-            lost = reply.lost
-            return reply
-        except Unanswered as error:
-            lost = error.lost
+        except BaseException as error:
+            lost = error.lost if isinstance(error, Unanswered) else 1 + self._service.retries
+            self._budget.settle(held, one, None, lost)
             raise
-        finally:
-            self._budget.settle(held, one, reply, lost)
+        reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
+        return reply, self._budget.settle(held, one, reply, reply.lost)
 
     def unanswered(self, texts: int) -> None:
         """Count texts that have no answer."""
@@ -159,6 +165,10 @@ class _Providers:
 
 class _NotBegun(Exception):
     """A request that was not made, because another one had failed."""
+
+
+def _shared(taken: Amount, times: int) -> tuple[float, float]:
+    return taken.tokens / times, taken.money / PICO / times
 
 
 def _answer(request: Request, reply: Reply) -> Answer | None:
