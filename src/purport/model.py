@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .progress import Reporter
+
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -133,6 +135,20 @@ class Metered(Protocol):
     @property
     def usage(self) -> Usage:
         """What it has taken so far."""
+        ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A model that can ask a service about many texts at once, for less money and with more patience."""
+
+    def prefetch(self, texts: Sequence[str], reporter: Reporter) -> None:
+        """Ask about ``texts`` in a batch and wait for it, so that they are then answered without another request.
+
+        Raises:
+            ProviderError: the service takes no batches, or fails.
+            BudgetSpent: the budget does not allow it.
+        """
         ...
 
 

@@ -132,6 +132,21 @@ def predict_file(
     return Tally(answered, bad, joined, len(unanswered) - len(bad), costs.by_label())
 
 
+def prefetch_file(
+    classifier: Classifier, source: Path, *, layout: Layout | None = None, reporter: Reporter = SILENT
+) -> None:
+    """Ask about all texts of ``source`` in a batch of the service, and wait; :func:`predict_file` is to follow.
+
+    Raises:
+        DataError: ``source`` is not a file of a known format.
+        ProviderError: the bundle asks no service, or one that takes no batches, or the service fails.
+        BudgetSpent: the batch could cost more than the budget has left.
+    """
+    layout = replace(layout or Layout(), label_column=None)
+    found = map(usable, read_rows(source, layout))
+    classifier.prefetch([row.text for row in found if isinstance(row, Row)], reporter)
+
+
 def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[BadRow, ...]:
     """The rows that are not merely empty.
 

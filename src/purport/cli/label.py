@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DatasetName
+from .options import Batch, DatasetName
 from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def label(
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the order in which texts are asked.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the tables that are there.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the tables that are there.")] = False,
+    batch: Batch = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     *,
     table: TableOptions,
@@ -78,7 +79,7 @@ def label(
     classifier = Classifier.open(bundle, device=device)
     bad: list[BadRow] = []
     examples = _examples(classifier.bundle, dataset, split, table, bad)
-    wanted = Wanted(output, review, min_confidence or 0.0, limit, seed)
+    wanted = Wanted(output, review, min_confidence or 0.0, limit, seed, batch)
     with reporting() as reporter, metering(classifier):
         tally = run(classifier, examples, wanted, resume=resume, overwrite=overwrite, reporter=reporter)
     _report(classifier, wanted, tally)

@@ -38,6 +38,7 @@ class Wanted:
         review: the table of rows of less confidence than ``min_confidence``; ``None`` for none.
         limit: so many different texts, the most typical; ``None`` for all.
         seed: of the order in which texts are asked.
+        batch: whether they are asked in a batch of the bundle's service.
     """
 
     target: Path
@@ -45,6 +46,7 @@ class Wanted:
     min_confidence: float = 0.0
     limit: int | None = None
     seed: int = 0
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class _Run:
 
     def ask(self, todo: Sequence[Sequence[Example]]) -> None:
         """Label the examples, those of the same text together, the most typical first."""
+        if self._wanted.batch and todo:
+            self._classifier.prefetch([examples[0].text for examples in todo], self._reporter)
         for batch in _batches(todo, self._size(), self._wanted.seed):
             try:
                 self._write(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 
 from ...errors import BudgetSpent
 from ...model import Usage
@@ -45,13 +46,17 @@ class Budget:
         self._turn, self._released = asyncio.Lock(), asyncio.Event()
         self.usage = Usage()
 
-    def bound(self, request: Request) -> Amount:
+    def bound(self, request: Request, *, batch: bool = False) -> Amount:
         """The most that one attempt can take: no tokenizer makes more tokens than there are bytes."""
         given = len(request.given.encode("utf-8", "replace")) + _AROUND
         dearest = max(self._input, self._cached, self._written)
-        return Amount(given + request.max_tokens, given * dearest + request.max_tokens * self._output)
+        money = given * dearest + request.max_tokens * self._output
+        return Amount(given + request.max_tokens, self._priced(money, batch=batch))
 
-    async def hold(self, amount: Amount) -> None:
+    def _priced(self, money: int, *, batch: bool) -> int:
+        return ceil(money * self._spec.batch) if batch else money
+
+    async def hold(self, amount: Amount, what: str = "request") -> None:
         """Hold ``amount`` back, as soon as what other requests hold leaves room for it; first come, first served.
 
         Raises:
@@ -66,9 +71,15 @@ class Budget:
                 if left is None:
                     return
                 if not amount.within(left):
-                    raise BudgetSpent(self._told(amount, left))
+                    raise BudgetSpent(self._told(amount, left, what))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._released.wait(), _LOOK_S)
+
+    def release(self, held: Amount) -> None:
+        """Release what was ``held``."""
+        if self._limited:
+            self._spending.settle(self._account, held, Amount())
+        self._released.set()
 
     def settle(self, held: Amount, one: Amount, reply: Reply | None, lost: int) -> Amount:
         """Release what was ``held`` and count what the ``reply`` took, which is given.
@@ -85,7 +96,7 @@ class Budget:
 
     def known(self, request: Request, reply: Reply) -> Amount:
         """Count a ``reply`` that was in the cache, and costs nothing now; what it took once."""
-        taken = self._taken(reply, self.bound(request))
+        taken = self._taken(reply, self.bound(request, batch=reply.batch))
         self.counted(from_cache=1, seconds=reply.seconds, price=taken.money / PICO)
         return taken
 
@@ -99,7 +110,8 @@ class Budget:
         cached = min(reply.cached_tokens, reply.input_tokens)
         written = min(reply.written_tokens, reply.input_tokens - cached)
         money = (reply.input_tokens - cached - written) * self._input + cached * self._cached + written * self._written
-        return Amount(reply.input_tokens + reply.output_tokens, money + reply.output_tokens * self._output)
+        money = self._priced(money + reply.output_tokens * self._output, batch=reply.batch)
+        return Amount(reply.input_tokens + reply.output_tokens, money)
 
     def _count(self, reply: Reply | None, lost: int, spent: Amount) -> None:
         usage, answered = self.usage, reply is not None
@@ -114,15 +126,15 @@ class Budget:
             price=usage.price + spent.money / PICO,
         )
 
-    def _told(self, amount: Amount, left: Amount) -> str:
+    def _told(self, amount: Amount, left: Amount, what: str) -> str:
         spec, parts = self._spec, []
         if spec.usd is not None:
-            parts.append(f"{left.money / PICO:.4f} of {spec.usd:g} US dollars are left, the next request could cost "
+            parts.append(f"{left.money / PICO:.4f} of {spec.usd:g} US dollars are left, the next {what} could cost "
                          f"{amount.money / PICO:.4f}")  # fmt: skip
         if spec.tokens is not None:
-            parts.append(f"{left.tokens:,} of {spec.tokens:,} tokens are left, the next request could take "
+            parts.append(f"{left.tokens:,} of {spec.tokens:,} tokens are left, the next {what} could take "
                          f"{amount.tokens:,}")  # fmt: skip
         return (
-            f"the budget of this run does not allow another request: {'; '.join(parts)}. Raise budget.usd or "
+            f"the budget of this run does not allow another {what}: {'; '.join(parts)}. Raise budget.usd or "
             "budget.tokens; what was answered so far is in the cache and costs nothing again"
         )

@@ -18,6 +18,7 @@ from ...errors import BundleCorrupt, BundleUnsupported, DeviceUnavailable
 from ...labels import LabelSet, Task
 from ...manifest import ModelFacts, Share
 from ...model import FloatArray, Lengths, Model, Traits, Usage
+from ...progress import Reporter
 from ...runtime.calibration import Scores, calibrated
 from ...settings import PROVIDER_URLS
 from .decisions import Questions
@@ -116,6 +117,12 @@ class LlmScorer:
             self.asker.unanswered(int(unanswered.sum()))
         lengths = self.lengths(texts)
         return Scores(logits, lengths.counts > lengths.limit, unanswered=unanswered, cost=cost)
+
+    def prefetch(self, texts: Sequence[str], reporter: Reporter) -> None:
+        """See :class:`~purport.model.Batching`."""
+        scored = self._facts.confidence == "scores"
+        requests = [self._prompt.requests(text[: self._facts.limit], logprobs=scored) for text in texts]
+        self.asker.batch([each for together in requests for each in together], reporter)
 
     @property
     def order_changes(self) -> float | None:

@@ -152,6 +152,8 @@ class BudgetSpec(Frozen):
     """The same for output."""
     cached_price: _Price | None = None
     """The same for input that the service has in its cache; without it, as other input."""
+    batch: float = Field(default=0.5, ge=0, le=1)
+    """What a request in a batch (``--batch``) costs, as a share of these prices."""
 
     @model_validator(mode="after")
     def _has_prices(self) -> Self:

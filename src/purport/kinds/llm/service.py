@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from ...errors import ProviderError
 from ...model import Usage
+from ...progress import Reporter
 from ...spending import Amount
+from .batcher import Batcher
 from .budget import PICO, Budget
 from .parsing import chosen
 from .prompt import repaired
@@ -59,6 +61,7 @@ class Asker:
         endpoint = service.endpoint(provider_type, "")
         identity = {"name": service.name, "model": endpoint.model, "url": endpoint.base_url, "options": service.options}
         self._cache = ReplyCache(identity) if service.cache else None
+        self._batched: dict[Request, tuple[Reply, Amount]] = {}
 
     @property
     def usage(self) -> Usage:
@@ -77,6 +80,36 @@ class Asker:
         """
         return self._loop.run(self._all(requests))
 
+    def batch(self, requests: Sequence[Request], reporter: Reporter) -> None:
+        """Ask ``requests`` in batches of the service, and wait for the replies; :meth:`ask` then has them.
+
+        Batches that are running and have some of them are not sent again. Whoever is interrupted while a batch is being
+        sent waits until that is done.
+
+        Raises:
+            ProviderError: the service takes no batches, or fails.
+            BudgetSpent: the batch could cost more than is left; it is not sent.
+        """
+        if not self._service.provider().abilities.batches:
+            raise ProviderError(
+                f"the provider {self._service.name} takes no batches; leave out --batch to ask one by one"
+            )
+        if self._cache is None:
+            raise ProviderError("replies of a batch are kept in the cache of replies, which provider.cache = false "
+                                "turns off; leave out --batch, or train the bundle with the cache")  # fmt: skip
+        self._cache.require()
+        wanted = {self._cache.key(each): each for each in dict.fromkeys(requests) if self._known(each) is None}
+        batcher = Batcher(self._cache, self._budget, self._providers.one, reporter)
+        found = self._loop.run(batcher.collected(wanted))
+        # Another process may have taken some of them.
+        if rest := {name: each for name, each in wanted.items() if name not in found and self._known(each) is None}:
+            self._loop.run(batcher.send(rest), to_the_end=True)
+            try:
+                found |= self._loop.run(batcher.collected(rest))
+            finally:
+                batcher.release()
+        self._batched |= {wanted[name]: paid for name, paid in found.items() if name in wanted}
+
     async def _all(self, requests: Sequence[Request]) -> list[Asked]:
         times, failed = Counter(requests), asyncio.Event()
         found = await asyncio.gather(*(self._one(each, failed) for each in times), return_exceptions=True)
@@ -90,7 +123,10 @@ class Asker:
         return [answers[request] for request in requests]
 
     async def _one(self, request: Request, failed: asyncio.Event) -> tuple[Answer | None, Amount]:
-        known = self._known(request)
+        batched = self._batched.get(request)
+        if batched is not None and not batched[0].refused:  # it is counted; a second time it is from the cache
+            del self._batched[request]
+        known = None if batched else self._known(request)
         if known is not None:
             return known, self._budget.known(request, known.reply)
         async with self._gate:
@@ -98,7 +134,7 @@ class Asker:
                 raise _NotBegun
             try:
                 with self._providers.one() as provider:
-                    return await self._answered(request, provider)
+                    return await self._answered(request, provider, batched)
             except BaseException:
                 failed.set()
                 raise
@@ -113,15 +149,18 @@ class Asker:
                 return answer
         return None
 
-    async def _answered(self, request: Request, provider: Provider) -> tuple[Answer | None, Amount]:
-        reply, taken = await self._reply(request, provider)
+    async def _answered(
+        self, request: Request, provider: Provider, batched: tuple[Reply, Amount] | None
+    ) -> tuple[Answer | None, Amount]:
+        reply, taken = batched or await self._reply(request, provider)
         answer = _answer(request, reply)
         if answer is None and not reply.refused:
             self._budget.counted(repaired=1)
             request = repaired(request)
             reply, more = await self._reply(request, provider)
             answer, taken = _answer(request, reply), taken + more
-        if answer is not None and self._cache is not None:
+            batched = None
+        if answer is not None and self._cache is not None and batched is None:
             self._cache.put(request, reply)
         return answer, taken
 
@@ -202,12 +241,14 @@ class _Loop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """The result of ``work``; if waiting is interrupted, the work is cancelled."""
+    def run(self, work: Coroutine[Any, Any, ResultT], *, to_the_end: bool = False) -> ResultT:
+        """The result of ``work``; if waiting is interrupted, the work is cancelled, or it is done ``to_the_end``."""
         future = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
             return future.result()
         except BaseException:
+            if to_the_end:
+                future.exception()
             future.cancel()
             raise
 
