@@ -87,7 +87,9 @@ def test_quotes_that_are_never_closed_cost_no_more_than_a_few_readings_of_the_fi
     # Each line leaves a quote open, whether it begins within one or not: read one by one, this takes hours.
     found = list(quoted_rows(_stream('a","b\n' * rows + "e,f\n"), ","))
     assert time.perf_counter() - began < 60
-    left_out = [int(said[1].replace(",", "")) for _, row in found if (said := re.search(r"; ([\d,]+) lines? after", row))]
+    left_out = [
+        int(said[1].replace(",", "")) for _, row in found if (said := re.search(r"; ([\d,]+) lines? after", row))
+    ]
     assert len(found) + sum(left_out) == rows + 1, "no line is lost without a word"
 
 
