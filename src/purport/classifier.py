@@ -11,12 +11,13 @@ import numpy as np
 from . import registry
 from .bundle import Bundle
 from .contents import loading
-from .errors import BundleUnsupported, MemoryMissing, PurportError
+from .errors import BundleUnsupported, MemoryMissing, ProviderError, PurportError
 from .explaining.explain import explain
 from .explaining.explanation import Explanation
 from .labels import LabelSet, Task
-from .model import Answers, BoolArray, FloatArray, Lengths, Model
+from .model import Answers, Batching, BoolArray, FloatArray, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
+from .progress import SILENT, Reporter
 from .runtime.calibration import Calibrated
 from .runtime.clip import clip, most_characters
 from .runtime.decision import DEFAULT_THRESHOLD, Decided, decide
@@ -105,6 +106,22 @@ class Classifier:
         if not all(values is None or np.isfinite(values).all() for values in given):
             raise PurportError(f"{self.bundle.path}: a number of the model's answer is not finite")
         return answers
+
+    def prefetch(self, texts: Sequence[str], reporter: Reporter = SILENT) -> None:
+        """Ask the bundle's service about ``texts`` in a batch and wait for it; :meth:`answer` then has the replies.
+
+        Raises:
+            ProviderError: the bundle asks no service, or one that takes no batches, or the service fails.
+            BudgetSpent: the batch could cost more than the budget has left.
+        """
+        model = self.model.scorer if isinstance(self.model, Calibrated) else self.model
+        if not isinstance(model, Batching):
+            raise ProviderError(
+                f"{self.bundle.path} (kind {self.bundle.manifest.kind}) asks no service by itself, so that there is "
+                "nothing to send as a batch; leave out --batch, or name a bundle of kind llm"
+            )
+        most = most_characters(self.bundle.manifest.model.limit)
+        model.prefetch([clip(text, most) if len(text) > most else text for text in texts], reporter)
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
         """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.

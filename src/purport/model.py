@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .progress import Reporter
+
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -33,6 +35,8 @@ class Answers:
             against (negative) ``in_scope``; ``None`` if that is not made from signals.
         taught: ``(n,) float32`` from -1 to 1: how much the answer is that of a taught example (see
             :mod:`purport.runtime.taught_vectors`), negative for one without a label; ``None`` if nothing was taught.
+        cost: ``(n, 2) float64``, the tokens and US dollars that services took for each text, or had taken for an answer
+            from the cache; ``None`` if none is asked.
     """
 
     probabilities: FloatArray
@@ -42,6 +46,7 @@ class Answers:
     answered_by: tuple[str, ...] = ()
     evidence: FloatArray | None = None
     taught: FloatArray | None = None
+    cost: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,20 @@ class Metered(Protocol):
     @property
     def usage(self) -> Usage:
         """What it has taken so far."""
+        ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A model that can ask a service about many texts at once, for less money and with more patience."""
+
+    def prefetch(self, texts: Sequence[str], reporter: Reporter) -> None:
+        """Ask about ``texts`` in a batch and wait for it, so that they are then answered without another request.
+
+        Raises:
+            ProviderError: the service takes no batches, or fails.
+            BudgetSpent: the budget does not allow it.
+        """
         ...
 
 

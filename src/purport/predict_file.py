@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .classifier import Classifier
+from .costs import Costs, LabelCost
 from .data.formats import EMPTY, BadRow, Layout, Row, format_of, is_blank, read_rows, understand, unique_names
 from .data.formats.spreadsheet import column_cell
 from .data.reading import text_problem
@@ -69,12 +70,14 @@ def label_delimiter(classifier: Classifier) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The numbers of rows classified and of empty rows, the bad rows, and what joins labels without lists."""
+    """The numbers of rows classified and of empty rows, the bad rows, what joins labels without lists, and what the
+    rows cost by label (:mod:`.costs`)."""
 
     answered: int
     bad: tuple[BadRow, ...]
     delimiter: str = "+"
     empty: int = 0
+    costs: Mapping[str, LabelCost] = field(default_factory=dict)
 
 
 def predict_file(
@@ -105,7 +108,7 @@ def predict_file(
     given = renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.
     like = (source, layout) if getattr(writer, "own_columns", False) else None
-    answered, unanswered = 0, []
+    answered, unanswered, costs = 0, [], Costs(classifier.labels)
     found = map(usable, read_rows(source, layout))
     with (
         replacing(target) as partial,
@@ -113,7 +116,7 @@ def predict_file(
     ):
         while rows := list(islice(found, _BATCH)):
             texts = [row.text for row in rows if isinstance(row, Row)]
-            predictions = _predictions(classifier, texts, options)
+            predictions = _predictions(classifier, texts, options, costs)
             for row in rows:
                 kept = kept_cells(row, given)
                 if isinstance(row, Row):
@@ -126,7 +129,22 @@ def predict_file(
             answered += len(texts)
             reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
         bad = _bad(source, answered, unanswered)
-    return Tally(answered, bad, joined, len(unanswered) - len(bad))
+    return Tally(answered, bad, joined, len(unanswered) - len(bad), costs.by_label())
+
+
+def prefetch_file(
+    classifier: Classifier, source: Path, *, layout: Layout | None = None, reporter: Reporter = SILENT
+) -> None:
+    """Ask about all texts of ``source`` in a batch of the service, and wait; :func:`predict_file` is to follow.
+
+    Raises:
+        DataError: ``source`` is not a file of a known format.
+        ProviderError: the bundle asks no service, or one that takes no batches, or the service fails.
+        BudgetSpent: the batch could cost more than the budget has left.
+    """
+    layout = replace(layout or Layout(), label_column=None)
+    found = map(usable, read_rows(source, layout))
+    classifier.prefetch([row.text for row in found if isinstance(row, Row)], reporter)
 
 
 def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[BadRow, ...]:
@@ -142,10 +160,15 @@ def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[Bad
     return bad
 
 
-def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions) -> Iterator[Prediction]:
+def _predictions(
+    classifier: Classifier, texts: list[str], options: AnswerOptions, costs: Costs
+) -> Iterator[Prediction]:
     if not texts:
         return iter(())
-    return iter(classifier.predict(texts, threshold=options.threshold, examples=options.examples))
+    answers, n = classifier.answer(texts), len(texts)
+    found = classifier.predictions(answers, [options.threshold] * n, [None] * n, [options.examples] * n)
+    costs.add([each.labels for each in found], answers.cost)
+    return iter(found)
 
 
 def require_files(source: Path, target: Path) -> None:

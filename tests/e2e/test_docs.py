@@ -26,7 +26,7 @@ REASONS = {
     "trains an encoder": 1,
     "downloads an encoder": 2,
     "needs data or bundles of yours": 4,
-    "asks a paid service": 3,
+    "asks a paid service": 4,
     "needs a language model": 2,
     "needs Docker": 8,
     "needs Kubernetes": 8,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import statistics
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from purport import Classifier
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
 
@@ -34,13 +37,19 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Script]:
 
 @pytest.fixture
 def bundle(script: Script, tmp_path: Path) -> Path:
+    return made(script, tmp_path, {"input_price": 2, "output_price": 8})
+
+
+def made(script: Script, tmp_path: Path, budget: dict[str, float], **service: object) -> Path:
+    """A bundle with this budget."""
+    tmp_path.mkdir(exist_ok=True)
     table = tmp_path / "table.tsv"
     rows = [f"{text} {n}\t{label}" for n in range(8) for text, label in [("fly", "flight"), ("cost", "fare")]]
     table.write_text("\n".join(rows), "utf-8")
     recipe = {
         "kind": "llm", "task": "multiclass", "data": {"name": str(table), "valid": 0.5}, "prompt": {"votes": 1},
-        "provider": {"model": "m", "base_url": script.url, "concurrency": 128, "cache": False, "retries": 0},
-        "budget": {"input_price": 2, "output_price": 8},
+        "provider": {"model": "m", "base_url": script.url, "concurrency": 128, "cache": False, "retries": 0, **service},
+        "budget": budget,
     }  # fmt: skip
     train(parse_recipe(recipe), tmp_path / "llm")
     script.asked.clear()
@@ -95,3 +104,58 @@ def test_what_the_service_spoils_is_an_error_of_that_text_alone(start: Starter, 
         assert httpx.post(f"{server.url}/intent", json={"text": "fly 4"}, timeout=20).status_code == 200
         until(lambda: "check the key" in server.log.read_text("utf-8"))
         assert KEY not in server.log.read_text("utf-8")
+
+
+A_CENT = {"input_price": 50.0, "output_price": 500.0}  # for each request, of 100 and 10 tokens
+
+
+def most_cents(bundle: Path) -> float:
+    """What a request about a text of six characters can cost at most."""
+    scorer = Classifier.open(bundle).model.scorer  # type: ignore[attr-defined]
+    return float(scorer.asker._budget.bound(scorer._prompt.request("fly 00")).money) / 1e10
+
+
+def statuses(server: Server, number: int) -> list[int]:
+    async def test() -> list[int]:
+        async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=64)) as client:
+            bodies = [{"text": f"fly {n:02}"} for n in range(number)]
+            found = await asyncio.gather(*(ask(client, f"{server.url}/intent", body) for body in bodies))
+            return [response.status_code for _, response in found]
+
+    return asyncio.run(test())
+
+
+def test_the_budget_is_that_of_the_whole_server_to_the_cent(start: Starter, script: Script, tmp_path: Path) -> None:
+    most = most_cents(made(script, tmp_path / "probe", {**A_CENT, "usd": 100.0}))
+    bundle = made(script, tmp_path, {**A_CENT, "usd": (20 + most) / 100})
+    script.latency_s = 0.02
+    with start(f"llm={bundle}", PURPORT_WORKERS="2", PURPORT_CACHE="0", PURPORT_DEADLINE_MS="20000") as server:
+        until(lambda: len(server.workers()) == 2)
+        found = statuses(server, 60)
+        assert found.count(200) == 21 and len(script.asked) == 21, "each worker alone would have asked as often"
+        # Workers that are started again do not begin anew.
+        before = server.workers()
+        for worker in before:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: len(server.workers()) == 2 and not {*before} & {*server.workers()})
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+        assert 200 not in statuses(server, 8) and len(script.asked) == 21
+        assert "the budget of this run" in server.log.read_text("utf-8")
+    with start(f"llm={bundle}", PURPORT_WORKERS="2", PURPORT_CACHE="0") as server:
+        assert statuses(server, 1) == [200], "another server is another run"
+
+
+def test_what_a_worker_held_that_dies_is_spent(start: Starter, script: Script, tmp_path: Path) -> None:
+    most = most_cents(made(script, tmp_path / "probe", {**A_CENT, "usd": 100.0}))
+    bundle = made(script, tmp_path, {**A_CENT, "usd": (20 + 1.5 * most) / 100}, timeout_s=60)
+    with start(f"llm={bundle}", PURPORT_WORKERS="1", PURPORT_CACHE="0", PURPORT_DEADLINE_MS="20000") as server:
+        script.latency_s = 15
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/intent", json={"text": "fly 00"}, timeout=1)
+        until(lambda: len(script.asked) == 1)
+        script.latency_s, before = 0, server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: bool(server.workers()) and server.workers() != before)
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+        # The request may have been billed: of the budget, 20 cents and half of what it can cost are left.
+        assert statuses(server, 40).count(200) == int(20 - most / 2) + 1

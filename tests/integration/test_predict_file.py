@@ -92,7 +92,7 @@ def test_a_failure_leaves_the_old_output(
         calls.append(args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classifier, "predict", interrupted)
+    monkeypatch.setattr(classifier, "answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         predict_file(classifier, given, made)
     assert made.read_text("utf-8") == "precious"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .scripted_batches import Batch, OfBatches
+
 WORDS = {"flight": ("fly", "flight"), "fare": ("cost", "fare"), "meal": ("food", "meal")}
 
 
@@ -21,6 +23,10 @@ class Script:
 
     ``first``: it always takes the label that is listed first. ``asked`` has every request body, ``keys`` the credential
     of each, ``peers`` the port that each came from.
+
+    ``batches`` are those that were sent, each ended after so many ``polls``, with the status ``final`` if that is set;
+    ``lines`` has a fault for each next line (``"expired"``, a status, a text in place of the answer), or ``None``. Of
+    ``batches_lost``, the next one, the answer to its creation is lost.
     """
 
     words: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(WORDS))
@@ -36,6 +42,11 @@ class Script:
     at_once: int = 0
     most_at_once: int = 0
     url: str = ""
+    polls: int = 1
+    lines: deque[Any] = field(default_factory=deque)
+    final: str = ""
+    batches: list[Batch] = field(default_factory=list)
+    batches_lost: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def content(self, body: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -75,16 +86,23 @@ def _completion(
     }  # fmt: skip
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(OfBatches, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     script: Script
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
+    def do_GET(self) -> None:
+        """Answer about batches."""
+        self.get_of_a_batch()
+
     def do_POST(self) -> None:
         """Answer."""
-        script, body = self.script, json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        if self.posted_for_a_batch(raw):
+            return
+        script, body = self.script, json.loads(raw)
         with script.lock:
             script.asked.append(body)
             script.peers.append(self.client_address[1])
@@ -101,29 +119,33 @@ class _Handler(BaseHTTPRequestHandler):
                 script.at_once -= 1
 
     def _answer(self, fault: Any, body: dict[str, Any]) -> None:
-        script = self.script
         anthropic = self.path.endswith("/messages")
         if isinstance(fault, tuple):  # status, body, headers
-            return self._send(*fault)
+            return self.send(*fault)
         if isinstance(fault, int | float):  # hang
             time.sleep(fault)
         if isinstance(fault, bytes):  # not the protocol
-            return self._send(200, fault)
+            return self.send(200, fault)
         if self.path.endswith("/systemone"):
-            return self._send(200, fault if isinstance(fault, dict) else self._decided(body))
+            return self.send(200, fault if isinstance(fault, dict) else self._decided(body))
         if self.path.endswith(":generateContent"):
-            return self._send(200, fault if isinstance(fault, dict) else self._generated(fault, body))
+            return self.send(200, fault if isinstance(fault, dict) else self._generated(fault, body))
+        return self.send(200, self.written(fault, body, anthropic=anthropic))
+
+    def written(self, fault: Any, body: dict[str, Any], *, anthropic: bool) -> Any:
+        """The completion or message that answers ``body``."""
+        script = self.script
         schema = (body["output_config"]["format"] if anthropic else body["response_format"]["json_schema"])["schema"]
         content = fault if isinstance(fault, str) else script.content(body, schema)
         if anthropic:
-            return self._send(200, {
+            return {
                 "id": "x", "type": "message", "role": "assistant", "model": "scripted",
                 "content": [{"type": "text", "text": content}], "stop_reason": "end_turn", "stop_sequence": None,
                 "usage": {"input_tokens": 20, "output_tokens": 10, "cache_read_input_tokens": 50,
                           "cache_creation_input_tokens": 30},
-            })  # fmt: skip
+            }  # fmt: skip
         asked, extra = bool(body.get("logprobs")), fault if isinstance(fault, dict) else {}
-        return self._send(200, _completion(script, content, logprobs=asked, **extra))
+        return _completion(script, content, logprobs=asked, **extra)
 
     def _decided(self, body: dict[str, Any]) -> Any:
         script, given, made = self.script, *self.script.usage
@@ -152,7 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
                               "cachedContentTokenCount": 40, "totalTokenCount": 115},
         }  # fmt: skip
 
-    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    def send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        """Send a response."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")

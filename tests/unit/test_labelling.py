@@ -99,6 +99,10 @@ def test_the_whole_loop_from_texts_without_labels_to_a_bundle_that_costs_a_thous
     assert "no rows of your own: purport train" in done.output and len(script.asked) == 300 * VOTES
     cost = 300 * VOTES * (100 * 0.40 + 10 * 1.60) / 1e6
     assert f"cost: {cost:.4f} US dollars" in done.output
+    assert f"│ {cost:.4f}" in done.output.partition("for 1,000 texts")[2], "the table of costs by label"
+    answered = tmp_path / "answered.csv"
+    again = run(app, ["predict", str(teacher.path), "--input", str(texts), "--output", str(answered)])
+    assert again.exit_code == 0 and f"│ {cost:.4f}" in again.output.partition("for 1,000 texts")[2], again.output
     words = ["train", str(labels), "--out", str(small), "--set", "kind=linear"]
     done = run(app, [*words, "--set", "data.confidence_column=confidence"])
     assert done.exit_code == 0, done.output

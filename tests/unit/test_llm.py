@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import random
+import re
 import string
 import threading
 import time
@@ -17,7 +18,9 @@ import psutil
 import pytest
 
 from purport import Bundle, Classifier
+from purport.cli.costs import print_costs
 from purport.cli.plan import plan
+from purport.costs import Costs
 from purport.errors import BudgetSpent, BundleUnsupported, ProviderError, RecipeError
 from purport.kinds.cascade.model import CascadeFacts
 from purport.kinds.llm.model import LlmFacts, LlmScorer
@@ -27,6 +30,7 @@ from purport.kinds.llm.provider import Token
 from purport.kinds.llm.recipe import BudgetSpec, Service
 from purport.labels import LabelSet, Task
 from purport.model import Metered
+from purport.predict_file import predict_file
 from purport.testing import Recorder, check_kind
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe
@@ -447,6 +451,43 @@ def test_a_broken_cache_costs_money_but_stops_nothing(script: Script, tmp_path: 
     assert "replies are not kept" in caplog.text
 
 
+def test_what_texts_cost_by_label_adds_up_also_from_the_cache(
+    script: Script, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text takes two requests of a cent each; one that needs a repair takes a request more."""
+    priced = {"provider": {"model": "m", "base_url": script.url}, "budget": prices(script)}
+    bundle = train(parse_recipe(recipe(script, table, **priced)), tmp_path / "bundle")
+    assert bundle is not None
+    given, made = tmp_path / "in.txt", tmp_path / "out.csv"
+    given.write_text("fly now\nfly then\nwhat cost\nhi you\nfly now\n", "utf-8")
+    script.faults.append("nonsense")
+    for turn in range(2):
+        classifier = Classifier.open(bundle)
+        costs = predict_file(classifier, given, made).costs
+        found = {label: (each.texts, each.usd, each.tokens) for label, each in costs.items()}
+        repaired = 0.01 * (turn == 0)
+        assert sum(each.usd for each in costs.values()) == pytest.approx(0.08 + repaired)
+        assert sum(each.tokens for each in costs.values()) == pytest.approx(880 + 110 * (turn == 0))
+        assert classifier.model.usage.price == pytest.approx(0.08 + repaired)  # type: ignore[attr-defined]
+        assert found["flight"][0] == 3 and found["flight"][1] == pytest.approx(0.04, abs=0.011)
+        assert found["none of these"][0] == 1 and {*found} == {"flight", "fare", "none of these"}
+    print_costs(costs, 5)
+    printed = capsys.readouterr().err
+    assert re.search(r"flight\s+│\s+3\s+│\s+440\s+│\s+0.0400", printed), printed
+    assert re.search(r"all\s+│\s+5\s+│\s+880\s+│\s+0.0800\s+│\s+16.0000", printed), printed
+    evaluation = json.loads((bundle.path / "evaluation.json").read_text("utf-8"))["valid"]
+    assert evaluation["costs"]["flight"]["usd"] == pytest.approx(0.02 * evaluation["labels"]["flight"]["predicted"])
+
+
+def test_a_text_with_several_labels_costs_each_in_equal_shares() -> None:
+    costs = Costs(LabelSet(("a", "b", "none of these")))
+    costs.add([("a", "b"), ("a",), ()], np.array([[10, 0.1], [6, 0.06], [2, 0.5]]))
+    costs.add([("a",)], None)
+    found = {name: (each.texts, each.tokens, each.usd) for name, each in costs.by_label().items()}
+    assert found == {"none of these labels": (1, 2, 0.5), "a": (2, 11, 0.11), "b": (1, 5, 0.05)}
+    assert [*found] == ["none of these labels", "a", "b"]
+
+
 # Recipe, bundle, key
 
 
@@ -626,6 +667,11 @@ def test_what_the_last_stage_costs_can_be_the_target_of_a_cascade(
     assert facts.target == ("cost <= 10 per 1000",) and facts.chosen.cost <= 10
     assert 0.2 < facts.chosen.passed_on <= 0.5 and facts.chosen.cost == pytest.approx(20 * facts.chosen.passed_on)
     assert facts.curve[-1].right == 1 and facts.curve[-1].cost > 10
+    classifier = Classifier.open(bundle)
+    cost = classifier.answer([*words[:20], *words[80:100]]).cost
+    assert isinstance(classifier.model, Metered) and cost is not None
+    assert {*cost[:, 1].round(6).tolist()} == {0.0, 0.02}, "what the first stage settles costs nothing"
+    assert cost[:, 1].sum() == pytest.approx(classifier.model.usage.price)
     written["stages"] = {"bundles": [str(cheap.path), str(unknown.path)], "target": "cost <= 10 per 1000"}
     with pytest.raises(RecipeError, match="cost of stage 2 is not known"):
         train(parse_recipe(written), tmp_path / "another")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DatasetName
+from .options import Batch, DatasetName
 from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def label(
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the order in which texts are asked.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the tables that are there.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the tables that are there.")] = False,
+    batch: Batch = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     *,
     table: TableOptions,
@@ -79,7 +80,7 @@ def label(
     classifier = Classifier.open(bundle, device=device)
     bad: list[BadRow] = []
     examples = _examples(classifier.bundle, dataset, split, table, bad)
-    wanted = Wanted(output, review, min_confidence or 0.0, limit, seed)
+    wanted = Wanted(output, review, min_confidence or 0.0, limit, seed, batch)
     with reporting() as reporter, metering(classifier):
         tally = run(classifier, examples, wanted, resume=resume, overwrite=overwrite, reporter=reporter)
     _report(classifier, wanted, tally)
@@ -112,6 +113,7 @@ def _examples(bundle: Bundle, dataset: str, split: str, table: TableOptions, bad
 
 def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
     from .console import out
+    from .costs import print_costs
 
     declined = f"{tally.out_of_scope:,} ({tally.out_of_scope / max(1, tally.labelled):.0%})"
     out.print(f"{wanted.target}: {tally.labelled:,} rows, of which {declined} out of scope (no label)")
@@ -121,6 +123,7 @@ def _report(classifier: Classifier, wanted: Wanted, tally: Tally) -> None:
         out.print(f"labelled before: {tally.earlier:,} texts")
     if tally.unanswered:
         out.print(f"no usable reply: {tally.unanswered:,} texts, which are in no table; --resume asks them again")
+    print_costs(tally.costs, tally.asked)
     if tally.out_of_scope == tally.labelled:
         out.print("no row has a label, so that there is nothing to train on; label with a bundle that knows such texts")
         return

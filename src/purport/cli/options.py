@@ -26,5 +26,8 @@ Examples = Annotated[
 Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Minimum probability for a label; overrides the bundle's thresholds.")
 ]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="Ask in a batch of the bundle's service: cheaper, but it may take a day.")
+]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap samples for the 95 % intervals.")]
 BootstrapSeed = Annotated[int, typer.Option(min=0, help="Random seed of bootstrap and perturbed texts.")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import BundleName, Examples, Threshold, TopK
+from .options import Batch, BundleName, Examples, Threshold, TopK
 from .tables import TableOptions, reads_table
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def predict(
     ] = False,
     examples: Examples = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
+    batch: Batch = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     require_signature: Annotated[
         list[Path] | None, typer.Option(help="File with a public key that must have signed the bundle (purport sign).")
@@ -75,6 +76,8 @@ def predict(
         raise FlagInvalid("--input needs --output and vice versa: pass the file to read and the file to write")
     if (source is None) == (not texts):
         raise FlagInvalid("pass either texts, or --input FILE --output FILE")
+    if batch and source is None:
+        raise FlagInvalid("--batch needs --input: a batch is for many texts, and takes up to a day")
     signed_by = PublicKeys.read(require_signature) if require_signature else None
     classifier = Classifier.open(bundle, device=device, signed_by=signed_by)
     options = AnswerOptions(top_k, probabilities=probabilities, threshold=threshold, examples=examples)
@@ -83,7 +86,7 @@ def predict(
         with standard(source, target, format_) as (given, made):
             require_files(given, made)
             layout = reading.of(given).layout
-            _file(classifier, given, made, layout, options, shown=(source, target))
+            _file(classifier, given, made, layout, options, shown=(source, target), batch=batch)
     else:
         _texts(classifier, texts or [], options, as_json)
 
@@ -121,10 +124,11 @@ def standard(source: Path, target: Path, format_: str) -> Iterator[tuple[Path, P
 
 
 def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, options: AnswerOptions, *,
-          shown: tuple[Path, Path]) -> None:  # fmt: skip
+          shown: tuple[Path, Path], batch: bool) -> None:  # fmt: skip
     from ..data.formats import understand
-    from ..predict_file import predict_file
+    from ..predict_file import predict_file, prefetch_file
     from .console import err, metering, reporting
+    from .costs import print_costs
 
     told = count(1)
 
@@ -136,6 +140,8 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     how = "; ".join([*found.notes, f'texts from "{found.layout.text_column}"'])
     err.print(f"{shown[0]}: {how if found.layout.header is not False else 'a text per line, no header'}")
     with reporting() as reporter, metering(classifier):
+        if batch:
+            prefetch_file(classifier, source, layout=layout, reporter=reporter)
         tally = predict_file(
             classifier, source, target, layout=layout, options=options, on_bad=on_bad, reporter=reporter
         )
@@ -143,6 +149,7 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     joined = f'; labels joined by "{tally.delimiter}"' if tally.delimiter != "+" else ""
     empty = f"; empty rows: {tally.empty}, which keep their places" if tally.empty else ""
     err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{empty}{bad}")
+    print_costs(tally.costs, tally.answered)
     if tally.bad:
         raise typer.Exit(1)
 

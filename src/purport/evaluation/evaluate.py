@@ -9,9 +9,11 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ..bundle import Bundle
 from ..classifier import Classifier
+from ..costs import Costs, LabelCost
 from ..data.dataset import Split
 from ..data.reading import Example
 from ..errors import DataError
@@ -82,6 +84,7 @@ class Evaluation(Frozen):
     ``answers`` are the decided labels: all of them, then those with a confidence above 0.95.
     ``unseen_labels`` are gold labels that the model does not know: every such row counts as an error.
     ``left_out`` are labels without a gold row in this split: their metrics are undefined and not in averages.
+    ``costs`` are what the rows took that were decided as a label, if a service was asked (:mod:`purport.costs`).
     """
 
     bundle: str = ""
@@ -98,6 +101,7 @@ class Evaluation(Frozen):
     unseen_labels: dict[str, int]
     left_out: list[str]
     labels: dict[str, LabelResult]
+    costs: dict[str, LabelCost] = Field(default_factory=dict)
 
 
 def stored(bundle: Bundle) -> dict[str, Evaluation]:
@@ -147,6 +151,13 @@ class Answered:
     def truncated(self) -> BoolArray:
         """Whether each text is longer than the model reads, ``(n,) bool``."""
         return self.answers.truncated
+
+    @property
+    def costs(self) -> dict[str, LabelCost]:
+        """What services took for the rows, by decided label."""
+        costs = Costs(self.labels)
+        costs.add([sorted(each) for each in self.decided], self.answers.cost)
+        return costs.by_label()
 
     @property
     def decided(self) -> list[frozenset[str]]:
@@ -214,6 +225,7 @@ def measure(
             )
             for column, name in enumerate(names)
         },
+        costs=answered.costs,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
+from ..costs import Costs, LabelCost
 from ..data.reading import Example
 from ..errors import BudgetSpent
 from ..labels import Task
@@ -37,6 +38,7 @@ class Wanted:
         review: the table of rows of less confidence than ``min_confidence``; ``None`` for none.
         limit: so many different texts, the most typical; ``None`` for all.
         seed: of the order in which texts are asked.
+        batch: whether they are asked in a batch of the bundle's service.
     """
 
     target: Path
@@ -44,13 +46,15 @@ class Wanted:
     min_confidence: float = 0.0
     limit: int | None = None
     seed: int = 0
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many rows are in the table, how many of them are out of scope, and how many rows are to be reviewed.
 
-    Of the texts, ``unanswered`` got no usable reply and stand nowhere; ``earlier`` were labelled before.
+    Of the texts, ``unanswered`` got no usable reply and stand nowhere; ``earlier`` were labelled before. ``costs`` are
+    what the others took by label, those without a usable reply included.
     """
 
     labelled: int
@@ -58,6 +62,8 @@ class Tally:
     out_of_scope: int
     unanswered: int
     earlier: int
+    costs: Mapping[str, LabelCost]
+    asked: int
 
 
 def label(
@@ -106,7 +112,9 @@ def _label(
             ledger.save()
     doubtful = len(ledgers[1]) if len(ledgers) > 1 else 0
     earlier = len(chosen) - len(todo)
-    return Tally(len(ledgers[0]), doubtful, ledgers[0].without_label, run.unanswered, earlier)
+    return Tally(
+        len(ledgers[0]), doubtful, ledgers[0].without_label, run.unanswered, earlier, run.costs.by_label(), len(todo)
+    )
 
 
 class _Run:
@@ -115,9 +123,12 @@ class _Run:
     def __init__(self, classifier: Classifier, wanted: Wanted, ledgers: Sequence[Ledger], reporter: Reporter) -> None:
         self._classifier, self._wanted, self._ledgers, self._reporter = classifier, wanted, ledgers, reporter
         self._done = self.unanswered = 0
+        self.costs = Costs(classifier.labels)
 
     def ask(self, todo: Sequence[Sequence[Example]]) -> None:
         """Label the examples, those of the same text together, the most typical first."""
+        if self._wanted.batch and todo:
+            self._classifier.prefetch([examples[0].text for examples in todo], self._reporter)
         for batch in _batches(todo, self._size(), self._wanted.seed):
             try:
                 self._write(batch)
@@ -144,6 +155,7 @@ class _Run:
         answers = self._classifier.answer([examples[0].text for examples in batch])
         n, bundle = len(batch), self._classifier.bundle.manifest.id
         predictions = self._classifier.predictions(answers, [None] * n, [1] * n)
+        self.costs.add([each.labels for each in predictions], answers.cost)
         sure = confidences(self._classifier, answers)
         kept: tuple[list[dict[str, Any]], ...] = ([], [])
         for examples, prediction, confidence, none in zip(

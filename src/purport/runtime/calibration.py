@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..contents import loading
@@ -32,6 +33,7 @@ class Scores:
         embedding: ``(n, width) float32`` of unit length, or ``None`` if the scorer has none.
         familiar: ``(n,) float32``, the share of words that training texts have; ``None`` if that is not known.
         unanswered: ``(n,) bool``, whether there is no answer to the text: no label is then probable.
+        cost: ``(n, 2) float64``, see :class:`~purport.model.Answers`.
     """
 
     logits: FloatArray
@@ -39,6 +41,7 @@ class Scores:
     embedding: FloatArray | None = None
     familiar: FloatArray | None = None
     unanswered: BoolArray | None = None
+    cost: NDArray[np.float64] | None = None
 
 
 @runtime_checkable
@@ -168,7 +171,7 @@ def answers(
         proba[scores.unanswered], inside = 0.0, np.where(scores.unanswered, np.float32(0), inside)
     if taught is not None and scores.embedding is not None:
         proba, inside, weight = taught.corrected(proba, inside, scores.embedding, task)
-    return Answers(proba, inside, scores.truncated, scores.embedding, evidence=evident, taught=weight)
+    return Answers(proba, inside, scores.truncated, scores.embedding, evidence=evident, taught=weight, cost=scores.cost)
 
 
 def probabilities(logits: FloatArray, task: Task, calibration: Calibration) -> FloatArray:

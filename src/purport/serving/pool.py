@@ -17,6 +17,7 @@ import structlog
 
 from ..errors import BundleUnsupported, PurportError
 from ..signature import PublicKeys
+from ..spending import SharedSpending
 from . import counters
 from .generation import Generation
 from .handle import Handle
@@ -71,6 +72,7 @@ class Pool:
         keys = signed_by.to_text() if signed_by else ""
         self._arguments = (device, str(threads), str(self._patience.tick_s), keys)
         self._clock = clock
+        self._spending: SharedSpending | None = None
         self._workers: list[Handle] = []
         self._generations: dict[int, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,7 +81,7 @@ class Pool:
 
     def start(self, events: Events) -> None:
         """Start the workers and keep them running; ``events`` are called as things happen."""
-        self._events = events
+        self._events, self._spending = events, SharedSpending.new()
         counters.RESTARTS.set_function(lambda: self.restarts)
         for _ in range(self.size):
             self._spawn(self._keep_running())
@@ -91,6 +93,8 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._ending, return_exceptions=True)
+        if self._spending is not None:
+            self._spending.close()
 
     def pids(self) -> list[int]:
         """The process ids of the running workers."""
@@ -191,7 +195,7 @@ class Pool:
             if items:
                 self._events.lost(items, suspect=worker.complaint not in {SILENT, _LOADING})
             # To its end, even if the pool is stopped meanwhile.
-            await asyncio.shield(self._spawn(_end(worker.process, relaying), self._ending))
+            await asyncio.shield(self._spawn(self._end(worker.process, relaying), self._ending))
         return self._clock() - settled, worker.replaced
 
     async def _relay(self, process: asyncio.subprocess.Process) -> None:
@@ -201,18 +205,29 @@ class Pool:
             self._log.warning("worker output", pid=process.pid, output=said.decode(errors="replace").strip())
 
     async def _start(self) -> Handle:
-        ours, theirs = socket.socketpair()
+        assert self._spending is not None, "the pool was started"
+        (ours, theirs), spending = socket.socketpair(), self._spending.descriptor
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "purport.serving.worker", str(theirs.fileno()), *self._arguments,
-                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ},
+                sys.executable, "-P", "-m", "purport.serving.worker", str(theirs.fileno()), str(spending),
+                *self._arguments, pass_fds=[theirs.fileno(), spending], env={**_ENVIRONMENT, **os.environ},
+                stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,  # signals of the terminal are for the server
             )  # fmt: skip
             reader, writer = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
         return Handle(process, reader, writer)
+
+    async def _end(self, process: asyncio.subprocess.Process, relaying: asyncio.Task[None]) -> None:
+        """Wait for a process that was killed, and a moment for its last words: another one may hold its pipe open."""
+        assert self._spending is not None, "the pool was started"
+        await process.wait()
+        # In a thread: another worker may be stopped at this moment, and is killed from this loop.
+        await asyncio.to_thread(self._spending.lost, process.pid)
+        await asyncio.wait([relaying], timeout=_LAST_WORDS_S)
+        relaying.cancel()
 
     def _handle(self, worker: Handle, message: object) -> None:
         worker.pulse.silent, worker.pulse.heard = 0, True
@@ -269,10 +284,3 @@ class Pool:
         """Whether the others have all models that ``worker`` has."""
         others = (each for each in self._workers if each is not worker and not each.killed)
         return worker.loaded <= {number for each in others for number in each.loaded}
-
-
-async def _end(process: asyncio.subprocess.Process, relaying: asyncio.Task[None]) -> None:
-    """Wait for a process that was killed, and a moment for its last words: another one may hold its pipe open."""
-    await process.wait()
-    await asyncio.wait([relaying], timeout=_LAST_WORDS_S)
-    relaying.cancel()

@@ -21,6 +21,7 @@ from ..errors import BundleCorrupt, PurportError
 from ..isolation import die_with, isolate
 from ..model import Metered, Usage
 from ..signature import PublicKeys
+from ..spending import share
 from .collection import freeze_gc
 from .generation import MOST_AWAY
 from .operations import Operation, Request, Result
@@ -163,15 +164,16 @@ def _alone(operation: Operation, classifier: Classifier, request: Request) -> Re
 
 
 def main() -> None:
-    """``python -m purport.serving.worker FD DEVICE THREADS BEAT_S KEYS``."""
+    """``python -m purport.serving.worker FD SPENDING DEVICE THREADS BEAT_S KEYS``."""
     isolate()
     # The server decides when workers stop, whoever signals the whole process group.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     die_with(os.getppid())
-    descriptor, device, threads, beat_s = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    worker = Worker(socket.socket(fileno=descriptor), device, threads, PublicKeys.of_text(sys.argv[5]))
-    threading.Thread(target=worker.beat, args=(beat_s,), daemon=True).start()
+    descriptor, spending, device, threads, beat_s, keys = sys.argv[1:7]
+    share(int(spending))
+    worker = Worker(socket.socket(fileno=int(descriptor)), device, int(threads), PublicKeys.of_text(keys))
+    threading.Thread(target=worker.beat, args=(float(beat_s),), daemon=True).start()
     worker.run()
     # Do not wait for a model that is being loaded.
     os._exit(0)

@@ -111,12 +111,13 @@ class Cascade:
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`. ``answered_by`` has the id of the stage that settled each text."""
-        rows, found = np.arange(len(texts)), _Found(len(texts), len(self._stages[0].columns))
+        rows, found = np.arange(len(texts)), _Found(len(texts), len(self._stages[0].columns), paid=self.traits.remote)
         for number, stage in enumerate(self._stages):
             answers = stage.classifier.answer([texts[row] for row in rows.tolist()])
             last = number == len(self._stages) - 1
             settled = np.ones(len(rows), np.bool_) if last else stage.score(answers) >= np.float32(stage.pass_below)
             found.put(rows[settled], settled, answers, stage)
+            found.paid(rows, answers)
             rows = rows[~settled]
             if not len(rows):
                 break
@@ -130,12 +131,13 @@ class Cascade:
 class _Found:
     """Answers to ``n`` texts that are put together from those of several stages."""
 
-    def __init__(self, n: int, n_labels: int) -> None:
+    def __init__(self, n: int, n_labels: int, *, paid: bool) -> None:
         self._probabilities = np.zeros((n, n_labels), dtype=np.float32)
         self._in_scope = np.zeros(n, dtype=np.float32)
         self._truncated = np.zeros(n, dtype=np.bool_)
         self._evidence: FloatArray | None = None
         self._answered_by = [""] * n
+        self._cost = np.zeros((n, 2)) if paid else None
 
     def put(self, rows: NDArray[np.intp], settled: NDArray[np.bool_], answers: Answers, stage: Stage) -> None:
         """Take over the ``settled`` ones of a stage's answers."""
@@ -148,11 +150,16 @@ class _Found:
         for row in rows.tolist():
             self._answered_by[row] = stage.classifier.bundle.manifest.id
 
+    def paid(self, rows: NDArray[np.intp], answers: Answers) -> None:
+        """Count what a stage took for ``rows``, also for those that it passes on."""
+        if self._cost is not None and answers.cost is not None:
+            self._cost[rows] += answers.cost
+
     def answers(self) -> Answers:
         """All of them."""
         return Answers(
             self._probabilities, self._in_scope, self._truncated,
-            answered_by=tuple(self._answered_by), evidence=self._evidence,
+            answered_by=tuple(self._answered_by), evidence=self._evidence, cost=self._cost,
         )  # fmt: skip
 
 

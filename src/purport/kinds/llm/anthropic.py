@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import anthropic
 
-from .provider import Abilities, Endpoint, Reply, Request
-from .vendor import Refused, client_options, one_call
+from .provider import Abilities, BatchState, Endpoint, Reply, Request
+from .vendor import UPLOAD_S, Refused, batch_call, client_options, failed, one_call, replies_of
 
 
 class Anthropic:
     """Messages with structured output. The instructions are marked as a prefix to cache."""
 
-    abilities: ClassVar = Abilities(constrains=True, caches=True, write_price=1.25)
+    abilities: ClassVar = Abilities(constrains=True, batches=True, caches=True, write_price=1.25)
     url: ClassVar = "https://api.anthropic.com"
     key: ClassVar = "ANTHROPIC_API_KEY"
     extra: ClassVar = "anthropic"
@@ -24,19 +25,54 @@ class Anthropic:
 
     async def complete(self, request: Request) -> Reply:
         """See :class:`~.provider.Provider`."""
-        body: dict[str, Any] = {
+        try:
+            with one_call(anthropic, self._endpoint) as attempts:
+                body, options = self._body(request), dict(self._endpoint.options)
+                return _reply(await self._client.messages.create(**body, extra_body=options), attempts.lost)
+        except Refused as refused:
+            return refused.reply
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        return {
             "model": self._endpoint.model,
             "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
             "messages": [{"role": "user", "content": request.user}],
             "output_config": {"format": {"type": "json_schema", "schema": request.schema}},
             "max_tokens": request.max_tokens,
         }
-        try:
-            with one_call(anthropic, self._endpoint) as attempts:
-                found = await self._client.messages.create(**body, extra_body=dict(self._endpoint.options))
-                return _reply(found, attempts.lost)
-        except Refused as refused:
-            return refused.reply
+
+    async def send(self, requests: Mapping[str, Request]) -> str:
+        """See :class:`~.provider.Batches`."""
+        lines: list[Any] = [
+            {"custom_id": name, "params": self._body(request) | dict(self._endpoint.options)}
+            for name, request in requests.items()
+        ]
+        with batch_call(anthropic, self._endpoint):
+            # Made twice, it would be paid twice.
+            once = self._client.with_options(max_retries=0, timeout=UPLOAD_S)
+            return (await once.messages.batches.create(requests=lines)).id
+
+    async def state(self, batch: str) -> BatchState:
+        """See :class:`~.provider.Batches`."""
+        with batch_call(anthropic, self._endpoint):
+            found = await self._client.messages.batches.retrieve(batch)
+            counts = found.request_counts
+            done = counts.succeeded + counts.errored + counts.canceled + counts.expired
+            return BatchState(done=done, ended=found.processing_status == "ended")
+
+    async def replies(self, batch: str) -> dict[str, Reply]:
+        """See :class:`~.provider.Batches`."""
+        with batch_call(anthropic, self._endpoint):
+            # Not `batches.results`, which takes the key to an address that the answer names.
+            text = await self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=str)
+            return replies_of(text, self._of_line)
+
+    def _of_line(self, line: Mapping[str, Any]) -> Reply:
+        result = line["result"]
+        if result["type"] == "succeeded":
+            return _reply(anthropic.types.Message.model_validate(result["message"]), 0)
+        error = result.get("error") or {}
+        return failed(self._endpoint, str((error.get("error") or {}).get("message") or result["type"]))
 
 
 def _reply(found: Any, lost: int) -> Reply:

@@ -18,6 +18,7 @@ from ...errors import BundleCorrupt, BundleUnsupported, DeviceUnavailable
 from ...labels import LabelSet, Task
 from ...manifest import ModelFacts, Share
 from ...model import FloatArray, Lengths, Model, Traits, Usage
+from ...progress import Reporter
 from ...runtime.calibration import Scores, calibrated
 from ...settings import PROVIDER_URLS
 from .decisions import Questions
@@ -98,10 +99,13 @@ class LlmScorer:
         prompt, limit, scored = self._prompt, self._facts.limit, self._facts.confidence == "scores"
         requests = [prompt.requests(text[:limit], logprobs=scored) for text in texts]
         found = iter(self.asker.ask([each for together in requests for each in together]))
+        cost = np.zeros((len(texts), 2))
         logits = np.zeros((len(texts), len(prompt.labels)), dtype=np.float32)
         unanswered = np.zeros(len(texts), dtype=np.bool_)
         for row in range(len(texts)):
-            given = [next(found) for _ in requests[row]]
+            asked = [next(found) for _ in requests[row]]
+            cost[row] = np.sum([each.cost for each in asked], axis=0)
+            given = [each.answer for each in asked]
             answers = [] if self._decides and None in given else [each for each in given if each is not None]
             unanswered[row] = not answers
             if answers:
@@ -112,7 +116,13 @@ class LlmScorer:
         if unanswered.any():
             self.asker.unanswered(int(unanswered.sum()))
         lengths = self.lengths(texts)
-        return Scores(logits, lengths.counts > lengths.limit, unanswered=unanswered)
+        return Scores(logits, lengths.counts > lengths.limit, unanswered=unanswered, cost=cost)
+
+    def prefetch(self, texts: Sequence[str], reporter: Reporter) -> None:
+        """See :class:`~purport.model.Batching`."""
+        scored = self._facts.confidence == "scores"
+        requests = [self._prompt.requests(text[: self._facts.limit], logprobs=scored) for text in texts]
+        self.asker.batch([each for together in requests for each in together], reporter)
 
     @property
     def order_changes(self) -> float | None:
@@ -125,7 +135,7 @@ class LlmScorer:
         Raises:
             ProviderError: the service fails.
         """
-        (answer,) = self.asker.ask(self._prompt.requests(text, logprobs=True)[:1])
+        ((answer, _),) = self.asker.ask(self._prompt.requests(text, logprobs=True)[:1])
         return answer is not None and self._likely([answer]) is not None
 
     def _logits(self, answers: Sequence[Answer]) -> FloatArray:
@@ -185,7 +195,8 @@ def open_model(bundle: Bundle, *, device: str = "cpu", threads: int | None = Non
         raise DeviceUnavailable(f'a remote model only runs on the CPU, not on "{device}"; omit --device')
     facts = bundle.facts(LlmFacts)
     _require_allowed(bundle, facts.provider)
-    return calibrated(LlmScorer(facts, written, bundle.labels, bundle.manifest.task), bundle)
+    asker = Asker(facts.provider, facts.budget, account=bundle.manifest.id)
+    return calibrated(LlmScorer(facts, written, bundle.labels, bundle.manifest.task, asker), bundle)
 
 
 def _require_allowed(bundle: Bundle, service: Service) -> None:

@@ -96,6 +96,7 @@ class Reply:
         written_tokens: those of the request that it now put there, where that costs extra.
         refused: why the service does not answer this text, if it says so.
         seconds: how long it took.
+        batch: whether it came with a batch, at the price of one.
         lost: attempts before this one without any response, which the service may have billed.
     """
 
@@ -109,6 +110,7 @@ class Reply:
     refused: str = ""
     lost: int = 0
     seconds: float = 0.0
+    batch: bool = False
 
 
 class Unanswered(ProviderError):
@@ -175,6 +177,43 @@ class Provider(Protocol):
 
         Raises:
             Unanswered: there is none.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a batch is: ``done`` requests have a result. ``failure`` says why the service refuses it as a whole."""
+
+    done: int
+    ended: bool
+    failure: str = ""
+
+
+class Batches(Protocol):
+    """A :class:`Provider` whose abilities say that it takes batches."""
+
+    async def send(self, requests: Mapping[str, Request]) -> str:
+        """Send ``requests``, each with a name of at most 64 letters and digits, as one batch; the id of the batch.
+
+        Raises:
+            Unanswered: the service does not take it.
+        """
+        ...
+
+    async def state(self, batch: str) -> BatchState:
+        """How far ``batch`` is.
+
+        Raises:
+            Unanswered: the service does not say.
+        """
+        ...
+
+    async def replies(self, batch: str) -> dict[str, Reply]:
+        """The reply to each request of a ``batch`` that has ended, by name; ``refused`` where it failed.
+
+        Raises:
+            Unanswered: the service does not say.
         """
         ...
 

@@ -139,7 +139,8 @@ class PromptSpec(Frozen):
 
 
 class BudgetSpec(Frozen):
-    """What a run, or a worker of a server, may cost. A request that could cost more than is left is not made."""
+    """What a run may cost: one command, or one server with all its workers from start to end. A request that could cost
+    more than is left is not made."""
 
     usd: float | None = Field(default=None, gt=0, le=1e6)
     """US dollars; needs the prices."""
@@ -151,6 +152,8 @@ class BudgetSpec(Frozen):
     """The same for output."""
     cached_price: _Price | None = None
     """The same for input that the service has in its cache; without it, as other input."""
+    batch: float = Field(default=0.5, ge=0, le=1)
+    """What a request in a batch (``--batch``) costs, as a share of these prices."""
 
     @model_validator(mode="after")
     def _has_prices(self) -> Self:

@@ -7,14 +7,18 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...errors import ProviderError
 from ...model import Usage
-from .budget import Budget
+from ...progress import Reporter
+from ...spending import Amount
+from .batcher import Batcher
+from .budget import PICO, Budget
 from .parsing import chosen
 from .prompt import repaired
 from .provider import Provider, Reply, Request, Unanswered
@@ -33,10 +37,20 @@ class Answer:
     chosen: tuple[str, ...]
 
 
-class Asker:
-    """Answers to requests. Safe to use from several threads: everything happens in one event loop."""
+class Asked(NamedTuple):
+    """The ``answer`` to a request, if there is a usable one, and the tokens and US dollars that it took."""
 
-    def __init__(self, service: Service, budget: BudgetSpec) -> None:
+    answer: Answer | None
+    cost: tuple[float, float]
+
+
+class Asker:
+    """Answers to requests. Safe to use from several threads: everything happens in one event loop.
+
+    In a server, all workers pay what they ask for the same ``account`` from one budget.
+    """
+
+    def __init__(self, service: Service, budget: BudgetSpec, account: str = "") -> None:
         provider_type = service.provider()
         self._service = service
         self._providers = _Providers(
@@ -44,21 +58,22 @@ class Asker:
         )
         self._loop = _Loop()
         self._gate = asyncio.Semaphore(service.concurrency)
-        self._budget = Budget(budget, write_price=provider_type.abilities.write_price)
+        self._budget = Budget(budget, write_price=provider_type.abilities.write_price, account=account)
         endpoint = service.endpoint(provider_type, "")
         identity = {"name": service.name, "model": endpoint.model, "url": endpoint.base_url, "options": service.options}
         self._cache = ReplyCache(identity) if service.cache else None
+        self._batched: dict[Request, tuple[Reply, Amount]] = {}
 
     @property
     def usage(self) -> Usage:
         """What was asked so far."""
         return self._budget.usage
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """The answer to each of ``requests``; ``None`` where two replies were none, or the service refuses.
+    def ask(self, requests: Sequence[Request]) -> list[Asked]:
+        """The answer to each of ``requests``; none where two replies were none, or the service refuses.
 
-        The same request is asked once. Where the service fails, requests that have begun are finished, so that their
-        replies are in the cache.
+        The same request is asked once, and its cost divided. Where the service fails, requests that have begun are
+        finished, so that their replies are in the cache.
 
         Raises:
             ProviderError: the service fails, or has no key.
@@ -66,28 +81,61 @@ class Asker:
         """
         return self._loop.run(self._all(requests))
 
-    async def _all(self, requests: Sequence[Request]) -> list[Answer | None]:
-        different, failed = list(dict.fromkeys(requests)), asyncio.Event()
-        found = await asyncio.gather(*(self._one(each, failed) for each in different), return_exceptions=True)
+    def batch(self, requests: Sequence[Request], reporter: Reporter) -> None:
+        """Ask ``requests`` in batches of the service, and wait for the replies; :meth:`ask` then has them.
+
+        Batches that are running and have some of them are not sent again. Whoever is interrupted while a batch is being
+        sent waits until that is done.
+
+        Raises:
+            ProviderError: the service takes no batches, or fails.
+            BudgetSpent: the batch could cost more than is left; it is not sent.
+        """
+        if not self._service.provider().abilities.batches:
+            raise ProviderError(
+                f"the provider {self._service.name} takes no batches; leave out --batch to ask one by one"
+            )
+        if self._cache is None:
+            raise ProviderError("replies of a batch are kept in the cache of replies, which provider.cache = false "
+                                "turns off; leave out --batch, or train the bundle with the cache")  # fmt: skip
+        self._cache.require()
+        wanted = {self._cache.key(each): each for each in dict.fromkeys(requests) if self._known(each) is None}
+        batcher = Batcher(self._cache, self._budget, self._providers.one, reporter)
+        found = self._loop.run(batcher.collected(wanted))
+        # Another process may have taken some of them.
+        if rest := {name: each for name, each in wanted.items() if name not in found and self._known(each) is None}:
+            self._loop.run(batcher.send(rest), to_the_end=True)
+            try:
+                found |= self._loop.run(batcher.collected(rest))
+            finally:
+                batcher.release()
+        self._batched |= {wanted[name]: paid for name, paid in found.items() if name in wanted}
+
+    async def _all(self, requests: Sequence[Request]) -> list[Asked]:
+        times, failed = Counter(requests), asyncio.Event()
+        found = await asyncio.gather(*(self._one(each, failed) for each in times), return_exceptions=True)
         # The first that failed has the reason; later ones may not have begun.
         for each in found:
             if isinstance(each, BaseException) and not isinstance(each, _NotBegun):
                 raise each
-        answers = {request: each for request, each in zip(different, found, strict=True)
+        answers = {request: Asked(each[0], _shared(each[1], times[request]))
+                   for request, each in zip(times, found, strict=True)
                    if not isinstance(each, BaseException)}  # fmt: skip
         return [answers[request] for request in requests]
 
-    async def _one(self, request: Request, failed: asyncio.Event) -> Answer | None:
-        known = self._known(request)
+    async def _one(self, request: Request, failed: asyncio.Event) -> tuple[Answer | None, Amount]:
+        batched = self._batched.get(request)
+        if batched is not None and not batched[0].refused:  # it is counted; a second time it is from the cache
+            del self._batched[request]
+        known = None if batched else self._known(request)
         if known is not None:
-            self._budget.known(request, known.reply)
-            return known
+            return known, self._budget.known(request, known.reply)
         async with self._gate:
             if failed.is_set():
                 raise _NotBegun
             try:
                 with self._providers.one() as provider:
-                    return await self._answered(request, provider)
+                    return await self._answered(request, provider, batched)
             except BaseException:
                 failed.set()
                 raise
@@ -102,35 +150,35 @@ class Asker:
                 return answer
         return None
 
-    async def _answered(self, request: Request, provider: Provider) -> Answer | None:
-        reply = await self._reply(request, provider)
+    async def _answered(
+        self, request: Request, provider: Provider, batched: tuple[Reply, Amount] | None
+    ) -> tuple[Answer | None, Amount]:
+        reply, taken = batched or await self._reply(request, provider)
         answer = _answer(request, reply)
         if answer is None and not reply.refused:
             self._budget.counted(repaired=1)
             request = repaired(request)
-            reply = await self._reply(request, provider)
-            answer = _answer(request, reply)
-        if answer is not None and self._cache is not None:
+            reply, more = await self._reply(request, provider)
+            answer, taken = _answer(request, reply), taken + more
+            batched = None
+        if answer is not None and self._cache is not None and batched is None:
             self._cache.put(request, reply)
-        return answer
+        return answer, taken
 
-    async def _reply(self, request: Request, provider: Provider) -> Reply:
-        """One request, with its retries, paid from the budget."""
+    async def _reply(self, request: Request, provider: Provider) -> tuple[Reply, Amount]:
+        """One request, with its retries, paid from the budget; and what it took."""
         one = self._budget.bound(request)
         held = one * (1 + self._service.retries)
-        reply, lost = None, 1 + self._service.retries
         await self._budget.hold(held)
         began = time.perf_counter()
         try:
             reply = await provider.complete(request)
-            reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
-            lost = reply.lost
-            return reply
-        except Unanswered as error:
-            lost = error.lost
+        except BaseException as error:
+            lost = error.lost if isinstance(error, Unanswered) else 1 + self._service.retries
+            self._budget.settle(held, one, None, lost)
             raise
-        finally:
-            await asyncio.shield(self._budget.settle(held, one, reply, lost))
+        reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
+        return reply, self._budget.settle(held, one, reply, reply.lost)
 
     def unanswered(self, texts: int) -> None:
         """Count texts that have no answer."""
@@ -157,6 +205,10 @@ class _Providers:
 
 class _NotBegun(Exception):
     """A request that was not made, because another one had failed."""
+
+
+def _shared(taken: Amount, times: int) -> tuple[float, float]:
+    return taken.tokens / times, taken.money / PICO / times
 
 
 def _answer(request: Request, reply: Reply) -> Answer | None:
@@ -190,12 +242,14 @@ class _Loop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """The result of ``work``; if waiting is interrupted, the work is cancelled."""
+    def run(self, work: Coroutine[Any, Any, ResultT], *, to_the_end: bool = False) -> ResultT:
+        """The result of ``work``; if waiting is interrupted, the work is cancelled, or it is done ``to_the_end``."""
         future = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
             return future.result()
         except BaseException:
+            if to_the_end:
+                future.exception()
             future.cancel()
             raise
 

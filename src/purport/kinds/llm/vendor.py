@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from ssl import SSLContext
@@ -18,6 +19,9 @@ from .provider import Endpoint, Reply, Unanswered
 OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
 """What a service says of one text, not of the whole run."""
 _AGAIN = (408, 409, 423, 425, 429)  # and 5xx
+_NO_SUCH = (404, 405, 501)
+UPLOAD_S = 600.0
+"""Seconds for sending a batch."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_WISH_S = 0.5, 8.0, 60.0
 
 NOT_THE_PROTOCOL = (ValueError, TypeError, AttributeError, LookupError)
@@ -104,6 +108,43 @@ def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
         raise unreadable(endpoint, error, attempts.lost) from None
     finally:
         _CURRENT.reset(before)
+
+
+@contextmanager
+def batch_call(module: ModuleType, endpoint: Endpoint) -> Iterator[None]:
+    """The same for a call about a batch.
+
+    Raises:
+        Unanswered: the service refuses the call, or does not answer, or has no batches.
+    """
+    try:
+        with one_call(module, endpoint):
+            yield
+    except Refused as refused:
+        raise Unanswered(f"{endpoint.base_url} refuses the batch ({refused})") from None
+    except Unanswered as error:
+        if isinstance(error.__context__, module.APIStatusError) and error.__context__.status_code in _NO_SUCH:
+            raise Unanswered(
+                f"{endpoint.base_url} takes no batches, or does not know this one by this key "
+                f"({error.__context__.status_code}); name the key that it was sent with, or leave out --batch to ask "
+                "one by one"
+            ) from None
+        raise
+
+
+def replies_of(lines: str, of_line: Callable[[Mapping[str, Any]], Reply]) -> dict[str, Reply]:
+    """The replies in the ``lines`` of JSON that a batch results in; a line that is not the protocol has none."""
+    found: dict[str, Reply] = {}
+    for line in lines.split("\n"):  # not `splitlines`, which also divides where no line of JSON ends
+        with suppress(*NOT_THE_PROTOCOL):
+            document = json.loads(line)
+            found[document["custom_id"]] = replace(of_line(document), batch=True)
+    return found
+
+
+def failed(endpoint: Endpoint, reason: str) -> Reply:
+    """A request of a batch that failed, which costs nothing."""
+    return Reply("", refused=endpoint.cleaned(reason) or "it failed", input_tokens=0, output_tokens=0)
 
 
 def timed_out(endpoint: Endpoint, attempts: Attempts) -> Unanswered:
