@@ -60,7 +60,7 @@ def batch(client: str, options: AnswerOptions | None = None) -> Wrong:
     context: Any = SimpleNamespace(
         admission=Admission(Idle(), queue=10, deadline_s=60),
         access=SimpleNamespace(count=lambda *_, **__: None),
-        settings=SimpleNamespace(max_body_bytes=65_536),
+        settings=SimpleNamespace(max_body_bytes=65_536, deadline_ms=300),
     )
     generation: Any = Unused()
     return Wrong(context, client, "m", generation, options or AnswerOptions())
@@ -161,6 +161,22 @@ def test_a_stream_that_is_not_read_ends_with_an_error_where_too_much_is_unread(m
     held.take({}, 1_000_000 - held.now)
     (said,) = asyncio.run(answers({"type": "http"}))
     assert b'"OVERLOADED"' in said and b'"unread"' in said
+
+
+def test_a_stream_waits_until_others_have_read_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"text":""}\n' * 100, "more_body": False}
+
+    async def answers() -> int:
+        held.take(other, 900_000)
+        asyncio.get_running_loop().call_later(0.15, held.give, other)
+        scope = {"type": "http", "client": ("a", 1)}
+        stream = classify._stream(batch("a"), Request(scope, receive), Turns(), Principal("a", frozenset()))
+        return b"".join([part async for part in stream]).count(b'"TEXT_EMPTY"')
+
+    monkeypatch.setattr(unread, "UNREAD", held := Held(900_000, "unread"))
+    other: dict[str, Any] = {}
+    assert asyncio.run(answers()) == 100
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 1_000, 3_000, 20_000])
