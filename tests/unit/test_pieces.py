@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -66,12 +66,15 @@ def batch(client: str, options: AnswerOptions | None = None) -> Wrong:
     return Wrong(context, client, "m", generation, options or AnswerOptions())
 
 
-def longest_gap(*works: Awaitable[Any]) -> float:
-    """The most processor time between two turns of the event loop while ``works`` run together."""
+def longest_gap(works: Callable[[], Iterable[Awaitable[Any]]]) -> float:
+    """The most processor time between two turns of the event loop while ``works`` run together; the least of three.
+
+    A collection of garbage or a busy machine makes one of them longer, but not all.
+    """
 
     async def test() -> float:
         gaps, last = [], time.thread_time()
-        running = asyncio.gather(*works)
+        running = asyncio.gather(*works())
         while not running.done():
             await asyncio.sleep(0)
             now = time.thread_time()
@@ -80,7 +83,7 @@ def longest_gap(*works: Awaitable[Any]) -> float:
         await running
         return max(gaps)
 
-    return asyncio.run(test())
+    return min(asyncio.run(test()) for _ in range(3))
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_lists_of_texts_are_worked_on_in_pieces_one_at_a_time(slow_errors: None)
         answer = await mine.answer(pending, turns)
         assert answer.count(b"TEXT_EMPTY") == 100
 
-    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+    assert longest_gap(lambda: map(one, "aaaaaaaaaaab")) < 0.015
 
 
 def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_errors: None) -> None:
@@ -120,7 +123,7 @@ def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_erro
         assert b"".join(parts).count(b"TEXT_EMPTY") == b"".join(parts).count(b"\n") == 100
         assert len(parts) < 100, "what is there is written together"
 
-    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+    assert longest_gap(lambda: map(one, "aaaaaaaaaaab")) < 0.015
 
 
 def test_a_line_that_is_not_there_in_time_is_an_error_and_the_next_is_answered() -> None:
