@@ -85,6 +85,24 @@ def test_a_mistake_is_named(recipe: Path, override: str, message: str) -> None:
     assert "\n" not in str(caught.value) and "Input" not in str(caught.value), "one sentence, and none of pydantic's"
 
 
+def test_shares_leave_rows_to_train_on() -> None:
+    def recipe(**shares: float) -> None:
+        decide = {"promise": "wrong_accepted <= 0.5"} if "calibration" in shares else {}
+        parse_recipe({"kind": "linear", "task": "multilabel", "data": {"name": "sample"} | shares, "decide": decide})
+
+    recipe(valid=0.5, test=0.4)
+    too_much = (
+        {"valid": 0.9, "test": 0.2},
+        {"valid": 0.5, "test": 0.5},
+        {"valid": 0.2, "test": 0.7, "calibration": 0.1},
+    )
+    for shares in too_much:
+        with pytest.raises(
+            RecipeError, match=r"data.valid = 0\.\d.* leave no rows to train on; choose shares whose sum"
+        ):
+            recipe(**shares)
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match='"data" is missing'):
         parse_recipe({"kind": "linear", "task": "multilabel"})

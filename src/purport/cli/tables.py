@@ -85,7 +85,8 @@ class TableOptions:
             return DataSpec.model_validate(own | given)
         except ValidationError as error:
             problem = problems(error, DataSpec)[0]
-            raise FlagInvalid(problem.at(f"--{problem.key.replace('_', '-')}")) from None
+            where = f"--{problem.key.replace('_', '-')}" if problem.path else str(fields_.get("name") or own["name"])
+            raise FlagInvalid(problem.at(where)) from None
 
     def words(self) -> list[str]:
         """These options as they are typed on a command line."""
@@ -95,8 +96,7 @@ class TableOptions:
             if isinstance(value, bool):
                 typed.append("--header" if value else "--no-header")
             elif value is not None:
-                given = [value] if isinstance(value, str) else value
-                typed += [word for one in given for word in (name, "tab" if one == "\t" else one)]
+                typed += [word for one in ([value] if isinstance(value, str) else value) for word in (name, one)]
         return typed
 
 

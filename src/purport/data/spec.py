@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..bundle import Bundle
 from ..destination import MANIFEST
@@ -22,6 +22,7 @@ from .shares import Prints, find_again
 from .taught_rows import with_taught
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+_ROUNDED = 1e-9  # 0.7 + 0.2 + 0.1 is a little less than 1
 
 
 class DataSpec(Frozen):
@@ -70,6 +71,13 @@ class DataSpec(Frozen):
     @classmethod
     def _one_name(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_train_on(self) -> Self:
+        if sum(self.shares.values()) > 1 - _ROUNDED:
+            named = " and ".join(f"data.{name} = {share:g}" for name, share in self.shares.items())
+            raise ValueError(f"{named} leave no rows to train on; choose shares whose sum is below 1")
+        return self
 
     def reading(self, task: Task) -> Reading:
         """How rows become examples."""
