@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from purport import Bundle, Classifier, Dataset
+from purport.bundle import commit, staging
+from purport.cli.main import app
 from purport.errors import BundleCorrupt, PromiseUnkept, RecipeError
 from purport.kinds.cascade.model import CascadeFacts
-from purport.kinds.cascade.plan import propose
-from purport.kinds.cascade.target import Target, Tried, choose
+from purport.kinds.cascade.plan import Proposal, propose
+from purport.kinds.cascade.target import DEFAULT, Target, Tried, choose
+from purport.kinds.cascade.trying import stage_of
+from purport.labels import LabelSet
 from purport.progress import SILENT
 from purport.training.pipeline import train
 from purport.training.recipe import load_recipe, parse_recipe
@@ -191,6 +197,37 @@ def test_a_plan_puts_the_fastest_first(linear_bundle: Bundle, encoder_bundle: Bu
     assert found.point is not None and found.bundles == ("small", "big")
     recipe = parse_recipe(dict(encoder_bundle.manifest.recipe))
     assert 'bundles = ["small", "big"]' in found.recipe(recipe, [Target.parse("passed_on <= 0.5")])
+
+
+def test_a_bundle_that_is_better_alone_is_no_cascade(linear_bundle: Bundle, tmp_path: Path) -> None:
+    """The same model twice: whichever takes longer cannot be better."""
+    manifest = linear_bundle.manifest.model_copy(update={"recipe": {**linear_bundle.manifest.recipe, "seed": 7}})
+    with staging(tmp_path) as stage:
+        shutil.copytree(linear_bundle.path, stage, dirs_exist_ok=True)
+        commit(stage, tmp_path / "twin", manifest)
+    words = ["plan", str(linear_bundle.path), str(tmp_path / "twin"), "--output", str(tmp_path / "cascade.toml")]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "400"})
+    assert isinstance(done.exception, PromiseUnkept) and not (tmp_path / "cascade.toml").exists()
+    assert "no cascade of these is worth it" in str(done.exception) and "next:" not in done.output
+
+
+def test_more_right_than_the_last_is_said_so() -> None:
+    rows = tried([*range(400)])
+    rows.right[1, :100] = False
+    point, _ = choose(rows, [DEFAULT])
+    said = Proposal(("a", "b"), point).why_alone([])
+    assert (
+        "a alone meets points_lost <= 0.2. It has 25.00 points more of the validation rows exactly right than b" in said
+    )
+    assert point.model_copy(update={"points_lost": 0.1}).against_the_last == "0.10 points fewer"
+    passing = point.model_copy(update={"pass_below": (0.5,)})
+    assert not Proposal(("a", "b"), passing).why_alone([])
+
+
+def test_labels_that_differ_are_named(linear_bundle: Bundle) -> None:
+    classifier = Classifier.open(linear_bundle)
+    with pytest.raises(RecipeError, match=r'; only it has ".+", ".+", ".+" and others; it lacks "parcel"$'):
+        stage_of(classifier, classifier.task, LabelSet(["parcel", *linear_bundle.labels.names[:2]]))
 
 
 def test_the_recipe_of_a_plan_trains_where_the_last_bundle_has_a_promise(

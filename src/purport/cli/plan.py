@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..kinds.cascade.plan import Proposal
 
 
 def plan(
@@ -26,7 +32,8 @@ def plan(
     """Propose a cascade: cheap bundles first, each passing on to the next what it does not settle.
 
     The bundles answer the validation rows of the one that was named last; rows that any of them has learned from are
-    left out. Shows what each order of two or three of them would give, and the recipe of the best.
+    left out. Shows what each order of two or three of them would give, and the recipe of the best. Where one bundle
+    alone does as well, there is no recipe, and the command exits with 70.
 
     Examples:
 
@@ -36,8 +43,6 @@ def plan(
 
         purport train cascade.toml --out bundles/cascade
     """
-    from rich.table import Table
-
     from ..classifier import Classifier
     from ..errors import FlagInvalid, OutputExists, PromiseUnkept
     from ..files import require_parent, write_text
@@ -64,7 +69,23 @@ def plan(
     recipe = parse_recipe(dict(opened[-1][1].bundle.manifest.recipe))
     with reporting() as reporter, metering(*(each for _, each in opened)):
         found = propose(opened, recipe.data.load(recipe.task, recipe.seed, reporter), targets, reporter)
-    table = Table("stages", "exactly right", "points fewer than the last", "passed on", "mean", "95 % within")
+    if found[0].point is None:
+        raise PromiseUnkept("\n".join(f"{' → '.join(each.bundles)}: {each.why}" for each in found))
+    out.print(_table(found))
+    if alone := found[0].why_alone(targets):
+        raise PromiseUnkept(alone)
+    written = found[0].recipe(recipe, targets)
+    if output is None:
+        out.print(written)
+        return
+    write_text(output, written)
+    out.print(f"written to {output}\nnext: purport train {output} --out bundles/cascade")
+
+
+def _table(found: Sequence[Proposal]) -> Table:
+    from rich.table import Table
+
+    table = Table("stages", "exactly right", "against the last", "passed on", "mean", "95 % within")
     costs = any(each.point is not None and each.point.cost for each in found)
     if costs:
         table.add_column("cost of 1,000")
@@ -73,16 +94,8 @@ def plan(
         if each.point is not None:
             point = each.point
             table.add_row(
-                " → ".join(each.bundles), f"{point.right:.2%}", f"{point.points_lost:.2f} ± {point.error:.2f}",
+                " → ".join(each.bundles), f"{point.right:.2%}", f"{point.against_the_last} ± {point.error:.2f}",
                 f"{point.passed_on:.1%}", f"{point.mean_ms:.2g} ms", f"{point.p95_ms:.2g} ms",
                 *([f"${point.cost:.3g}"] if costs else []),
             )  # fmt: skip
-    if found[0].point is None:
-        raise PromiseUnkept("\n".join(f"{' → '.join(each.bundles)}: {each.why}" for each in found))
-    out.print(table)
-    written = found[0].recipe(recipe, targets)
-    if output is None:
-        out.print(written)
-        return
-    write_text(output, written)
-    out.print(f"written to {output}\nnext: purport train {output} --out bundles/cascade")
+    return table

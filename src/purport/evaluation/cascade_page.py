@@ -20,7 +20,7 @@ def cascade_blocks(facts: CascadeFacts) -> list[Block]:
         Text(
             "Each stage passes on what it does not settle. Chosen on the validation rows for "
             f"{' and '.join(facts.target)}: {percent(chosen.right)} of them are exactly right, "
-            f"{chosen.points_lost:.2f} points fewer than with the last stage alone (standard error "
+            f"{chosen.against_the_last} than with the last stage alone (standard error "
             f"{chosen.error:.2f}), in {chosen.mean_ms:.3g} ms on average."
         ),
         Table("Stages", heads, rows),
@@ -36,12 +36,12 @@ def cascade_blocks(facts: CascadeFacts) -> list[Block]:
         ),
         Table(
             "What to choose from",
-            ("texts passed on", "exactly right", "points fewer", "mean time", "95 % within"),
+            ("texts passed on", "exactly right", "against the last stage", "mean time", "95 % within"),
             [
                 (
                     percent(point.passed_on),
                     percent(point.right),
-                    f"{point.points_lost:.2f}",
+                    point.against_the_last,
                     f"{point.mean_ms:.3g} ms",
                     f"{point.p95_ms:.3g} ms",
                 )

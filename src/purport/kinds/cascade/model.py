@@ -63,7 +63,7 @@ class CascadeFacts(ModelFacts):
                 + (f"; settles those with a score of {stage.pass_below:.3g} or more" if stage.pass_below else "")
                 for number, stage in enumerate(self.stages, start=1)
             ),
-            f"together: {point.right:.2%} of the validation rows exactly right ({point.points_lost:.2f} points fewer "
+            f"together: {point.right:.2%} of the validation rows exactly right ({point.against_the_last} "
             f"than the last stage alone, standard error {point.error:.2f}), {point.mean_ms:.2g} ms on average, "
             f"{point.p95_ms:.2g} ms for 95 %"
             + (f", {point.cost:.3g} US dollars for 1,000 texts" if point.cost else ""),

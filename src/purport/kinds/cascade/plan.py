@@ -29,6 +29,17 @@ class Proposal:
     point: Point | None
     why: str = ""
 
+    def why_alone(self, targets: Sequence[Target]) -> str:
+        """Why no cascade of these is worth it: the best passes nothing on. Empty where it does."""
+        if self.point is None or self.point.pass_below[0] > 0:
+            return ""
+        first, last = self.bundles[0], self.bundles[-1]
+        return (
+            f"no cascade of these is worth it: {first} alone meets {' and '.join(map(str, targets or (DEFAULT,)))}. It "
+            f"has {self.point.against_the_last} of the validation rows exactly right than {last}, and is faster. Use "
+            f"{first}, or name a better bundle beside it"
+        )
+
     def recipe(self, source: Recipe, targets: Sequence[Target]) -> str:
         """A recipe for ``purport train`` as TOML, with the data of ``source``, the recipe of one of the bundles."""
         # Rows for a promise, which a recipe can only name with one.

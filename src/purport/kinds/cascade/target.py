@@ -121,6 +121,11 @@ class Point(Frozen):
     p95_ms: float
     cost: float = 0.0
 
+    @property
+    def against_the_last(self) -> str:
+        """``0.20 points fewer`` than with the last stage alone, or so many more."""
+        return f"{abs(self.points_lost):.2f} points {'more' if self.points_lost < 0 else 'fewer'}"
+
 
 def choose(tried: Tried, targets: Sequence[Target]) -> tuple[Point, list[Point]]:
     """The scores below which stages pass on, and the best points of the curve, from the least to the most passed on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from .target import Tried
 
 _TIMED = 40  # texts
 _FEWEST = 50  # validation rows
+_SHOWN = 3  # labels
 
 
 def stage_of(classifier: Classifier, task: Task, labels: LabelSet) -> Stage:
@@ -35,9 +37,19 @@ def stage_of(classifier: Classifier, task: Task, labels: LabelSet) -> Stage:
     if classifier.task is not task or set(bundle.labels) != set(labels):
         raise RecipeError(
             f"{bundle.path} ({classifier.task}, {len(bundle.labels)} labels) cannot be a stage: it must have the task "
-            f"and the labels of the data ({task}, {len(labels)} labels)"
+            f"and the labels of the data ({task}, {len(labels)} labels){_differences(bundle.labels, labels)}"
         )
     return Stage(classifier, columns(classifier, labels.names), 2.0)
+
+
+def _differences(here: LabelSet, wanted: LabelSet) -> str:
+    """The first labels that only one of the two has."""
+    said = [
+        f"{who} {', '.join(map(json.dumps, sorted(names)[:_SHOWN]))}{' and others' if len(names) > _SHOWN else ''}"
+        for who, names in (("only it has", {*here} - {*wanted}), ("it lacks", {*wanted} - {*here}))
+        if names
+    ]
+    return "".join(f"; {each}" for each in said)
 
 
 def try_stages(stages: Sequence[Stage], valid: Rows, reporter: Reporter) -> Tried:
