@@ -104,6 +104,19 @@ def test_different_names_are_no_spellings_of_one() -> None:
     assert twins({"C++": 3, "C#": 2, "c": 1, "refund": 1, "refund_status": 1, "é": 2, "e\u0301": 1}) == {"e\u0301": "é"}
 
 
+def test_spellings_with_and_without_accents_are_one_suggestion() -> None:
+    names = ("Devolución", "devolucion", "DEVOLUCIÓN", "Devolucio\u0301n")
+    rows = [
+        Example(f"quiero devolver {what} número {number}", (name,))
+        for number, name in enumerate(names)
+        for what in ("el paquete", "la mesa", "una silla")
+    ]
+    rows += [Example(f"tu número {number} es malo", (name,)) for number, name in enumerate(("कि", "की", "कु"))]
+    (found,) = [each for each in examine(train=[*clean(), *rows]).findings if "differ only in spelling" in each.title]
+    assert {*found.labels} == {*names}
+    assert [(fix.action, fix.new_labels, fix.apply) for fix in found.fixes] == [("merge", found.labels[:1], True)] * 3
+
+
 @pytest.mark.parametrize("name", ["other", "NO_NODES", "oos", "nlu_fallback", "None"])
 def test_a_label_that_means_none_is_named_as_out_of_scope(name: str) -> None:
     odd = [Example("sing me a song", (name,)), Example("what is the capital of france", (name,))]

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 _SEPARATORS = re.compile(r"[\s_\-/.()]+")
+# Of Latin, Greek and Cyrillic letters: the marks of other scripts, such as the vowel signs of Hindi, tell words apart.
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _NONE = frozenset(
     ("other", "others", "none", "noneoftheabove", "oos", "ood", "outofscope", "outofdomain", "nointent", "nolabel",
      "nonodes", "unknown", "fallback", "nlufallback", "misc", "miscellaneous", "chitchat", "irrelevant",
@@ -26,7 +28,7 @@ def means_none(label: str) -> bool:
 def twins(counts: Mapping[str, int]) -> dict[str, str]:
     """Labels that are spelt nearly like a more frequent one, each with that one; ``counts`` are rows for each label.
 
-    Names are alike if only case, white space, underscores, hyphens or Unicode normalisation tell them apart.
+    Names are alike if only case, accents, white space, underscores, hyphens or Unicode normalisation tell them apart.
     """
     alike: dict[str, list[str]] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
@@ -34,13 +36,13 @@ def twins(counts: Mapping[str, int]) -> dict[str, str]:
     return {label: names[0] for names in alike.values() for label in names[1:]}
 
 
-def same_but_for_case_and_spaces(left: str, right: str) -> bool:
-    """Whether case and the amount of white space are all that tells two names apart."""
+def same_but_for_case_accents_and_spaces(left: str, right: str) -> bool:
+    """Whether case, accents and the amount of white space are all that tells two names apart."""
     return _plain(left) == _plain(right)
 
 
 def _plain(label: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    return " ".join(_ACCENTS.sub("", unicodedata.normalize("NFKD", label).casefold()).split())
 
 
 def renamed(labels: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:

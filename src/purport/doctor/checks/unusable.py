@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from ...data.names import means_none, same_but_for_case_and_spaces, twins
+from ...data.names import means_none, same_but_for_case_accents_and_spaces, twins
 from ...data.table import RowTable
 from ..examination import Examination
 from ..finding import Finding, Fix, RowRef, Severity, Worth, count
@@ -77,7 +77,7 @@ def _twins(examination: Examination) -> Iterator[Finding]:
     for kept, others in found.items():
         columns = [written.labels.index(name) for name in others]
         rows = np.flatnonzero(written.matrix[:, columns].any(axis=1))
-        spelt = [same_but_for_case_and_spaces(name, kept) for name in others]
+        spelt = [same_but_for_case_accents_and_spaces(name, kept) for name in others]
         yield examination.finding(
             NAME,
             Severity.ERROR,
