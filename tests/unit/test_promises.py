@@ -474,6 +474,28 @@ def test_the_share_out_of_scope_is_estimated_within_its_interval() -> None:
     assert 0.1 < unlike.low <= 0.5 and unlike.share is None
 
 
+@pytest.mark.parametrize("share", [0.18, 0.5])
+def test_few_calibration_rows_out_of_scope_do_not_pull_the_estimated_share(share: float) -> None:
+    rng, found = np.random.default_rng(7), []
+    for _ in range(40):
+        inside, outside = rng.beta(6, 1.5, 212), rng.beta(1.5, 3, 50)
+        edges = np.unique(np.quantile([*inside, *outside], np.linspace(0, 1, 42)[1:-1]).round(6))
+        below = [(*np.searchsorted(np.sort(each), edges).tolist(), len(each)) for each in (inside, outside)]
+        scores = np.where(rng.random(400) < share, rng.beta(1.5, 3, 400), rng.beta(6, 1.5, 400))
+        found.append(traffic_of("traffic", scores, ScoreCounts(edges=tuple(edges), inside=below[0], outside=below[1])))
+    assert sum(each.high is not None and each.low <= share <= each.high for each in found) >= 35
+    assert abs(np.mean([each.share or 0.0 for each in found]) - share) < 0.03
+
+
+def test_texts_that_the_bundle_learned_are_named_in_traffic(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "traffic.txt").write_text(f"{_rows(1, 0)[0].text.upper()}\nsomething else entirely\n", "utf-8")
+    rows = _table(tmp_path / "rows.jsonl", _rows(300, 12))
+    found = CliRunner().invoke(app, ["verify", str(bundle.path), rows, "--traffic", str(tmp_path / "traffic.txt")])
+    said = " ".join(found.output.split())
+    assert "1 training text of this bundle, which score higher than new messages" in said
+    assert "this estimate holds only if messages in scope score like" in said
+
+
 FEW = "too few rows to tell"
 
 

@@ -78,7 +78,7 @@ def verify(
 
 
 def _traffic(classifier: Classifier, path: Path, table: TableOptions, reporter: Reporter) -> Traffic:
-    from ..evaluation.rows import texts_of
+    from ..evaluation.rows import learned_texts, texts_of
     from ..evaluation.verification import score_traffic
     from ..wording import count
     from .console import err
@@ -86,4 +86,9 @@ def _traffic(classifier: Classifier, path: Path, table: TableOptions, reporter: 
     texts, bad = texts_of(classifier.bundle, path, table.spec(name=""))
     if bad:
         err.print(f"{path}: {count(bad, 'row')} without a usable text left out")
+    if known := learned_texts(classifier.bundle, texts):
+        err.print(
+            f"warning: in {path}, {count(known, 'training text')} of this bundle, which score higher than new "
+            "messages; leave them out"
+        )
     return score_traffic(classifier, texts, path.name, reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,11 @@ def seen_before(bundle: Bundle, rows: Split) -> tuple[int, int]:
     learned = int(shares.learned(bundle.path, rows).sum())
     known = shares.load(bundle.path).get("calibration")
     return learned, 0 if known is None else int(np.isin(shares.fingerprints(rows), known).sum())
+
+
+def learned_texts(bundle: Bundle, texts: Iterable[str]) -> int:
+    """How many of ``texts`` are texts of the training rows of ``bundle``, as far as these are known."""
+    return int(np.isin(shares.text_prints(texts), shares.learned_prints(bundle.path)).sum())
 
 
 def own_data(bundle: Bundle, reporter: Reporter = SILENT) -> Dataset | None:

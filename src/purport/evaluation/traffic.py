@@ -15,7 +15,9 @@ from .sentences import share_said
 
 _STEPS = 200
 _RESAMPLES = 500
-_SMALLEST = 0.5  # added to each count, so that no score is impossible
+_BINS = 10
+"""Of many, most hold next to no rows out of scope, and what is added to each would be most of what is counted."""
+_ADDED = 1.0  # row, to all bins together, so that no score is impossible
 
 Shares = NDArray[np.float64]
 
@@ -43,8 +45,9 @@ class Traffic(Frozen):
         else:
             spread = f"{percent(self.low)} to {percent(self.high)}"
             said = (
-                f"about {percent(self.share)} of {self.n:,} messages are out of scope (95 % interval {spread}, if they "
-                "are like the calibration rows that are)"
+                f"about {percent(self.share)} of {self.n:,} messages are out of scope (95 % interval {spread}); this "
+                "estimate holds only if messages in scope score like the calibration rows in scope, and the others "
+                "like those out of scope"
             )
         yield f"{self.name}: {said}; {share_said(promised)}"
         if not self.within(promised):
@@ -67,6 +70,7 @@ def traffic_of(name: str, scores: NDArray[np.float64], counts: ScoreCounts, *, s
     here, inside, outside = (np.diff(part, prepend=0) for part in (below, counts.inside, counts.outside))
     if not outside.sum():
         return Traffic(name=name, n=len(scores), share=None, low=rounded(_least(below, counts.inside)), high=None)
+    here, inside, outside = _coarse(here, inside, outside)
     rng = np.random.default_rng(seed)
     drawn = [rng.multinomial(part.sum(), part / part.sum(), _RESAMPLES) for part in (here, inside, outside)]
     tail = (1 - LEVEL) / 2
@@ -75,10 +79,17 @@ def traffic_of(name: str, scores: NDArray[np.float64], counts: ScoreCounts, *, s
     return Traffic(name=name, n=len(scores), share=rounded(share), low=rounded(low), high=rounded(high))
 
 
+def _coarse(*parts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The same counts in few bins, each with as many calibration rows: ``parts`` are the traffic, then these rows."""
+    reached = np.cumsum(parts[1] + parts[2])
+    place = np.clip(np.ceil(reached * _BINS / reached[-1]) - 1, 0, None).astype(np.intp)
+    return [np.bincount(place, weights=part, minlength=_BINS).astype(np.int64) for part in parts]
+
+
 def mixed_share(here: NDArray[np.int64], inside: NDArray[np.int64], outside: NDArray[np.int64]) -> Shares:
     """The share of ``outside`` in ``here``, each ``(n_resamples, n_bins)``: ``(n_resamples,)``."""
     likely_in, likely_out = (
-        (part + _SMALLEST) / (part + _SMALLEST).sum(axis=1, keepdims=True) for part in (inside, outside)
+        (part + _ADDED / part.shape[1]) / (part.sum(axis=1, keepdims=True) + _ADDED) for part in (inside, outside)
     )
     share = np.full((len(here), 1), 0.5)
     for _ in range(_STEPS):
