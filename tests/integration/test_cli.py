@@ -123,6 +123,31 @@ def test_data_lists_and_reads(tmp_path: Path) -> None:
     assert bad.returncode == 65 and "bad.tsv:1: has 1 column" in bad.stderr
 
 
+def test_data_says_the_labels_and_proposes_what_it_warns_of(tmp_path: Path) -> None:
+    lines = ["factura,envío", "factura", "envío", "Otros", "otra cosa", "pago", "tarjeta"]
+    rows = [f'"{text} número {number}","{label}"' for text, label in enumerate(lines) for number in range(7 - text)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows, ""]), "utf-8")
+    said = purport("data", "t.csv", cwd=tmp_path).stdout
+    assert "7 labels, the most frequent: factura,envío (7), factura (6), envío (5), Otros (4), otra cosa (3)" in said
+    assert "next: purport init t.csv --label-delimiter , --out-of-scope Otros\n" in said
+    assert "with --label-delimiter and --out-of-scope as the warnings advise; leave out what does not hold" in said
+    chosen = purport("data", "t.csv", "--label-delimiter", "", "--out-of-scope", "Otros", cwd=tmp_path).stdout
+    assert (
+        "next: purport init t.csv --label-delimiter '' --out-of-scope Otros\n" in chosen and "leave out" not in chosen
+    )
+
+
+def test_shares_that_leave_nothing_are_no_option_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text('kind = "linear"\n[data]\nname = "sample"\nvalid = 0.9\ntest = 0.2\n', "utf-8")
+    done = purport("data", "t.toml", cwd=tmp_path)
+    assert done.returncode == 2 and "t.toml: data.test = 0.2 and data.valid = 0.9 leave no rows to" in done.stderr
+
+
+def test_a_bundle_is_no_recipe(linear_bundle: Bundle, tmp_path: Path) -> None:
+    done = purport("train", linear_bundle.path, "--out", "x", cwd=tmp_path)
+    assert done.returncode == 2 and "is a bundle, and training needs data or a recipe" in done.stderr
+
+
 def test_config_shows_where_a_value_came_from(tmp_path: Path) -> None:
     shown = purport("config", cwd=tmp_path, PURPORT_PORT="9001", PURPORT_API_KEYS="hunter2").stdout
     assert "PURPORT_PORT" in shown and "9001" in shown and "hunter2" not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,7 +102,13 @@ def _print(found: Survey, options: list[str]) -> None:
     out.print(table)
     for said in found.suspicions:
         out.print(f"warning: {said}")
+    if most := found.most_frequent:
+        out.print(most)
     out.print(f"fingerprint {dataset.fingerprint}")
     out.print(f"task: {found.task} ({found.why})")
-    command = ["purport", "init", found.spec.name, *options]
+    advised = [words for words in found.advised if words[0] not in options or words[0] == "--out-of-scope"]
+    command = ["purport", "init", found.spec.name, *options, *chain(*advised)]
     out.print(f"next: {shlex.join(command)}")
+    if advised:
+        named = " and ".join(dict.fromkeys(words[0] for words in advised))
+        out.print(f"  with {named} as the warnings advise; leave out what does not hold for this table")

@@ -105,6 +105,7 @@ def _cross_validated(recipe: Recipe, folds: int, reporter: Reporter) -> dict[str
 
 def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
     from ..data.survey import survey
+    from ..destination import MANIFEST
     from ..errors import FlagInvalid
     from ..training.draft import described, draft
     from ..training.recipe import load_recipe, parse_recipe
@@ -117,6 +118,10 @@ def _recipe(source: str, overrides: list[str], table: TableOptions) -> Recipe:
                 f"--set data.{words[0].removeprefix('--').replace('-', '_')}={words[1] if len(words) > 1 else 'true'}"
             )
         return load_recipe(source, overrides)
+    if (Path(source) / MANIFEST).is_file():
+        raise FlagInvalid(
+            f"{source} is a bundle, and training needs data or a recipe: name the table or the recipe it was made from"
+        )
     chosen = table.unlabelled is not None
     found = survey(table.spec(name=source, unlabelled="out_of_scope"), unlabelled_is_chosen=chosen)
     kind = next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,9 +17,10 @@ from .dataset import REMEDY, Dataset
 from .formats import BadRow, Layout, Understood, understand
 from .reading import Example, Reading
 from .spec import DataSpec
-from .suspicions import suspicions
+from .suspicions import advised, suspicions
 
 _SHOWN = 3
+_LABELS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class FileRead:
 class Survey:
     """What was found. ``task`` is the one that the rows need, ``why`` says so.
 
-    ``problems`` names every unusable row, ``left_out`` says how many rows were left out.
+    ``problems`` names every unusable row, ``left_out`` says how many rows were left out. ``advised`` are options that
+    ``suspicions`` recommend, each with its value.
     """
 
     spec: DataSpec
@@ -70,6 +73,15 @@ class Survey:
     suspicions: tuple[str, ...]
     task: Task
     why: str
+    advised: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def most_frequent(self) -> str:
+        """How many labels there are, and those with most rows; empty without any."""
+        total = sum((split.label_counts for split in self.dataset.splits.values()), Counter())
+        named = ", ".join(f"{label} ({number:,})" for label, number in total.most_common(_LABELS_SHOWN))
+        few = len(total) <= _LABELS_SHOWN
+        return f"{count(len(total), 'label')}{':' if few else ', the most frequent:'} {named}" if total else ""
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -119,6 +131,7 @@ def survey(
         suspicions=tuple(suspicions(rows, reading, unlabelled_is_chosen=unlabelled_is_chosen)),
         task=chosen,
         why=why,
+        advised=tuple(advised(rows, reading)),
     )
 
 

@@ -85,6 +85,14 @@ def _label_names(labels: Counter[str], reading: Reading) -> Iterator[str]:
         yield f'"{label}" ({count(labels[label], "row")}) and "{same}" may be one label; purport doctor can merge them'
 
 
+def advised(examples: Sequence[Example], reading: Reading) -> Iterator[tuple[str, str]]:
+    """The options that the :func:`suspicions` recommend, each with its value."""
+    labels = Counter(label for example in examples for label in example.labels)
+    if delimiter := other_delimiter(labels, reading.layout.label_delimiter):
+        yield "--label-delimiter", delimiter
+    yield from (("--out-of-scope", label) for label in labels if means_none(label))
+
+
 def other_delimiter(labels: Counter[str], used: str) -> str | None:
     """What stands between names that are labels on their own as well, or that occur in several combinations."""
     for delimiter in DELIMITERS:
