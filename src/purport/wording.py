@@ -25,7 +25,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def sentence(said: str) -> str:
     """``said`` with a capital letter and a full stop, for pages; the terminal prints it as it is."""
-    return f"{said[:1].upper()}{said[1:]}."
+    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith(('.', '?', '!')) else '.'}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

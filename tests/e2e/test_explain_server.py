@@ -66,6 +66,11 @@ def test_bad_input(server: Server, body: Any, status: int, label: str) -> None:
     assert (answer.status_code, answer.json()["label"]) == (status, label) and answer.json()["message"]
 
 
+def test_a_message_ends_with_one_full_stop(server: Server) -> None:
+    said = explain(server, {"text": "x", "method": "unlike anything"}).json()["message"]
+    assert said.startswith("Unknown method of explaining") and said.endswith("shapley."), said
+
+
 def test_explaining_needs_the_permission_to_classify_and_counts_as_the_texts_it_asks(
     start: Starter, linear_bundle: Bundle
 ) -> None:

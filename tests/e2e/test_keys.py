@@ -43,6 +43,15 @@ def test_a_key_may_ask_guesses_are_limited_and_no_worker_has_the_keys(start: Sta
         assert not any(key in log for key in ("hunter2", "0perator", "guess"))
 
 
+def test_the_command_names_its_option_for_keys(start: Starter) -> None:
+    with start("atis", PURPORT_API_KEYS=KEYS) as server:
+        command = [sys.executable, "-m", "purport", "classify", "--url", server.url, "hello"]
+        without = {name: value for name, value in os.environ.items() if name != "PURPORT_API_KEY"}
+        done = subprocess.run(command, capture_output=True, text=True, env=without)
+        assert done.returncode == 69 and "; pass the right --api-key, or set PURPORT_API_KEY" in done.stderr, done
+        assert subprocess.run([*command, "--api-key", "hunter2"], capture_output=True, env=without).returncode == 0
+
+
 def test_a_rate_limit_counts_each_text_of_a_list_and_of_a_stream(start: Starter) -> None:
     with start("atis", PURPORT_RATE_LIMIT="10/hour") as server:
         url = f"{server.url}/v1/classify"

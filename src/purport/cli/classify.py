@@ -48,7 +48,14 @@ def classify(
     failed = False
     with Client(url, api_key=api_key, timeout=timeout, retries=retries) as client:
         while chunk := list(islice(lines, _CHUNK)):
-            answers = client.classify(chunk, model=model, top_k=top_k, threshold=threshold)
+            try:
+                answers = client.classify(chunk, model=model, top_k=top_k, threshold=threshold)
+            except ServerError as error:
+                if error.status != 401:
+                    raise
+                raise ServerError(
+                    401, "", f"{str(error).rstrip('.')}; pass the right --api-key, or set PURPORT_API_KEY"
+                ) from None
             for text, answer in zip(chunk, answers, strict=True):
                 if isinstance(answer, ServerError):
                     failed, fields = True, {"error": str(answer)}

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from ...errors import MethodUnfit, NotExplained, TextMissing, did_you_mean
 from ...explaining.explain import LEAST_CALLS, calls_of, check, explainer_for, planned
 from ...explaining.occlusion import OCCLUSION
+from ...wording import sentence
 from .. import operations
 from ..access import Permission, Principal
 from ..body import parse_object, read_body
@@ -98,7 +99,7 @@ def _options(asked: ExplainRequest, generation: Generation, deadline_s: float) -
         name, explainer = explainer_for(bundle, asked.method, served=True)
         calls = calls_of(explainer, asked.calls, remote=bool(generation.at_once))
     except MethodUnfit as error:
-        raise NotExplained(f"{error}.") from None
+        raise NotExplained(sentence(str(error))) from None
     text_s = Explain().cost(asked.text, generation.facts) * generation.cost
     fits = int(deadline_s * _SHARE / text_s)
     by_word = explainer.calls <= OCCLUSION.calls
