@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from purport import Bundle
 from purport.data.formats import Layout
 from purport.data.hints import Hints
 from purport.doctor.finding import Fix
 from purport.doctor.plan import write_plan
 from purport.errors import DataError
+from purport.serving.access import Principal
 from purport.serving.app import create_app
 from purport.serving.context import AppContext
+from purport.serving.generation import Generation
 from purport.settings import load
 from purport.ui.background import problem_of
+from purport.ui.filling import Fillings, Served
+from purport.ui.fixes import _read
+from purport.ui.forms import File
 from purport.ui.given_rows import read_into
 from purport.ui.ledger import REVIEW, Ledger
 from purport.ui.remedies import FIELD, said_on_page
@@ -104,6 +111,34 @@ def test_a_missing_column_is_told_with_the_field_of_the_page(content: str, tmp_p
     assert f'write the name of the column into the field "{FIELD}"' in said, said
     elsewhere = str(problem_of(found.value, "rows.csv"))
     assert "--" not in elsewhere and 'rename the column of the texts to "text"' in elsewhere
+
+
+def test_a_plan_is_read_in_the_encoding_of_the_bundle_that_is_served(tmp_path: Path) -> None:
+    hints = Hints.again({"data": {"encoding": "cp1250"}})
+    (fix,) = _read(File("fixes.csv", plan(tmp_path / "made.csv")), hints, None)
+    assert fix.text == "Wann fährt der Bus?"
+
+
+def test_a_table_with_a_usual_column_takes_labels_that_are_new(server: TestClient, tmp_path: Path) -> None:
+    queue(tmp_path, OWN)
+    content = "Nr;Frage;Kategorie\n1;Was kostet es?;Preis\n"
+    answer = server.post("/ui/review/q/into", files={"file": ("own.csv", content.encode())})
+    assert answer.text == content + ";Wo ist das Bad?;Bad\n"
+
+
+def test_the_page_batch_names_its_field(linear_bundle: Bundle, tmp_path: Path) -> None:
+    context = AppContext.of(load({"review_dir": str(tmp_path)}), {"atis": "atis"}, 1)
+    anna = Principal("anna", frozenset())
+
+    async def told() -> str:
+        made = Fillings(context)
+        model = Served("mine", Generation(linear_bundle))
+        found = await made.start(File("rows.csv", b"a,b,c\n1,2,3\n"), Layout(label_column=None), [model], anna)
+        if found.task is not None:
+            await found.task
+        return str(found.problem)
+
+    assert FIELD in asyncio.run(told())
 
 
 def test_the_name_of_a_file_stays_as_it_is(server: TestClient, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ..bundle import Bundle
 from ..errors import BundleCorrupt, DataError
 from ..labels import Task
 from .formats import BadRow, Layout, Row, Understood, read_rows, understand
-from .formats.columns import DEFAULT_LABEL_COLUMN
+from .formats.columns import DEFAULT_LABEL_COLUMN, is_usual
 from .formats.encoded import encoding_for
 from .reading import Example, Reading, Tally
 from .spec import DataSpec, data_spec
@@ -89,12 +89,14 @@ class Hints:
 
     def reading(
         self, named: DataSpec, say: Callable[[str], None] = _silent, *, labels: bool = True, several: bool = False,
+        usual: bool = False,
         also: Callable[[Collection[str]], tuple[str, ...]] = _none,
     ) -> Reading:  # fmt: skip
         """How tables are read for the bundle; only what the user named is set in ``named``.
 
         ``say`` gets a line for each file: how it is read. Without ``labels`` only texts are read. With ``several``, a
-        row may have several labels even if the bundle is multiclass. ``also`` says which columns of a table the caller
+        row may have several labels even if the bundle is multiclass. With ``usual``, a column with a usual name is that
+        of the labels even if none is of the bundle. ``also`` says which columns of a table the caller
         uses beside texts and labels.
         """
         given = named.model_fields_set
@@ -107,7 +109,7 @@ class Hints:
         return replace(
             reading,
             joined_by=self.spec.label_delimiter if self.spec.joint else None,
-            settle=lambda path, left: self._settle(path, left, given, say, also),
+            settle=lambda path, left: self._settle(path, left, given, say, also, usual),
         )
 
     def understand(self, path: Path, layout: Layout, named: Collection[str] = ()) -> Understood:
@@ -158,13 +160,14 @@ class Hints:
 
     def _settle(
         self, path: Path, reading: Reading, named: Collection[str], say: Callable[[str], None],
-        also: Callable[[Collection[str]], tuple[str, ...]],
+        also: Callable[[Collection[str]], tuple[str, ...]], usual: bool,
     ) -> Reading:  # fmt: skip
         found = self.understand(path, reading.layout, named)
         layout = found.layout
         if "label_delimiter" not in named and layout.label_column is not None:
             layout = replace(layout, label_delimiter=self._label_delimiter(path, layout))
-        if "label_column" not in named and not also(found.columns):
+        known = usual and is_usual(layout.label_column or "", "label")
+        if "label_column" not in named and not known and not also(found.columns):
             self._require_labels(path, replace(reading, layout=layout))
         confidence = reading.confidence if reading.confidence in found.columns else None
         kept = reading.layout.keep_columns and (reading.confidence is None or confidence is not None)

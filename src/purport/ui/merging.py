@@ -54,7 +54,7 @@ def merge_for(
     Raises:
         OutputExists, DataError: see :func:`merge`.
     """
-    reading = hints.reading(named, say, several=True)
+    reading = hints.reading(named, say, several=True, usual=True)
     reading = replace(reading, task=Task.MULTILABEL, joint=False, joined_by=None, confidence=None)
     apart = [replace(each, labels=tuple(sorted(hints.spec.parts(frozenset(each.labels))))) for each in rows]
     return merge(apart, table, reading, target)
