@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from purport import Bundle
 from purport.cli.main import app
 from purport.data.dataset import file_split
-from purport.data.hints import Hints
+from purport.data.hints import Hints, NotLabels
 from purport.data.spec import DataSpec
 from purport.labels import Task
 from purport.training.pipeline import train
@@ -26,6 +26,8 @@ from purport.ui.gathering import export
 from purport.ui.given_rows import read_into
 from purport.ui.jobs import _read
 from purport.ui.ledger import Ledger
+from purport.ui.merging import Labelled, merge_for
+from purport.ui.own_table import merged
 from purport.ui.sheets import Sheet
 
 ASKED = {
@@ -245,3 +247,86 @@ def test_where_nobody_knows_the_encoding_the_person_is_asked(linear_bundle: Bund
     assert ("cp1252", "Western European: möchte") in asked.value.choices
     given, _ = _read(file, hints, "cp1252")
     assert given[0].text == ROWS[0][0]
+
+
+def decided(bundle: Bundle, tmp_path: Path, run: Run) -> Path:
+    """A queue of three texts, of which one has two labels, one has one, and none applies to two."""
+    texts = written(tmp_path / "texts.csv", "text,id", [(f"macht was mit {each}", "1") for each in THINGS[:4]])
+    run("review", texts, "--with", bundle.path, "--below", 1, "--all-declined", "--out", tmp_path / "queue.db")
+    ledger = Ledger(tmp_path / "queue.db")
+    labels = {"Strom": ["Umzug", "Kündigung"], "Gas": ["Umzug"], "Internet": [], "Telefon": []}
+    for entry in ledger.entries():
+        found = labels[entry.content["text"].rpartition(" ")[2]]
+        ledger.decide({entry.id: entry.version}, "done", {"labels": found}, "me")
+    return ledger.path
+
+
+OWN = [("für beides", "Umzug, Kündigung"), ("wer gewinnt", "Sonstiges"), ("macht was mit Telefon", "Umzug")]
+MERGED = [
+    *OWN[:2], ("macht was mit Telefon", "Sonstiges"), ("macht was mit Gas", "Umzug"),
+    ("macht was mit Internet", "Sonstiges"), ("macht was mit Strom", "Kündigung, Umzug"),
+]  # fmt: skip
+
+
+def test_a_table_gets_the_result_as_the_bundle_reads_it(bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    queue = decided(bundle, tmp_path, run)
+    own = written(tmp_path / "own.csv", "Geschrieben;Anliegen", OWN, "cp1252")
+    said = run("review", queue, "--into", own, "--export", tmp_path / "new.csv")
+    assert '"," between the labels of a row' in said and "CP1252" in said
+    assert '3 new rows and 1 corrected row; 0 texts changed nothing; "Sonstiges" is the label where none' in said
+    with (tmp_path / "new.csv").open(encoding="cp1252", newline="") as stream:
+        rows = [tuple(row) for row in csv.reader(stream, delimiter=";")]
+    assert (rows[0], sorted(rows[1:])) == (("Geschrieben", "Anliegen"), sorted(MERGED))
+    assert merged(Ledger(queue), File("own.csv", own.read_bytes())) == (tmp_path / "new.csv").read_bytes()
+    close = written(tmp_path / "close.csv", "Geschrieben;Anliegen", [("für beides", "Umzug,Kündigung")])
+    run("review", queue, "--into", close, "--export", tmp_path / "close-new.csv")
+    assert "macht was mit Strom;Kündigung,Umzug" in (tmp_path / "close-new.csv").read_text("utf-8")
+    run("review", queue, "--into", close, "--export", tmp_path / "named.csv", "--label-delimiter", "|")
+    assert "macht was mit Strom;Kündigung|Umzug" in (tmp_path / "named.csv").read_text("utf-8"), "what is named wins"
+
+
+def test_a_joint_label_goes_into_a_table_as_the_labels_that_it_combines(tmp_path: Path) -> None:
+    hints = Hints.again({"data": {"joint": True}, "labels": ["a+b", "a"], "task": "multiclass"})
+    path = written(tmp_path / "own.csv", "text;label", [("beides", "b, a"), ("eins", "a")])
+    rows = [Labelled("neu", ("a+b",)), Labelled("beides", ("a+b",))]
+    done = merge_for(hints, rows, path, DataSpec(name=""), tmp_path / "new.csv", lambda said: None)
+    assert (done.added, done.kept) == (1, 1) and (tmp_path / "new.csv").read_text("utf-8").endswith("neu;a, b\n")
+
+
+@pytest.mark.parametrize("header", ["Fecha;Mensaje", "Mensaje;Fecha"])
+def test_a_column_of_dates_is_not_taken_for_the_labels(header: str, bundle: Bundle, tmp_path: Path, run: Run) -> None:
+    rows = [(f"2024-05-{n:02}", text) for n, (text, _) in enumerate(ROWS[:25], 1)]
+    dated = written(tmp_path / "dated.csv", header, [row if header[0] == "F" else row[::-1] for row in rows])
+    said = run("review", dated, "--with", bundle.path, "--below", 1, "--out", tmp_path / "queue.db")
+    assert "disputed" not in said and 'No value of column "Fecha" of dated.csv is a label of the bundle' in said
+    ledger = Ledger(tmp_path / "queue.db")
+    assert all(each.content["labels"] is None for each in ledger.entries()) and len(ledger.about["said"]) == 1
+    notes: list[str] = []
+    given, _ = _read(File("dated.csv", dated.read_bytes()), Hints.of(bundle), None, notes.append)
+    assert {each.labels for each in given} == {None} and notes == ledger.about["said"]
+    for command in (["evaluate", bundle.path, dated], ["teach", bundle.path, dated, "--out", tmp_path / "taught"]):
+        done = CliRunner().invoke(app, [*map(str, command)])
+        shown = str(done.exception)
+        assert done.exit_code != 0 and 'column "Fecha"' in shown and "name it with --label-column" in shown, shown
+    assert not (tmp_path / "taught").exists()
+
+
+def test_a_new_label_is_taught_if_its_column_is_named_or_known_or_has_a_known_label(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    new = [(f"Blumen für {each}", "Blumen") for each in THINGS[:5]]
+    own = written(tmp_path / "own.csv", "Geschrieben;Anliegen", new)
+    assert labels_of(bundle, own)[0] == ("Blumen",), "the column of the training table"
+    usual = written(tmp_path / "usual.csv", "text;label", new)
+    assert labels_of(bundle, usual)[0] == ("Blumen",), "the page about teaching has such a table"
+    other = written(tmp_path / "other.csv", "Text;Thema", new)
+    with pytest.raises(NotLabels, match='no value of column "Thema"'):
+        labels_of(bundle, other)
+    assert labels_of(bundle, other, label_column="Thema")[0] == ("Blumen",)
+    for known in ("Umzug", "Sonstiges", "KÃ¼ndigung"):
+        one = written(tmp_path / "one.csv", "Text;Thema", [*new, ("neu", known)])
+        assert labels_of(bundle, one)[0] == ("Blumen",), known
+    bare = tmp_path / "bare.csv"
+    bare.write_text("".join(f"{text},{label}\n" for text, label in new), "utf-8")
+    with pytest.raises(NotLabels, match="no value of column 2 of"):
+        labels_of(bundle, bare, header=False)

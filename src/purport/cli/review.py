@@ -105,17 +105,18 @@ def _export(queue: Path, target: Path) -> None:
 
 
 def _merge(queue: Path, table: Path, target: Path, options: TableOptions) -> None:
-    from ..labels import Task
-    from ..ui.gathering import labelled
-    from ..ui.merging import merge
+    from ..ui.gathering import hints_of, labelled
+    from ..ui.merging import merge_for
     from ..wording import count
-    from .console import out
+    from .console import err, out
 
-    reading = options.spec(name=str(table), unlabelled="out_of_scope").reading(Task.MULTILABEL)
-    made = merge(labelled(queue, reading.layout.label_delimiter), table, reading, target)
+    named = options.spec(name=str(table), unlabelled="out_of_scope")
+    rows = labelled(queue, named.label_delimiter)
+    made = merge_for(hints_of(queue), rows, table, named, target, lambda said: err.print(said, soft_wrap=True))
+    none = f'; "{made.none}" is the label where none applies' if made.none else ""
     out.print(
         f"{target}: {table} with {count(made.added, 'new row')} and {count(made.corrected, 'corrected row')}; "
-        f"{count(made.kept, 'text')} changed nothing",
+        f"{count(made.kept, 'text')} changed nothing{none}",
         soft_wrap=True,
     )
 
@@ -132,11 +133,13 @@ def _make(
     if target.exists():
         raise OutputExists(f"{target} already exists; choose a new file, so that no decisions are lost")
     with reporting() as reporter:
-        given, bad = _given(dataset, bundles[0], split, table, reporter)
+        said: list[str] = []
+        given, bad = _given(dataset, bundles[0], split, table, reporter, said)
         (first, answers), *more = [_answers(name, given, device, reporter) for name in bundles if name is not None]
         ledger = gather(
-            target, Path(dataset).name, given, answers, first, others=more[0] if more else None, chosen=chosen, bad=bad
-        )
+            target, Path(dataset).name, given, answers, first, others=more[0] if more else None, chosen=chosen, bad=bad,
+            said=said,
+        )  # fmt: skip
     why = ", ".join(f"{number} {_WHY[reason]}" for reason, number in ledger.about["why"].items())
     unread = f"; rows that cannot be used: {bad}" if bad else ""
     out.print(f"{count(len(given), 'text')} read{unread}; to review: {why}", soft_wrap=True)
@@ -158,9 +161,9 @@ _WHY = {
 
 
 def _given(
-    dataset: str, bundle: str | None, split: str | None, table: TableOptions, reporter: Reporter
+    dataset: str, bundle: str | None, split: str | None, table: TableOptions, reporter: Reporter, said: list[str]
 ) -> tuple[list[Given], int]:
-    """The texts, read for ``bundle``, and the number of rows that cannot be used."""
+    """The texts, read for ``bundle``, and the number of rows that cannot be used; ``said`` gets what the page says."""
     from dataclasses import replace
 
     from ..bundle import Bundle
@@ -178,15 +181,17 @@ def _given(
         bad += 1
 
     if Path(spec.name).is_file():
-        given, bad = texts_of(Path(spec.name), reading)
+        given, bad = texts_of(Path(spec.name), reading, say=said.append)
     else:
         rows = load(spec.name, replace(reading, on_bad_row=note), reporter)
         chosen = {split: rows[split]} if split else rows.splits
         given = [
             Given(each.text, each.labels, f"{name}, row {each.row}") for name, part in chosen.items() for each in part
         ]
-    for said in hints.warnings(label for each in given for label in each.labels or ()):
-        err.print(f"warning: {said}", soft_wrap=True)
+    for warned in hints.warnings(label for each in given for label in each.labels or ()):
+        err.print(f"warning: {warned}", soft_wrap=True)
+    for each in said:
+        err.print(each, soft_wrap=True)
     return given, bad
 
 

@@ -7,22 +7,31 @@ delimiter. What the bundle remembers of its training table decides only what is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from ..bundle import Bundle
 from ..errors import BundleCorrupt, DataError
 from ..labels import Task
 from .formats import BadRow, Layout, Row, Understood, read_rows, understand
+from .formats.columns import DEFAULT_LABEL_COLUMN, is_usual
 from .formats.encoded import encoding_for
-from .reading import Reading
+from .reading import Example, Reading, Tally
 from .spec import DataSpec, data_spec
 from .survey import FileRead
 from .suspicions import DELIMITERS, are_joined, garbled, joined_by
 
+_READ = (
+    "text_column", "label_column", "label_delimiter", "out_of_scope", "label_names", "joint", "header", "delimiter",
+    "encoding",
+)  # fmt: skip
 _LOOK = 10_000  # rows whose labels say what stands between labels
+_UNKNOWN = 200  # labels that are not of the bundle of which it is looked whether they are such written otherwise
 _BAD = 0.1  # share of rows that cannot be read, from which a table is written otherwise
 
 
@@ -32,6 +41,10 @@ def _silent(_: str) -> None:
 
 def _none(_: Collection[str]) -> tuple[str, ...]:
     return ()
+
+
+class NotLabels(DataError):
+    """No value of the column that would be taken for the labels is a label of the bundle."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +71,32 @@ class Hints:
         labels = frozenset(bundle.manifest.labels)
         return cls(spec, labels | spec.parts(labels), bundle.manifest.task)
 
+    @classmethod
+    def again(cls, kept: Mapping[str, Any]) -> Hints:
+        """Those that were ``kept`` as ``data``, beside ``labels`` and ``task``; as of no bundle where they are not."""
+        try:
+            spec = DataSpec.model_validate({"name": "", **kept.get("data", {})})
+        except (ValidationError, TypeError):
+            spec = DataSpec(name="")
+        labels = frozenset(map(str, kept.get("labels", ())))
+        task = Task.MULTICLASS if kept.get("task") == Task.MULTICLASS else Task.MULTILABEL
+        return cls(spec, labels | spec.parts(labels), task)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """How the training table is read, for :meth:`again`: not what it is called."""
+        return self.spec.model_dump(mode="json", include=set(_READ), exclude_defaults=True)
+
     def reading(
         self, named: DataSpec, say: Callable[[str], None] = _silent, *, labels: bool = True, several: bool = False,
+        usual: bool = False,
         also: Callable[[Collection[str]], tuple[str, ...]] = _none,
     ) -> Reading:  # fmt: skip
         """How tables are read for the bundle; only what the user named is set in ``named``.
 
         ``say`` gets a line for each file: how it is read. Without ``labels`` only texts are read. With ``several``, a
-        row may have several labels even if the bundle is multiclass. ``also`` says which columns of a table the caller
+        row may have several labels even if the bundle is multiclass. With ``usual``, a column with a usual name is that
+        of the labels even if none is of the bundle. ``also`` says which columns of a table the caller
         uses beside texts and labels.
         """
         given = named.model_fields_set
@@ -78,7 +109,7 @@ class Hints:
         return replace(
             reading,
             joined_by=self.spec.label_delimiter if self.spec.joint else None,
-            settle=lambda path, left: self._settle(path, left, given, say, also),
+            settle=lambda path, left: self._settle(path, left, given, say, also, usual),
         )
 
     def understand(self, path: Path, layout: Layout, named: Collection[str] = ()) -> Understood:
@@ -129,17 +160,44 @@ class Hints:
 
     def _settle(
         self, path: Path, reading: Reading, named: Collection[str], say: Callable[[str], None],
-        also: Callable[[Collection[str]], tuple[str, ...]],
+        also: Callable[[Collection[str]], tuple[str, ...]], usual: bool,
     ) -> Reading:  # fmt: skip
         found = self.understand(path, reading.layout, named)
         layout = found.layout
         if "label_delimiter" not in named and layout.label_column is not None:
             layout = replace(layout, label_delimiter=self._label_delimiter(path, layout))
+        known = usual and is_usual(layout.label_column or "", "label")
+        if "label_column" not in named and not known and not also(found.columns):
+            self._require_labels(path, replace(reading, layout=layout))
         confidence = reading.confidence if reading.confidence in found.columns else None
         kept = reading.layout.keep_columns and (reading.confidence is None or confidence is not None)
         said = FileRead(path, "", replace(found, layout=layout), layout.label_delimiter, also(found.columns)).in_words
         say("; ".join([said, *self._otherwise(layout, named)]))
         return replace(reading, layout=replace(layout, keep_columns=kept), confidence=confidence)
+
+    def _require_labels(self, path: Path, reading: Reading) -> None:
+        """Check that the column of labels has some of the bundle, unless it has the name of that of the training table.
+
+        Raises:
+            NotLabels: it has other values only, such as dates.
+        """
+        layout, column = reading.layout, reading.layout.label_column
+        usual = {self.spec.label_column.strip().casefold(), DEFAULT_LABEL_COLUMN}
+        if column is None or not self.labels or (layout.header is not False and column.strip().casefold() in usual):
+            return
+        trial, unknown = replace(reading, settle=None, confidence=None, tally=Tally()), set[str]()
+        for row in islice(read_rows(path, layout), _LOOK):
+            example = trial.example(row) if isinstance(row, Row) else None
+            found = self.spec.parts(frozenset(example.labels)) if isinstance(example, Example) else frozenset()
+            if not self.labels.isdisjoint(found) or trial.tally.none:
+                return
+            unknown |= found
+        if unknown and not any(self.warnings(sorted(unknown)[:_UNKNOWN])):
+            where = f'column "{column}"' if layout.header is not False else "column 2"
+            raise NotLabels(
+                f'no value of {where} of {path} is a label of the bundle ("{min(unknown)}" is not, for example), so '
+                "that it is not taken for the labels; if it has them, name it with --label-column"
+            )
 
     def _otherwise(self, layout: Layout, named: Collection[str]) -> Iterator[str]:
         """What the training table had otherwise, in words."""

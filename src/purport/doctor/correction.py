@@ -154,12 +154,17 @@ def _with_cells(fixed: Example, before: Example, source: Source, split: Split) -
 def label_cell(old: Any, labels: tuple[str, ...], source: Source, split: Split, where: str) -> Any:
     """``labels`` in the form in which the cell ``old`` of the same column has some: names, a list, or numbers.
 
+    No label is written as the name that the data has for it, if any.
+
     Raises:
         PlanInvalid: the column cannot hold them; ``where`` begins the message.
     """
-    layout = source.layout(split)
+    layout, none = source.layout(split), source.none(split)
+    if not labels and none is not None:
+        labels = (none,)
     if not _is_number(old):
-        return _names(old, labels, layout.label_delimiter, where)
+        found = _names(old, labels, layout.label_delimiter, where)
+        return found if isinstance(found, list) or len(labels) < 2 else source.joiner(split).join(labels)
     numbers = [source.number(split, label, layout.label_column or "label") for label in labels]
     if None in numbers:
         raise PlanInvalid(f"{where}: no number stands for the new label; add it to --label-names")

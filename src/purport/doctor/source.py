@@ -21,6 +21,7 @@ class Source:
     dataset: Dataset
     bad: list[BadRow] = field(default_factory=list)
     _layouts: dict[str, Layout] = field(default_factory=dict)
+    _joiners: dict[str, str] = field(default_factory=dict)
     _numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -54,13 +55,37 @@ class Source:
             numbers: dict[str, Any] = (
                 {} if given in (None, "numbers") else {name: n for n, name in enumerate(given or ())}
             )
-            for example in split:
+            for example in self._examples(split):
                 cell = (example.cells or {}).get(column)
                 cell = cell[0] if isinstance(cell, list) and len(cell) == 1 else cell
                 if len(example.labels) == 1 and isinstance(cell, int | float):
                     numbers[example.labels[0]] = cell
             self._numbers[split.name] = numbers
         return self._numbers[split.name].get(label)
+
+    def none(self, split: Split) -> str | None:
+        """What says in the column of labels that none applies: the first such name that occurs, or the first of all."""
+        if split.reading is None or not split.reading.out_of_scope:
+            return None
+        names, found = split.reading.out_of_scope, split.reading.tally.none
+        return next((name for name in names if name in found), names[0])
+
+    def joiner(self, split: Split) -> str:
+        """What stands between the labels of a row: the delimiter, with a blank where most rows have it so."""
+        if split.name not in self._joiners:
+            layout = self.layout(split)
+            sign, column = layout.label_delimiter, layout.label_column or "label"
+            cells = [(example.cells or {}).get(column) for example in self._examples(split)]
+            joined = [cell.strip() for cell in cells if isinstance(cell, str) and sign and sign in cell.strip()]
+            wide = sum(f"{sign} " in cell for cell in joined)
+            self._joiners[split.name] = f"{sign} " if wide * 2 > len(joined) else sign
+        return self._joiners[split.name]
+
+    def _examples(self, split: Split) -> list[Example]:
+        """The examples of ``split``, while its rows may be read elsewhere: bad rows stay those that were met there."""
+        met, examples = [*self.bad], list(split)
+        self.bad[:] = met
+        return examples
 
     def rows(self, split: Split) -> Iterator[Example | BadRow]:
         """The rows of one split in order, those that cannot be used too."""

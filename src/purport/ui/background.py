@@ -12,7 +12,7 @@ from ..prediction import AnswerOptions
 from ..serving.context import AppContext
 from ..serving.generation import Generation
 from ..serving.operations import CLASSIFY, Request, Result
-from ..wording import sentence
+from .remedies import said_on_page
 
 
 async def answers(
@@ -28,14 +28,15 @@ async def answers(
             each.cancel()
 
 
-def problem_of(error: Exception, title: str) -> PurportError:
+def problem_of(error: Exception, title: str, *, field: bool = False) -> PurportError:
     """What is said of the ``error`` that ended the work on the file ``title``; one of ours that is none is logged.
+
+    ``field`` says whether the page has a field for the name of the column of the texts.
 
     To be called where the error is handled.
     """
     if isinstance(error, DataError):
-        said = str(error).rstrip(".")
-        return BodyInvalid(f"{said}." if said.startswith(title) else sentence(said))
+        return BodyInvalid(said_on_page(error, title, field=field))
     if isinstance(error, PurportError):
         return error
     structlog.get_logger("purport.ui").exception("failed", title=title)

@@ -219,7 +219,7 @@ class Fillings:
         except (OSError, sqlite3.Error) as error:
             filling.problem = BodyInvalid(f"The server cannot keep the file ({_said(error)}).")
         except Exception as error:
-            filling.problem = problem_of(error, filling.title)
+            filling.problem = problem_of(error, filling.title, field=True)
 
     async def _answer(self, filling: Filling, at: int, generation: Generation, principal: Principal) -> None:
         """Answer all rows by model number ``at``, a few at a time, so that other clients are answered as well."""

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from ..data.formats.encoded import is_utf8
+from ..data.formats.encoded import encoding_for, is_utf8
+from ..data.hints import Hints
 from ..doctor.finding import Fix
 from ..doctor.plan import read_plan, write_plan
 from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid
@@ -24,10 +25,13 @@ from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
 from .blocking import blocking
 from .desk import SUFFIX, Desk
-from .forms import Form, read_form
+from .encodings import encoding_of
+from .forms import File, Form, read_form
 from .ledger import FIXES, OPEN, Entry, Ledger, shown
+from .remedies import said_on_page
 from .shapes import require_fixes
 from .site import Site
+from .waiting import Waiting
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 _DECISIONS = {"accept": ACCEPTED, "reject": REJECTED}
@@ -42,8 +46,10 @@ _MOST_FIXES, _MOST_CHECKS = 20_000, 50
 def pages(site: Site) -> APIRouter:
     """The routes."""
     routes = site.routes()
-    desk = Desk.of(site.context.settings)
+    desk, waiting = Desk.of(site.context.settings), Waiting()
     _plans(routes, site, desk)
+    _given(routes, site, desk, waiting)
+    _encodings(routes, site, waiting)
     _decisions(routes, site, desk)
     return routes
 
@@ -55,28 +61,6 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
         found = await desk.all(FIXES, principal, _progress)
         waiting = [each.name for each in await blocking(desk.plans)]
         return site.page(request, "plans.html.j2", active="/fixes", plans=found, waiting=waiting)
-
-    @routes.post("/fixes/open")
-    async def open_plan(request: Request) -> Response:
-        await site.visitor(request)
-        asked = (await read_form(request, _MOST_EDIT)).value("plan")
-        found = next((each for each in await blocking(desk.plans) if each.name == asked), None)
-        if found is not None:
-            fixes = await blocking(lambda: _read(found.name, found.read_bytes()))
-            await blocking(_create, found.with_suffix(SUFFIX), found.name, fixes, None)
-        return site.redirect(f"/fixes/{quote(Path(asked).stem)}" if asked else "/fixes")
-
-    @routes.post("/fixes")
-    async def add(request: Request) -> Response:
-        principal = await site.visitor(request)
-        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.file()
-        if file is None:
-            raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
-        fixes = await blocking(_read, file.name, file.content)
-        target = await desk.new(FIXES, Path(file.name).stem, principal)
-        await blocking(_create, target, file.name, fixes, principal.id)
-        return site.redirect(f"/fixes/{target.stem}")
 
     @routes.get("/fixes/{name}")
     async def plan(request: Request, name: str, show: str = "", page: int = 1) -> Response:
@@ -92,6 +76,57 @@ def _plans(routes: APIRouter, site: Site, desk: Desk) -> None:
     async def download(request: Request, name: str) -> Response:
         ledger = await desk.get(FIXES, name, await site.visitor(request))
         return site.download(await blocking(_written, ledger), f"{name}.csv", "text/csv")
+
+
+def _given(routes: APIRouter, site: Site, desk: Desk, waiting: Waiting) -> None:
+    def hints() -> Hints:
+        """Those of the bundle that is served, if there is only one."""
+        models = site.context.store.all()
+        return Hints.of(models[0].current.bundle) if len(models) == 1 else Hints.again({})
+
+    @routes.post("/fixes/open")
+    async def open_plan(request: Request) -> Response:
+        principal = await site.visitor(request)
+        asked = (await read_form(request, _MOST_EDIT)).value("plan")
+        found = next((each for each in await blocking(desk.plans) if each.name == asked), None)
+
+        async def answer(encoding: str | None) -> Response:
+            if found is not None:
+                fixes = await blocking(lambda: _read(File(found.name, found.read_bytes()), hints(), encoding))
+                await blocking(_create, found.with_suffix(SUFFIX), found.name, fixes, None)
+            return site.redirect(f"/fixes/{quote(Path(asked).stem)}" if asked else "/fixes")
+
+        return await waiting.begin(principal, "open", answer)
+
+    @routes.post("/fixes")
+    async def add(request: Request) -> Response:
+        principal = await site.visitor(request)
+        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
+        file = form.file()
+        if file is None:
+            raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
+
+        async def answer(encoding: str | None) -> Response:
+            fixes = await blocking(_read, file, hints(), encoding)
+            target = await desk.new(FIXES, Path(file.name).stem, principal)
+            await blocking(_create, target, file.name, fixes, principal.id)
+            return site.redirect(f"/fixes/{target.stem}")
+
+        return await waiting.begin(principal, "", answer)
+
+
+def _encodings(routes: APIRouter, site: Site, waiting: Waiting) -> None:
+    async def encoded(request: Request, address: str) -> Response:
+        principal = await site.visitor(request)
+        return await waiting.again(principal, address, (await read_form(request, _MOST_EDIT)).value("encoding"))
+
+    @routes.post("/fixes/encoding")
+    async def added(request: Request) -> Response:
+        return await encoded(request, "")
+
+    @routes.post("/fixes/open/encoding")
+    async def opened(request: Request) -> Response:
+        return await encoded(request, "open")
 
 
 def _decisions(routes: APIRouter, site: Site, desk: Desk) -> None:
@@ -171,19 +206,21 @@ def _values(ledger: Ledger, show: str, page: int) -> dict[str, Any]:
     }
 
 
-def _read(name: str, content: bytes) -> list[Fix]:
-    """The fixes in an uploaded plan.
+def _read(file: File, hints: Hints, encoding: str | None) -> list[Fix]:
+    """The fixes in an uploaded plan, read in ``encoding``, or else as it shows or ``hints`` remember.
 
     Raises:
+        EncodingUnclear: the person must say in which encoding it is.
         BodyInvalid: it is no plan.
     """
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         path = Path(work, "plan.csv")
-        path.write_bytes(content)
+        path.write_bytes(file.content)
         try:
-            fixes = read_plan(path, most=_MOST_FIXES)
+            encoding = encoding_of(path, file.name, hints, encoding) or encoding_for(path, hints.spec.encoding)
+            fixes = read_plan(path, encoding=encoding, most=_MOST_FIXES)
         except DataError as error:
-            raise BodyInvalid(str(error).replace(str(path), name)) from None
+            raise BodyInvalid(said_on_page(str(error).replace(str(path), file.name), file.name)) from None
     if not fixes:
         raise BodyInvalid("The plan has no fixes: the doctor proposes nothing for this data.")
     if len({fix.check for fix in fixes}) > _MOST_CHECKS:

@@ -14,12 +14,14 @@ from typing import Any
 from ..bundle import Bundle
 from ..data.dataset import is_empty
 from ..data.formats import BadRow, Layout, read_rows, understand
+from ..data.hints import Hints, NotLabels
 from ..data.reading import Reading
 from ..errors import DataError
 from ..labelling.answered import COLUMNS
 from ..labels import Task
 from ..prediction import AnswerOptions
 from ..runtime.memory import MEMORY_FILE
+from ..wording import sentence
 from .given_rows import Bounds, TooMuch
 from .ledger import REVIEW, Ledger
 from .merging import Labelled
@@ -66,8 +68,12 @@ Count = Callable[[str, Iterable[str]], None]
 """Takes text and labels of each row that is read, and raises a DataError to end the reading."""
 
 
-def texts_of(path: Path, reading: Reading, name: str = "", bounds: Bounds | None = None) -> tuple[list[Given], int]:
+def texts_of(
+    path: Path, reading: Reading, name: str = "", bounds: Bounds | None = None, say: Callable[[str], None] | None = None
+) -> tuple[list[Given], int]:
     """The texts of a file, and the number of its rows that cannot be used. Labels are read where it has them.
+
+    ``say`` gets a sentence if there is a column that could be that of the labels, and has none of the bundle.
 
     Raises:
         DataError: it cannot be read, no row can be used, or it is more than ``bounds``.
@@ -77,6 +83,9 @@ def texts_of(path: Path, reading: Reading, name: str = "", bounds: Bounds | None
         texts, bad = _rows(path, reading.of(path), name or path.name, _counting(bounds))
     except TooMuch:
         raise
+    except NotLabels as error:
+        if say is not None:
+            say(sentence(str(error).replace(str(path), name or path.name).partition("; if it has")[0]))
     except DataError:
         pass
     if not texts:
@@ -143,8 +152,11 @@ def gather(
     chosen: Limits = USUAL,
     owner: str | None = None,
     bad: int = 0,
+    said: Sequence[str] = (),
 ) -> Ledger:
     """Write the queue of those of the texts ``given`` that are worth a look, and open it.
+
+    ``said`` is what its page says of how the texts were read.
 
     ``answers`` are those of ``bundle``, and ``others`` a second bundle with its answers, in the order of the texts.
 
@@ -163,23 +175,31 @@ def gather(
             f"nothing to review: the model is sure of all {len(given):,} texts (confidence {chosen.below:g} or more), "
             "and no label disagrees; choose another file or a higher confidence"
         )
-    labels = {*manifest.labels, *(label for each in given for label in each.labels or ())}
-    about = {
-        "kind": REVIEW,
+    about = _about(bundle, given) | {
         "title": title,
         "owner": owner,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": str(manifest.task),
-        "labels": sorted(labels),
-        "bundle": manifest.id,
         "other": others[0].manifest.id if others else None,
-        "texts": len(given),
         "bad": bad,
         "below": chosen.below,
         "why": dict(Counter(each.why for each in picked)),
         "left": left,
+        "said": list(said),
     }
     return Ledger.create(target, about, ((each.batch, _content(each)) for each in picked))
+
+
+def _about(bundle: Bundle, given: Sequence[Given]) -> dict[str, Any]:
+    """What a queue of the texts ``given`` remembers of ``bundle``."""
+    manifest = bundle.manifest
+    return {
+        "kind": REVIEW,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": str(manifest.task),
+        "labels": sorted({*manifest.labels, *(label for each in given for label in each.labels or ())}),
+        "bundle": manifest.id,
+        "data": Hints.of(bundle).kept,
+        "texts": len(given),
+    }
 
 
 def training_rows(bundle: Bundle) -> dict[str, int]:
@@ -211,19 +231,30 @@ def _content(picked: Picked) -> dict[str, Any]:
     }
 
 
+def hints_of(path: Path) -> Hints:
+    """What a review queue remembers of the bundle that it was made with; nothing for a table of ``purport label``."""
+    return Hints.again(Ledger(path).about if _is_queue(path) else {})
+
+
+def _is_queue(path: Path) -> bool:
+    """Whether it is no table; what is missing is told as for a queue."""
+    with suppress(OSError), path.open("rb") as stream:
+        return stream.read(len(_SQLITE)) == _SQLITE
+    return True
+
+
 def labelled(path: Path, label_delimiter: str = "+") -> list[Labelled]:
     """The labelled texts of a review queue, or of a table of ``purport label``; those of a bundle correct nobody.
 
     Raises:
         DataError: the file is neither, or nothing is labelled.
     """
-    with suppress(OSError), path.open("rb") as stream:
-        if stream.read(len(_SQLITE)) != _SQLITE:
-            layout = Layout("text", "labels", label_delimiter=label_delimiter)
-            texts, _ = texts_of(path, Reading(layout=layout, unlabelled="out_of_scope"))
-            if not any(each.labels for each in texts):
-                raise DataError(f"{path} has no labels; name a review queue, or a table of purport label")
-            return [Labelled(each.text, each.labels or (), each.confidence is None) for each in texts]
+    if not _is_queue(path):
+        layout = Layout("text", "labels", label_delimiter=label_delimiter)
+        texts, _ = texts_of(path, Reading(layout=layout, unlabelled="out_of_scope"))
+        if not any(each.labels for each in texts):
+            raise DataError(f"{path} has no labels; name a review queue, or a table of purport label")
+        return [Labelled(each.text, each.labels or (), each.confidence is None) for each in texts]
     rows = [Labelled(text, tuple(labels)) for text, labels in reviewed(Ledger(path))]
     if not rows:
         raise DataError(_NOTHING)

@@ -120,7 +120,8 @@ class Jobs:
                 for generation in generations:
                     held.enter_context(generation)
                 hints = Hints.of(generations[0].bundle)
-                given, bad = await aside(lambda: _read(file, hints, encoding), _DISK_S)
+                said: list[str] = []
+                given, bad = await aside(lambda: _read(file, hints, encoding, said.append), _DISK_S)
                 self._context.access.count(principal, len(given) * len(generations))
                 job.total = len(given) * len(generations)
                 found = [await self._answers(job, given, each, principal) for each in generations]
@@ -129,7 +130,7 @@ class Jobs:
                 await aside(
                     lambda: gather(
                         target, job.title, given, found[0], bundles[0], others=others, chosen=chosen,
-                        owner=principal.id, bad=bad,
+                        owner=principal.id, bad=bad, said=said,
                     ),
                     _DISK_S,
                 )  # fmt: skip
@@ -154,8 +155,10 @@ class Jobs:
         return found
 
 
-def _read(file: File, hints: Hints, encoding: str | None) -> tuple[list[Given], int]:
-    """The texts of a file that somebody sent; its name says what it is.
+def _read(
+    file: File, hints: Hints, encoding: str | None, say: Callable[[str], None] | None = None
+) -> tuple[list[Given], int]:
+    """The texts of a file that somebody sent; its name says what it is. ``say``: see :func:`~.gathering.texts_of`.
 
     Raises:
         EncodingUnclear: the person must say in which encoding it is.
@@ -169,7 +172,8 @@ def _read(file: File, hints: Hints, encoding: str | None) -> tuple[list[Given], 
             encoding = encoding_of(path, file.name, hints, encoding)
             named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
             reading = hints.reading(named, several=True)
-            return texts_of(path, reading, file.name, Bounds(file.name, _MOST_CHARACTERS, time.monotonic() + _DISK_S))
+            bounds = Bounds(file.name, _MOST_CHARACTERS, time.monotonic() + _DISK_S)
+            return texts_of(path, reading, file.name, bounds, say)
         except DataError as error:
             raise type(error)(str(error).replace(str(path), file.name)) from None
 

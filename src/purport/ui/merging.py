@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import Split
+from ..data.dataset import Split, require_file
+from ..data.hints import Hints
 from ..data.reading import Example, Reading
+from ..data.spec import DataSpec
 from ..doctor.apply import require_same, write_rows
 from ..doctor.correction import Correction, label_cell
 from ..doctor.finding import Fix
@@ -18,6 +20,7 @@ from ..doctor.source import Source
 from ..errors import DataError, OutputExists
 from ..files import replacing
 from ..labelling.answered import same
+from ..labels import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,28 @@ class Labelled:
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The number of rows ``added`` to the table, ``corrected`` in it, and of texts that it has, so that they change
-    nothing (``kept``)."""
+    nothing (``kept``); ``none`` is the label in it of texts that no label applies to, empty if they have none."""
 
     added: int
     corrected: int
     kept: int
+    none: str = ""
+
+
+def merge_for(
+    hints: Hints, rows: Sequence[Labelled], table: Path, named: DataSpec, target: Path, say: Callable[[str], None]
+) -> Merged:
+    """:func:`merge`, where ``table`` is read for the bundle of ``hints``; only what the user named is set in ``named``.
+
+    ``say`` gets a line: how it is read. A joint label is written as the labels that it combines.
+
+    Raises:
+        OutputExists, DataError: see :func:`merge`.
+    """
+    reading = hints.reading(named, say, several=True, usual=True)
+    reading = replace(reading, task=Task.MULTILABEL, joint=False, joined_by=None, confidence=None)
+    apart = [replace(each, labels=tuple(sorted(hints.spec.parts(frozenset(each.labels))))) for each in rows]
+    return merge(apart, table, reading, target)
 
 
 def merge(rows: Sequence[Labelled], table: Path, reading: Reading, target: Path) -> Merged:
@@ -50,7 +70,8 @@ def merge(rows: Sequence[Labelled], table: Path, reading: Reading, target: Path)
     """
     if target.exists():
         raise OutputExists(f"{target} already exists; name a new file, so that no table is lost")
-    source = Source.load(str(table), reading)
+    require_file(table)
+    source = Source.load(str(table), reading.of(table))
     (split,) = source.dataset.splits.values()
     by_text = {same(each.text): each for each in rows}
     known = {same(text) for text in split.texts}
@@ -63,18 +84,17 @@ def merge(rows: Sequence[Labelled], table: Path, reading: Reading, target: Path)
     kept = list(Correction(fixes).rows(source, split.name))
     new = [each for text, each in by_text.items() if text not in known]
     old = next((each.cells for each in kept if isinstance(each, Example) and each.cells), {})
-    added = [_appended(each, old, source, split, reading) for each in new]
+    added = [_appended(each, old, source, split) for each in new]
     _write([*kept, *added], source, split, target)
     changed = {same(fix.text) for fix in fixes}
-    return Merged(len(added), len(fixes), len(by_text) - len(added) - len(changed))
+    return Merged(len(added), len(fixes), len(by_text) - len(added) - len(changed), source.none(split) or "")
 
 
-def _appended(new: Labelled, old: Any, source: Source, split: Split, reading: Reading) -> Example:
+def _appended(new: Labelled, old: Any, source: Source, split: Split) -> Example:
     """A row for ``new``, written as the row with the cells ``old`` is; other columns are empty."""
     layout = source.layout(split)
     column = layout.label_column or "label"
-    written = new.labels or reading.out_of_scope[:1]
-    cell = label_cell(old.get(column), written, source, split, f'the text "{new.text[:40]}"')
+    cell = label_cell(old.get(column), new.labels, source, split, f'the text "{new.text[:40]}"')
     return Example(new.text, new.labels, cells=dict.fromkeys(old) | {layout.text_column: new.text, column: cell})
 
 

@@ -5,29 +5,33 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ..data.hints import Hints
 from ..data.spec import DataSpec
 from ..errors import BodyInvalid, DataError, OutputExists
-from ..labels import Task
-from ..wording import sentence
+from .encodings import encoding_of
 from .forms import File
 from .gathering import labelled
 from .ledger import Ledger
-from .merging import merge
+from .merging import merge_for
+from .remedies import said_on_page
 
 
-def merged(ledger: Ledger, file: File) -> bytes:
-    """The table in ``file`` with what was labelled.
+def merged(ledger: Ledger, file: File, encoding: str | None = None) -> bytes:
+    """The table in ``file``, read in ``encoding`` or as the queue remembers, with what was labelled.
 
     Raises:
+        EncodingUnclear: the person must say in which encoding it is.
         BodyInvalid: it cannot be read, or nothing is labelled yet.
     """
-    spec = DataSpec(name=file.name, unlabelled="out_of_scope")
+    hints = Hints.again(ledger.about)
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
         suffix = "".join(Path(file.name).suffixes[-1:]).lower()
         path, target = Path(work, f"table{suffix}"), Path(work, f"merged{suffix}")
         path.write_bytes(file.content)
         try:
-            merge(labelled(ledger.path), path, spec.reading(Task.MULTILABEL), target)
+            encoding = encoding_of(path, file.name, hints, encoding)
+            named = DataSpec(name=file.name, unlabelled="out_of_scope", encoding=encoding)
+            merge_for(hints, labelled(ledger.path), path, named, target, lambda said: None)
         except (DataError, OutputExists) as error:
-            raise BodyInvalid(sentence(str(error).replace(str(path), file.name).rstrip("."))) from None
+            raise BodyInvalid(said_on_page(str(error).replace(str(path), file.name), file.name)) from None
         return target.read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +10,21 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from ..errors import BodyInvalid, DataError, EntryChanged, OptionInvalid, did_you_mean
+from ..errors import BodyInvalid, EntryChanged, OptionInvalid, did_you_mean
 from ..prediction import in_words
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
-from ..wording import count, sentence
+from ..wording import count
 from .blocking import blocking
 from .desk import Desk, name_of
 from .edits import Edit, edit_of_form, edit_of_json, given_versions, meant, versions_word
 from .forms import Form, read_form
-from .gathering import DONE, LEFT_OUT, SKIPPED, export, is_multiclass
+from .gathering import DONE, LEFT_OUT, SKIPPED, is_multiclass
 from .jobs import Jobs, raise_problem, unfinished
 from .ledger import OPEN, REVIEW, Entry, Ledger, shown
 from .new_labels import first_unknown, is_unknown, known_labels
-from .own_table import merged
 from .picking import USUAL, Limits, certainty
+from .results import add_results
 from .shapes import require_texts
 from .site import Site
 
@@ -37,7 +36,6 @@ WHY = {
     "doubtful": "It was labelled before with low confidence",
 }
 """What a page says of each :data:`~purport.ui.picking.Why`."""
-_EXPORTS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _MOST_EDIT = 65_536
 _KEYS, _A_PAGE = 5, 100
 _LIKELY = 0.5  # below, an answer is more likely wrong than right
@@ -49,7 +47,7 @@ def pages(site: Site) -> APIRouter:
     desk, jobs = Desk.of(site.context.settings), Jobs(site.context)
     _queues(routes, site, desk, jobs)
     _texts(routes, site, desk)
-    _files(routes, site, desk)
+    add_results(routes, site, desk)
     return routes
 
 
@@ -142,38 +140,6 @@ def _texts(routes: APIRouter, site: Site, desk: Desk) -> None:
         body = parse_object(await read_body(request.scope, request.receive, _MOST_EDIT), '{"versions": {"1": 0}, …}')
         edit = edit_of_json(body, number)
         return site.json(await blocking(_carry_out, ledger, number, edit, who(principal)))
-
-
-def _files(routes: APIRouter, site: Site, desk: Desk) -> None:
-    @routes.get("/review/{name}/export.{kind}")
-    async def exported(request: Request, name: str, kind: str) -> Response:
-        ledger = await desk.get(REVIEW, name, await site.visitor(request))
-        if kind not in _EXPORTS:
-            raise OptionInvalid(f"There is no export as {kind}; choose {' or '.join(_EXPORTS)}.")
-        content = await blocking(_exported, ledger, kind)
-        return site.download(content, f"{name}-reviewed.{kind}", _EXPORTS[kind])
-
-    @routes.post("/review/{name}/into")
-    async def into(request: Request, name: str) -> Response:
-        principal = await site.visitor(request)
-        ledger = await desk.get(REVIEW, name, principal)
-        form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.file()
-        if file is None:
-            raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
-        content = await blocking(merged, ledger, file)
-        return site.download(content, f"{name}-merged{Path(file.name).suffix.lower()}", "application/octet-stream")
-
-
-def _exported(ledger: Ledger, kind: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        path = Path(work, f"reviewed.{kind}")
-        require_texts(ledger, ledger.entries(status=DONE))
-        try:
-            export(ledger, path)
-        except DataError as error:
-            raise BodyInvalid(sentence(str(error))) from None
-        return path.read_bytes()
 
 
 def _carry_out(ledger: Ledger, number: int, edit: Edit, by: str) -> dict[str, Any]:

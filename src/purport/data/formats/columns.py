@@ -40,6 +40,11 @@ def is_header(text: str, labels: Sequence[str]) -> bool:
     return _plain(text) in _KNOWN["text"] and len(labels) == 1 and _plain(labels[0]) in _KNOWN["label"]
 
 
+def is_usual(name: str, role: str) -> bool:
+    """Whether ``name`` is a well-known one for the column of ``role``."""
+    return _plain(name) in _KNOWN[role]
+
+
 def find_column(wanted: str, names: Sequence[str], *, role: str) -> str | None:
     """The one of ``names`` that is meant by ``wanted``; ``role`` is ``text`` or ``label``.
 
@@ -54,7 +59,7 @@ def find_column(wanted: str, names: Sequence[str], *, role: str) -> str | None:
             return _only(fit, role)
     if wanted != {"text": DEFAULT_TEXT_COLUMN, "label": DEFAULT_LABEL_COLUMN}[role]:
         return None
-    known = [name for name in names if _plain(name) in _KNOWN[role]]
+    known = [name for name in names if is_usual(name, role)]
     return _only(known, role) if known else None
 
 
