@@ -109,6 +109,22 @@ def test_a_client_that_leaves_its_explanation_has_cost_few_texts(start: Starter)
         assert explain(server, asked).status_code == 200
 
 
+def test_explanations_of_one_client_leave_room_for_the_lists_of_others(start: Starter) -> None:
+    """Their texts were not counted when they were admitted: a thousand such requests filled the places of all."""
+    asked = {"text": "show me flights from boston to denver and the cheapest fares please", "method": "shapley"}
+    texts = [f"flight {number}" for number in range(20)]
+    with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
+        peers = [Peer(server.address, source="127.0.0.2") for _ in range(700)]
+        for number, peer in enumerate(peers):
+            peer.send(request("/v1/explain", json.dumps(asked | {"text": f"{asked['text']} {number}"}).encode()))
+        answer = httpx.post(f"{server.url}/v1/classify", json={"texts": texts}, timeout=20)
+        said = [peer.read(b"\r\n\r\n")[9:12] for peer in peers[-5:]]
+        for peer in peers:
+            peer.close()
+    assert answer.status_code == 200, answer.text
+    assert set(said) == {b"503"}
+
+
 def test_the_command_prints_what_the_library_finds(linear_bundle: Bundle) -> None:
     command = [sys.executable, "-m", "purport", "explain", str(linear_bundle.path), TEXT, "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

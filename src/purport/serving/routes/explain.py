@@ -77,7 +77,6 @@ async def explained(context: AppContext, asked: ExplainRequest, principal: Princ
     with model.current as generation:
         options = _options(asked, generation, context.settings.deadline_ms / 1000)
         context.access.count(principal, options.asked(asked.text), counted=counted)
-        context.admission.admit(client=principal.client)
         options = await _probed(context, asked.text, options, generation, principal.client)
         result = await context.dispatch.ask(
             EXPLAIN, operations.Request(asked.text, options), generation, client=principal.client
@@ -118,14 +117,22 @@ async def _probed(
 
     Each is a bulk text of ``client``: all workers can answer a part, and others are answered in between. At first
     few are asked, then four times as many each time, so that a client that leaves has cost about as long as it stayed.
+
+    Raises:
+        NotReady, Overloaded: they cannot be asked now.
     """
     known: dict[str, bytes] = {}
     texts, most = _without(text, options, generation), max(_FIRST, generation.at_once)
     while True:
+        piece = list(islice(texts, most))
+        if known:
+            await context.admission.room(client)
+        else:
+            context.admission.admit(1 + len(piece), client=client)
         asked: dict[str, asyncio.Future[operations.Result]] = {}
         try:
             async with context.turns.turn(client) as turn:
-                for without in islice(texts, most):
+                for without in piece:
                     request = operations.Request(without, None)
                     asked[without] = context.dispatch.ask(PROBE, request, generation, client=client)
                     if turn.over():
@@ -135,7 +142,7 @@ async def _probed(
             for each in asked.values():
                 each.cancel()
         known |= {without: each.result().body for without, each in asked.items()}
-        if len(asked) < most:
+        if len(piece) < most:
             return replace(options, known=known)
         most *= 4
 
