@@ -118,11 +118,11 @@ def test_explanations_of_one_client_leave_room_for_the_lists_of_others(start: St
         for number, peer in enumerate(peers):
             peer.send(request("/v1/explain", json.dumps(asked | {"text": f"{asked['text']} {number}"}).encode()))
         answer = httpx.post(f"{server.url}/v1/classify", json={"texts": texts}, timeout=20)
-        said = [peer.read(b"\r\n\r\n")[9:12] for peer in peers[-5:]]
+        waiting = max(server.metric("purport_queue_texts") for _ in range(20))
         for peer in peers:
             peer.close()
     assert answer.status_code == 200, answer.text
-    assert set(said) == {b"503"}
+    assert 1_000 < waiting <= 4_200, "one client has half of the 8,192 places"
 
 
 def test_the_command_prints_what_the_library_finds(linear_bundle: Bundle) -> None:

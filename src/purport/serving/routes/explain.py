@@ -127,11 +127,10 @@ async def _probed(
         piece = list(islice(texts, most))
         if known:
             await context.admission.room(client)
-        else:
-            context.admission.admit(1 + len(piece), client=client)
         asked: dict[str, asyncio.Future[operations.Result]] = {}
         try:
             async with context.turns.turn(client) as turn:
+                context.admission.admit(1 + len(piece), client=client)
                 for without in piece:
                     request = operations.Request(without, None)
                     asked[without] = context.dispatch.ask(PROBE, request, generation, client=client)
