@@ -187,6 +187,7 @@ def test_a_worker_does_its_work_in_one_thread(start: Starter, encoder_bundle: Bu
 
 def test_a_text_that_kills_workers_is_given_up_and_the_others_are_answered(start: Starter, scripted: Make) -> None:
     with start(scripted(), PURPORT_WORKERS="2", PURPORT_CACHE="0") as server, ThreadPoolExecutor(4) as pool:
+        until(lambda: server.metric("purport_workers") == 2)  # it is ready with the first
         killer = pool.submit(intent, server, "die")
         others = [pool.submit(intent, server, f"hello {number}") for number in range(20)]
         assert killer.result().status_code == 500

@@ -38,13 +38,13 @@ class Causal:
         threads: int | None = None,
         packed: bool = True,
     ) -> None:
-        """Load it; ``threads`` are those of this process, by default one per CPU that it may use.
+        """Load it; ``threads`` are those of this process, by default those that torch has, at most one per CPU.
 
         Raises:
             ProviderError: there is no such model in ``path``.
             DeviceUnavailable: torch does not have the device.
         """
-        torch.set_num_threads(threads or cpus())
+        torch.set_num_threads(threads or min(torch.get_num_threads(), cpus()))
         try:
             self._device = torch.device(device)
             torch.empty(0, device=self._device)
