@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from purport import Bundle
 from purport.cli.main import app
+from purport.cli.tables import TableOptions, typed
 from purport.data.dataset import file_split
 from purport.data.hints import Hints, NotLabels
 from purport.data.spec import DataSpec
@@ -152,6 +153,13 @@ def test_the_hints_of_label_run_as_they_are_printed(
     for words in commands[1:]:
         run(*words)
         assert set(Bundle.open(tmp_path / words[words.index("--out") + 1]).manifest.labels) <= set(ASKED)
+
+
+def test_a_hint_names_a_tab_by_its_name() -> None:
+    spec = DataSpec(name="x.csv", delimiter="\t")
+    words = typed(spec, but="label_delimiter")
+    assert words == ["--delimiter", "tab"], "a terminal shows a tab as spaces, which are another delimiter"
+    assert TableOptions(delimiter=words[1]).spec(name="x.csv") == spec
 
 
 def test_where_no_text_gets_a_label_there_is_nothing_to_train_on(bundle: Bundle, tmp_path: Path, run: Run) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import random
 import re
 import string
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from purport import Bundle, Classifier
@@ -335,6 +338,21 @@ def test_one_after_another_uses_one_connection_and_many_at_once_as_many_as_they_
     script.latency_s = 0.3
     model.score([f"cost {number}" for number in range(40)])
     assert script.most_at_once > 8 and 8 < len(set(script.peers)) <= 41
+
+
+def test_a_model_that_nobody_has_any_more_leaves_no_thread_and_no_connection(script: Script) -> None:
+    def threads() -> int:
+        gc.collect()
+        return sum(each.name == "purport-llm" for each in threading.enumerate())
+
+    before, process = threads(), psutil.Process()
+    files = process.num_fds()
+    for number in range(5):
+        scorer(script).score([f"fly {number}"])
+    until = time.monotonic() + 30
+    while (threads() > before or process.num_fds() > files) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert threads() <= before and process.num_fds() <= files
 
 
 def test_anthropic_is_asked_in_its_own_protocol(script: Script) -> None:

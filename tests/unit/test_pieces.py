@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -60,18 +60,22 @@ def batch(client: str, options: AnswerOptions | None = None) -> Wrong:
     context: Any = SimpleNamespace(
         admission=Admission(Idle(), queue=10, deadline_s=60),
         access=SimpleNamespace(count=lambda *_, **__: None),
-        settings=SimpleNamespace(max_body_bytes=65_536),
+        settings=SimpleNamespace(max_body_bytes=65_536, deadline_ms=300),
     )
     generation: Any = Unused()
     return Wrong(context, client, "m", generation, options or AnswerOptions())
 
 
-def longest_gap(*works: Awaitable[Any]) -> float:
-    """The most processor time between two turns of the event loop while ``works`` run together."""
+def longest_gap(work: Callable[[Turns, str], Awaitable[Any]], clients: str) -> float:
+    """The most processor time between two turns of the event loop while all ``clients`` work; the least of three.
+
+    A collection of garbage or a busy machine makes one of them longer, but not all.
+    """
 
     async def test() -> float:
         gaps, last = [], time.thread_time()
-        running = asyncio.gather(*works)
+        turns = Turns()  # for this event loop alone, in which their timers are
+        running = asyncio.gather(*(work(turns, client) for client in clients))
         while not running.done():
             await asyncio.sleep(0)
             now = time.thread_time()
@@ -80,7 +84,7 @@ def longest_gap(*works: Awaitable[Any]) -> float:
         await running
         return max(gaps)
 
-    return asyncio.run(test())
+    return min(asyncio.run(test()) for _ in range(3))
 
 
 @pytest.fixture
@@ -96,22 +100,18 @@ def slow_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lists_of_texts_are_worked_on_in_pieces_one_at_a_time(slow_errors: None) -> None:
-    turns = Turns()
-
-    async def one(client: str) -> None:
+    async def one(turns: Turns, client: str) -> None:
         mine = batch(client)
         async with turns.turn(client) as turn:
             pending = await mine.begin_all([""] * 100, turn)
         answer = await mine.answer(pending, turns)
         assert answer.count(b"TEXT_EMPTY") == 100
 
-    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+    assert longest_gap(one, "aaaaaaaaaaab") < 0.015
 
 
 def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_errors: None) -> None:
-    turns = Turns()
-
-    async def one(client: str) -> None:
+    async def one(turns: Turns, client: str) -> None:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": b'{"text":""}\n' * 100, "more_body": False}
 
@@ -120,7 +120,7 @@ def test_lines_of_streams_are_worked_on_in_pieces_one_stream_at_a_time(slow_erro
         assert b"".join(parts).count(b"TEXT_EMPTY") == b"".join(parts).count(b"\n") == 100
         assert len(parts) < 100, "what is there is written together"
 
-    assert longest_gap(*(one(client) for client in "aaaaaaaaaaab")) < 0.015
+    assert longest_gap(one, "aaaaaaaaaaab") < 0.015
 
 
 def test_a_line_that_is_not_there_in_time_is_an_error_and_the_next_is_answered() -> None:
@@ -161,6 +161,22 @@ def test_a_stream_that_is_not_read_ends_with_an_error_where_too_much_is_unread(m
     held.take({}, 1_000_000 - held.now)
     (said,) = asyncio.run(answers({"type": "http"}))
     assert b'"OVERLOADED"' in said and b'"unread"' in said
+
+
+def test_a_stream_waits_until_others_have_read_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"text":""}\n' * 100, "more_body": False}
+
+    async def answers() -> int:
+        held.take(other, 900_000)
+        asyncio.get_running_loop().call_later(0.15, held.give, other)
+        scope = {"type": "http", "client": ("a", 1)}
+        stream = classify._stream(batch("a"), Request(scope, receive), Turns(), Principal("a", frozenset()))
+        return b"".join([part async for part in stream]).count(b'"TEXT_EMPTY"')
+
+    monkeypatch.setattr(unread, "UNREAD", held := Held(900_000, "unread"))
+    other: dict[str, Any] = {}
+    assert asyncio.run(answers()) == 100
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 1_000, 3_000, 20_000])

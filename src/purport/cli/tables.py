@@ -96,7 +96,8 @@ class TableOptions:
             if isinstance(value, bool):
                 typed.append("--header" if value else "--no-header")
             elif value is not None:
-                typed += [word for one in ([value] if isinstance(value, str) else value) for word in (name, one)]
+                given = [value] if isinstance(value, str) else value
+                typed += [word for one in given for word in (name, "tab" if one == "\t" else one)]
         return typed
 
 

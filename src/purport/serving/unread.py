@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,7 @@ LARGE_ANSWER = 16_384
 """Bytes of an answer from which on it counts; a connection that has so many unread is given no others to write."""
 _MOST = 32 * 2**20
 _KEY = "purport.unread"
+_AGAIN_S = 0.05
 _CHANGING = "/v1/models/"
 UNREAD = Held(_MOST, "The answers that are being read are too large together; read them, and try again later.")
 """Those of this process. They are not among the bodies, so who reads nothing leaves room for what others send."""
@@ -76,15 +79,32 @@ def hold(scope: Scope, size: int) -> None:
     """Count ``size`` bytes of the answer to the request of ``scope`` as unread, instead of those that counted before.
 
     Raises:
-        Overloaded: all that is unread would be too much.
+        Overloaded: all that is unread would be too much; those before go on counting.
     """
-    if before := scope.pop(_KEY, None):
-        UNREAD.give(before)
-    _, client = scope.get(HELD_KEY, (0, None))
-    charge: dict[str, Any] = {}
-    # One answer is always possible, however large it is.
-    UNREAD.take(charge, min(size, _MOST // 2), client or (scope.get("client") or ("",))[0])
+    client = scope.get(HELD_KEY, (0, None))[1] or (scope.get("client") or ("",))[0]
+    charge: dict[str, Any] = scope.get(_KEY, {})
+    more = min(size, _MOST // 2) - charge.get(HELD_KEY, (0, None))[0]  # one answer is always possible, however large
+    if more < 0:
+        more += charge[HELD_KEY][0]
+        UNREAD.give(charge)
+    UNREAD.take(charge, more, client)
     scope[_KEY] = charge
+
+
+async def hold_soon(scope: Scope, size: int, seconds: float) -> None:
+    """The same as soon as there is room, within so many ``seconds``: others may read their answers, or leave.
+
+    Raises:
+        Overloaded: there is none.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return hold(scope, size)
+        except Overloaded:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _length(start: Message) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -235,7 +236,7 @@ def _key(service: Service, provider: type[Provider]) -> str:
 
 
 class _Loop:
-    """An event loop in a daemon thread, which starts when it is needed."""
+    """An event loop in a daemon thread, which starts when it is needed, and ends when nobody can need it any more."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -263,9 +264,17 @@ class _Loop:
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = _new_loop()
-                threading.Thread(target=self._loop.run_forever, name="purport-llm", daemon=True).start()
+                self._loop = loop = _new_loop()
+                threading.Thread(target=_run, args=(loop,), name="purport-llm", daemon=True).start()
+                weakref.finalize(self, loop.call_soon_threadsafe, loop.stop).atexit = False
             return self._loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -37,7 +37,7 @@ from ..schema import (
     validated,
 )  # fmt: skip
 from ..turns import Turn, Turns
-from ..unread import hold
+from ..unread import hold_soon
 
 Future: TypeAlias = "asyncio.Future[operations.Result]"
 Pending: TypeAlias = "Future | PurportError"
@@ -232,10 +232,11 @@ class Window(asyncio.Queue["Pending | None"]):
 async def _stream(batch: Batch, request: Request, turns: Turns, principal: Principal) -> AsyncIterator[bytes]:
     """Read and answer concurrently, so that an answer never waits for the next line.
 
-    What is answered counts as unread until the client has taken it; if there is too much, the last line says so.
+    What is answered counts as unread until the client has taken it. If there is too much, the stream waits; if there is
+    still too much when the time is over, the last line says so.
     """
     pending, counted = Window(batch), 1  # the request itself
-    admission, limit = batch.context.admission, batch.context.settings.max_body_bytes
+    admission, settings = batch.context.admission, batch.context.settings
 
     def begin(line: bytes | RequestError) -> Pending:
         nonlocal counted
@@ -248,7 +249,7 @@ async def _stream(batch: Batch, request: Request, turns: Turns, principal: Princ
 
     async def read() -> None:
         try:
-            async for lines in lines_of(request, limit):
+            async for lines in lines_of(request, settings.max_body_bytes):
                 while lines:
                     await admission.room(batch.client)
                     async with turns.turn(batch.client) as turn:
@@ -262,29 +263,21 @@ async def _stream(batch: Batch, request: Request, turns: Turns, principal: Princ
         finally:
             await pending.put(None)
 
-    refused = None
+    refused: Overloaded | None = None
     reading = asyncio.create_task(read())
     with batch.generation:
         try:
             async for answers in _answers(pending, admission, turns, batch.client):
-                if refused := _refused(request, len(answers) + pending.bytes()):
-                    break
+                await hold_soon(request.scope, len(answers) + pending.bytes(), settings.deadline_ms / 1000)
                 yield answers
+        except Overloaded as error:
+            refused = error
         finally:
             reading.cancel()
             while not pending.empty():
                 _cancel([pending.get_nowait()])
     if refused is not None:
         yield b"%s\n" % _failed(refused)
-
-
-def _refused(request: Request, unread: int) -> Overloaded | None:
-    """Count what is unread of the answer to ``request``; the error if that is too much."""
-    try:
-        hold(request.scope, unread)
-    except Overloaded as error:
-        return error
-    return None
 
 
 async def _answers(pending: Window, admission: Admission, turns: Turns, client: str) -> AsyncIterator[bytes]:
