@@ -102,9 +102,7 @@ def _given(routes: APIRouter, site: Site, desk: Desk, waiting: Waiting) -> None:
     async def add(request: Request) -> Response:
         principal = await site.visitor(request)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.file()
-        if file is None:
-            raise BodyInvalid("No file arrived, or an empty one. Choose a fix plan (purport doctor --fix-plan).")
+        file = form.needed_file("Choose a fix plan (purport doctor --fix-plan).")
 
         async def answer(encoding: str | None) -> Response:
             fixes = await blocking(_read, file, hints(), encoding)

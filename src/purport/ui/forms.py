@@ -47,6 +47,16 @@ class Form:
         given = self.files.get("file")
         return given if given is not None and given.name and given.content.strip() else None
 
+    def needed_file(self, which: str) -> File:
+        """The same, where ``which`` says what to choose.
+
+        Raises:
+            BodyInvalid: there is none.
+        """
+        if (file := self.file()) is None:
+            raise BodyInvalid(f"No file arrived, or an empty one. {which}")
+        return file
+
 
 async def read_form(request: Request, most_bytes: int, client: str | None = None) -> Form:
     """The form in the body, of at most ``most_bytes``; large ones count as held for ``client``.

@@ -40,9 +40,7 @@ def add_results(routes: APIRouter, site: Site, desk: Desk) -> None:
         principal = await site.visitor(request)
         ledger = await desk.get(REVIEW, name, principal)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.file()
-        if file is None:
-            raise BodyInvalid("No file arrived, or an empty one. Choose your table of labelled texts.")
+        file = form.needed_file("Choose your table of labelled texts.")
 
         async def answer(encoding: str | None) -> Response:
             content = await blocking(merged, ledger, file, encoding)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from ..errors import BodyInvalid, EntryChanged, OptionInvalid, did_you_mean
+from ..errors import EntryChanged, OptionInvalid, did_you_mean
 from ..prediction import in_words
 from ..serving.body import parse_object, read_body
 from ..serving.routes.models import who
@@ -63,9 +63,7 @@ def _queues(routes: APIRouter, site: Site, desk: Desk, jobs: Jobs) -> None:
     async def add(request: Request) -> Response:
         principal = await site.visitor(request)
         form = await read_form(request, site.context.settings.max_bulk_bytes, principal.client)
-        file = form.file()
-        if file is None:
-            raise BodyInvalid("No file arrived, or an empty one. Choose a table (CSV, TSV, JSON Lines) with texts.")
+        file = form.needed_file("Choose a table (CSV, TSV, JSON Lines) with texts.")
         target = await desk.new(REVIEW, Path(file.name).stem, principal)
         models = form.value("model") or site.context.store.get().name, form.value("other") or None
         jobs.start(target, file, models, principal, _chosen(form))
