@@ -33,8 +33,8 @@ _MUST_BE = {
     "string_too_short": "a string of {min_length} or more characters",
     "string_too_long": "a string of {max_length} or fewer characters",
     "string_pattern_mismatch": "a string that matches {pattern}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
+    "too_short": "{collection} of at least {min_length}",
+    "too_long": "{collection} of at most {max_length}",
 }
 _OF_NUMBERS = {"above": "a number ", "below": "a number ", "at": "a number of "}
 _OWN = ("Value error, ", "Assertion failed, ")
@@ -95,7 +95,9 @@ def says(items: Sequence[Mapping[str, Any]], *, hidden: bool = False) -> str:
         return f"is not valid ({str(first['msg']).removeprefix('Input should be ')})"
     if len(wanted) > 1:
         wanted = [_OF_NUMBERS.get(each.split()[0], "") + each for each in wanted]
-    return f"must be {' or '.join(wanted)}" + ("" if hidden else f", not {_shown(first['input'])}")
+    counted = first.get("ctx", {}).get("actual_length")
+    shown = _shown(first["input"]) if counted is None else f"{counted:,}"
+    return f"must be {' or '.join(wanted)}" + ("" if hidden else f", not {shown}")
 
 
 def _problem(path: tuple[str | int, ...], items: list[Any], model: type[BaseModel], *, hidden: bool) -> Problem:
@@ -108,7 +110,9 @@ def _problem(path: tuple[str | int, ...], items: list[Any], model: type[BaseMode
 
 def _wanted(item: Mapping[str, Any]) -> str | None:
     template = _MUST_BE.get(item["type"])
-    return template and template.format(**item.get("ctx", {})).replace("'", '"')
+    context = item.get("ctx", {})
+    collection = "a table" if context.get("field_type") == "Dictionary" else "a list"
+    return template and template.format(collection=collection, **context).replace("'", '"')
 
 
 def _shown(value: object) -> str:

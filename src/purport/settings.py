@@ -115,6 +115,13 @@ class ServerSettings(BaseSettings):
         # Kubernetes sets PURPORT_PORT=tcp://… for a Service called purport; that is not this setting.
         return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
 
+    @field_validator("review_dir", "reports_dir")
+    @classmethod
+    def _is_no_file(cls, value: str) -> str:
+        if value and Path(value).exists() and not Path(value).is_dir():
+            raise ValueError(f"{value} is not a directory; name one, which need not be there yet")
+        return value
+
     @field_validator("root_path")
     @classmethod
     def _is_a_path(cls, value: str) -> str:

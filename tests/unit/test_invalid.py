@@ -23,6 +23,8 @@ class Document(BaseModel):
     many: list[Inner] = []
     secret: SecretStr = SecretStr("")
     own: str = ""
+    by_name: dict[str, int] = Field({"a": 1}, min_length=1, max_length=2)
+    few: list[int] = Field([1], min_length=1, max_length=2)
 
     @field_validator("own")
     @classmethod
@@ -46,6 +48,10 @@ class Document(BaseModel):
         ({"own": "x"}, ['"own": own and share exclude each other; remove one']),
         ({"own": [], "secret": 3}, ['"secret" must be a string', '"own" must be a string, not a list']),
         ({"names": "x" * 1_000}, ['"names" must be a list or "numbers", not "' + "x" * 60 + '"...']),
+        ({"by_name": {}}, ['"by_name" must be a table of at least 1, not 0']),
+        ({"by_name": dict.fromkeys("abc", 1)}, ['"by_name" must be a table of at most 2, not a table']),
+        ({"few": []}, ['"few" must be a list of at least 1, not 0']),
+        ({"few": [1, 2, 3]}, ['"few" must be a list of at most 2, not 3']),
         ({"names": "\ud800"}, [r'"names" must be a list or a string of Unicode characters, not "\ud800"']),
         ({"names": "\x9b"}, [r'"names" must be a list or "numbers", not "\x9b"']),
     ],

@@ -110,6 +110,16 @@ def test_secrets_leave_the_environment() -> None:
     assert environment == {"PURPORT_PORT": "1"}
 
 
+@pytest.mark.parametrize("name", ["review_dir", "reports_dir"])
+def test_a_file_is_no_directory_for_queues_or_pages(name: str, tmp_path: Path) -> None:
+    """It was found when somebody wanted to save a queue."""
+    file = tmp_path / "queues"
+    assert getattr(load({name: str(file)}), name) == str(file), "it is made when the first queue is"
+    file.touch()
+    with pytest.raises(SettingsError, match=r"-dir: .*queues is not a directory"):
+        load({name: str(file)})
+
+
 def test_trusted_proxies_are_addresses_or_networks() -> None:
     assert load({"trusted_proxies": " 10.0.0.7, 10.1.0.0/16,::1 "}).trusted_proxies == "10.0.0.7,10.1.0.0/16,::1"
     for wrong in ("*", "proxy", "10.0.0.7,", "10.0.0.7/16"):

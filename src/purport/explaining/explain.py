@@ -8,13 +8,14 @@ from .. import registry
 from ..bundle import Bundle
 from ..errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid, did_you_mean
 from ..labels import Task
+from ..model import Answers
 from ..runtime.clip import MOST_CHARACTERS
 from ..wording import count
 from .beside import examples as examples_of
 from .beside import scope, unfamiliar
 from .explainer import Explainer, Weighed
 from .explanation import Explanation, Word
-from .question import Answered, Answering, Question, Units
+from .question import Answering, Question, Units
 from .smallest_edit import smallest_edit
 
 PREFERRED = ("contributions", "occlusion")
@@ -28,7 +29,7 @@ LEAST_CALLS, MOST_CALLS = 4, 4096
 
 def explain(
     answering: Answering, text: str, *, label: str | None = None, method: str | None = None, calls: int | None = None,
-    examples: int = 2, known: Mapping[str, Answered] | None = None,
+    examples: int = 2, known: Mapping[str, Answers] | None = None,
 ) -> Explanation:  # fmt: skip
     """See :meth:`purport.classifier.Classifier.explain`."""
     check(text)

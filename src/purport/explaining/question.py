@@ -43,7 +43,7 @@ class Answering(Protocol):
         ...
 
 
-class Answered(NamedTuple):
+class _Answered(NamedTuple):
     """What is remembered of the answer to a text: ``(n_labels,)`` probabilities, and which labels are decided."""
 
     probabilities: FloatArray
@@ -85,7 +85,7 @@ class Units:
 class Question:
     """A text that is asked with some of its units left out. What was asked is remembered.
 
-    ``known`` are answers that are there already, by text; they count as calls too.
+    ``known`` are answers that are there already, each to one text; they count as calls too.
 
     Attributes:
         units: the units of the text.
@@ -93,13 +93,13 @@ class Question:
         whole: the model's answer to the text.
     """
 
-    def __init__(self, answering: Answering, units: Units, known: Mapping[str, Answered] | None = None) -> None:
+    def __init__(self, answering: Answering, units: Units, known: Mapping[str, Answers] | None = None) -> None:
         self.answering = answering
         self.units = units
         self.calls = 0
         self._given = known or {}
-        self._known: dict[bytes, Answered] = {}
-        self.whole = self._ask([units.full])
+        self._known: dict[bytes, _Answered] = {}
+        self.whole = self._answers([units.full])
 
     def without(self, kept: BoolArray) -> str:
         """The text of the units that are ``kept (n_units,) bool``."""
@@ -122,19 +122,21 @@ class Question:
     def require(self, kept: BoolArray) -> None:
         """Ask those rows of ``kept (m, n_units) bool`` that were not asked yet, together."""
         new = {row.tobytes(): row for row in kept if row.tobytes() not in self._known}
-        for key, row in list(new.items()):
-            if (found := self._given.get(self.without(row))) is not None:
-                self._known[key] = found
-                self.calls += 1
-                del new[key]
+        there = [row for row in new.values() if self.without(row) in self._given]
+        for row in there:
+            self._answers([row])
+            del new[row.tobytes()]
         if new:
-            self._ask(list(new.values()))
+            self._answers(list(new.values()))
 
-    def _ask(self, kept: list[BoolArray]) -> Answers:
-        answers = self.answering.answer([self.without(row) for row in kept])
+    def _answers(self, kept: list[BoolArray]) -> Answers:
+        """The answers for the rows of ``kept``, which are remembered: the one that is given, or those of the model."""
+        texts = [self.without(row) for row in kept]
+        given = self._given.get(texts[0])
+        answers = self.answering.answer(texts) if given is None else given
         decided = self.answering.decide(answers).labels
         for row, probabilities, labels in zip(kept, answers.probabilities, decided, strict=True):
-            self._known[row.tobytes()] = Answered(probabilities, labels)
+            self._known[row.tobytes()] = _Answered(probabilities, labels)
         self.calls += len(kept)
         return answers
 

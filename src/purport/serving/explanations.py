@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from ..classifier import Classifier
 from ..explaining.explain import explain
 from ..explaining.explanation import encode
-from ..explaining.question import Answered
 from ..manifest import ModelFacts
+from ..runtime.asking import rows_of
 from .operations import Classify, Request, Result
 
 EXPLAIN, PROBE = "explain", "probe"
@@ -29,7 +30,8 @@ class ExplainOptions:
         calls: the largest number of texts that the model is asked.
         examples: number of training examples for, and of those against.
         by_word: whether the method asks a text for each word, and a few more; otherwise it asks ``calls`` texts.
-        known: results of ``probe`` by text, for texts that are to be asked. The explanation does not depend on it.
+        known: results of ``probe`` by text, for texts that are to be asked, the whole one among them. The explanation
+            does not depend on it.
     """
 
     label: str | None
@@ -58,9 +60,10 @@ class Explain:
 
 
 class Probe:
-    """What an explanation asks of a text with some words left out: probabilities, and the decided labels by position.
+    """What an explanation asks: the answer to a text, or to a text with some words left out, as a pickle for a worker.
 
-    Workers share the probes of one explanation between them.
+    Workers share the probes of one explanation between them. The option says whether it is the whole text, of which
+    all is needed.
     """
 
     def cost(self, text: str, facts: ModelFacts) -> int:
@@ -70,24 +73,16 @@ class Probe:
     def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:
         """See :class:`.Operation`."""
         answers = classifier.answer([request.text for request in requests])
-        decided = classifier.decide(answers).labels
+        less = replace(answers, embedding=None, evidence=None)
         return [
-            Result(to_json([probabilities.tolist(), np.flatnonzero(labels).tolist()]))
-            for probabilities, labels in zip(answers.probabilities, decided, strict=True)
+            Result(pickle.dumps(rows_of(answers if request.options else less, np.array([at]))))
+            for at, request in enumerate(requests)
         ]
 
 
 def _result(classifier: Classifier, text: str, options: ExplainOptions) -> Result:
     found = explain(
         classifier, text, label=options.label, method=options.method, calls=options.calls, examples=options.examples,
-        known={text: _answered(body) for text, body in options.known.items()},
+        known={text: pickle.loads(body) for text, body in options.known.items()},
     )  # fmt: skip
     return Result(to_json(encode(found)))
-
-
-def _answered(body: bytes) -> Answered:
-    """The result of a probe."""
-    probabilities, positions = from_json(body)
-    decided = np.zeros(len(probabilities), dtype=np.bool_)
-    decided[positions] = True
-    return Answered(np.array(probabilities, dtype=np.float32), decided)

@@ -122,37 +122,37 @@ async def _probed(
         NotReady, Overloaded: they cannot be asked now.
     """
     known: dict[str, bytes] = {}
-    texts, most = _without(text, options, generation), max(_FIRST, generation.at_once)
-    while True:
-        piece = list(islice(texts, most))
+    texts, most = _asked(text, options, generation), max(_FIRST, generation.at_once)
+    while piece := list(islice(texts, most)):
         if known:
             await context.admission.room(client)
         asked: dict[str, asyncio.Future[operations.Result]] = {}
         try:
             async with context.turns.turn(client) as turn:
                 context.admission.admit(1 + len(piece), client=client)
-                for without in piece:
-                    request = operations.Request(without, None)
-                    asked[without] = context.dispatch.ask(PROBE, request, generation, client=client)
+                for each in piece:
+                    request = operations.Request(each, each == text)
+                    asked[each] = context.dispatch.ask(PROBE, request, generation, client=client)
                     if turn.over():
                         await turn.pause()
             await asyncio.gather(*asked.values())
         finally:
-            for each in asked.values():
-                each.cancel()
-        known |= {without: each.result().body for without, each in asked.items()}
-        if len(piece) < most:
-            return replace(options, known=known)
+            for future in asked.values():
+                future.cancel()
+        known |= {each: future.result().body for each, future in asked.items()}
         most *= 4
+    return replace(options, known=known)
 
 
-def _without(text: str, options: ExplainOptions, generation: Generation) -> Iterator[str]:
-    """What the method will ask, each once, but for the whole text, which is asked with the explanation."""
+def _asked(text: str, options: ExplainOptions, generation: Generation) -> Iterator[str]:
+    """What the method will ask, each once, after the whole text; nothing, if that is all."""
     _, explainer = explainer_for(generation.bundle, options.method, served=True)
     units, weighing = planned(explainer, text, options.calls)
     seen = {text}
     for row in explainer.plan(len(units), weighing):
         without = units.kept(row, remote=bool(generation.at_once))
         if without not in seen:
+            if len(seen) == 1:
+                yield text
             seen.add(without)
             yield without
