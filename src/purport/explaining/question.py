@@ -13,6 +13,7 @@ from ..bundle import Bundle
 from ..labels import LabelSet, Task
 from ..model import Answers, BoolArray, FloatArray, Model
 from ..prediction import Prediction
+from ..runtime.asking import joined
 from ..runtime.decision import Decided
 from ..text import spans
 
@@ -122,18 +123,16 @@ class Question:
     def require(self, kept: BoolArray) -> None:
         """Ask those rows of ``kept (m, n_units) bool`` that were not asked yet, together."""
         new = {row.tobytes(): row for row in kept if row.tobytes() not in self._known}
-        there = [row for row in new.values() if self.without(row) in self._given]
-        for row in there:
-            self._answers([row])
-            del new[row.tobytes()]
-        if new:
-            self._answers(list(new.values()))
+        given = {key: row for key, row in new.items() if self.without(row) in self._given}
+        for rows in (given.values(), [row for key, row in new.items() if key not in given]):
+            if rows:
+                self._answers(list(rows))
 
     def _answers(self, kept: list[BoolArray]) -> Answers:
-        """The answers for the rows of ``kept``, which are remembered: the one that is given, or those of the model."""
+        """The answers for the rows of ``kept``, of which all are given or none; they are remembered."""
         texts = [self.without(row) for row in kept]
-        given = self._given.get(texts[0])
-        answers = self.answering.answer(texts) if given is None else given
+        given = [self._given[text] for text in texts if text in self._given]
+        answers = joined(given) if given else self.answering.answer(texts)
         decided = self.answering.decide(answers).labels
         for row, probabilities, labels in zip(kept, answers.probabilities, decided, strict=True):
             self._known[row.tobytes()] = _Answered(probabilities, labels)

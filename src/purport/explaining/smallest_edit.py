@@ -12,14 +12,13 @@ from .question import Question, without_each
 
 Order = NDArray[np.intp]
 """All units, in the order in which they are left out."""
-_AT_ONCE = 2  # sizes of edits that are tried together
 
 
 def smallest_edit(question: Question, weights: Weights, label: int, calls: int) -> Edit | None:
     """Units to leave out so that ``label`` is not decided any more, or another answer is given if it was not decided.
 
-    First each unit alone, then the two, three, ... that weigh most, of which those are put back that need not go. At
-    most ``calls`` more texts are asked, and at most half of the units are left out.
+    First each unit alone, then the two, four, eight, ... that weigh most, then sizes in between, of which those are put
+    back that need not go. At most ``calls`` more texts are asked, and at most half of the units are left out.
     """
     search = _Search(question, label, question.calls + calls)
     # What speaks for a decided label is left out, and what speaks against one that is not.
@@ -52,37 +51,54 @@ class _Search:
         singles = without_each(len(order))[order]
         unknown = [row for row in singles if not self._question.knows(row)]
         self._question.require(np.array(unknown[: self._room(half=True)], dtype=np.bool_))
-        return self._first(np.array([row for row in singles if self._question.knows(row)], dtype=np.bool_))
+        known = np.array([row for row in singles if self._question.knows(row)], dtype=np.bool_)
+        at = self._first(known)
+        return None if at is None else known[at]
 
     def together(self, order: Order) -> BoolArray | None:
-        """The text without the first two, three, ... units in ``order``."""
+        """The text without the first units in ``order``: by exponential search for how many, then between two sizes."""
         most = len(order) // 2
-        for size in range(2, most + 1, _AT_ONCE):
-            sizes = range(size, min(size + _AT_ONCE, most + 1, size + self._room()))
-            tried = np.array([[at not in order[:each] for at in range(len(order))] for each in sizes], dtype=np.bool_)
-            if (found := self._first(tried)) is not None:
-                return found
-        return None
+        if most < 2:
+            return None
+        sizes = sorted({2**power for power in range(1, most.bit_length())} | {most})
+        found = self._shortest(sizes, order)
+        if found is None:
+            return None
+        below = max((size for size in sizes if size < found), default=1)
+        return _without(order, self._shortest(list(range(below + 1, found)), order) or found)
+
+    def _shortest(self, sizes: list[int], order: Order) -> int | None:
+        """The first of ``sizes`` at which the answer is changed, of as many as may be tried."""
+        sizes = sizes[: self._room()]
+        at = self._first(np.array([_without(order, size) for size in sizes], dtype=np.bool_))
+        return None if at is None else sizes[at]
 
     def restored(self, kept: BoolArray, order: Order) -> BoolArray:
         """``kept`` with units put back for as long as the answer stays changed, the last in ``order`` first."""
         while (~kept).sum() > 2 and (room := self._room()):
             back = [at for at in order[::-1].tolist() if not kept[at]][:room]
             tried = np.array([kept | (np.arange(len(kept)) == at) for at in back], dtype=np.bool_)
-            found = self._first(tried)
-            if found is None:
+            at = self._first(tried)
+            if at is None:
                 break
-            kept = found
+            kept = tried[at]
         return kept
 
-    def _first(self, tried: BoolArray) -> BoolArray | None:
-        """The first row of ``tried (m, n_units)`` that changes the answer."""
+    def _first(self, tried: BoolArray) -> int | None:
+        """The number of the first row of ``tried (m, n_units)`` that changes the answer."""
         if not len(tried):
             return None
         decided = self._question.decided(tried)
         changed = ~decided[:, self._label] if self.before[self._label] else (decided != self.before).any(axis=1)
-        return tried[int(changed.argmax())] if changed.any() else None
+        return int(changed.argmax()) if changed.any() else None
 
     def _room(self, *, half: bool = False) -> int:
         left = max(0, self._most - self._question.calls)
         return left // 2 if half else left
+
+
+def _without(order: Order, size: int) -> BoolArray:
+    """All units but the first ``size`` in ``order``."""
+    kept = np.ones(len(order), dtype=np.bool_)
+    kept[order[:size]] = False
+    return kept

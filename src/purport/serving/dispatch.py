@@ -111,9 +111,10 @@ class Dispatch:
         for position, worker in enumerate(idle):
             if not len(self._queue):
                 return
-            # Share the waiting work between the idle workers.
-            share = self._queue.seconds() / (len(idle) - position)
-            seconds = min(_BATCH_S, max(share, 0.0))
+            # Share the waiting work between the idle workers. Texts cannot be cut: who comes later, takes less.
+            among, seconds = len(idle) - position, _BATCH_S
+            if among > 1:
+                seconds = min(seconds, self._queue.seconds() / among * (1 + (among - 1) / len(self._queue)))
             while not worker.items and (batch := self._queue.take(_BATCH_UNITS, seconds, worker.free_for)):
                 self._give(worker, batch)
 
