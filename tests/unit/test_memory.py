@@ -49,6 +49,15 @@ def test_the_search_is_exact_across_blocks(rng: np.random.Generator, monkeypatch
     assert len(memory.nearest(asked, 10_000)[0]) == len(memory)
 
 
+def test_of_equally_near_examples_the_first_come_first() -> None:
+    vectors = unit(np.array([[1, 0], [0, 1], [1, 0], [1, 1], [1, 0]], dtype=np.float32))
+    memory = Memory.of(vectors, np.ones((5, 1), dtype=np.bool_), np.zeros(5, dtype=np.uint64))
+    for k in range(7):
+        expected = [0, 2, 4, 3, 1][:k]
+        assert [each.position for each in memory.nearest(vectors[:1], k)[0]] == expected
+        assert [each.position for each in memory.nearest_with(vectors[0], k, 0)] == expected
+
+
 def test_closeness_is_to_the_nearest_examples_of_the_label_and_to_their_mean(rng: np.random.Generator) -> None:
     memory, vectors = made(rng)
     asked, label = unit(rng.normal(size=(50, 32))), rng.integers(7, size=50)

@@ -218,7 +218,7 @@ class Memory:
             block = embedding @ self._floats(slice(start, start + _BLOCK)).T
             places = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
             values, places = np.hstack([best, block]), np.hstack([at, places])
-            order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+            order = np.array([_largest(row, k) for row in values])
             best, at = np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)
         return [
             [Neighbour(place, float(value), self.labels_of(place)) for place, value in zip(*row, strict=True)]
@@ -238,7 +238,7 @@ class Memory:
             block = rows[start : start + _BLOCK]
             # The scales are applied to the products: they are fewer than the numbers.
             cosine[start : start + _BLOCK] = (self.vectors[block].astype(np.float32) @ vector) * self.scales[block]
-        best = np.argsort(-cosine, kind="stable")[:k].tolist()
+        best = _largest(cosine, k).tolist()
         return [Neighbour(int(rows[at]), float(cosine[at]), self.labels_of(int(rows[at]))) for at in best]
 
 
@@ -248,6 +248,14 @@ def equal_rows(one: BoolArray, other: BoolArray) -> BoolArray:
     common = left @ right.T
     equal: BoolArray = (common == left.sum(axis=1)[:, None]) & (common == right.sum(axis=1)[None, :])
     return equal
+
+
+def _largest(values: FloatArray, k: int) -> NDArray[np.intp]:
+    """The positions of the ``k`` largest of ``values (n,)``, the largest first, of equal ones the first first."""
+    found = np.arange(len(values))
+    if 0 < k < len(values):
+        found = np.flatnonzero(values >= np.partition(values, len(values) - k)[len(values) - k])
+    return found[np.argsort(-values[found], kind="stable")][:k]
 
 
 def _texts(directory: Path) -> tuple[str, ...] | None:
