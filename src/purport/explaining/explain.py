@@ -15,7 +15,7 @@ from .beside import examples as examples_of
 from .beside import scope, unfamiliar
 from .explainer import Explainer, Weighed
 from .explanation import Explanation, Word
-from .question import Answering, Question, Units
+from .question import Answered, Answering, Question, Units
 from .smallest_edit import smallest_edit
 
 PREFERRED = ("contributions", "occlusion")
@@ -29,14 +29,14 @@ LEAST_CALLS, MOST_CALLS = 4, 4096
 
 def explain(
     answering: Answering, text: str, *, label: str | None = None, method: str | None = None, calls: int | None = None,
-    examples: int = 2, known: Mapping[str, Answers] | None = None,
+    examples: int = 2, whole: Answers | None = None, known: Mapping[str, Answered] | None = None,
 ) -> Explanation:  # fmt: skip
     """See :meth:`purport.classifier.Classifier.explain`."""
     check(text)
     name, explainer = explainer_for(answering.bundle, method)
     most = calls_of(explainer, calls, remote=answering.model.traits.remote)
     units, weighing = planned(explainer, text, most)
-    question = Question(answering, units, known)
+    question = Question(answering, units, whole, known)
     at, runner_up = _labels(question, label)
     weighed = explainer(question, at, weighing)
     edit = smallest_edit(question, weighed.weights, at, most - (weighing if question.calls > 1 else 0) - 1)

@@ -13,7 +13,6 @@ from ..bundle import Bundle
 from ..labels import LabelSet, Task
 from ..model import Answers, BoolArray, FloatArray, Model
 from ..prediction import Prediction
-from ..runtime.asking import joined
 from ..runtime.decision import Decided
 from ..text import spans
 
@@ -44,7 +43,7 @@ class Answering(Protocol):
         ...
 
 
-class _Answered(NamedTuple):
+class Answered(NamedTuple):
     """What is remembered of the answer to a text: ``(n_labels,)`` probabilities, and which labels are decided."""
 
     probabilities: FloatArray
@@ -86,7 +85,8 @@ class Units:
 class Question:
     """A text that is asked with some of its units left out. What was asked is remembered.
 
-    ``known`` are answers that are there already, each to one text; they count as calls too.
+    ``whole`` is the answer to the text, and ``known`` are those to others, by text, where they are there already; they
+    count as calls too.
 
     Attributes:
         units: the units of the text.
@@ -94,13 +94,16 @@ class Question:
         whole: the model's answer to the text.
     """
 
-    def __init__(self, answering: Answering, units: Units, known: Mapping[str, Answers] | None = None) -> None:
+    def __init__(
+        self, answering: Answering, units: Units, whole: Answers | None = None,
+        known: Mapping[str, Answered] | None = None,
+    ) -> None:  # fmt: skip
         self.answering = answering
         self.units = units
         self.calls = 0
         self._given = known or {}
-        self._known: dict[bytes, _Answered] = {}
-        self.whole = self._answers([units.full])
+        self._known: dict[bytes, Answered] = {}
+        self.whole = self._remember([units.full], whole or self._ask([units.full]))
 
     def without(self, kept: BoolArray) -> str:
         """The text of the units that are ``kept (n_units,) bool``."""
@@ -123,19 +126,22 @@ class Question:
     def require(self, kept: BoolArray) -> None:
         """Ask those rows of ``kept (m, n_units) bool`` that were not asked yet, together."""
         new = {row.tobytes(): row for row in kept if row.tobytes() not in self._known}
-        given = {key: row for key, row in new.items() if self.without(row) in self._given}
-        for rows in (given.values(), [row for key, row in new.items() if key not in given]):
-            if rows:
-                self._answers(list(rows))
+        for key, row in list(new.items()):
+            if (found := self._given.get(self.without(row))) is not None:
+                self._known[key] = found
+                self.calls += 1
+                del new[key]
+        if new:
+            self._remember(list(new.values()), self._ask(list(new.values())))
 
-    def _answers(self, kept: list[BoolArray]) -> Answers:
-        """The answers for the rows of ``kept``, of which all are given or none; they are remembered."""
-        texts = [self.without(row) for row in kept]
-        given = [self._given[text] for text in texts if text in self._given]
-        answers = joined(given) if given else self.answering.answer(texts)
+    def _ask(self, kept: list[BoolArray]) -> Answers:
+        return self.answering.answer([self.without(row) for row in kept])
+
+    def _remember(self, kept: list[BoolArray], answers: Answers) -> Answers:
+        """``answers``, those for the rows of ``kept``."""
         decided = self.answering.decide(answers).labels
         for row, probabilities, labels in zip(kept, answers.probabilities, decided, strict=True):
-            self._known[row.tobytes()] = _Answered(probabilities, labels)
+            self._known[row.tobytes()] = Answered(probabilities, labels)
         self.calls += len(kept)
         return answers
 

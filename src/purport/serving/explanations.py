@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic_core import to_json
@@ -12,11 +12,13 @@ from pydantic_core import to_json
 from ..classifier import Classifier
 from ..explaining.explain import explain
 from ..explaining.explanation import encode
+from ..explaining.question import Answered
 from ..manifest import ModelFacts
 from ..runtime.asking import rows_of
 from .operations import Classify, Request, Result
 
 EXPLAIN, PROBE = "explain", "probe"
+_PROBABILITY = np.dtype(np.float32).itemsize
 _WORD_CHARACTERS = 3  # and a space; a word that is not the shortest has more
 
 
@@ -30,8 +32,8 @@ class ExplainOptions:
         calls: the largest number of texts that the model is asked.
         examples: number of training examples for, and of those against.
         by_word: whether the method asks a text for each word, and a few more; otherwise it asks ``calls`` texts.
-        known: results of ``probe`` by text, for texts that are to be asked, the whole one among them. The explanation
-            does not depend on it.
+        known: results of ``probe`` by text, for texts that are to be asked, the whole one among them if there are any.
+            The explanation does not depend on it.
     """
 
     label: str | None
@@ -60,10 +62,10 @@ class Explain:
 
 
 class Probe:
-    """What an explanation asks: the answer to a text, or to a text with some words left out, as a pickle for a worker.
+    """What an explanation asks of a text, for the worker that explains; workers share the probes of an explanation.
 
-    Workers share the probes of one explanation between them. The option says whether it is the whole text, of which
-    all is needed.
+    Of a text with some words left out, that is its :class:`.Answered`: the bytes of both arrays. Of the whole text,
+    which the option names, it is all of the answer, pickled.
     """
 
     def cost(self, text: str, facts: ModelFacts) -> int:
@@ -73,16 +75,31 @@ class Probe:
     def __call__(self, classifier: Classifier, requests: Sequence[Request]) -> list[Result]:
         """See :class:`.Operation`."""
         answers = classifier.answer([request.text for request in requests])
-        less = replace(answers, embedding=None, evidence=None)
+        decided = classifier.decide(answers).labels
         return [
-            Result(pickle.dumps(rows_of(answers if request.options else less, np.array([at]))))
+            Result(
+                pickle.dumps(rows_of(answers, np.array([at])))
+                if request.options
+                else answers.probabilities[at].tobytes() + decided[at].tobytes()
+            )
             for at, request in enumerate(requests)
         ]
 
 
+def _answered(probe: bytes) -> Answered:
+    """What a :class:`Probe` says of a text with some words left out."""
+    n_labels = len(probe) // (_PROBABILITY + 1)
+    return Answered(
+        np.frombuffer(probe, np.float32, n_labels), np.frombuffer(probe, np.bool_, offset=_PROBABILITY * n_labels)
+    )
+
+
 def _result(classifier: Classifier, text: str, options: ExplainOptions) -> Result:
+    known = dict(options.known)
+    whole = known.pop(text, None)
     found = explain(
         classifier, text, label=options.label, method=options.method, calls=options.calls, examples=options.examples,
-        known={text: pickle.loads(body) for text, body in options.known.items()},
+        whole=None if whole is None else pickle.loads(whole),
+        known={each: _answered(probe) for each, probe in known.items()},
     )  # fmt: skip
     return Result(to_json(encode(found)))
