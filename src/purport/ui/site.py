@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -139,7 +140,12 @@ class Site:
         return JSONResponse({"labels": shown_}, headers=HEADERS | {"Cache-Control": "private, max-age=3600"})
 
     def download(self, content: bytes, name: str, media_type: str) -> Response:
-        """A file that the browser saves as ``name``, which is ASCII."""
+        """A file that the browser saves as ``name``, which is ASCII.
+
+        Excel reads a table as UTF-8 only if it starts with a byte order mark, which one that is not ASCII gets.
+        """
+        if media_type == "text/csv" and not (content.isascii() or content.startswith(BOM_UTF8)):
+            content = BOM_UTF8 + content
         return Response(content, 200, HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}, media_type)
 
     def redirect(self, path: str) -> Response:
