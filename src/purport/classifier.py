@@ -247,7 +247,7 @@ class Classifier:
             return found
         # A promise rejects by one score; in_scope says then whether the text or its label is in doubt.
         doubtful = max(decision.in_scope_at, DEFAULT_THRESHOLD if decision.accept_at else 0.0)
-        below = answers.in_scope < np.float32(doubtful)
+        below, evident = answers.in_scope < np.float32(doubtful), answers.evident
         held: BoolArray = np.zeros(len(labels), dtype=np.bool_)
         if decision.accept_at:
             freely = decision.model_copy(update={"accept_at": 0.0})
@@ -255,7 +255,7 @@ class Classifier:
         for row in np.flatnonzero(none).tolist():
             if answers.taught is not None and answers.taught[row] < -_MOSTLY:
                 found[row] = "taught"
-            elif answers.evidence is not None and below[row]:
+            elif answers.evidence is not None and evident[row] and below[row]:
                 found[row] = weakest(answers.evidence[row])
             else:
                 found[row] = "below_promise" if held[row] and thresholds[row] is None else "no_label_decided"

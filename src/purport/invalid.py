@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
@@ -95,8 +95,8 @@ def says(items: Sequence[Mapping[str, Any]], *, hidden: bool = False) -> str:
         return f"is not valid ({str(first['msg']).removeprefix('Input should be ')})"
     if len(wanted) > 1:
         wanted = [_OF_NUMBERS.get(each.split()[0], "") + each for each in wanted]
-    counted = first.get("ctx", {}).get("actual_length")
-    shown = _shown(first["input"]) if counted is None else f"{counted:,}"
+    counted = first["type"] in ("too_short", "too_long") and isinstance(first["input"], Sized)
+    shown = f"{len(first['input']):,}" if counted else _shown(first["input"])
     return f"must be {' or '.join(wanted)}" + ("" if hidden else f", not {shown}")
 
 

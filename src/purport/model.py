@@ -32,7 +32,8 @@ class Answers:
             the model has none.
         answered_by: the id of the bundle that answered each text, if parts of a bundle share the work.
         evidence: ``(n, n_signals) float32``, what each signal of :mod:`purport.runtime.scope` says for (positive) or
-            against (negative) ``in_scope``; ``None`` if that is not made from signals.
+            against (negative) ``in_scope``; ``None`` if that is not made from signals. Where parts of a bundle share
+            the work, it is a row of zeros for a text of which it is not.
         taught: ``(n,) float32`` from -1 to 1: how much the answer is that of a taught example (see
             :mod:`purport.runtime.taught_vectors`), negative for one without a label; ``None`` if nothing was taught.
         cost: ``(n, 2) float64``, the tokens and US dollars that services took for each text, or had taken for an answer
@@ -47,6 +48,14 @@ class Answers:
     evidence: FloatArray | None = None
     taught: FloatArray | None = None
     cost: NDArray[np.float64] | None = None
+
+    @property
+    def evident(self) -> BoolArray:
+        """``(n,) bool``: whether there is ``evidence`` of the text."""
+        if self.evidence is None:
+            return np.zeros(len(self.in_scope), dtype=np.bool_)
+        found: BoolArray = (self.evidence != 0).any(axis=1)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

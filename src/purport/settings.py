@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -118,7 +119,13 @@ class ServerSettings(BaseSettings):
     @field_validator("review_dir", "reports_dir")
     @classmethod
     def _is_no_file(cls, value: str) -> str:
-        if value and Path(value).exists() and not Path(value).is_dir():
+        try:
+            is_file = bool(value) and not stat.S_ISDIR(Path(value).stat().st_mode)
+        except FileNotFoundError:
+            return value
+        except OSError as error:
+            raise ValueError(f"{value} cannot be looked at ({error.strerror})") from None
+        if is_file:
             raise ValueError(f"{value} is not a directory; name one, which need not be there yet")
         return value
 

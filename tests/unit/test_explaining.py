@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -25,6 +26,7 @@ from purport.kinds.cascade.model import Cascade, Stage
 from purport.kinds.linear.located import located
 from purport.kinds.linear.model import LinearScorer
 from purport.kinds.linear.ngrams import Ngrams
+from purport.labelling.labelled import confidences
 from purport.manifest import Manifest, ModelFacts, PerLabel, Provenance
 from purport.model import Answers, Lengths, Traits
 from purport.received import explanation
@@ -171,6 +173,30 @@ def test_a_cascade_is_explained_by_asking_all_of_it() -> None:
     found = cascade.explain("hello refund my money")
     assert found.method == "occlusion" and found.words == second.explain("hello refund my money").words
     assert found.examples.favour == () and script.asked
+
+
+def test_an_answer_of_a_cascade_does_not_depend_on_what_is_asked_beside_it() -> None:
+    """The first stage settles "refund ..." and has no evidence; the others have that of the second stage."""
+    (first, _), (second, script) = scripted(), scripted()
+    answer = script.answer
+    script.answer = lambda texts: replace(  # type: ignore[method-assign]
+        answer(texts), in_scope=np.full(len(texts), 0.1, dtype=np.float32),
+        evidence=np.full((len(texts), 4), -1.0, dtype=np.float32),
+    )  # fmt: skip
+    stages = [Stage(first, np.arange(3), 0.6), Stage(second, np.arange(3), 0.0)]
+    cascade = Classifier(first.bundle, Cascade(stages))
+    text = "refund refund hello"
+    alone, beside = cascade.answer([text]), cascade.answer([text, "parcel"])
+    assert beside.evident.tolist() == [False, True] and alone.evident.tolist() == [False]
+    assert confidences(cascade, beside)[0] == confidences(cascade, alone)[0]
+    for answers in (alone, beside):
+        answers.probabilities[0], answers.in_scope[0] = 0.1, 0.1
+        assert cascade.predictions(answers, *[[None] * len(answers.in_scope)] * 2)[0].reason == "no_label_decided"
+        assert scope(answers, LABELS) == ()
+    probes = Probe()(cascade, [Request(each, each == text) for each in (text, "parcel", "hello")])
+    options = ExplainOptions(None, "occlusion", 32, 2, known={text: probes[0].body})
+    (served,) = Explain()(cascade, [Request(text, options)])
+    assert json.loads(served.body) == json.loads(json.dumps(encode(cascade.explain(text))))
 
 
 def test_the_smallest_edit_leaves_out_what_decides() -> None:

@@ -49,7 +49,7 @@ class Document(BaseModel):
         ({"own": [], "secret": 3}, ['"secret" must be a string', '"own" must be a string, not a list']),
         ({"names": "x" * 1_000}, ['"names" must be a list or "numbers", not "' + "x" * 60 + '"...']),
         ({"by_name": {}}, ['"by_name" must be a table of at least 1, not 0']),
-        ({"by_name": dict.fromkeys("abc", 1)}, ['"by_name" must be a table of at most 2, not a table']),
+        ({"by_name": dict.fromkeys("abc", 1)}, ['"by_name" must be a table of at most 2, not 3']),
         ({"few": []}, ['"few" must be a list of at least 1, not 0']),
         ({"few": [1, 2, 3]}, ['"few" must be a list of at most 2, not 3']),
         ({"names": "\ud800"}, [r'"names" must be a list or a string of Unicode characters, not "\ud800"']),

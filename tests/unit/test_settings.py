@@ -118,6 +118,10 @@ def test_a_file_is_no_directory_for_queues_or_pages(name: str, tmp_path: Path) -
     file.touch()
     with pytest.raises(SettingsError, match=r"-dir: .*queues is not a directory"):
         load({name: str(file)})
+    with pytest.raises(SettingsError, match="cannot be looked at"):
+        load({name: str(file / "below")})
+    with pytest.raises(SettingsError, match="cannot be looked at"):
+        load({name: "x" * 300})
 
 
 def test_trusted_proxies_are_addresses_or_networks() -> None:

@@ -54,7 +54,7 @@ def examples(answering: Answering, whole: Answers, label: int, runner_up: int | 
 
 def scope(whole: Answers, names: Sequence[str]) -> tuple[Signal, ...]:
     """What each of the signals says, strongest against first; none if ``in_scope`` is not made from signals."""
-    if whole.evidence is None:
+    if whole.evidence is None or not whole.evident[0]:
         return ()
     probabilities = whole.probabilities[0]
     best = np.argsort(-probabilities, kind="stable")[:2].tolist()

@@ -207,7 +207,6 @@ def confidences(classifier: Classifier, answers: Answers) -> FloatArray:
         right = np.where(labels, probabilities, 1 - probabilities).prod(axis=1, dtype=np.float64)
     else:
         right = np.where(labels, probabilities, 0).max(axis=1, initial=0.0)
-    if answers.evidence is not None:
-        right = right * answers.in_scope
+    right = np.where(answers.evident, right * answers.in_scope, right)
     found: FloatArray = np.where(decided.out_of_scope, 1 - answers.in_scope, right).astype(np.float32)
     return found

@@ -80,7 +80,7 @@ class Probe:
             Result(
                 pickle.dumps(rows_of(answers, np.array([at])))
                 if request.options
-                else answers.probabilities[at].tobytes() + decided[at].tobytes()
+                else answers.probabilities[at].astype(np.float32).tobytes() + decided[at].tobytes()
             )
             for at, request in enumerate(requests)
         ]

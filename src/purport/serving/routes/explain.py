@@ -24,8 +24,8 @@ from ..explanations import EXPLAIN, PROBE, Explain, ExplainOptions
 from ..generation import Generation
 from ..schema import error_responses, request_body, validated
 
-# Texts that are asked at first (all of a usual default explanation), unless more are asked of a service at a time.
-_FIRST = 16
+# Texts that are asked at first (all that 16 words take), unless more are asked of a service at a time.
+_FIRST = 17
 # Share of the time limit that the work may take, as it is estimated.
 _SHARE = 0.5
 _EXAMPLE = {"text": "flights from boston to denver"}
