@@ -184,7 +184,9 @@ def test_an_answer_of_a_cascade_does_not_depend_on_what_is_asked_beside_it() -> 
         evidence=np.full((len(texts), 4), -1.0, dtype=np.float32),
     )  # fmt: skip
     stages = [Stage(first, np.arange(3), 0.6), Stage(second, np.arange(3), 0.0)]
-    cascade = Classifier(first.bundle, Cascade(stages))
+    decision = PerLabel(thresholds=(0.5,) * 3, in_scope_at=0.5)
+    manifest = first.bundle.manifest.model_copy(update={"decision": decision})
+    cascade = Classifier(Bundle(path=None, manifest=manifest), Cascade(stages))  # type: ignore[arg-type]
     text = "refund refund hello"
     alone, beside = cascade.answer([text]), cascade.answer([text, "parcel"])
     assert beside.evident.tolist() == [False, True] and alone.evident.tolist() == [False]
