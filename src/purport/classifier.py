@@ -15,7 +15,7 @@ from .errors import BundleUnsupported, MemoryMissing, ProviderError, PurportErro
 from .explaining.explain import explain
 from .explaining.explanation import Explanation
 from .labels import LabelSet, Task
-from .model import Answers, Batching, BoolArray, FloatArray, Lengths, Model
+from .model import Answers, Batching, BoolArray, FloatArray, Keeping, Lengths, Model
 from .prediction import Prediction, Reason, ScoredLabel, SimilarExample
 from .progress import SILENT, Reporter
 from .runtime.calibration import Calibrated
@@ -122,6 +122,14 @@ class Classifier:
             )
         most = most_characters(self.bundle.manifest.model.limit)
         model.prefetch([clip(text, most) if len(text) > most else text for text in texts], reporter)
+
+    def has(self, texts: Sequence[str]) -> BoolArray:
+        """``(n,) bool``: whether :meth:`answer` asks no service about a text (any more)."""
+        model = self.model.scorer if isinstance(self.model, Calibrated) else self.model
+        if isinstance(model, Keeping):
+            most = most_characters(self.bundle.manifest.model.limit)
+            return model.has([clip(text, most) for text in texts])
+        return np.full(len(texts), not self.model.traits.remote)
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
         """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.

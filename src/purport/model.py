@@ -161,6 +161,15 @@ class Batching(Protocol):
         ...
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """A model that keeps what a service has answered."""
+
+    def has(self, texts: Sequence[str]) -> BoolArray:
+        """``(n,) bool``: whether all that is asked about a text was answered before, so that it costs nothing now."""
+        ...
+
+
 class Model(Protocol):
     """An opened bundle's model. Safe to use from several threads."""
 

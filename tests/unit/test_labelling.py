@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -171,7 +172,7 @@ def test_a_service_that_fails_in_the_middle_leaves_what_was_answered(script: Scr
     script.content = broken  # type: ignore[method-assign]
     with pytest.raises(ProviderError):
         label(classifier, examples(200), out)
-    assert len(table(out.target)) == 64
+    assert 64 + (20 - 16) / VOTES <= len(table(out.target)) < 100, "also what was answered of the batch that broke off"
     script.content, script.faults = answer, type(script.faults)()  # type: ignore[method-assign]
     assert label(classifier, examples(200), out, resume=True).labelled == 200
     assert len({row["text"] for row in table(out.target)}) == 200
@@ -189,8 +190,11 @@ def test_ctrl_c_loses_nothing_that_was_written_and_pays_for_nothing_twice(script
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=180)
-    assert running.returncode == 130 and "of 200 texts are left; go on with --resume" in said, said
-    assert len(table(labels)) in (64, 128, 192)  # whole batches
+    kept = len(table(labels))
+    assert running.returncode == 130 and f"{200 - kept} of 200 texts are left; go on with --resume" in said, said
+    assert kept >= 100 - 16, "whatever was answered is there, also of the batch that broke off"
+    requests = re.search(r"requests to services: (\d+)(?! \(answers from the cache)", said)
+    assert requests and int(requests[1]) <= len(script.asked), f"{len(script.asked)} were sent: {said}"
     script.latency_s = 0
     done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0 and len(table(labels)) == 200, done.stderr

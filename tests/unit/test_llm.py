@@ -286,6 +286,37 @@ def test_429_waits_as_long_as_the_service_says(script: Script) -> None:
     assert 1.0 <= time.monotonic() - began < 3 and len(script.asked) == 2
 
 
+def test_a_pause_that_is_too_long_is_said(script: Script) -> None:
+    script.faults += [(429, {"error": {"message": "slow down"}}, {"Retry-After": "3600"})]
+    with pytest.raises(ProviderError, match=r"answers 429.*it asks to wait 3,600 seconds, which is longer"):
+        scorer(script, retries=0).score([TEXTS[0]])
+
+
+def test_a_service_that_wants_a_key_where_none_is_named(script: Script) -> None:
+    script.faults += [(401, {"error": {"message": "no"}})]
+    with pytest.raises(ProviderError, match=r"name its environment variable with provider\.key$"):
+        scorer(script, key="").score([TEXTS[0]])
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_what_was_answered_before_an_error_is_not_asked_again(script: Script, cache: bool) -> None:
+    """Also without a cache, if the same texts come next; and only of a cache it is said that it lasts."""
+    texts = [f"fly {number}" for number in range(20)]
+    model = scorer(script, concurrency=1, retries=0, cache=cache, budget={"tokens": 2_000})
+    with pytest.raises(BudgetSpent) as caught:
+        model.score(texts)
+    assert ("is in the cache" in str(caught.value)) == cache
+    asked = len(script.asked)
+    there = model.has(texts)
+    assert there.tolist() == [number < asked for number in range(20)] and asked > 1
+    model.score(texts[:asked])
+    assert (len(script.asked), model.usage.requests, model.usage.from_cache) == (asked, asked, 0)
+    assert scorer(script, cache=cache).has(texts).sum() == (asked if cache else 0)
+    with pytest.raises(BudgetSpent) as caught:
+        scorer(script, cache=cache, budget={"tokens": 10}).score(["something else"])
+    assert "is in the cache" not in str(caught.value), "nothing was answered"
+
+
 def test_500_is_tried_again_and_then_an_error(script: Script) -> None:
     script.faults += [(500, b"oops")]
     assert decided(scorer(script, retries=1), [TEXTS[0]]) == ["flight"]
@@ -475,6 +506,9 @@ def test_what_texts_cost_by_label_adds_up_also_from_the_cache(
     printed = capsys.readouterr().err
     assert re.search(r"flight\s+│\s+3\s+│\s+440\s+│\s+0.0400", printed), printed
     assert re.search(r"all\s+│\s+5\s+│\s+880\s+│\s+0.0800\s+│\s+16.0000", printed), printed
+    print_costs({label: each.model_copy(update={"usd": 0.0}) for label, each in costs.items()}, 5)
+    printed = capsys.readouterr().err
+    assert re.search(r"all\s+│\s+5\s+│\s+880\s+│", printed) and "dollar" not in printed, "there are no prices"
     evaluation = json.loads((bundle.path / "evaluation.json").read_text("utf-8"))["valid"]
     assert evaluation["costs"]["flight"]["usd"] == pytest.approx(0.02 * evaluation["labels"]["flight"]["predicted"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ..classifier import Classifier
 from ..costs import Costs, LabelCost
 from ..data.reading import Example
-from ..errors import BudgetSpent
 from ..labels import Task
 from ..model import Answers, FloatArray
 from ..predict_file import label_delimiter
@@ -132,9 +131,8 @@ class _Run:
         for batch in _batches(todo, self._size(), self._wanted.seed):
             try:
                 self._write(batch)
-            except BaseException as error:
-                if isinstance(error, BudgetSpent):
-                    self._rescue(batch)
+            except BaseException:
+                self._rescue(batch)
                 left = len(todo) - self._done
                 self._reporter.emit(Line(f"{left:,} of {count(len(todo), 'text')} are left; go on with --resume"))
                 raise
@@ -146,10 +144,10 @@ class _Run:
         return size if traits.max_batch is None else min(size, traits.max_batch)
 
     def _rescue(self, batch: Sequence[Sequence[Example]]) -> None:
-        """Write down what was answered of a batch that broke off: the replies are in the cache, and cost nothing."""
-        for each in batch:
-            with suppress(BudgetSpent):
-                self._write([each])
+        """Write down what was answered of a batch that broke off, and costs nothing now."""
+        there = self._classifier.has([examples[0].text for examples in batch])
+        if self._classifier.model.traits.remote and there.any():
+            self._write([batch[row] for row in np.flatnonzero(there).tolist()])
 
     def _write(self, batch: Sequence[Sequence[Example]]) -> None:
         answers = self._classifier.answer([examples[0].text for examples in batch])

@@ -15,7 +15,7 @@ from ...classifier import Classifier
 from ...errors import BundleCorrupt
 from ...frozen import Frozen
 from ...manifest import Many, ModelFacts, Share
-from ...model import Answers, FloatArray, Lengths, Metered, Model, Traits, Usage
+from ...model import Answers, BoolArray, FloatArray, Lengths, Metered, Model, Traits, Usage
 from ...runtime.decision import acceptance, decide
 from .target import Point
 
@@ -122,6 +122,11 @@ class Cascade:
             if not len(rows):
                 break
         return found.answers()
+
+    def has(self, texts: Sequence[str]) -> BoolArray:
+        """See :class:`~purport.model.Keeping`: whether all stages have the text, also those that it may not reach."""
+        found: BoolArray = np.all([stage.classifier.has(texts) for stage in self._stages], axis=0)
+        return found
 
     def lengths(self, texts: Sequence[str]) -> Lengths:
         """The lengths as the last stage reads the texts."""

@@ -136,5 +136,5 @@ class Budget:
                          f"{amount.tokens:,}")  # fmt: skip
         return (
             f"the budget of this run does not allow another {what}: {'; '.join(parts)}. Raise budget.usd or "
-            "budget.tokens; what was answered so far is in the cache and costs nothing again"
+            "budget.tokens"
         )

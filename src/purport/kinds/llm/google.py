@@ -10,8 +10,8 @@ import google.genai as genai
 import httpx2
 from google.genai import errors, types
 
-from .provider import Abilities, Endpoint, Reply, Request, Unanswered
-from .vendor import NOT_THE_PROTOCOL, Attempts, certificates, of_status, pause, timed_out, unreachable, unreadable
+from .provider import Abilities, Attempts, Endpoint, Reply, Request, Unanswered
+from .vendor import NOT_THE_PROTOCOL, certificates, of_status, pause, timed_out, unreachable, unreadable
 
 _STOPPED = ("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED", "")  # every other reason is one not to answer
 _WRONG_KEY = "API_KEY_INVALID"

@@ -17,7 +17,7 @@ from ...contents import read_json
 from ...errors import BundleCorrupt, BundleUnsupported, DeviceUnavailable
 from ...labels import LabelSet, Task
 from ...manifest import ModelFacts, Share
-from ...model import FloatArray, Lengths, Model, Traits, Usage
+from ...model import BoolArray, FloatArray, Lengths, Model, Traits, Usage
 from ...progress import Reporter
 from ...runtime.calibration import Scores, calibrated
 from ...settings import PROVIDER_URLS
@@ -123,6 +123,14 @@ class LlmScorer:
         scored = self._facts.confidence == "scores"
         requests = [self._prompt.requests(text[: self._facts.limit], logprobs=scored) for text in texts]
         self.asker.batch([each for together in requests for each in together], reporter)
+
+    def has(self, texts: Sequence[str]) -> BoolArray:
+        """See :class:`~purport.model.Keeping`."""
+        scored = self._facts.confidence == "scores"
+        return np.array([
+            all(map(self.asker.has, self._prompt.requests(text[: self._facts.limit], logprobs=scored)))
+            for text in texts
+        ])  # fmt: skip
 
     @property
     def order_changes(self) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
@@ -111,6 +112,26 @@ class Reply:
     lost: int = 0
     seconds: float = 0.0
     batch: bool = False
+
+
+@dataclass
+class Attempts:
+    """The attempts of one call: how many requests went out, and how many had a response."""
+
+    asked: int = 0
+    answered: int = 0
+
+    def __post_init__(self) -> None:
+        LAST_ATTEMPTS.set(self)
+
+    @property
+    def lost(self) -> int:
+        """Those that had none."""
+        return self.asked - self.answered
+
+
+LAST_ATTEMPTS: ContextVar[Attempts | None] = ContextVar("attempts", default=None)
+"""Those of the last call in this task: a call that is cancelled cannot say what it has lost."""
 
 
 class Unanswered(ProviderError):

@@ -42,7 +42,7 @@ class Service(Frozen):
     timeout_s: float = Field(default=30, gt=0, le=600)
     """Seconds for one attempt."""
     retries: int = Field(default=3, ge=0, le=10)
-    """Further attempts after an error of the network, 429 or 5xx, after the pause that the service names."""
+    """Further attempts after an error of the network, 429 or 5xx; the service may ask for a pause of up to a minute."""
     concurrency: int = Field(default=16, ge=1, le=MOST_AT_ONCE)
     """Most requests at a time."""
     thinking_tokens: int = Field(default=0, ge=0, le=100_000)

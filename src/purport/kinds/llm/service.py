@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from ...errors import ProviderError
+from ...errors import BudgetSpent, ProviderError
 from ...model import Usage
 from ...progress import Reporter
 from ...spending import Amount
@@ -21,7 +21,7 @@ from .batcher import Batcher
 from .budget import PICO, Budget
 from .parsing import chosen
 from .prompt import repaired
-from .provider import Provider, Reply, Request, Unanswered
+from .provider import LAST_ATTEMPTS, Provider, Reply, Request, Unanswered
 from .recipe import BudgetSpec, Service
 from .replies import ReplyCache
 
@@ -63,6 +63,9 @@ class Asker:
         identity = {"name": service.name, "model": endpoint.model, "url": endpoint.base_url, "options": service.options}
         self._cache = ReplyCache(identity) if service.cache else None
         self._batched: dict[Request, tuple[Reply, Amount]] = {}
+        # What was answered of calls that are under way, or broke off: it was counted, and is not asked again.
+        self._under_way: dict[Request, tuple[Answer | None, Amount]] = {}
+        self._calls = 0
 
     @property
     def usage(self) -> Usage:
@@ -80,6 +83,10 @@ class Asker:
             BudgetSpent: a request could cost more than is left.
         """
         return self._loop.run(self._all(requests))
+
+    def has(self, request: Request) -> bool:
+        """Whether the answer to ``request`` is there already, so that asking for it costs nothing."""
+        return request in self._under_way or self._known(request) is not None
 
     def batch(self, requests: Sequence[Request], reporter: Reporter) -> None:
         """Ask ``requests`` in batches of the service, and wait for the replies; :meth:`ask` then has them.
@@ -113,17 +120,37 @@ class Asker:
 
     async def _all(self, requests: Sequence[Request]) -> list[Asked]:
         times, failed = Counter(requests), asyncio.Event()
-        found = await asyncio.gather(*(self._one(each, failed) for each in times), return_exceptions=True)
+        if not self._calls:  # what is left of calls that broke off is only for those that come back
+            self._under_way = {each: found for each, found in self._under_way.items() if each in times}
+        self._calls += 1
+        try:
+            found = await asyncio.gather(*(self._one(each, failed) for each in times), return_exceptions=True)
+        finally:
+            self._calls -= 1
         # The first that failed has the reason; later ones may not have begun.
         for each in found:
             if isinstance(each, BaseException) and not isinstance(each, _NotBegun):
-                raise each
+                raise self._told(each)
+        for request in times:
+            self._under_way.pop(request, None)
         answers = {request: Asked(each[0], _shared(each[1], times[request]))
                    for request, each in zip(times, found, strict=True)
                    if not isinstance(each, BaseException)}  # fmt: skip
         return [answers[request] for request in requests]
 
+    def _told(self, error: BaseException) -> BaseException:
+        """``error``, which says so if what was answered before it is kept."""
+        if isinstance(error, BudgetSpent | ProviderError) and self._cache is not None and self._budget.usage.seconds:
+            error.args = (f"{error}. What was answered so far is in the cache and costs nothing again",)
+        return error
+
     async def _one(self, request: Request, failed: asyncio.Event) -> tuple[Answer | None, Amount]:
+        if (there := self._under_way.get(request)) is not None:
+            return there
+        self._under_way[request] = found = await self._asked(request, failed)
+        return found
+
+    async def _asked(self, request: Request, failed: asyncio.Event) -> tuple[Answer | None, Amount]:
         batched = self._batched.get(request)
         if batched is not None and not batched[0].refused:  # it is counted; a second time it is from the cache
             del self._batched[request]
@@ -171,14 +198,22 @@ class Asker:
         held = one * (1 + self._service.retries)
         await self._budget.hold(held)
         began = time.perf_counter()
+        LAST_ATTEMPTS.set(None)
         try:
             reply = await provider.complete(request)
         except BaseException as error:
-            lost = error.lost if isinstance(error, Unanswered) else 1 + self._service.retries
+            lost = self._lost(error)
             self._budget.settle(held, one, None, lost)
             raise
         reply = replace(reply, seconds=round(time.perf_counter() - began, 4))
         return reply, self._budget.settle(held, one, reply, reply.lost)
+
+    def _lost(self, error: BaseException) -> int:
+        """The attempts without a response of a call that ended with ``error``; all there may be, if nothing says."""
+        if isinstance(error, Unanswered):
+            return error.lost
+        attempts = LAST_ATTEMPTS.get()
+        return attempts.lost if attempts is not None else 1 + self._service.retries
 
     def unanswered(self, texts: int) -> None:
         """Count texts that have no answer."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import httpx
 
-from .provider import MULTICLASS, Abilities, Endpoint, Reply, Request, Unanswered
-from .vendor import OF_ONE_TEXT, Attempts, certificates, of_status, pause, timed_out, unreachable, unreadable
+from .provider import MULTICLASS, Abilities, Attempts, Endpoint, Reply, Request, Unanswered
+from .vendor import OF_ONE_TEXT, certificates, of_status, pause, timed_out, unreachable, unreadable
 
 MOST_OPTIONS = 255
 """Options of a question, by the protocol; as many questions are put into one request."""
@@ -78,7 +78,9 @@ class SystemOne:
 
     def _failure(self, response: httpx.Response, lost: int) -> Unanswered:
         said = self._endpoint.cleaned(response.text)
-        return Unanswered(of_status(response.status_code, said, self._endpoint), lost)
+        return Unanswered(
+            of_status(response.status_code, said, self._endpoint, response.headers.get("retry-after", "")), lost
+        )
 
     def _reply(self, response: httpx.Response, request: Request, lost: int) -> Reply:
         """What ``response`` says.

@@ -6,15 +6,15 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from ssl import SSLContext
 from types import ModuleType
 from typing import Any
 
-from .provider import Endpoint, Reply, Unanswered
+from ...wording import count
+from .provider import LAST_ATTEMPTS, Attempts, Endpoint, Reply, Unanswered
 
 OF_ONE_TEXT = ("content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length")
 """What a service says of one text, not of the whole run."""
@@ -26,22 +26,6 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_WISH_S = 0.5, 8.0, 60.0
 
 NOT_THE_PROTOCOL = (ValueError, TypeError, AttributeError, LookupError)
 """How the vendors' clients fail on what is not the protocol."""
-
-
-@dataclass
-class Attempts:
-    """The attempts of one call: how many requests went out, and how many had a response."""
-
-    asked: int = 0
-    answered: int = 0
-
-    @property
-    def lost(self) -> int:
-        """Those that had none."""
-        return self.asked - self.answered
-
-
-_CURRENT: ContextVar[Attempts] = ContextVar("attempts")
 
 
 class Refused(Exception):
@@ -63,14 +47,18 @@ def client_options(module: ModuleType, endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
+def _current() -> Attempts:
+    return LAST_ATTEMPTS.get() or Attempts()
+
+
 def _http_client(module: ModuleType) -> Any:
     """A client that counts attempts, and takes no text to an address that an answer names."""
 
     async def asked(_request: Any) -> None:
-        _CURRENT.get().asked += 1
+        _current().asked += 1
 
     async def answered(_response: Any) -> None:
-        _CURRENT.get().answered += 1
+        _current().answered += 1
 
     hooks = {"request": [asked], "response": [answered]}
     return module.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False, verify=certificates("httpx2"))
@@ -92,22 +80,20 @@ def one_call(module: ModuleType, endpoint: Endpoint) -> Iterator[Attempts]:
         Refused: it refuses this text.
     """
     attempts = Attempts()
-    before = _CURRENT.set(attempts)
     try:
         yield attempts
     except module.APIStatusError as error:
         said = endpoint.cleaned(str(error))
         if error.status_code in (400, 413, 422) and any(code in f"{error.body}" for code in OF_ONE_TEXT):
             raise Refused(Reply("", refused=said, input_tokens=0, output_tokens=0, lost=attempts.lost)) from None
-        raise Unanswered(of_status(error.status_code, said, endpoint), attempts.lost) from None
+        wish = error.response.headers.get("retry-after", "")
+        raise Unanswered(of_status(error.status_code, said, endpoint, wish), attempts.lost) from None
     except module.APITimeoutError:
         raise timed_out(endpoint, attempts) from None
     except module.APIConnectionError as error:
         raise unreachable(endpoint, str(error.__cause__ or error), attempts.lost) from None
     except (module.APIError, *NOT_THE_PROTOCOL) as error:
         raise unreadable(endpoint, error, attempts.lost) from None
-    finally:
-        _CURRENT.reset(before)
 
 
 @contextmanager
@@ -152,7 +138,7 @@ def timed_out(endpoint: Endpoint, attempts: Attempts) -> Unanswered:
     tries = f"{attempts.asked} attempts" if attempts.asked > 1 else "1 attempt"
     return Unanswered(
         f"{endpoint.base_url} gave no answer within {endpoint.timeout_s:g} s ({tries}); try again later, or raise "
-        "provider.timeout_s. What was answered so far is in the cache",
+        "provider.timeout_s",
         attempts.lost,
     )
 
@@ -171,17 +157,23 @@ def unreadable(endpoint: Endpoint, error: Exception, lost: int) -> Unanswered:
     )
 
 
-def of_status(status: int, said: str, endpoint: Endpoint) -> str:
-    """What a ``status`` means, and what to do."""
+def of_status(status: int, said: str, endpoint: Endpoint, wish: str = "") -> str:
+    """What a ``status`` means, and what to do; ``wish`` is its ``Retry-After``."""
     remedy = "see what the service says"
     if status in (401, 403):
-        remedy = f"check the key in {endpoint.key_name}" if endpoint.key_name else "the service needs a key: name it"
+        remedy = (
+            f"check the key in {endpoint.key_name}"
+            if endpoint.key_name
+            else "the service needs a key: name its environment variable with provider.key"
+        )
     elif status == 404:
         remedy = f'check provider.model ("{endpoint.model}") and provider.base_url'
     elif status == 429:
         remedy = "ask less at once (provider.concurrency), or raise the limit of your account"
+        if wish.isdecimal() and int(wish) > _LONGEST_WISH_S:
+            remedy = f"it asks to wait {count(int(wish), 'second')}, which is longer than is waited; {remedy}"
     elif status >= 500:
-        remedy = "try again later; what was answered so far is in the cache"
+        remedy = "try again later"
     return f"{endpoint.base_url} answers {status} ({said}); {remedy}"
 
 
