@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -278,3 +280,29 @@ def test_a_malformed_chunk_behind_other_requests_leaves_their_answers(connection
     connection.sendall(request("/slow") + request("/app") + CHUNKED % b"app" + b"zz\r\n")
     read(connection, "app /slow ", "app /app ")
     assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /ha", request("/echo", b"a"), request("/early"), request("/slow")])
+def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of them at once would stop the server for a tenth of a second."""
+    made: list[weakref.ref[Protocol]] = []
+    begin = Protocol.connection_made
+    monkeypatch.setattr(Protocol, "connection_made", lambda self, transport: (
+        made.append(weakref.ref(self)), begin(self, transport)
+    ))  # fmt: skip
+    with serving(Early()) as connect:
+        gc.collect()
+        gc.disable()
+        try:
+            with connect() as client:
+                client.sendall(sent)
+                time.sleep(0.1)
+            for _ in range(100):
+                if made and made[0]() is None:
+                    break
+                time.sleep(0.02)
+            assert [each() for each in made] == [None]
+        finally:
+            gc.enable()

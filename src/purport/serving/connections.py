@@ -132,9 +132,18 @@ class Timer:
             self._handle.cancel()
             self._handle = None
 
+    def end(self) -> None:
+        """Forget the time limit for good, and what it is for."""
+        self.stop()
+        self._expired = _nothing
+
     def _run(self) -> None:
         self._handle = None
         self._expired()
+
+
+def _nothing() -> None:
+    """Does nothing."""
 
 
 def most_connections() -> int:

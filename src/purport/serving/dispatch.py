@@ -58,7 +58,8 @@ class Dispatch:
     def seconds_behind(self, requests: int) -> float:
         """See :class:`~purport.serving.admission.Backlog`.
 
-        Estimated from the recent time per text, but for the single texts that are in the queue: their price is known.
+        Estimated from the recent time per single text, but for those that are in the queue: their price is known. Long
+        ones are bulk texts, and do not wait with them.
         """
         unknown = max(0, requests - self._queue.length(bulk=False))
         return (self._queue.seconds_before(None) + unknown * self._text_s) / max(1, self._pool.size)
@@ -140,7 +141,8 @@ class Dispatch:
         generation.observe(units, seconds)
         if done.spent:
             counters.asked(generation.bundle.manifest.id, done.spent)
-        self._text_s += SMOOTHING * (generation.cost * units / len(items) - self._text_s)
+        if items[0].client is None:
+            self._text_s += SMOOTHING * (generation.cost * units / len(items) - self._text_s)
         for item, result in zip(items, done.results, strict=True):
             counters.WORK.observe(seconds)
             if item.future.done():

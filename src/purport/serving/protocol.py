@@ -270,12 +270,15 @@ class Protocol(HttpToolsProtocol):
         self._place.give()
         self._answers.clear()
         end(self._running)  # uvicorn tells the last one of the connection
-        self._timer.stop()
-        self._reading.stop()
         self.pipeline.clear()
         for future in tuple(self._pending):
             future.cancel()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it where the client has reset the connection
+        # What holds this object and is held by it would wait for the collector: 80 ms for 4,000 connections at once.
+        self._timer.end()
+        self._reading.end()
+        self._running, self.cycle, self.parser = Answered(), None, None  # type: ignore[assignment]
 
     def make_room(self) -> None:
         """Close the connection at once: its client is waited for."""
