@@ -121,6 +121,7 @@ async def _probed(
     Raises:
         NotReady, Overloaded: they cannot be asked now.
     """
+    context.admission.admit(client=client)  # also if nothing is to be asked before
     known: dict[str, bytes] = {}
     texts, most = _asked(text, options, generation), max(_FIRST, generation.at_once)
     while piece := list(islice(texts, most)):
