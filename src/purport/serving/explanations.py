@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -65,7 +66,7 @@ class Probe:
     """What an explanation asks of a text, for the worker that explains; workers share the probes of an explanation.
 
     Of a text with some words left out, that is its :class:`.Answered`: the bytes of both arrays. Of the whole text,
-    which the option names, it is all of the answer, pickled.
+    which the option names, it is all of the answer, pickled. Both are a string in base 64.
     """
 
     def cost(self, text: str, facts: ModelFacts) -> int:
@@ -78,19 +79,30 @@ class Probe:
         decided = classifier.decide(answers).labels
         return [
             Result(
-                pickle.dumps(rows_of(answers, np.array([at])))
-                if request.options
-                else answers.probabilities[at].astype(np.float32).tobytes() + decided[at].tobytes()
+                _packed(
+                    pickle.dumps(rows_of(answers, np.array([at])))
+                    if request.options
+                    else answers.probabilities[at].astype(np.float32).tobytes() + decided[at].tobytes()
+                )
             )
             for at, request in enumerate(requests)
         ]
 
 
+def _packed(content: bytes) -> bytes:
+    return b'"' + b64encode(content) + b'"'
+
+
+def _unpacked(probe: bytes) -> bytes:
+    return b64decode(probe[1:-1])
+
+
 def _answered(probe: bytes) -> Answered:
     """What a :class:`Probe` says of a text with some words left out."""
-    n_labels = len(probe) // (_PROBABILITY + 1)
+    content = _unpacked(probe)
+    n_labels = len(content) // (_PROBABILITY + 1)
     return Answered(
-        np.frombuffer(probe, np.float32, n_labels), np.frombuffer(probe, np.bool_, offset=_PROBABILITY * n_labels)
+        np.frombuffer(content, np.float32, n_labels), np.frombuffer(content, np.bool_, offset=_PROBABILITY * n_labels)
     )
 
 
@@ -99,7 +111,7 @@ def _result(classifier: Classifier, text: str, options: ExplainOptions) -> Resul
     whole = known.pop(text, None)
     found = explain(
         classifier, text, label=options.label, method=options.method, calls=options.calls, examples=options.examples,
-        whole=None if whole is None else pickle.loads(whole),
+        whole=None if whole is None else pickle.loads(_unpacked(whole)),
         known={each: _answered(probe) for each, probe in known.items()},
     )  # fmt: skip
     return Result(to_json(encode(found)))
