@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -255,6 +255,7 @@ def test_parts_are_in_order_and_make_the_whole_text(text: str) -> None:
 
 
 @settings(max_examples=300)
+@example("\x85", 2)  # no word, and not ASCII
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from([1, 2]))
 def test_located_ngrams_are_those_that_the_model_reads(text: str, splitting: Any) -> None:
     ngrams = Ngrams(splitting=splitting, characters=(1, 3))

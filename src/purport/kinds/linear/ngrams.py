@@ -46,7 +46,7 @@ class Ngrams(Frozen):
             words = runs = WORD.findall(read.lower())
         else:
             words = pieces(read.replace("ı", "i"))  # Turkish, which many type without dots, and whose I is ı or i
-            runs = words if read.isascii() else phrase(words).split(" ")
+            runs = words if read.isascii() or not words else phrase(words).split(" ")
         yield from _word_ngrams(words, self.words)
         for run in runs:
             yield from _character_ngrams(run, self.characters)
