@@ -124,7 +124,7 @@ def test_texts_are_corrected_with_keys_and_with_two_clicks_and_found_in_the_expo
     page.goto(page.url.rpartition("/")[0])
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
-    rows = list(csv.DictReader(download.value.path().read_text("utf-8").splitlines()))
+    rows = list(csv.DictReader(download.value.path().read_text("utf-8-sig").splitlines()))
     assert {"text": first.content["text"], "label": second_likeliest, "reviewed": "yes"} in rows
     assert {"text": queue.entry(following).content["text"], "label": "", "reviewed": "yes"} in rows, "none of these"
     assert len(rows) == len(queue.entries(status="done"))

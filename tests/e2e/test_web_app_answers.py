@@ -293,11 +293,13 @@ def test_a_thousand_rows_are_answered_filtered_and_downloaded(visit: Visitor, ta
     page.get_by_role("button", name="Filter").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
-    rows = list(csv.DictReader(download.value.path().read_text("utf-8").splitlines()))
+    rows = list(csv.DictReader(download.value.path().read_text("utf-8-sig").splitlines()))
     assert 0 < len(rows) <= number and f"{len(rows)} row" in page.locator("#shown").inner_text()
     assert all(label in row["labels"].split("+") and float(row["confidence"]) >= 0.5 for row in rows)
     assert {*rows[0]} == {"id", "message", "labels (input)", "labels", "confidence", "in_scope", "reason", "error"}
-    whole = httpx.get(f"{page.url.partition('?')[0]}/answers.csv", headers={"X-API-Key": BOSS}).text
+    whole = httpx.get(f"{page.url.partition('?')[0]}/answers.csv", headers={"X-API-Key": BOSS}).content.decode(
+        "utf-8-sig"
+    )
     found = list(csv.DictReader(whole.splitlines()))
     assert [row["id"] for row in found] == [str(n) for n in range(1000)], "in order, with the columns of the file"
     assert found[998]["message"] == "'=cmd()" and "has no text" in found[999]["error"]
