@@ -114,22 +114,30 @@ class Classifier:
             ProviderError: the bundle asks no service, or one that takes no batches, or the service fails.
             BudgetSpent: the batch could cost more than the budget has left.
         """
-        model = self.model.scorer if isinstance(self.model, Calibrated) else self.model
+        model = self._asking
         if not isinstance(model, Batching):
             raise ProviderError(
                 f"{self.bundle.path} (kind {self.bundle.manifest.kind}) asks no service by itself, so that there is "
                 "nothing to send as a batch; leave out --batch, or name a bundle of kind llm"
             )
-        most = most_characters(self.bundle.manifest.model.limit)
-        model.prefetch([clip(text, most) if len(text) > most else text for text in texts], reporter)
+        model.prefetch(self._clipped(texts), reporter)
 
     def has(self, texts: Sequence[str]) -> BoolArray:
         """``(n,) bool``: whether :meth:`answer` asks no service about a text (any more)."""
-        model = self.model.scorer if isinstance(self.model, Calibrated) else self.model
+        model = self._asking
         if isinstance(model, Keeping):
-            most = most_characters(self.bundle.manifest.model.limit)
-            return model.has([clip(text, most) for text in texts])
+            return model.has(self._clipped(texts))
         return np.full(len(texts), not self.model.traits.remote)
+
+    @property
+    def _asking(self) -> object:
+        """What asks a service, if the bundle has such a thing."""
+        return self.model.scorer if isinstance(self.model, Calibrated) else self.model
+
+    def _clipped(self, texts: Sequence[str]) -> list[str]:
+        """``texts`` as the model gets them."""
+        most = most_characters(self.bundle.manifest.model.limit)
+        return [clip(text, most) for text in texts]
 
     def nearest(self, answers: Answers, k: int) -> list[tuple[SimilarExample, ...]]:
         """The ``k`` most similar examples that the bundle learned from, for each of the ``answers``, nearest first.

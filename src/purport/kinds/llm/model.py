@@ -25,7 +25,7 @@ from .decisions import Questions
 from .local import open_local
 from .parsing import shares
 from .prompt import PROMPT_FILE, Prompt, PromptFile
-from .provider import Method
+from .provider import Method, Request
 from .recipe import MOST_AT_ONCE, MOST_VOTES, BudgetSpec, PromptSpec, Service
 from .service import Answer, Asker
 
@@ -96,8 +96,7 @@ class LlmScorer:
             ProviderError: the service fails.
             BudgetSpent: the budget does not allow it.
         """
-        prompt, limit, scored = self._prompt, self._facts.limit, self._facts.confidence == "scores"
-        requests = [prompt.requests(text[:limit], logprobs=scored) for text in texts]
+        prompt, requests = self._prompt, list(map(self._requests, texts))
         found = iter(self.asker.ask([each for together in requests for each in together]))
         cost = np.zeros((len(texts), 2))
         logits = np.zeros((len(texts), len(prompt.labels)), dtype=np.float32)
@@ -120,17 +119,15 @@ class LlmScorer:
 
     def prefetch(self, texts: Sequence[str], reporter: Reporter) -> None:
         """See :class:`~purport.model.Batching`."""
-        scored = self._facts.confidence == "scores"
-        requests = [self._prompt.requests(text[: self._facts.limit], logprobs=scored) for text in texts]
-        self.asker.batch([each for together in requests for each in together], reporter)
+        self.asker.batch([each for text in texts for each in self._requests(text)], reporter)
 
     def has(self, texts: Sequence[str]) -> BoolArray:
         """See :class:`~purport.model.Keeping`."""
-        scored = self._facts.confidence == "scores"
-        return np.array([
-            all(map(self.asker.has, self._prompt.requests(text[: self._facts.limit], logprobs=scored)))
-            for text in texts
-        ])  # fmt: skip
+        return np.array([all(map(self.asker.has, self._requests(text))) for text in texts], dtype=np.bool_)
+
+    def _requests(self, text: str) -> list[Request]:
+        """What is asked about ``text``."""
+        return self._prompt.requests(text[: self._facts.limit], logprobs=self._facts.confidence == "scores")
 
     @property
     def order_changes(self) -> float | None:
