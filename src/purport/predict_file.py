@@ -10,7 +10,7 @@ from typing import Any
 
 from .classifier import Classifier
 from .costs import Costs, LabelCost
-from .data.formats import EMPTY, BadRow, Layout, Row, format_of, is_blank, read_rows, understand, unique_names
+from .data.formats import EMPTY, BadRow, Layout, Row, format_beside, is_blank, read_rows, understand, unique_names
 from .data.formats.spreadsheet import column_cell
 from .data.reading import text_problem
 from .data.spec import data_spec
@@ -95,7 +95,8 @@ def predict_file(
     ``target`` has the rows of ``source``, in the same order, with all their columns; the answer is in columns after
     them (an older answer in columns of the same names is renamed). A bad row (malformed, or without a text) keeps its
     place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues. So does an empty
-    row, such as a blank line, which is only counted.
+    row, such as a blank line, which is only counted. If both are CSV or both TSV, the delimiter stays the same, and a
+    byte order mark, without which Excel does not read UTF-8, is there if ``source`` has one or is not UTF-8.
 
     Raises:
         DataError: ``source`` is not a file of a known format, or has no usable rows.
@@ -103,7 +104,7 @@ def predict_file(
     """
     layout = replace(layout or Layout(), label_column=None, keep_columns=True)
     require_files(source, target)
-    writer, joined = format_of(target), label_delimiter(classifier)
+    writer, joined = format_beside(target, source, layout), label_delimiter(classifier)
     answers = answer_columns(classifier, options)
     given = renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.

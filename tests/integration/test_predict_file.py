@@ -73,6 +73,26 @@ def test_an_empty_row_keeps_its_place_and_is_no_error(tmp_path: Path, classifier
     assert rows[-1] == {"labels": [], "error": "row 5 is empty"} and "track_order" in rows[-2]["labels"]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "begins"),
+    [("utf-8", b"frage;"), ("utf-8-sig", b"\xef\xbb\xbffrage;"), ("cp1252", b"\xef\xbb\xbffrage;")],
+)
+def test_a_spreadsheet_that_opens_the_input_opens_the_answers(
+    tmp_path: Path, classifier: Classifier, encoding: str, begins: bytes
+) -> None:
+    source, target = tmp_path / "fragen.csv", tmp_path / "antworten.csv"
+    source.write_bytes("frage;nummer\r\nwo ist mein Päckchen;1,5\r\nGröße?;2\r\n".encode(encoding))
+    layout = Layout(text_column="frage", encoding=None if encoding == "utf-8" else encoding)
+
+    predict_file(classifier, source, target, layout=layout, options=AnswerOptions(1))
+
+    assert target.read_bytes().startswith(begins + b"nummer;labels;")
+    assert "wo ist mein Päckchen;1,5;" in target.read_text("utf-8-sig")
+    as_table = tmp_path / "antworten.tsv"
+    predict_file(classifier, source, as_table, layout=layout, options=AnswerOptions(1))
+    assert as_table.read_bytes().startswith(b"frage\tnummer\tlabels\t")
+
+
 def test_the_directory_of_the_output_must_exist(tmp_path: Path, classifier: Classifier) -> None:
     (tmp_path / "in.txt").write_text("my invoice\n", "utf-8")
     with pytest.raises(OutputUnwritable, match=r"there is no directory .*answres; create it or correct the path"):

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..data.formats import Layout, format_of
+from ..data.formats import Layout
 from ..data.formats.columns import DEFAULT_TEXT_COLUMN
 from ..errors import BodyInvalid, OptionInvalid
 from ..predict_file import renamed
 from .filling import Filling, Fillings, choices, served
 from .forms import File, Form, read_form
-from .given_rows import MOST_ROWS, SUFFIXES
+from .given_rows import MOST_ROWS, SUFFIXES, TABLE
 from .sheets import BAD, FLIPS, OUT, SURE, UNSURE, Filter, Line
 from .site import Site
 from .verdicts import joined, why_none
@@ -80,7 +80,7 @@ def _part(routes: APIRouter, site: Site, fillings: Fillings, part: str) -> None:
     async def download(request: Request, name: str) -> Response:
         filling = fillings.get(name, await site.visitor(request))
         content = await run_in_threadpool(_csv, filling, _filter(request, two))
-        return site.download(content, f"{part}-answers.csv", "text/csv")
+        return site.download(content, f"{part}-{TABLE}", "text/csv")
 
     @routes.post(f"/{part}/{{name}}/encoding", name=f"{part}_encoding")
     async def encoding(request: Request, name: str) -> Response:
@@ -173,8 +173,8 @@ def _csv(filling: Filling, chosen: Filter) -> bytes:
     answers += ["differs"] * two + ["error"]
     given = renamed(filling.columns, answers)
     with tempfile.TemporaryDirectory(prefix="purport-") as work:
-        path = Path(work, "answers.csv")
-        with format_of(path).write(path, [*given.values(), *answers], label_delimiter="+") as write:
+        path = Path(work, TABLE)
+        with filling.table.write(path, [*given.values(), *answers], label_delimiter="+") as write:
             for line in filling.sheet.lines(chosen):
                 cells: dict[str, Any] = {given[name]: value for name, value in line.cells.items() if name in given}
                 cells["error"] = line.problem or ""

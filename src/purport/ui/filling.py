@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from ..data.formats import Layout
+from ..data.formats import Format, Layout, format_of
 from ..data.hints import Hints
 from ..errors import (
     BodyInvalid,
@@ -38,7 +38,7 @@ from ..serving.operations import Result
 from .background import answers, problem_of
 from .encodings import chosen
 from .forms import File
-from .given_rows import read_into, suffix_of
+from .given_rows import TABLE, read_into, suffix_of
 from .sheets import Answer, Sheet
 
 _MOST_TIMES = 8  # a file may have so many times the characters that it may have bytes: it may be compressed
@@ -69,6 +69,7 @@ class Filling:
         models: the names of the models, and the ids of their bundles.
         done, total: answers that are there, and all; 0 while the file is read.
         columns: the columns of the file.
+        table: the format of the answers.
         problem: why it could not be answered.
         ready: whether all answers are there.
         seconds: how long that took.
@@ -83,6 +84,7 @@ class Filling:
     done: int = 0
     total: int = 0
     columns: tuple[str, ...] = ()
+    table: Format = field(default_factory=lambda: format_of(TABLE), repr=False)
     problem: PurportError | None = None
     ready: bool = False
     seconds: float = 0.0
@@ -206,7 +208,7 @@ class Fillings:
                 for each in models:
                     held.enter_context(each.generation)
                 hints = Hints.of(models[0].generation.bundle)
-                filling.columns, rows = await aside(
+                filling.columns, rows, filling.table = await aside(
                     lambda: read_into(path, filling.title, layout, hints, sheet, most), _DISK_S
                 )
                 self._context.access.count(principal, rows * len(models))

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..data.formats import BadRow, Layout, Row, read_rows, unique_names
+from ..data.formats import BadRow, Format, Layout, Row, format_beside, read_rows, unique_names
 from ..data.formats.columns import DEFAULT_TEXT_COLUMN
 from ..data.formats.content import REMEDIES, magic
 from ..data.hints import Hints
@@ -18,6 +18,8 @@ from .encodings import encoding_of
 from .sheets import Sheet
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json")
+TABLE = Path("answers.csv")
+"""The file of the answers."""
 MOST_ROWS = 20_000
 """Rows that a file may have."""
 MOST_LABELS = 2_000
@@ -92,10 +94,16 @@ class TooMuch(DataError):
     """A file is more than a page reads."""
 
 
-def read_into(
-    path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int
-) -> tuple[tuple[str, ...], int]:
-    """Move the rows of the file at ``path`` into ``sheet``: its columns, and the number of rows that can be answered.
+class Given(NamedTuple):
+    """A file that was read: its columns, the number of rows that can be answered, and how to write a table like it."""
+
+    columns: tuple[str, ...]
+    rows: int
+    table: Format
+
+
+def read_into(path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int) -> Given:
+    """Move the rows of the file at ``path`` into ``sheet``.
 
     What ``layout`` leaves open is decided by the file and by ``hints``. The file is deleted, except to be read again.
 
@@ -111,13 +119,14 @@ def read_into(
         found = hints.understand(path, layout, named)
         layout, columns = found.layout, unique_names(found.columns or layout.columns)
         sheet.add(tally.rows(read_rows(path, layout)))
+        table = format_beside(TABLE, path, layout)
     except DataError as error:
         path.unlink(missing_ok=True)
         raise type(error)(str(error).replace(str(path), name)) from None
     path.unlink(missing_ok=True)
     if not tally.usable:
         raise DataError(f"{name} has no row with a text{tally.first}; choose a table with a column of texts")
-    return tuple(columns), tally.usable
+    return Given(tuple(columns), tally.usable, table)
 
 
 class _Tally:

@@ -130,7 +130,8 @@ def unique_names(header: Sequence[str]) -> list[str]:
 class Format(Protocol):
     """Reads and writes one kind of file.
 
-    A format may also have ``understand(path, layout) -> Understood``, which says how a file will be read.
+    A format may also have ``understand(path, layout) -> Understood``, which says how a file will be read, and
+    ``beside(path, layout) -> Format``, which writes a table as that file is written.
     """
 
     suffixes: tuple[str, ...]
@@ -171,6 +172,18 @@ def format_of(path: Path) -> Format:
         f"{path}: unknown file format; {remedy}. The name must end in one of {', '.join(known)}, "
         "optionally followed by .gz"
     )
+
+
+def format_beside(target: Path, source: Path, layout: Layout) -> Format:
+    """The format for ``target``; if that of ``source`` is the same, it is written as a table beside that one.
+
+    Raises:
+        FormatUnknown: no registered format has the suffix of one.
+        DataError: it is doubtful how ``source`` is read, see :func:`understand`.
+    """
+    found = format_of(target)
+    beside: Callable[[Path, Layout], Format] | None = getattr(found, "beside", None)
+    return beside(source, layout) if beside and found == _format_to_read(source) else found
 
 
 def _format_to_read(path: Path) -> Format:

@@ -40,6 +40,19 @@ class Delimited:
     suffixes: tuple[str, ...]
     delimiter: str
     quoting: bool
+    encoding: str = "utf-8"  # of a file that is written
+
+    def beside(self, path: Path, layout: Layout) -> Delimited:
+        """This format, to write a table for the program that opens ``path``, which is of this format too.
+
+        It has the same delimiter, and starts with a byte order mark if ``path`` does or is not UTF-8.
+
+        Raises:
+            DataError: see :meth:`understand`.
+        """
+        delimiter = self._look(path, layout)[1].layout.delimiter or self.delimiter
+        plain = habits(path, layout.encoding)[0] == "utf-8"
+        return replace(self, delimiter=delimiter, encoding="utf-8" if plain else "utf-8-sig")
 
     def understand(self, path: Path, layout: Layout) -> Understood:
         """How :meth:`read` reads ``path``; a file without rows has no columns.
@@ -155,7 +168,7 @@ class Delimited:
         layout = found.layout
         delimiter = layout.delimiter or self.delimiter
         ours = like is None and is_ours(columns)
-        encoding, end = ("utf-8", "\n") if like is None else habits(like[0], like[1].encoding)
+        encoding, end = (self.encoding, "\n") if like is None else habits(like[0], like[1].encoding)
         with open_write(path, encoding) as stream:
 
             def write(row: Mapping[str, Any] | str) -> None:
