@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -96,14 +97,15 @@ class Classifier:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
         most = most_characters(self.bundle.manifest.model.limit)
-        long = np.fromiter((len(text) > most for text in texts), np.bool_, len(texts))
-        if long.any():
+        if any(len(text) > most for text in texts):
+            long = np.array([len(text) > most for text in texts], dtype=np.bool_)
             answers = self.model.answer([clip(text, most) for text in texts])
             answers = replace(answers, truncated=answers.truncated | long)
         else:
             answers = self.model.answer(texts)
         given = (answers.probabilities, answers.in_scope, answers.embedding, answers.evidence)
-        if not all(values is None or np.isfinite(values).all() for values in given):
+        # A sum of squares is finite if all of these numbers are, which are small; faster than to look at each.
+        if not all(values is None or isfinite(np.vdot(values, values)) for values in given):
             raise PurportError(f"{self.bundle.path}: a number of the model's answer is not finite")
         return answers
 
@@ -236,7 +238,7 @@ class Classifier:
         for row, index in zip(rows.tolist(), found.tolist(), strict=True):
             decided[row].append(index)
         truncated, bundle = answers.truncated.tolist(), self.bundle.manifest.id
-        in_scope, why = answers.in_scope.tolist(), self._reasons(answers, labels, thresholds)
+        in_scope, why = answers.in_scope.tolist(), self._reasons(answers, decided, thresholds)
         most = max(examples, default=0)
         near = self.nearest(answers, most) if most else [()] * len(labels)
         return [
@@ -255,20 +257,22 @@ class Classifier:
             for row, (indices, top_k) in enumerate(zip(best.tolist(), tops, strict=True))
         ]
 
-    def _reasons(self, answers: Answers, labels: BoolArray, thresholds: Sequence[float | None]) -> list[Reason | None]:
-        """Why no label is decided, for each row of ``labels (n, n_labels)`` without one."""
-        decision, none = self.bundle.manifest.decision, ~labels.any(axis=1)
-        found: list[Reason | None] = [None] * len(labels)
-        if not none.any():
+    def _reasons(
+        self, answers: Answers, decided: Sequence[Sequence[int]], thresholds: Sequence[float | None]
+    ) -> list[Reason | None]:
+        """Why no label is decided, for each row of ``decided`` without one."""
+        decision, none = self.bundle.manifest.decision, [row for row, labels in enumerate(decided) if not labels]
+        found: list[Reason | None] = [None] * len(decided)
+        if not none:
             return found
         # A promise rejects by one score; in_scope says then whether the text or its label is in doubt.
         doubtful = max(decision.in_scope_at, DEFAULT_THRESHOLD if decision.accept_at else 0.0)
         below, evident = answers.in_scope < np.float32(doubtful), answers.evident
-        held: BoolArray = np.zeros(len(labels), dtype=np.bool_)
+        held: BoolArray = np.zeros(len(decided), dtype=np.bool_)
         if decision.accept_at:
             freely = decision.model_copy(update={"accept_at": 0.0})
             held = ~decide(answers.probabilities, freely, answers.in_scope).out_of_scope
-        for row in np.flatnonzero(none).tolist():
+        for row in none:
             if answers.taught is not None and answers.taught[row] < -_MOSTLY:
                 found[row] = "taught"
             elif answers.evidence is not None and evident[row] and below[row]:
