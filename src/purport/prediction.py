@@ -111,6 +111,10 @@ class AnswerOptions:
     threshold: float | None = None
     examples: int = 0
 
+    def __reduce__(self) -> tuple[type[AnswerOptions], tuple[Any, ...]]:
+        """For pickle, which otherwise looks up the names of the fields each time."""
+        return AnswerOptions, (self.top_k, self.decided, self.probabilities, self.threshold, self.examples)
+
     @property
     def ranked(self) -> int | None:
         """Number of ranked labels that a prediction needs; ``None`` for all."""

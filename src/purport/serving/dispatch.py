@@ -114,7 +114,7 @@ class Dispatch:
                 return
             # Share the waiting work between the idle workers. Texts cannot be cut: who comes later, takes less.
             among, seconds = len(idle) - position, _BATCH_S
-            if among > 1:
+            if among > 1 and len(self._queue) > 1:
                 seconds = min(seconds, self._queue.seconds() / among * (1 + (among - 1) / len(self._queue)))
             while not worker.items and (batch := self._queue.take(_BATCH_UNITS, seconds, worker.free_for)):
                 self._give(worker, batch)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from .generation import Generation
 from .patience import Pulse
 from .queue import Item
-from .wire import Load, pack
+from .wire import Load, Message, pack
 
 
 @dataclass(eq=False)
@@ -38,6 +38,8 @@ class Handle:
     @property
     def free_for(self) -> set[int]:
         """The generations of which it can be given texts now, if it is idle."""
+        if not self.away:
+            return self.loaded
         asked = Counter(items[0].generation for items, _ in self.away.values())
         return self.loaded - {each.number for each, texts in asked.items() if texts >= each.at_once}
 
@@ -53,7 +55,7 @@ class Handle:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
-    def send(self, message: object) -> None:
+    def send(self, message: Message) -> None:
         """Queue a message."""
         self.write(pack(message))
 

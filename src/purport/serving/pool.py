@@ -23,7 +23,7 @@ from .generation import Generation
 from .handle import Handle
 from .patience import SILENT, Patience
 from .queue import Item
-from .wire import Do, Done, Drop, Loaded, pack, read
+from .wire import Do, Done, Drop, Loaded, Message, pack, read
 
 # If a worker dies sooner than this after it has loaded its models, the pause before the next restart doubles.
 _SETTLED_S = 5.0
@@ -229,7 +229,7 @@ class Pool:
         await asyncio.wait([relaying], timeout=_LAST_WORDS_S)
         relaying.cancel()
 
-    def _handle(self, worker: Handle, message: object) -> None:
+    def _handle(self, worker: Handle, message: Message) -> None:
         worker.pulse.silent, worker.pulse.heard = 0, True
         match message:
             case Done() as done if done.batch == worker.batch:

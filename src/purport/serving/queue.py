@@ -131,8 +131,10 @@ class Queue:
             lines = [line for line in self._lines[bulk] if line[0].number in generations]
             if lines and bulk:
                 return [line for line in lines if line[:2] == lines[0][:2]]
-            if lines:
+            if len(lines) > 1:
                 return [min(lines, key=lambda line: self._lines[False][line][0].order)]
+            if lines:
+                return lines
         return []
 
     def _pop(self, line: Line, batch: list[Item], share: float, room: float) -> int:
