@@ -140,6 +140,24 @@ def test_a_stream_is_answered_line_by_line_while_it_is_sent(start: Starter, scri
     assert len(answers[0]["intents"]) == 1
 
 
+def test_an_answer_is_one_packet_and_the_head_of_a_stream_waits_for_nothing(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=10) as connection:
+        for number in range(20):
+            body = json.dumps({"text": f"where is my parcel {number}"}).encode()
+            connection.sendall(
+                b"POST /intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            head, found, answer = connection.recv(65_536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200") and found
+            assert b"content-length: %d" % len(answer) in head.lower() and json.loads(answer)["intents"]
+        connection.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")  # before there is a line to answer
+
+
 def test_a_stream_of_many_texts_keeps_their_order(server: Server, linear_bundle: Bundle, sample: Any) -> None:
     texts = list(sample["test"].texts) * 10
     expected = [list(each.labels) for each in Classifier.open(linear_bundle).predict(texts)]

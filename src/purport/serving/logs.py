@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import sys
@@ -11,6 +10,7 @@ import time
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as _quoted
 from random import getrandbits
 
 import structlog
@@ -30,7 +30,6 @@ _HEADER = b"x-request-id"
 PENDING_KEY = "purport.pending"
 """The key in a request's scope for the set of futures that it waits for."""
 _STOPPING = "The server is stopping, and this took longer than it could wait; try again once it is back."
-_ENCODER = json.JSONEncoder()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -130,14 +129,10 @@ class RequestLog:
         counters.counted(route, status).inc()
         counters.timed(route).observe(seconds)
         if self._logged:
-            line = {
-                "event": "request",
-                "level": "info",
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "ms": round(1000 * seconds, 2),
-                "request_id": request_id,
-                "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            }
-            self._stream.write(_ENCODER.encode(line) + "\n")
+            # Written out, which takes half as long as to encode a dictionary.
+            now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+            self._stream.write(
+                f'{{"event": "request", "level": "info", "method": {_quoted(scope["method"])}, '
+                f'"path": {_quoted(scope["path"])}, "status": {status}, "ms": {round(1000 * seconds, 2)}, '
+                f'"request_id": "{request_id}", "timestamp": "{now}Z"}}\n'
+            )

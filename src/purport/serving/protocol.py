@@ -26,6 +26,7 @@ from .connections import (
     STALL_S,
     Connections,
     Flow,
+    Joined,
     Timer,
 )  # fmt: skip
 from .early import Answered, Early, Place, end
@@ -46,8 +47,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, early: Early, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._early = early
-        self._all = connections
+        self._early, self._all = early, connections
         self._pending: set[asyncio.Future[Result]] = set()
         self._timer = Timer(self.give_up)
         self._reading = Timer(self._abort)  # by the client, of what was written
@@ -160,6 +160,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
         if not cycle.more_body:  # it waited behind another one, and is whole
             self._place.take(cycle)
