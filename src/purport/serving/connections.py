@@ -117,7 +117,7 @@ class Flow(FlowControl):
 class Joined:
     """The transport for one response: its head is written together with what follows it, if that is there at once.
 
-    uvicorn writes both by themselves: two calls of the system and two packets, which were a fifth of a small answer.
+    uvicorn writes both by themselves: two calls of the system, and two packets that wake the client twice.
     """
 
     __slots__ = ("_head", "_loop", "_transport")
