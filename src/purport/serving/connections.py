@@ -32,6 +32,8 @@ _LARGE_PER_S = 64 * 2**20  # bytes; a core parses two to four times as many
 _CONNECTIONS = 4096
 _RESERVE = 256  # descriptors for workers, files and the listener
 
+_HEAD, _LENGTH = b"HTTP/1.1 ", b"\r\ncontent-length: "
+
 
 class Connection(Protocol):
     """A connection that waits for its client."""
@@ -115,41 +117,32 @@ class Flow(FlowControl):
 
 
 class Joined:
-    """The transport for one response: its head is written together with what follows it, if that is there at once.
+    """The transport for one response: a head that says how long the body is, is written together with the body.
 
-    uvicorn writes both by themselves: two calls of the system, and two packets that wake the client twice.
+    uvicorn writes both by themselves: two calls of the system, and two packets that wake the client twice. A response
+    without a body, to ``HEAD``, must not be written to it.
     """
 
-    __slots__ = ("_head", "_loop", "_transport")
+    __slots__ = ("_head", "_transport", "is_closing")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._loop = loop
-        self._head: bytes | None = None
+        self.is_closing = transport.is_closing
+        self._head = b""
 
     def write(self, data: bytes) -> None:
-        """Write ``data``, or keep it for the rest of this turn of the event loop if it is the first."""
-        if self._head is None:
+        """Write ``data``, or keep it for what follows."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(_HEAD) and _LENGTH in data:
             self._head = data
-            self._loop.call_soon(self._flush)
-        elif self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-        else:
-            self._transport.write(data)
-
-    def _flush(self) -> None:
-        if self._head and not self._transport.is_closing():
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-    def is_closing(self) -> bool:
-        """Whether the connection is being closed."""
-        return self._transport.is_closing()
+            return
+        self._transport.write(data)
 
     def close(self) -> None:
         """Close the connection, after what was written."""
-        self._flush()
+        if self._head:
+            self._transport.write(self._head)
         self._transport.close()
 
 

@@ -151,16 +151,16 @@ class Protocol(HttpToolsProtocol):
         found = self._early(self.parser.get_method(), self.url) if self._is_simple() else None
         if found is None:
             super().on_headers_complete()
-            self._in_head = False
         else:
-            self._in_head = False
             self.cycle = Answered()  # type: ignore[assignment]
             self.transport.write(found)
             self.on_response_complete()
+        self._in_head = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]
+        if cycle.scope["method"] != "HEAD":
+            cycle.transport = Joined(self.transport)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
         if not cycle.more_body:  # it waited behind another one, and is whole
             self._place.take(cycle)
