@@ -95,8 +95,8 @@ def predict_file(
     ``target`` has the rows of ``source``, in the same order, with all their columns; the answer is in columns after
     them (an older answer in columns of the same names is renamed). A bad row (malformed, or without a text) keeps its
     place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues. So does an empty
-    row, such as a blank line, which is only counted. If both are CSV or both TSV, the delimiter stays the same, and a
-    byte order mark, without which Excel does not read UTF-8, is there if ``source`` has one or is not UTF-8.
+    row, such as a blank line, which is only counted. Beside a CSV or TSV file, the same format has its delimiter, and a
+    byte order mark if it has one or is not UTF-8, as Excel needs it.
 
     Raises:
         DataError: ``source`` is not a file of a known format, or has no usable rows.
