@@ -95,8 +95,7 @@ def predict_file(
     ``target`` has the rows of ``source``, in the same order, with all their columns; the answer is in columns after
     them (an older answer in columns of the same names is renamed). A bad row (malformed, or without a text) keeps its
     place, with the reason in the column ``error``; it is passed to ``on_bad``, and reading continues. So does an empty
-    row, such as a blank line, which is only counted. Beside a CSV or TSV file, the same format has its delimiter, and a
-    byte order mark if it has one or is not UTF-8, as Excel needs it.
+    row, such as a blank line, which is only counted. A table is written as ``source`` is, see :func:`.format_beside`.
 
     Raises:
         DataError: ``source`` is not a file of a known format, or has no usable rows.
