@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from purport import Bundle
 from purport.cli.main import app
 from purport.cli.tables import TableOptions, typed
 from purport.data.dataset import file_split
+from purport.data.formats.delimited import CSV
 from purport.data.hints import Hints, NotLabels
 from purport.data.spec import DataSpec
 from purport.labels import Task
@@ -244,8 +246,9 @@ def test_a_dropped_table_is_read_in_the_encoding_of_the_bundle(bundle: Bundle, t
     copy, sheet = tmp_path / "copy.csv", Sheet(tmp_path / "sheet.db")
     copy.write_bytes(table.read_bytes())
     layout = DataSpec(name="").reading(bundle.manifest.task).layout
-    columns, number = read_into(copy, "Ablage.csv", layout, Hints.of(bundle), sheet, 1 << 20)
+    columns, number, written_so = read_into(copy, "Ablage.csv", layout, Hints.of(bundle), sheet, 1 << 20)
     assert columns == ("Nr", "Geschrieben", "Anliegen", "Kategorie") and number == len(ROWS)
+    assert written_so == replace(CSV, delimiter=";", encoding="utf-8-sig"), "Excel reads the answers, too"
 
 
 def test_where_nobody_knows_the_encoding_the_person_is_asked(linear_bundle: Bundle, table: Path) -> None:
