@@ -93,6 +93,36 @@ def test_a_spreadsheet_that_opens_the_input_opens_the_answers(
     assert as_table.read_bytes().startswith(b"frage\tnummer\tlabels\t")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.tsv", 'id;text\n1;"flights;=1+1"\n2;"two ""words"""\n'),
+        ("in.csv", 'sep=^\nid^text\n1^flights;=1+1\n2^two "words"\n'),
+        ("in.csv", 'id|text\n1|"flights;=1+1"\n2|"two ""words"""\n'),
+    ],
+)
+def test_answers_can_be_read_again_whatever_separates_the_input(
+    tmp_path: Path, classifier: Classifier, name: str, content: str
+) -> None:
+    source, target = tmp_path / name, tmp_path / f"out{name[2:]}"
+    source.write_text(content, "utf-8")
+
+    predict_file(classifier, source, target, options=AnswerOptions(1))
+
+    rows = list(format_of(target).read(target, Layout("text", "label_1")))
+    assert [row.text for row in rows if isinstance(row, Row)] == ["flights;=1+1", 'two "words"']
+
+
+def test_a_table_without_a_header_keeps_its_columns(tmp_path: Path, classifier: Classifier) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("where is my parcel;1;a\nmy invoice please;2;b\n", "utf-8")
+
+    predict_file(classifier, source, target, layout=Layout(header=False), options=AnswerOptions(1))
+
+    header, first, _ = target.read_text("utf-8").splitlines()
+    assert header.startswith("text;column 2;column 3;labels;") and first.startswith("where is my parcel;1;a;")
+
+
 def test_the_directory_of_the_output_must_exist(tmp_path: Path, classifier: Classifier) -> None:
     (tmp_path / "in.txt").write_text("my invoice\n", "utf-8")
     with pytest.raises(OutputUnwritable, match=r"there is no directory .*answres; create it or correct the path"):

@@ -128,13 +128,13 @@ class Joined:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self.is_closing = transport.is_closing
-        self._head = b""
+        self._head: bytes | None = b""  # what waits; ``None`` once it was written
 
     def write(self, data: bytes) -> None:
         """Write ``data``, or keep it for what follows."""
         if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(_HEAD) and _LENGTH in data:
+            data, self._head = self._head + data, None
+        elif self._head is not None and data.startswith(_HEAD) and _LENGTH in data:
             self._head = data
             return
         self._transport.write(data)

@@ -45,12 +45,14 @@ class Delimited:
     def beside(self, path: Path, layout: Layout) -> Delimited:
         """This format, to write a table for the program that opens ``path``, which is of this format too.
 
-        It has the same delimiter, and starts with a byte order mark if ``path`` does or is not UTF-8.
+        With quoting, it has the same delimiter, if it is one that is found without being told. It starts with a byte
+        order mark if ``path`` does or is not UTF-8.
 
         Raises:
             DataError: see :meth:`understand`.
         """
-        delimiter = self._look(path, layout)[1].layout.delimiter or self.delimiter
+        found = self._look(path, layout)[1].layout.delimiter
+        delimiter = found if self.quoting and found in NAMES else self.delimiter
         plain = habits(path, layout.encoding)[0] == "utf-8"
         return replace(self, delimiter=delimiter, encoding="utf-8" if plain else "utf-8-sig")
 
@@ -82,6 +84,8 @@ class Delimited:
         first = parsed[0]
         layout = replace(layout, header=find_header(first, parsed[1:], layout))
         columns = tuple(cell.strip() for cell in first) if layout.header else layout.columns
+        if layout.keep_columns and not layout.header:
+            columns += tuple(f"column {number}" for number in range(len(columns) + 1, len(first) + 1))
         notes = self._notes(path, layout, encoding)
         if quotes and not self._quotes(delimiter):
             notes = (*notes, "cells in quotes")
