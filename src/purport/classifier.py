@@ -97,10 +97,10 @@ class Classifier:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError("texts must be a list of strings")
         most = most_characters(self.bundle.manifest.model.limit)
-        if any(len(text) > most for text in texts):
-            long = np.array([len(text) > most for text in texts], dtype=np.bool_)
-            answers = self.model.answer([clip(text, most) for text in texts])
-            answers = replace(answers, truncated=answers.truncated | long)
+        long = [len(text) > most for text in texts]
+        if any(long):
+            answers = self.model.answer(self._clipped(texts))
+            answers = replace(answers, truncated=answers.truncated | np.array(long))
         else:
             answers = self.model.answer(texts)
         given = (answers.probabilities, answers.in_scope, answers.embedding, answers.evidence)

@@ -113,7 +113,7 @@ class AnswerOptions:
 
     def __reduce__(self) -> tuple[type[AnswerOptions], tuple[Any, ...]]:
         """For pickle, which otherwise looks up the names of the fields each time."""
-        return AnswerOptions, (self.top_k, self.decided, self.probabilities, self.threshold, self.examples)
+        return AnswerOptions, tuple([getattr(self, name) for name in self.__slots__])
 
     @property
     def ranked(self) -> int | None:

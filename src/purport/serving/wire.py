@@ -73,7 +73,7 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 def pack(message: Message) -> bytes:
     """``message`` as bytes: its length and its pickle.
 
-    It is pickled as plain tuples: those with names take ten times as long, at both ends.
+    It is pickled as plain tuples: those with names take about twice as long, at both ends.
     """
     fields: tuple[Any, ...] = tuple(message)
     if isinstance(message, Do):

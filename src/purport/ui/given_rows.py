@@ -94,7 +94,7 @@ class TooMuch(DataError):
     """A file is more than a page reads."""
 
 
-class Given(NamedTuple):
+class TableRead(NamedTuple):
     """A file that was read: its columns, the number of rows that can be answered, and how to write a table like it."""
 
     columns: tuple[str, ...]
@@ -102,7 +102,7 @@ class Given(NamedTuple):
     table: Format
 
 
-def read_into(path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int) -> Given:
+def read_into(path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet, most: int) -> TableRead:
     """Move the rows of the file at ``path`` into ``sheet``.
 
     What ``layout`` leaves open is decided by the file and by ``hints``. The file is deleted, except to be read again.
@@ -126,7 +126,7 @@ def read_into(path: Path, name: str, layout: Layout, hints: Hints, sheet: Sheet,
     path.unlink(missing_ok=True)
     if not tally.usable:
         raise DataError(f"{name} has no row with a text{tally.first}; choose a table with a column of texts")
-    return Given(tuple(columns), tally.usable, table)
+    return TableRead(tuple(columns), tally.usable, table)
 
 
 class _Tally:
