@@ -195,6 +195,24 @@ def test_a_text_that_does_not_fit_is_cut(tmp_path: Path) -> None:
     assert scorer(path, limit=10).score(["fly to the moon"]).truncated.all()
 
 
+def test_it_reads_with_its_threads_and_leaves_those_of_the_process(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    torch.set_num_threads(3)
+    try:
+        model = Causal(llama, threads=1)
+        forward = model._model.forward
+        monkeypatch.setattr(
+            model._model, "forward", lambda **given: seen.append(torch.get_num_threads()) or forward(**given)
+        )
+        model.score([model.prompt("", "fly")], Answers.of([model.answer("meal")]))
+        assert set(seen) == {1} and torch.get_num_threads() == 3, "what is trained next would round in another way"
+    finally:
+        torch.set_num_threads(before)
+
+
 # Bundles
 
 

@@ -38,13 +38,13 @@ class Causal:
         threads: int | None = None,
         packed: bool = True,
     ) -> None:
-        """Load it; ``threads`` are those of this process, by default those that torch has, at most one per CPU.
+        """Load it; ``threads`` read a sequence, by default as many as torch has, at most one per CPU.
 
         Raises:
             ProviderError: there is no such model in ``path``.
             DeviceUnavailable: torch does not have the device.
         """
-        torch.set_num_threads(threads or min(torch.get_num_threads(), cpus()))
+        self._threads = threads or min(torch.get_num_threads(), cpus())
         try:
             self._device = torch.device(device)
             torch.empty(0, device=self._device)
@@ -197,11 +197,22 @@ class Causal:
 
     def _forward(self, **given: Any) -> Any:
         """The logits of the one sequence that is ``given``."""
-        with torch.inference_mode():
+        with _threads(self._threads), torch.inference_mode():
             return self._model(**given).logits[0]
 
     def _tensor(self, values: Sequence[Any]) -> Any:
         return torch.as_tensor(np.array(values, dtype=np.int64), device=self._device)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """In this block, torch has so many threads; what the process trains next may not round in another way for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
