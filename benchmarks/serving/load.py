@@ -5,23 +5,27 @@
 Closed loop with 1 to 256 clients, Poisson arrivals at 50 % and 80 % of what 64 closed-loop clients get, one client
 with short texts; distinct texts, cache off. Several rounds in turn, medians, because the machine's speed drifts.
 
-    python benchmarks/serving/load.py --against /path/to/old-version/.venv/bin/python --rounds 5 --output paired.json
+    python benchmarks/serving/load.py --against /path/to/old-version/.venv/bin/python --rounds 15 --output paired.json
 
-runs the server of another installation beside this one, both in turn, and reports the ratios.
+runs the server of another installation beside this one, both in turn, and reports the ratios. Both are started anew for
+every round: one start of the same version is up to 5 % faster than the next, and stays so.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from harness import INTENT_BODY, Running, machine, purport, text_file, texts_of, write, wrk
+from scipy.stats import t as student
 
 CLIENTS = (1, 16, 64, 256)
 SHARES = (0.5, 0.8)
@@ -30,6 +34,7 @@ SHORT_WORDS = 6
 RAW_BATCH = 64
 # What one run leaves behind is done before the next.
 PAUSE_S = 0.5
+WARM_S = 1.0
 
 
 def main() -> None:
@@ -98,15 +103,18 @@ def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, An
     """This version and that of the interpreter ``other``, in turn; ratios are this one's over the other's, by round."""
     file = text_file(texts_of("atis"))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"this": {}, "other": {}}
-    with purport(bundle, "--cache", "0") as this, purport(bundle, "--cache", "0", python=other) as that:
-        servers = {"this": this, "other": that}
-        for server in servers.values():
-            wrk(server.port, "/intent", INTENT_BODY, file, clients=16, seconds=seconds)  # warm up
-        for number in range(rounds):
+    for number in range(rounds):
+        with purport(bundle, "--cache", "0") as this, purport(bundle, "--cache", "0", python=other) as that:
+            servers = {"this": this, "other": that}
+            for server in servers.values():
+                wrk(server.port, "/intent", INTENT_BODY, file, clients=16, seconds=WARM_S)
             for clients in CLIENTS:
                 for name in sorted(servers, reverse=bool(number % 2)):
                     run = once(servers[name], file, clients, seconds)
                     found[name].setdefault(f"closed_{clients}", []).append(run)
+        for load, runs in found["this"].items():
+            ratio = runs[-1]["per_s"] / found["other"][load][-1]["per_s"]
+            print(f"round {number + 1} of {rounds}  {load}  {ratio:.3f}", file=sys.stderr, flush=True)
     return {
         "rounds": rounds,
         "ratios": {
@@ -121,8 +129,13 @@ def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, An
 
 
 def _ratios(this: list[float], other: list[float]) -> dict[str, Any]:
+    """The ratios of all rounds; their geometric mean, with its 95 % interval (Student's t of the logarithms)."""
     each = [round(one / another, 3) for one, another in zip(this, other, strict=True)]
-    return {"median": round(statistics.median(each), 3), "all": each}
+    logs = [math.log(ratio) for ratio in each]
+    middle, error = statistics.mean(logs), statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
+    reach = float(student.ppf(0.975, max(1, len(logs) - 1))) * error
+    low, high = (round(math.exp(middle + side * reach), 3) if math.isfinite(reach) else None for side in (-1, 1))
+    return {"mean": round(math.exp(middle), 3), "interval": [low, high], "median": statistics.median(each), "all": each}
 
 
 def spent(server: Running) -> dict[str, float]:

@@ -68,11 +68,40 @@ def test_a_text_that_would_wait_for_half_of_its_deadline_is_refused_and_told_how
 
 def test_a_block_ends_with_its_deadline() -> None:
     async def late() -> None:
-        async with Admission(Backlog(), queue=1, deadline_s=0.01).deadline():
+        with Admission(Backlog(), queue=1, deadline_s=0.01).deadline():
             await asyncio.sleep(5)
 
     with pytest.raises(DeadlineExceeded, match=r"within 0\.01 seconds"):
         asyncio.run(late())
+
+
+def test_after_its_deadline_a_task_goes_on_as_if_nobody_had_cancelled_it() -> None:
+    async def later() -> int:
+        with pytest.raises(DeadlineExceeded), Admission(Backlog(), queue=1, deadline_s=0.01).deadline():
+            await asyncio.sleep(5)
+        task = asyncio.current_task()
+        assert task is not None
+        await asyncio.sleep(0)
+        return task.cancelling()
+
+    assert asyncio.run(later()) == 0
+
+
+@pytest.mark.parametrize("deadline_s", [0.0, 5.0])
+def test_a_task_that_somebody_else_cancels_is_cancelled(deadline_s: float) -> None:
+    """Also where the deadline expires at the same moment."""
+
+    async def late() -> None:
+        with Admission(Backlog(), queue=1, deadline_s=deadline_s).deadline():
+            await asyncio.sleep(5)
+
+    async def cancelled() -> bool:
+        task = asyncio.create_task(late())
+        await asyncio.sleep(0)
+        task.cancel()
+        return (await asyncio.gather(task, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+    assert asyncio.run(cancelled())
 
 
 def test_a_client_may_have_as_many_texts_waiting_as_places_are_free() -> None:

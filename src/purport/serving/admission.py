@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import DeadlineExceeded, Overloaded
 
@@ -111,21 +111,29 @@ class Admission:
 
 
 class Deadline:
-    """``async with Deadline(seconds):``. A class, because a generator would cost every request 2 µs more.
+    """``with Deadline(seconds):`` in a coroutine: what :func:`asyncio.timeout` does, at two thirds of its cost.
 
     Raises:
         DeadlineExceeded: the block did not finish in time.
     """
 
+    __slots__ = ("_before", "_expired", "_handle", "_seconds", "_task")
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._timeout = asyncio.timeout(seconds)
 
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "it is used in a coroutine"
+        self._task, self._before, self._expired = task, task.cancelling(), False
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire)
 
-    async def __aexit__(self, *error: Any) -> None:
-        try:
-            await self._timeout.__aexit__(*error)
-        except TimeoutError:
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._handle.cancel()
+        # Somebody else may have cancelled the task as well, and is to see that.
+        if self._expired and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise DeadlineExceeded(f"No answer within {self._seconds:g} seconds; try again later.") from None

@@ -83,6 +83,5 @@ class AppContext:
             NotReady, ModelUnknown, Overloaded, DeadlineExceeded: the text cannot be answered.
         """
         self.admission.admit()
-        with self.store.get(model).current as generation:
-            async with self.admission.deadline():
-                return await self.dispatch.ask(operation, Request(text, options), generation)
+        with self.store.get(model).current as generation, self.admission.deadline():
+            return await self.dispatch.ask(operation, Request(text, options), generation)

@@ -46,7 +46,7 @@ class IntentRoute:
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[bytes, Result]:
         context, admission = self._context, self._context.admission
-        async with admission.deadline():
+        with admission.deadline():
             principal = await context.access.permit(scope, Permission.INTENT)
             admission.admit()  # before reading the body, so that a rejection is cheap
             with context.store.get().current as generation:

@@ -139,9 +139,8 @@ class _View:
             RequestError: it cannot be answered, or not now.
         """
         request = Operand(check_text(asked.text), AnswerOptions(top_k=_RANKED))
-        with self._context.store.get(asked.model or None).current as generation:
-            async with self._context.admission.deadline():
-                result = await self._context.ask_one(request, generation, principal.client)
+        with self._context.store.get(asked.model or None).current as generation, self._context.admission.deadline():
+            result = await self._context.ask_one(request, generation, principal.client)
         found: dict[str, Any] = json.loads(result.body)
         return found
 
@@ -166,7 +165,7 @@ class _View:
         fields = {"text": asked.text, "model": asked.model, "label": asked.label, "method": asked.method}
         try:
             wanted = validated(ExplainRequest, {name: value for name, value in fields.items() if value})
-            async with self._context.admission.deadline():
+            with self._context.admission.deadline():
                 found: dict[str, Any] = json.loads(await explained(self._context, wanted, principal))
         except RequestError as error:
             return None, trouble(error, REQUEST_ID.get())

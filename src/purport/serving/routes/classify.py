@@ -79,7 +79,7 @@ def router(context: AppContext) -> APIRouter:
             batch = Batch.of(context, principal.client, validated(Options, _from_query(request.query_params)))
             HELD.take(request.scope, settings.max_body_bytes, principal.client)  # as much as a line may have
             return LineStream(_stream(batch, request, turns, principal))
-        async with admission.deadline():
+        with admission.deadline():
             client = principal.client
             admission.admit(client=client)  # before reading the body, so that a rejection is cheap
             body = await read_body(request.scope, request.receive, settings.max_bulk_bytes, client)
@@ -305,7 +305,7 @@ async def _in_time(pending: Pending, admission: Admission) -> Pending:
     """``pending`` when it is there, or the error if it is not within the deadline."""
     if isinstance(pending, asyncio.Future) and not pending.done():
         try:
-            async with admission.deadline():
+            with admission.deadline():
                 await pending
         except PurportError as error:
             return error

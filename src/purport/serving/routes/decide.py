@@ -52,7 +52,7 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.CLASSIFY)
         client = principal.client
-        async with admission.deadline():
+        with admission.deadline():
             admission.admit()  # before reading the body, so that a rejection is cheap
             body = await read_body(request.scope, request.receive, settings.max_bulk_bytes, client)
             with ExitStack() as held:

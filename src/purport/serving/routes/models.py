@@ -60,7 +60,7 @@ def _changing(routes: APIRouter, context: AppContext) -> None:
         """
         principal = await access.permit(request.scope, Permission.MODELS)
         store.get()
-        async with context.admission.deadline():
+        with context.admission.deadline():
             body = await read_body(request.scope, request.receive, context.settings.max_body_bytes)
         said = parse_object(body, '{} or {"bundle": "DIRECTORY"}')
         asked = validated(PutModelRequest, said, {"bundle": OptionInvalid(BUNDLE)})

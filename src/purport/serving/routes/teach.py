@@ -138,7 +138,7 @@ def router(context: AppContext) -> APIRouter:
         """
         principal = await context.access.permit(request.scope, Permission.MODELS)
         context.store.get(name)
-        async with context.admission.deadline():
+        with context.admission.deadline():
             body = await read_body(request.scope, request.receive, context.settings.max_bulk_bytes, principal.client)
         asked = validated(TeachRequest, parse_object(body, str(_EXAMPLE)), {"examples": OptionInvalid(_SHAPE)})
         examples = [Example(each.text, tuple(each.labels)) for each in asked.examples]
