@@ -87,7 +87,8 @@ def serving(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        # Not a session: Linux shares cores among sessions (sched_autogroup), and one with a busy client has to wait.
+        process_group=0,
         env={**os.environ, **(environment or {})},
     )
     running = Running(process, port)

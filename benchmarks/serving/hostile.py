@@ -1,9 +1,11 @@
 """One kind of attack after the other, and a polite client at 20 requests/s beside it.
 
 The polite client must get only 200, 99 % of its answers within 150 ms, and the server's processes may have grown by at
-most 60 MB afterwards; otherwise the exit code is 1. Attackers run in a process of their own, with the
-server's priority, and come from another address than the polite client. `late_ms` is how late the polite client itself
-was at most, and `stolen_ms` what the host of a virtual machine took from its cores meanwhile.
+most 60 MB afterwards; otherwise the exit code is 1. Attackers run in a process of their own, with the server's
+priority, and come from another address than the polite client. All are in one session: where Linux shares the cores
+among sessions (`sched_autogroup`), a polite client beside attackers waits up to 150 ms for a core. `late_ms` is how
+late the polite client itself was at most, and `stolen_ms` what the host of a virtual machine took from its cores
+meanwhile.
 
 python benchmarks/serving/hostile.py --output results/serving/hostile.json
 python benchmarks/serving/hostile.py --limits --output results/serving/hostile-512m.json    # as root: 512 MB, one CPU
