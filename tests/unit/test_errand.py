@@ -17,12 +17,14 @@ from purport.serving import errand
 from purport.serving.errand import Limits
 
 LIMITS = Limits(20.0, 20, 0, 0)
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 @pytest.fixture(autouse=True)
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is run: ``NAME.py`` for each of these."""
     for name, does in {
+        "modest": "from pathlib import Path\nend = Path('/proc/self/autogroup').read_text().strip()\nerrand.end(0, end)",
         "obliging": "import sys; errand.end(3, f'{arguments} {sys.stdin.read()}')",
         "endless": "import time\nwhile True: time.sleep(1)",
         "burning": "while True: pass",
@@ -48,6 +50,11 @@ def running(module: str) -> list[psutil.Process]:
 
 def test_it_says_one_line_and_how_it_went() -> None:
     assert asyncio.run(errand.run("obliging", "a", limits=LIMITS, given=b"b")) == (3, "['a'] b")
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not share the cores among sessions")
+def test_its_session_is_as_nice_as_it_is() -> None:
+    assert asyncio.run(errand.run("modest", limits=Limits(20.0, 20, 0, 7)))[1].endswith("nice 7")
 
 
 def test_it_may_take_so_long_and_so_much(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,8 @@ def begin() -> list[str]:
     die_with(server)
     isolate()
     os.nice(nice)
+    with contextlib.suppress(OSError):  # Linux may share the cores among sessions, of which this process has its own
+        Path("/proc/self/autogroup").write_text(str(nice), "utf-8")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     if memory:
