@@ -24,7 +24,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is run: ``NAME.py`` for each of these."""
     for name, does in {
-        "modest": "from pathlib import Path\nend = Path('/proc/self/autogroup').read_text().strip()\nerrand.end(0, end)",
+        "modest": "from pathlib import Path; errand.end(0, Path('/proc/self/autogroup').read_text().strip())",
         "obliging": "import sys; errand.end(3, f'{arguments} {sys.stdin.read()}')",
         "endless": "import time\nwhile True: time.sleep(1)",
         "burning": "while True: pass",
