@@ -5,7 +5,7 @@
 Closed loop with 1 to 256 clients, Poisson arrivals at 50 % and 80 % of what 64 closed-loop clients get, one client
 with short texts; distinct texts, cache off. Several rounds in turn, medians, because the machine's speed drifts.
 
-    python benchmarks/serving/load.py --against /path/to/old-version/.venv/bin/python --rounds 15 --output paired.json
+    python benchmarks/serving/load.py --against /path/to/old-version/.venv/bin/python --rounds 14 --output paired.json
 
 runs the server of another installation beside this one, both in turn, and reports the ratios. Both are started anew for
 every round: one start of the same version is up to 5 % faster than the next, and stays so.
@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,17 @@ def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, An
     """This version and that of the interpreter ``other``, in turn; ratios are this one's over the other's, by round."""
     file = text_file(texts_of("atis"))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"this": {}, "other": {}}
+    pythons = {"this": sys.executable, "other": other}
     for number in range(rounds):
-        with purport(bundle, "--cache", "0") as this, purport(bundle, "--cache", "0", python=other) as that:
-            servers = {"this": this, "other": that}
-            for server in servers.values():
-                wrk(server.port, "/intent", INTENT_BODY, file, clients=16, seconds=WARM_S)
+        order = sorted(pythons, reverse=bool(number % 2))
+        with ExitStack() as running:
+            servers = {
+                name: running.enter_context(purport(bundle, "--cache", "0", python=pythons[name])) for name in order
+            }
+            for name in order:
+                wrk(servers[name].port, "/intent", INTENT_BODY, file, clients=16, seconds=WARM_S)
             for clients in CLIENTS:
-                for name in sorted(servers, reverse=bool(number % 2)):
+                for name in order:
                     run = once(servers[name], file, clients, seconds)
                     found[name].setdefault(f"closed_{clients}", []).append(run)
         for load, runs in found["this"].items():
@@ -130,12 +135,14 @@ def paired(other: str, bundle: str, rounds: int, seconds: float) -> dict[str, An
 
 def _ratios(this: list[float], other: list[float]) -> dict[str, Any]:
     """The ratios of all rounds; their geometric mean, with its 95 % interval (Student's t of the logarithms)."""
-    each = [round(one / another, 3) for one, another in zip(this, other, strict=True)]
+    each = [one / another for one, another in zip(this, other, strict=True) if one > 0 < another]
+    found: dict[str, Any] = {"all": [round(ratio, 3) for ratio in each]}
+    if len(each) < 2:
+        return found
     logs = [math.log(ratio) for ratio in each]
-    middle, error = statistics.mean(logs), statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
-    reach = float(student.ppf(0.975, max(1, len(logs) - 1))) * error
-    low, high = (round(math.exp(middle + side * reach), 3) if math.isfinite(reach) else None for side in (-1, 1))
-    return {"mean": round(math.exp(middle), 3), "interval": [low, high], "median": statistics.median(each), "all": each}
+    reach = float(student.ppf(0.975, len(logs) - 1)) * statistics.stdev(logs) / math.sqrt(len(logs))
+    low, middle, high = (round(math.exp(statistics.mean(logs) + side * reach), 3) for side in (-1, 0, 1))
+    return {"mean": middle, "interval": [low, high], "median": round(statistics.median(each), 3), **found}
 
 
 def spent(server: Running) -> dict[str, float]:

@@ -195,6 +195,17 @@ def test_a_text_that_does_not_fit_is_cut(tmp_path: Path) -> None:
     assert scorer(path, limit=10).score(["fly to the moon"]).truncated.all()
 
 
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, seen: list[int]) -> None:
+    """Note how many threads torch has whenever ``owner.name`` is called."""
+    called = getattr(owner, name)
+
+    def noted(*given: Any, **named: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return called(*given, **named)
+
+    monkeypatch.setattr(owner, name, noted)
+
+
 def test_it_reads_with_its_threads_and_leaves_those_of_the_process(
     llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,12 +214,12 @@ def test_it_reads_with_its_threads_and_leaves_those_of_the_process(
     torch.set_num_threads(3)
     try:
         model = Causal(llama, threads=1)
-        forward = model._model.forward
-        monkeypatch.setattr(
-            model._model, "forward", lambda **given: seen.append(torch.get_num_threads()) or forward(**given)
-        )
+        for owner, name in ((model._model, "forward"), (torch, "log_softmax")):
+            counted(monkeypatch, owner, name, seen)
         model.score([model.prompt("", "fly")], Answers.of([model.answer("meal")]))
-        assert set(seen) == {1} and torch.get_num_threads() == 3, "what is trained next would round in another way"
+        assert len(seen) > 1 and set(seen) == {1} and torch.get_num_threads() == 3, (
+            "what is trained next would round in another way"
+        )
     finally:
         torch.set_num_threads(before)
 

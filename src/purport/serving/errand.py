@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..isolation import die_with, isolate
 from ..settings import LOCAL_MODELS, PROVIDER_URLS
 
 _FIRST_KILLED = "1000"
+_TRIES, _AGAIN_S = 5, 0.11
 _NEEDED = {"PURPORT_DATA_DIR", PROVIDER_URLS, LOCAL_MODELS}
 
 
@@ -73,9 +75,7 @@ def begin() -> list[str]:
     server, cpu_seconds, memory, nice = map(int, sys.argv[1:5])
     die_with(server)
     isolate()
-    os.nice(nice)
-    with contextlib.suppress(OSError):  # Linux may share the cores among sessions, of which this process has its own
-        Path("/proc/self/autogroup").write_text(str(nice), "utf-8")
+    _give_way(nice)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     if memory:
@@ -83,6 +83,20 @@ def begin() -> list[str]:
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text(_FIRST_KILLED, "utf-8")
     return sys.argv[5:]
+
+
+def _give_way(nice: int) -> None:
+    """Be ``nice``; and so the session, of which this process has its own: Linux may share the cores among sessions."""
+    nice = os.nice(nice)
+    for _ in range(_TRIES if nice else 0):
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice), "utf-8")
+        except BlockingIOError:  # who is not root may do so ten times a second, whoever else does it
+            time.sleep(_AGAIN_S)
+        except OSError:  # another kernel
+            return
+        else:
+            return
 
 
 def end(status: int, said: str = "") -> None:

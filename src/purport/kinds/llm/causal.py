@@ -51,7 +51,7 @@ class Causal:
         except (RuntimeError, AssertionError) as error:
             raise DeviceUnavailable(f'torch cannot use the device "{device}" ({error}); use the CPU') from None
         try:
-            with _quiet():
+            with _quiet(), _threads(self._threads):
                 self._tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
                 model = AutoModelForCausalLM.from_pretrained(
                     path, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
@@ -108,12 +108,13 @@ class Causal:
         """See :class:`~.likelihoods.LocalModel`."""
         if not prompts:
             return np.zeros((0, len(answers.paths)))
-        if not self.packed:
-            return self._alone(prompts, answers)
-        prefix = self._known(prompts)
-        rests = [prompt[prefix:] for prompt in prompts]
-        sizes = [len(rest) + len(answers.after) for rest in rests]
-        return np.concatenate([self._together(rests[each], answers) for each in groups(sizes, _TOGETHER)])
+        with _threads(self._threads):
+            if not self.packed:
+                return self._alone(prompts, answers)
+            prefix = self._known(prompts)
+            rests = [prompt[prefix:] for prompt in prompts]
+            sizes = [len(rest) + len(answers.after) for rest in rests]
+            return np.concatenate([self._together(rests[each], answers) for each in groups(sizes, _TOGETHER)])
 
     def verified(self, prompts: Sequence[Tokens], answers: Answers) -> bool:
         """See :class:`~.likelihoods.LocalModel`. A few answers are compared."""
@@ -123,7 +124,8 @@ class Causal:
         except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError, LookupError):
             self.packed = False  # a cache or a mask that the model does not know
         if self.packed:
-            alone = self._alone(prompts, few)
+            with _threads(self._threads):
+                alone = self._alone(prompts, few)
             self.packed = bool(
                 np.abs(shortcut - alone).max() <= (_SAME if self._model.dtype == torch.float32 else _ROUGHLY)
             )
@@ -197,7 +199,7 @@ class Causal:
 
     def _forward(self, **given: Any) -> Any:
         """The logits of the one sequence that is ``given``."""
-        with _threads(self._threads), torch.inference_mode():
+        with torch.inference_mode():
             return self._model(**given).logits[0]
 
     def _tensor(self, values: Sequence[Any]) -> Any:
@@ -206,7 +208,7 @@ class Causal:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """In this block, torch has so many threads; what the process trains next may not round in another way for it."""
+    """In this block, this thread has so many of torch's: what it trains next may not round in another way for it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
