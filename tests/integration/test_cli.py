@@ -195,6 +195,7 @@ def test_what_a_plan_would_empty_is_not_emptied(tmp_path: Path) -> None:
     done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out", "--allow-empty", cwd=tmp_path)
     assert done.returncode == 0 and "1 row dropped" in done.stdout, done.stderr
     assert "warning: 1 row skipped, but not in the data as the plan has it: train 3" in done.stdout
+    assert "next: purport doctor out/t.csv\n" in done.stdout
     (tmp_path / "plan.csv").write_bytes(b"\x00\x01\xff\x81")
     done = purport("doctor", "apply", "plan.csv", "t.csv", "-o", "out2", cwd=tmp_path)
     assert done.returncode == 65 and "--plan-encoding" in done.stderr and "Traceback" not in done.stderr

@@ -140,6 +140,20 @@ def test_a_file_in_another_encoding_names_those_it_may_have(
         read(path, Layout(encoding="cp1253x"))
 
 
+def test_a_file_is_not_in_the_encoding_that_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,label \x81\x8d\none,a\n")
+    with pytest.raises(DataError, match="is not valid cp1252, which was named"):
+        read(path, Layout(encoding="cp1252"))
+
+
+def test_a_quote_that_is_not_closed_is_called_so(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "text,label")
+    path.write_text(path.read_text("utf-8") + '"never closed,x\n', "utf-8")
+    *_, last = read_rows(path, Layout())
+    assert isinstance(last, BadRow) and "a quote is opened and not closed" in last.problem
+
+
 def test_gzip_and_parquet_are_known_by_their_content(tmp_path: Path) -> None:
     plain = table(tmp_path / "plain.csv", "text,label")
     packed = tmp_path / "a.csv"

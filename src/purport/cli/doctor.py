@@ -128,8 +128,11 @@ def examine(
         out.print(f"{count(len(fixes), 'fix', 'fixes')} written to {fix_plan}, {yes} with apply = yes")
         if fixes:
             out.print(f"review it, then run: {_next_command(fix_plan, dataset, rows.name, table)}", soft_wrap=True)
+    elif proposed(diagnosis.findings):
+        out.print("next: the same with --fix-plan fixes.csv, which proposes fixes for you to review")
     out.print(f"written to {written}")
     if diagnosis.worst in _FAIL_ON[fail_on]:
+        out.print(f"exit code 1, as there is a finding of severity {diagnosis.worst} (--fail-on {fail_on})")
         raise typer.Exit(1)
 
 
@@ -205,7 +208,7 @@ def apply(
     from ..doctor.plan import read_plan
     from ..doctor.source import Source
     from ..errors import FlagInvalid
-    from .console import reporting
+    from .console import out, reporting
 
     suffix = None
     if format_ is not None:
@@ -217,7 +220,13 @@ def apply(
     fixes = read_plan(plan, label_delimiter=reading.layout.label_delimiter, encoding=plan_encoding, in_data=source.has)
     none = set(reading.out_of_scope)  # a person who edits a plan writes the names that the data has
     fixes = [_without(fix, none) for fix in fixes]
-    _print_applied(apply_plan(source, fixes, output, suffix=suffix, new_labels=new_labels, allow_empty=allow_empty))
+    applied = apply_plan(source, fixes, output, suffix=suffix, new_labels=new_labels, allow_empty=allow_empty)
+    _print_applied(applied)
+    corrected = applied.files[0] if len(applied.files) == 1 else output
+    words = ["doctor", str(corrected), *table.words()]
+    if dataset.endswith(".toml"):  # a recipe, which says how the data are read
+        words = ["train", dataset, "--set", f"data.name={corrected}", "--out", f"bundles/{Path(dataset).stem}"]
+    out.print(f"next: {shlex.join(['purport', *words])}", soft_wrap=True)
 
 
 def _without(fix: Fix, names: set[str]) -> Fix:

@@ -54,7 +54,8 @@ def predict(
 
     Files are streamed. The output has the same rows in the same order with all their columns, then the answer, and
     appears only once it is complete. A row that cannot be classified keeps its place, with the reason in the column
-    "error", and the command then exits with 1. An empty row, such as a blank line, keeps its place and is no error.
+    "error", and the command then exits with 1. An empty row, such as a blank line, keeps its place and is said to be
+    empty there, which is no error.
     "-" is standard input (a table, JSON Lines, or a text per line) or standard output.
 
     Examples:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from . import EMPTY, BadRow, Layout, Row, RowWriter, Understood, is_blank, unique_names
 from .content import is_packed
 from .dialect import NAMES, cells, find_delimiter, find_header, only_quoted, roles, separated_by
-from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write, require_utf8
+from .encoded import NOT_UTF8, habits, is_utf8, open_read, open_write, require_readable
 from .lines import TOO_LONG, Overlong, lines, quoted_rows
 from .spreadsheet import Number, escape, is_ours, unescape
 
@@ -70,7 +70,7 @@ class Delimited:
             looked_at = list(islice(lines(stream), _LOOK))
             head, whole = [line for line in looked_at if isinstance(line, str)], len(looked_at) < _LOOK
             encoding = stream.encoding
-        require_utf8(head)
+        require_readable(head, layout.encoding)
         separator = _hint(head[0]) if head else None
         if separator and layout.delimiter is None:
             layout = replace(layout, delimiter=separator[1])

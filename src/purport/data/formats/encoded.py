@@ -80,14 +80,18 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def require_utf8(head: Sequence[str]) -> None:
-    """Check that the lines ``head``, the first of a file, are UTF-8; a bad line here and there may be a bad row.
+def require_readable(head: Sequence[str], encoding: str | None) -> None:
+    """Check that the lines ``head``, the first of a file, are in the ``encoding`` that was named, or else in UTF-8.
+
+    A bad line here and there may be a bad row.
 
     Raises:
         DataError: the first line or many lines are not; the message shows a word in the encodings that it may be in.
     """
     bad = [line for line in head if not is_utf8(line)]
     if bad and (bad[0] == head[0] or len(bad) > max(_FEW, _MANY * len(head))):
+        if encoding is not None and codecs.lookup(encoding).name != "utf-8":
+            raise DataError(f"is not valid {encoding}, which was named; name another encoding, if it is a text at all")
         shapes = ", ".join(f'"{shown}" with {encoding}' for encoding, shown in _shapes(bad[0]).items())
         raise DataError(NOT_UTF8 + (f"; a word of it is {shapes}" if shapes else ""))
 

@@ -17,6 +17,7 @@ LIMIT = 1 << 20
 TOO_LONG = f"is longer than {LIMIT:,} characters; split it, or check for a missing line break or quote"
 """The problem of such a row, for a message."""
 _CHUNK = 1 << 15
+_UNCLOSED = "unexpected end of data"  # in the words of the module csv
 _AGAIN = 8  # times as many characters as a file has may be read again, behind quotes that are not closed
 
 
@@ -74,7 +75,8 @@ def quoted_rows(stream: IO[str], delimiter: str, limit: int = LIMIT) -> Iterator
         except _Runaway:
             problem = TOO_LONG
         except csv.Error as error:
-            problem = f"cannot be read ({error}); quote the cell as in RFC 4180"
+            reason = "a quote is opened and not closed" if str(error) == _UNCLOSED else error
+            problem = f"cannot be read ({reason}); quote the cell as in RFC 4180"
         left_out = feed.retry()
         yield number, f"{problem}; {count(left_out, 'line')} after it left out" if left_out else problem
         number += 1 + left_out
