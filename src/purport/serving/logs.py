@@ -131,11 +131,12 @@ class RequestLog:
         counters.timed(route).observe(seconds)
         if self._logged:
             # Written out, which takes half as long as to encode a dictionary.
-            second, microsecond = divmod(time.time_ns() // 1000, 1_000_000)
+            now = datetime.now(UTC)
+            moment = f"{_second(int(now.timestamp()))}.{now.microsecond:06d}Z"
             self._stream.write(
                 f'{{"event": "request", "level": "info", "method": {_quoted(scope["method"])}, '
                 f'"path": {_quoted(scope["path"])}, "status": {status}, "ms": {round(1000 * seconds, 2)}, '
-                f'"request_id": "{request_id}", "timestamp": "{_second(second)}.{microsecond:06d}Z"}}\n'
+                f'"request_id": "{request_id}", "timestamp": "{moment}"}}\n'
             )
 
 
