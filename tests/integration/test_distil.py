@@ -166,7 +166,8 @@ def test_a_service_is_asked_about_each_row_once_also_when_the_run_is_resumed(
         llm = {"kind": "llm", "task": "multiclass", "data": data, "provider": service, "prompt": {"votes": 1}}
         teacher = trained(llm, tmp_path / "llm")
         script.asked.clear()
-        raw = of_any(teacher, tiny_encoder, steps=40, save_steps=10, noise=0.5) | {"task": "multiclass", "data": data}
+        # The word pieces of the tiny encoder differ from run to run: 40 steps were not enough for some.
+        raw = of_any(teacher, tiny_encoder, steps=100, save_steps=10, noise=0.5) | {"task": "multiclass", "data": data}
         save = distil._save
 
         def interrupt(run: Any, parts: Any, step: int) -> None:
