@@ -116,10 +116,10 @@ class Watch:
     def strange(self, seen: Seen) -> list[str]:
         """Paths that were changed outside what a command may write."""
         # Shared memory and named semaphores are temporary too; /dev/null is nowhere; whoever tries a bundle asks the
-        # kernel to be killed first where memory is short.
+        # kernel to be killed first where memory is short, and to come after the others where cores are.
         mine = (self.out, self.temporary, Path("/dev/shm"), Path("/dev/null"))
         strange = {str(path) for path in seen.changed if not any(map(path.is_relative_to, mine))}
-        return sorted(path for path in strange if not re.fullmatch(r"/proc/\d+/oom_score_adj", path))
+        return sorted(path for path in strange if not re.fullmatch(r"/proc/\d+/(oom_score_adj|autogroup)", path))
 
     def assert_confined(self) -> Seen:
         seen = self.seen()
