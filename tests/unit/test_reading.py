@@ -145,6 +145,10 @@ def test_a_file_is_not_in_the_encoding_that_was_named(tmp_path: Path) -> None:
     path.write_bytes(b"text,label \x81\x8d\none,a\n")
     with pytest.raises(DataError, match="is not valid cp1252, which was named"):
         read(path, Layout(encoding="cp1252"))
+    path.write_bytes("tæxt,label\none,a\n".encode("cp1252"))
+    for utf8 in ("utf-8", "UTF-8-SIG"):
+        with pytest.raises(DataError, match='"tæxt" with cp1252'):
+            read(path, Layout(encoding=utf8))
 
 
 def test_a_quote_that_is_not_closed_is_called_so(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def require_readable(head: Sequence[str], encoding: str | None) -> None:
     """
     bad = [line for line in head if not is_utf8(line)]
     if bad and (bad[0] == head[0] or len(bad) > max(_FEW, _MANY * len(head))):
-        if encoding is not None and codecs.lookup(encoding).name != "utf-8":
+        if encoding is not None and not codecs.lookup(encoding).name.startswith("utf-8"):
             raise DataError(f"is not valid {encoding}, which was named; name another encoding, if it is a text at all")
         shapes = ", ".join(f'"{shown}" with {encoding}' for encoding, shown in _shapes(bad[0]).items())
         raise DataError(NOT_UTF8 + (f"; a word of it is {shapes}" if shapes else ""))
