@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,13 +64,20 @@ def sample() -> Dataset:
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, sample: Dataset) -> Path:
-    """A randomly initialised BERT of 2 layers with a word-piece tokenizer of the sample's words."""
+    """A randomly initialised BERT of 2 layers whose word pieces are the sample's characters and most frequent words.
+
+    A trained tokenizer would be another one each time: ties are broken by the order of a hash table.
+    """
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, BertTokenizerFast, set_seed
 
     path = tmp_path_factory.mktemp("tiny-encoder")
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(list(sample["train"].texts), vocab_size=800, min_frequency=2, show_progress=False)
+    words = re.findall(r"\w+|[^\w\s]", "\n".join(sample["train"].texts).lower())
+    letters = sorted(set("".join(words)))
+    frequent = [word for word, count in Counter(words).most_common() if count > 1 and len(word) > 1]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = [*special, *letters, *(f"##{letter}" for letter in letters), *frequent][:800]
+    pieces = BertWordPieceTokenizer({piece: number for number, piece in enumerate(vocabulary)}, lowercase=True)
     tokenizer = BertTokenizerFast(tokenizer_object=pieces._tokenizer)
     tokenizer.save_pretrained(path)
     set_seed(0)

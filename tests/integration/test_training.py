@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from purport import Bundle, Classifier, Dataset, Task, load_recipe
+from purport import Bundle, Classifier, Dataset, Task, evaluate, load_recipe
 from purport.errors import CheckFailed, LabelUnknown, OutputExists, RecipeError, RunMismatch
+from purport.evaluation.evaluate import stored
 from purport.kinds import checks
 from purport.kinds.checks import Agreement, Subject, near_ties
 from purport.kinds.encoder.export import EncoderFacts
@@ -25,6 +26,8 @@ from purport.kinds.encoder.ladder import LADDER
 from purport.kinds.recipe import Recipe
 from purport.manifest import Likeliest, PerLabel, Uncalibrated
 from purport.model import Answers
+from purport.runtime import long_texts
+from purport.runtime.calibration import Calibrated
 from purport.testing import Recorder
 from purport.training import steps
 from purport.training.pipeline import train
@@ -104,6 +107,22 @@ def test_every_adapter_and_pooling_trains_and_exports(
     assert bundle.facts(EncoderFacts).pooling == pooling
 
 
+def test_long_texts_are_judged_as_they_are_answered(
+    tiny_recipe: dict[str, Any], sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their sentences were left out of the answers to the validation rows: no bundle, as if answers were of batches."""
+    monkeypatch.setattr(long_texts, "_discounted", lambda probability, _: np.float32(probability))  # a sentence wins
+    bundle = trained(changed(tiny_recipe, model={"max_length": 16}), tmp_path / "bundle")
+    classifier, texts = Classifier.open(bundle), list(sample["valid"].texts)
+    model = classifier.model
+    assert isinstance(model, Calibrated)
+    assert (model.answer(texts).in_scope > model.of(model.score(texts)).in_scope).any()
+    then, now = stored(bundle)["valid"].metrics, evaluate(classifier, sample["valid"]).metrics
+    assert {name: each.value for name, each in then.items()} == pytest.approx(
+        {name: each.value for name, each in now.items()}, abs=1e-3
+    )
+
+
 def test_multiclass_over_joint_labels(tiny_encoder: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -147,7 +166,7 @@ def subject(decided: np.ndarray, recorder: Recorder) -> Subject:
     answers = Answers(proba, proba.max(axis=1), np.zeros(len(proba), dtype=np.bool_))
     decision = PerLabel(thresholds=(0.5,) * proba.shape[1])
     texts = [str(row) for row in range(len(proba))]
-    return Subject(None, Task.MULTILABEL, Uncalibrated(), None, decision, texts, answers, 0, recorder)  # type: ignore[arg-type]
+    return Subject(None, Task.MULTILABEL, Uncalibrated(), None, decision, texts, answers, answers, 0, recorder)  # type: ignore[arg-type]
 
 
 def test_an_export_that_decides_otherwise_fails_with_the_remedy_of_its_kind(recorder: Recorder) -> None:

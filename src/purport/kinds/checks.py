@@ -23,7 +23,10 @@ _MOST_TEXTS = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """A model about to become a bundle, and its answers to the validation ``texts`` in random batches."""
+    """A model about to become a bundle, and its answers to the validation ``texts`` in random batches.
+
+    ``whole`` are those before long texts are read by sentences (:mod:`~purport.runtime.long_texts`).
+    """
 
     model: Model
     task: Task
@@ -31,6 +34,7 @@ class Subject:
     scope: Scope | None
     decision: Decision
     texts: Sequence[str]
+    whole: Answers
     answers: Answers
     seed: int
     reporter: Reporter
@@ -59,7 +63,7 @@ class Agreement:
         """See :data:`Check`."""
         reference = probabilities(self.reference, subject.task, subject.calibration)
         before = decide(reference, subject.decision)
-        after = decide(subject.answers.probabilities, subject.decision)
+        after = decide(subject.whole.probabilities, subject.decision)
         other = ~after.same(before)
         rows, allowed = len(other), max(1, int((1 - LEAST_AGREEMENT) * len(other)))
         agreement = 1 - float(other.mean())

@@ -93,7 +93,10 @@ class Calibrated:
 
     def answer(self, texts: Sequence[str]) -> Answers:
         """See :class:`~purport.model.Model`. Where it can tell what is in scope, it reads long texts by sentences."""
-        whole = self._whole(texts)
+        return self.by_sentences(texts, self._whole(texts))
+
+    def by_sentences(self, texts: Sequence[str], whole: Answers) -> Answers:
+        """What it answers to ``texts``, where ``whole`` is what :meth:`of` gives for their scores."""
         if self._scope is None or self.memory is None or not whole.truncated.any():
             return whole
         return with_sentences(texts, whole, self._whole)
@@ -102,7 +105,7 @@ class Calibrated:
         return self.of(self.score(texts))
 
     def of(self, scores: Scores) -> Answers:
-        """The answers for these scores of its scorer."""
+        """The answers for these scores of its scorer, long texts as they were cut."""
         return answers(scores, self._task, self._calibration, self._scope, self.memory, self.taught)
 
     @property

@@ -148,7 +148,8 @@ def _fit(dataset: Dataset, rows: int, kind: str) -> list[Choice]:
     length = next((each for each in _LENGTHS if each >= tokens), _LENGTHS[-1])
     found = [Choice("fit", "epochs", epochs, f"for {count(rows, 'row')}")]
     if length != _LENGTHS[0]:
-        found.append(Choice("model", "max_length", length, "tokens; 99 % of the texts are shorter"))
+        shorter = "99 % of the texts are shorter" if tokens <= length else "longer texts are read by sentences"
+        found.append(Choice("model", "max_length", length, f"tokens; {shorter}"))
     return found
 
 

@@ -33,7 +33,7 @@ from ..model import Answers, Model
 from ..progress import SILENT, Line, Progress, Reporter
 from ..promise import Promised
 from ..runtime.asking import FoundT, ask, rows_of
-from ..runtime.calibration import Calibrated, Scorer, Scores, answers
+from ..runtime.calibration import Calibrated, Scorer, Scores
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
 from ..wording import count
@@ -152,13 +152,15 @@ def calibrate(
             calibration = fit_temperature(held.logits, held.gold, recipe.task)
         if held.signals is not None:
             scope = fit_scope(held.signals, held.gold, fitted.weights)
-        model: Model = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
-        valid = answers(given, recipe.task, calibration, scope, memory)
+        calibrated = Calibrated(fitted.model, recipe.task, calibration, scope, memory)
+        whole = calibrated.of(given)
+        model: Model = calibrated
+        valid = calibrated.by_sentences(run.valid.texts, whole)
         judged = valid if more is None else held.answers(recipe.task, calibration, scope)
         gold = held.gold
     else:
         assert isinstance(given, Answers) and not isinstance(fitted.model, Scorer), "what the model gives"
-        model, valid, judged = fitted.model, given, given
+        model, whole, valid, judged = fitted.model, given, given, given
     _require_numbers(valid.probabilities, run, 0, 1)
     decision = fit_decision(recipe.decide, recipe.task, judged, gold, scoped=valid.evidence is not None)
     decision = better_decision(decision, fitted.decisions, judged, gold)
@@ -169,7 +171,8 @@ def calibrate(
         )
     for said in calibration_warnings(calibration, decision, len(run.valid), len(more or ())):
         run.say(f"warning: {said}")
-    return Subject(model, recipe.task, calibration, scope, decision, run.valid.texts, valid, recipe.seed, run.reporter)
+    texts, seed = run.valid.texts, recipe.seed
+    return Subject(model, recipe.task, calibration, scope, decision, texts, whole, valid, seed, run.reporter)
 
 
 def _require_numbers(values: Any, run: Run[Any], low: float, high: float) -> None:
