@@ -190,7 +190,7 @@ def test_the_openapi_document_names_every_answer(server: Server) -> None:
 
 
 def test_loading_is_in_the_background(start: Starter, scripted: Callable[..., Path]) -> None:
-    with start(scripted(load_s=1.5), ready=False) as server:
+    with start(scripted(load_s=4.0), ready=False) as server:
         waiting = httpx.get(f"{server.url}/ready")
         assert (waiting.status_code, waiting.text) == (423, "Not ready")
         assert httpx.get(f"{server.url}/ready", headers={"Accept": "application/json"}).json() == "Not ready"
@@ -232,12 +232,12 @@ def test_the_rate_limit(start: Starter, linear_bundle: Bundle) -> None:
 def test_a_full_queue_and_a_passed_deadline(start: Starter, scripted: Callable[..., Path]) -> None:
     with (
         start(
-            scripted(), PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="2000", PURPORT_WORKERS="1", PURPORT_CACHE="0"
+            scripted(), PURPORT_QUEUE_LIMIT="3", PURPORT_DEADLINE_MS="3000", PURPORT_WORKERS="1", PURPORT_CACHE="0"
         ) as server,
         ThreadPoolExecutor(8) as pool,
     ):
         assert post(server, {"text": "slow"}).status_code == 200
-        under_way = pool.submit(post, server, {"text": "slow 4"})
+        under_way = pool.submit(post, server, {"text": "slow 60"})  # until its worker is taken for stuck
         until(lambda: server.given() == 2)
         waiting = [pool.submit(post, server, {"text": "quick"}) for _ in range(3)]
         until(lambda: server.metric("purport_queue_texts") == 3)
@@ -285,8 +285,9 @@ def test_an_unexpected_failure(start: Starter, scripted: Callable[..., Path], de
 
 
 def test_sigterm_drains(start: Starter, scripted: Callable[..., Path]) -> None:
-    with start(scripted()) as server, ThreadPoolExecutor(2) as pool:
-        under_way = pool.submit(post, server, {"text": "slow 1"})
+    settings = {"PURPORT_DRAIN_SECONDS": "3", "PURPORT_DEADLINE_MS": "15000"}
+    with start(scripted(), **settings) as server, ThreadPoolExecutor(2) as pool:
+        under_way = pool.submit(post, server, {"text": "slow 3.5"})
         until(lambda: server.given() == 1)
         ended = pool.submit(server.stop)
         until(lambda: httpx.get(f"{server.url}/ready").status_code == 423)

@@ -140,7 +140,7 @@ def test_without_an_able_worker_the_server_says_423_at_once_until_one_is_back(
 ) -> None:
     target = tmp_path / "bundle"
     scripted(target=target)
-    with start(target, PURPORT_WORKERS="1", PURPORT_DEADLINE_MS="2000") as server:
+    with start(target, PURPORT_WORKERS="1", PURPORT_DEADLINE_MS="10000") as server:
         assert intent(server).status_code == 200
         target.rename(tmp_path / "gone")
         os.kill(server.workers()[0], signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_without_an_able_worker_the_server_says_423_at_once_until_one_is_back(
             began = time.monotonic()
             answer = intent(server, text)
             assert (answer.status_code, answer.json()["label"]) == (423, "NOT_READY")
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 4, "it does not wait until the time limit"
         body = {"texts": ["hello"]}
         assert httpx.post(f"{server.url}/v1/classify", json=body).status_code == 423
         assert httpx.get(f"{server.url}/v1/models").status_code == 200, "what there is can be seen, and replaced"

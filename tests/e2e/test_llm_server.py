@@ -23,7 +23,7 @@ from ..unit.scripted_llm import Script, serving
 from .conftest import Server, Starter, until
 
 pytestmark = pytest.mark.slow
-SERVICE_S = 0.3
+SERVICE_S = 1.0
 KEY = "sk-test-of-the-server"
 
 

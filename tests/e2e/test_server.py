@@ -200,7 +200,7 @@ def test_a_worker_does_its_work_in_one_thread(start: Starter, encoder_bundle: Bu
         before = run_ns(worker)
         assert len(classify(server, {"texts": texts}).json()["results"]) == len(texts)
         spent = run_ns(worker) - before
-    assert spent[str(worker)] > 0.99 * spent.total() > 0
+    assert spent[str(worker)] > 0.9 * spent.total() > 0
 
 
 def test_a_text_that_kills_workers_is_given_up_and_the_others_are_answered(start: Starter, scripted: Make) -> None:
@@ -249,7 +249,7 @@ def post(path: str, body: bytes) -> bytes:
 def test_a_client_that_leaves_is_not_waited_for_on_any_route(start: Starter, scripted: Make, request_: bytes) -> None:
     keys = {"PURPORT_WORKERS": "1", "PURPORT_CACHE": "0", "PURPORT_API_KEYS": "boss@intent@classify@spell"}
     with start(scripted(), **keys) as server, ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(intent, server, "slow 1", headers=KEY)
+        under_way = pool.submit(intent, server, "slow 3", headers=KEY)
         until(lambda: server.given() == 1)
         gone = [socket.create_connection(server.address) for _ in range(20)]
         for connection in gone:
@@ -259,7 +259,7 @@ def test_a_client_that_leaves_is_not_waited_for_on_any_route(start: Starter, scr
             connection.close()
         started = time.monotonic()
         assert intent(server, "hello", headers=KEY).json()["intents"][0]["label"] == "one"
-        assert time.monotonic() - started < 5, "20 texts of 0.4 s that nobody waits for were answered all the same"
+        assert time.monotonic() - started < 7, "20 texts of 0.4 s that nobody waits for were answered all the same"
         assert under_way.result().status_code == 200
         path = request_.split()[1].decode().partition("?")[0]
         until(lambda: server.metric(f'purport_requests_total{{path="{path}",status="499"}}') == 20)
@@ -441,9 +441,13 @@ def test_many_more_requests_than_can_be_answered_are_refused_as_soon_as_their_he
     with start(scripted(), PURPORT_WORKERS="1", PURPORT_DEADLINE_MS="1000", PURPORT_CACHE="0") as server:
         for _ in range(60):  # until the server knows what a text takes
             assert intent(server, "slow 0.05").status_code == 200
-        with ThreadPoolExecutor(40) as pool:
-            statuses = Counter(pool.map(lambda _: intent(server, "slow 0.05").status_code, range(40)))
-        assert statuses.keys() == {200, 503} and statuses[200] >= 5
+        connections = [socket.create_connection(server.address, timeout=20) for _ in range(40)]
+        for connection in connections:
+            connection.sendall(post("/intent", b'{"text": "slow 0.05"}'))
+        statuses = Counter(int(connection.recv(4096).split()[1]) for connection in connections)
+        for connection in connections:
+            connection.close()
+        assert {200, 503} <= statuses.keys() <= {200, 503, 504} and statuses[200] >= 5, statuses
         log = server.log.read_text()
         assert '"event": "overloaded"' in log
         logged = [line for line in log.splitlines() if '"status": 503' in line]

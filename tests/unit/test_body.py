@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -116,22 +117,22 @@ def test_json_that_is_no_object_is_told_what_to_send(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "where"),
     [
-        b"{",
-        b"{'a': 1}",
-        b'{"a": 1} {}',
-        b'{"a": NaN}',
-        b'{"a": [{"b": -Infinity}]}',
-        b'{"a": Infinity}',
-        b'{"a": "\xff"}',
-        '{"a": 1}'.encode("utf-16"),
-        b'{"a": ' + b"[" * 40_000,
-        b'{"a": ' + b"9" * 5_000 + b"}",
+        (b"{", " (line 1, column 2: expecting property name enclosed in double quotes)"),
+        (b"{'a': 1}", " (line 1, column 2: expecting property name enclosed in double quotes)"),
+        (b'{"a": 1} {}', " (line 1, column 10: extra data)"),
+        (b'{"a": NaN}', ""),
+        (b'{"a": [{"b": -Infinity}]}', ""),
+        (b'{"a": Infinity}', ""),
+        (b'{"a": "\xff"}', " (byte 8)"),
+        ('{"a": 1}'.encode("utf-16"), " (byte 1)"),
+        (b'{"a": ' + b"[" * 40_000, ""),
+        (b'{"a": ' + b"9" * 5_000 + b"}", ""),
     ],
 )
-def test_what_is_no_json_in_utf_8_is_told_what_to_send(body: bytes) -> None:
-    with pytest.raises(BodyInvalid, match="not JSON in UTF-8; send EXAMPLE"):
+def test_what_is_no_json_in_utf_8_is_told_what_to_send(body: bytes, where: str) -> None:
+    with pytest.raises(BodyInvalid, match=re.escape(f"not JSON in UTF-8{where}; send EXAMPLE")):
         parse_object(body, "EXAMPLE")
 
 

@@ -389,7 +389,7 @@ def test_a_signal_that_speaks_against_a_text_never_reads_like_good_news() -> Non
     evidence = np.array([[-2.0, -0.3, 0.2, -0.9]], np.float32)
     answers = Answers(probabilities, np.array([0.2], np.float32), np.array([False]), evidence=evidence)
     says = {each.name: each.says for each in scope(answers, ("pin", "fee", "card"))}
-    assert says["sureness"] == "no label stands out: the likeliest are pin (30%) and card (28%)"
+    assert says["sureness"] == "the model is not sure of any label: the likeliest are pin (30%) and card (28%)"
     assert "a little less like it" in says["similarity"]
     assert says["centrality"].startswith("it is of the kind") and "do not occur" in says["familiarity"]
 

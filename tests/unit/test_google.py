@@ -78,7 +78,7 @@ def test_429_is_tried_again_after_the_pause_that_the_service_names(script: Scrip
     script.faults += [(429, {"error": {"code": 429, "message": "slowly"}}, {"Retry-After": "1"})]
     began = time.monotonic()
     assert decided(model, [TEXTS[0]]) == ["flight"]
-    assert 1.0 <= time.monotonic() - began < 3 and len(script.asked) == 3
+    assert 1.0 <= time.monotonic() - began < 10 and len(script.asked) == 3
 
 
 def test_500_is_tried_again_and_then_an_error(script: Script) -> None:
@@ -91,11 +91,11 @@ def test_500_is_tried_again_and_then_an_error(script: Script) -> None:
 
 
 def test_a_service_that_hangs_is_given_up_and_may_have_been_paid(script: Script) -> None:
-    script.faults += [0.6]
-    with pytest.raises(ProviderError, match=r"no answer within 0\.2 s \(1 attempt\)"):
-        scorer(script, retries=0, timeout_s=0.2).score([TEXTS[0]])
-    script.faults += [0.6]
-    model = scorer(script, retries=1, timeout_s=0.2)
+    script.faults += [4]
+    with pytest.raises(ProviderError, match=r"no answer within 1 s \(1 attempt\)"):
+        scorer(script, retries=0, timeout_s=1).score([TEXTS[0]])
+    script.faults += [4]
+    model = scorer(script, retries=1, timeout_s=1)
     assert decided(model, [TEXTS[0]]) == ["flight"] and model.usage.requests == 2
 
 

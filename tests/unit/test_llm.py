@@ -283,7 +283,7 @@ def test_429_waits_as_long_as_the_service_says(script: Script) -> None:
     script.faults += [(429, {"error": {"message": "slow down"}}, {"Retry-After": "1"})]
     began = time.monotonic()
     assert decided(scorer(script), [TEXTS[0]]) == ["flight"]
-    assert 1.0 <= time.monotonic() - began < 3 and len(script.asked) == 2
+    assert 1.0 <= time.monotonic() - began < 10 and len(script.asked) == 2
 
 
 def test_a_pause_that_is_too_long_is_said(script: Script) -> None:
@@ -326,11 +326,11 @@ def test_500_is_tried_again_and_then_an_error(script: Script) -> None:
 
 
 def test_a_service_that_hangs_is_given_up(script: Script) -> None:
-    script.faults += [0.6]
-    with pytest.raises(ProviderError, match=r"no answer within 0\.2 s \(1 attempt\)"):
-        scorer(script, retries=0, timeout_s=0.2).score([TEXTS[0]])
-    script.faults += [0.6]
-    assert decided(scorer(script, retries=1, timeout_s=0.2), [TEXTS[0]]) == ["flight"]
+    script.faults += [4]
+    with pytest.raises(ProviderError, match=r"no answer within 1 s \(1 attempt\)"):
+        scorer(script, retries=0, timeout_s=1).score([TEXTS[0]])
+    script.faults += [4]
+    assert decided(scorer(script, retries=1, timeout_s=1), [TEXTS[0]]) == ["flight"] and len(script.asked) == 3
 
 
 @pytest.mark.parametrize("garbage", [b"<html>busy</html>", b"{", b"[]", b"null", b'{"choices": []}', b"\xff\xfe"])
@@ -443,9 +443,9 @@ def test_a_budget_of_tokens(script: Script) -> None:
 
 
 def test_an_attempt_that_was_lost_may_have_been_billed(script: Script) -> None:
-    script.faults += [0.5]
+    script.faults += [4]
     priced = prices(script)
-    model = scorer(script, retries=1, timeout_s=0.2, budget=priced)
+    model = scorer(script, retries=1, timeout_s=1, budget=priced)
     model.score(["fly 00"])
     assert model.usage.requests == 2 and model.usage.usd == pytest.approx(0.01 + bound(model) / 1e12)
 

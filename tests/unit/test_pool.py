@@ -213,13 +213,13 @@ def test_a_worker_that_is_stopped_is_replaced_whether_it_works_or_not(tmp_path: 
 
 def test_a_worker_that_hangs_in_a_text_is_replaced_and_one_that_is_slow_is_not(tmp_path: Path) -> None:
     async def test() -> None:
-        async with running(scripted(tmp_path / "a"), deadline_s=1.0) as (pool, told, [generation]):
-            give(pool, generation, "slow 1.2")
+        async with running(scripted(tmp_path / "a"), deadline_s=2.0) as (pool, told, [generation]):
+            give(pool, generation, "slow 2.1")
             assert labels((await told.next("done"))[1]) == ["one"], "a little late"
             started = time.monotonic()
             items = give(pool, generation, "slow 60")
             assert await told.next("lost") == items
-            assert time.monotonic() - started < 2.0, "twice the deadline"
+            assert time.monotonic() - started < 6.0, "twice the deadline, and what a busy machine needs"
             assert await told.next("loaded") == (generation.number, None)
 
     run(test())
@@ -330,13 +330,14 @@ def test_a_load_that_never_ends_does_not_burn_on_and_the_answers_go_on(tmp_path:
 
 def test_a_load_that_never_ends_does_not_burn_on_in_the_only_worker_either(tmp_path: Path) -> None:
     async def test() -> None:
-        async with running(scripted(tmp_path / "a")) as (pool, told, [generation]):
+        # With a deadline that is never over: only for its load, the worker is taken for stuck.
+        async with running(scripted(tmp_path / "a"), deadline_s=60.0) as (pool, told, [generation]):
             [before] = pool.pids()
             endless = Generation(scripted(tmp_path / "endless", load_s=1000.0))
             pool.load(endless)
             pool.drop(endless)
             pool._patience = replace(pool._patience, loading=1)
-            items = give(pool, generation, "slow 5")
+            items = give(pool, generation, "slow 60")
             await until(lambda: len(pool.pids()) == 2)
             pool._patience = replace(pool._patience, loading=300)
             assert await told.next("loaded") == (generation.number, None)
@@ -344,7 +345,7 @@ def test_a_load_that_never_ends_does_not_burn_on_in_the_only_worker_either(tmp_p
             assert pool.able(generation.number) == 1 and before not in pool.pids()
             give(pool, generation, "b")
             assert labels((await told.next("done"))[1]) == ["one"]
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.2)
             assert len(pool.pids()) == 1 == pool.restarts
 
     run(test())
@@ -462,7 +463,7 @@ def test_a_worker_that_waits_for_a_service_answers_others_meanwhile(tmp_path: Pa
     async def test() -> None:
         remote, own = scripted(tmp_path / "remote", "two", at_once=2), scripted(tmp_path / "own")
         async with running(remote, own) as (pool, told, [waits, works]):
-            first, second = give(pool, waits, "slow 0.8"), give(pool, waits, "slow 0.1")
+            first, second = give(pool, waits, "slow 2.5"), give(pool, waits, "slow 1")
             [worker] = pool.idle()
             assert worker.free_for == {works.number}, "two at once, and no more"
             own_items = give(pool, works, "a")

@@ -106,21 +106,22 @@ def test_rows_are_found_by_label_kind_and_confidence(tmp_path: Path) -> None:
 
 
 def test_what_nobody_looks_at_is_deleted_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "_IDLE_S", 0.2)
+    monkeypatch.setattr(filling, "_IDLE_S", 1.0)
 
-    async def seen_and_left() -> tuple[bool, bool]:
+    async def seen_and_left() -> tuple[bool, bool, float]:
         kept = Fillings(cast(Any, None))
         made = Filling("name", "a.csv", "anna", (), Sheet(tmp_path / "rows.db"))
         kept._all[made.name] = made
-        asyncio.get_running_loop().call_later(0.2, kept._expire, made)
-        await asyncio.sleep(0.15)
         made.last = time.monotonic()  # a visit
-        await asyncio.sleep(0.1)
+        kept._expire(made)
         there = made.sheet.path.exists()
-        await asyncio.sleep(0.3)
-        return there, made.sheet.path.exists() or made.name in kept._all
+        async with asyncio.timeout(20):
+            while made.name in kept._all:
+                await asyncio.sleep(0.01)
+        return there, made.sheet.path.exists(), time.monotonic() - made.last
 
-    assert asyncio.run(seen_and_left()) == (True, False)
+    visited, left, after_s = asyncio.run(seen_and_left())
+    assert visited and not left and after_s >= 1.0
 
 
 def test_every_reason_has_words() -> None:

@@ -15,9 +15,9 @@ from .question import Answering
 
 _SAYS: dict[str, tuple[str, str, str]] = {
     "sureness": (
-        "one label stands out",
-        "one label stands out, but a little less than in most texts in scope: the likeliest are {likeliest}",
-        "no label stands out: the likeliest are {likeliest}",
+        "the model is sure of a label",
+        "the model is a little less sure of a label than is usual in scope: the likeliest are {likeliest}",
+        "the model is not sure of any label: the likeliest are {likeliest}",
     ),
     "similarity": (
         "there are training examples of the likeliest label that are like it",

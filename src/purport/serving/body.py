@@ -123,13 +123,20 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
         raise BodyInvalid(f"The body is empty; send {example}.")
     try:
         values: Any = _DECODER.decode(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise BodyInvalid(f"The body is not JSON in UTF-8; send {example}.") from None
+    except (ValueError, RecursionError) as error:
+        raise BodyInvalid(f"The body is not JSON in UTF-8{_where(error)}; send {example}.") from None
     if not isinstance(values, dict):
         raise BodyInvalid(f"The body is not a JSON object; send {example}.")
     if len(values) > _MOST_FIELDS:
         raise BodyInvalid(f"The body has {len(values)} fields; send {example}.")
     return values
+
+
+def _where(error: Exception) -> str:
+    """Where ``error`` stands in a body."""
+    if isinstance(error, json.JSONDecodeError):
+        return f" (line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]})"
+    return f" (byte {error.start + 1})" if isinstance(error, UnicodeDecodeError) else ""
 
 
 def check_label(label: str) -> str:
