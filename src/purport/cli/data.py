@@ -102,8 +102,8 @@ def _print(found: Survey, options: list[str]) -> None:
     out.print(table)
     for said in found.suspicions:
         out.print(f"warning: {said}")
-    if most := found.most_frequent:
-        out.print(most)
+    if labels := found.frequencies:
+        out.print(labels)
     out.print(f"fingerprint {dataset.fingerprint}")
     out.print(f"task: {found.task} ({found.why})")
     advised = [words for words in found.advised if words[0] not in options or words[0] == "--out-of-scope"]

@@ -76,12 +76,16 @@ class Survey:
     advised: tuple[tuple[str, str], ...] = ()
 
     @property
-    def most_frequent(self) -> str:
-        """How many labels there are, and those with most rows; empty without any."""
+    def frequencies(self) -> str:
+        """How many labels there are, those with most rows and those with fewest; empty without any."""
         total = sum((split.label_counts for split in self.dataset.splits.values()), Counter())
-        named = ", ".join(f"{label} ({number:,})" for label, number in total.most_common(_LABELS_SHOWN))
-        few = len(total) <= _LABELS_SHOWN
-        return f"{count(len(total), 'label')}{':' if few else ', the most frequent:'} {named}" if total else ""
+        named = [f"{label} ({number:,})" for label, number in total.most_common()]
+        if not named:
+            return ""
+        if len(named) <= 2 * _LABELS_SHOWN:
+            return f"{count(len(named), 'label')}: {', '.join(named)}"
+        most, least = ", ".join(named[:_LABELS_SHOWN]), ", ".join(named[-_LABELS_SHOWN:])
+        return f"{count(len(named), 'label')}, the most frequent: {most}; the rarest: {least}"
 
     @property
     def said(self) -> tuple[str, ...]:
