@@ -10,10 +10,10 @@ Reason = Literal[
 ]
 """Why no label is decided.
 
-``between_labels``: the model is not sure of any label; ``unlike_any_example``: no training example of the likeliest label is near;
-``unfamiliar_words``: few of the words occur in the training texts; ``below_promise``: there is a label, but it is not
-sure enough to keep what the bundle promises; ``taught``: the model was taught that no label applies to such a text;
-``no_label_decided``: the text may well be in scope, but no label is probable enough.
+``between_labels``: the model is not sure of any label; ``unlike_any_example``: no training example of the likeliest
+label is near; ``unfamiliar_words``: few of the words occur in the training texts; ``below_promise``: there is a label,
+but it is not sure enough to keep what the bundle promises; ``taught``: the model was taught that no label applies to
+such a text; ``no_label_decided``: the text may well be in scope, but no label is probable enough.
 """
 REASONS: dict[Reason, str] = {
     "between_labels": "the model is not sure of any label",

@@ -11,7 +11,8 @@ import pytest
 
 from purport import Bundle, Dataset, Example, Task
 from purport.data.facts import DataFacts, data_facts
-from purport.evaluation.evaluate import Estimate, Evaluation, LabelResult
+from purport.evaluation.evaluate import Evaluation, LabelResult
+from purport.evaluation.resampling import Estimate
 from purport.manifest import Likeliest, Manifest, ModelFacts, PerLabel, Provenance, Temperature
 from purport.training.card import model_card
 from purport.training.pipeline import train

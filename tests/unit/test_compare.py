@@ -18,11 +18,11 @@ from purport.errors import DataError, GateInvalid
 from purport.evaluation.compare import compare, outcome_of, paired, set_metrics
 from purport.evaluation.compare_page import page
 from purport.evaluation.comparison import judge, labels_said
-from purport.evaluation.evaluate import Estimate
 from purport.evaluation.gates import check_gates
 from purport.evaluation.label_tests import holm, label_p_values
 from purport.evaluation.metrics import Counts, per_label
 from purport.evaluation.outcome import Outcome
+from purport.evaluation.resampling import Estimate
 from purport.labels import LabelSet
 from purport.training.pipeline import train
 from purport.training.recipe import parse_recipe

@@ -256,3 +256,23 @@ def test_an_interval_covers_as_often_as_it_says() -> None:
         assert interval.low is not None and interval.high is not None
         covered += interval.low <= truth <= interval.high
     assert 0.90 <= covered / runs <= 0.99
+
+
+def test_a_few_rows_that_are_all_right_or_wrong_prove_little() -> None:
+    """Resamples of such rows have no spread: "1.0000 (1.0000 to 1.0000)" stood beside a label with one row."""
+    gold = np.array([[True, False]] * 9 + [[False, True]])
+    right = Bootstrap.of(Outcome(gold, gold, gold.astype(np.float32), Task.MULTICLASS), 50, 0)
+    exact = (0.025 ** (1 / 10), 0.025 ** (1 / 9), 0.025)
+    ten, nine, one = right.metrics["accuracy"], right.labels["recall"][0], right.labels["recall"][1]
+    assert [each.low for each in (ten, nine, one)] == pytest.approx(exact, abs=1e-6)
+    assert [each.high for each in (ten, nine, one)] == [1, 1, 1]
+    assert right.right_above[0].low == pytest.approx(exact[0], abs=1e-6)
+    wrong = Bootstrap.of(Outcome(gold, ~gold, 1 - gold.astype(np.float32), Task.MULTICLASS), 50, 0)
+    assert (wrong.labels["f1"][1].low, wrong.labels["precision"][1].high) == pytest.approx((0, 1 - 0.025 ** (1 / 9)))
+    assert wrong.metrics["out_of_scope_gold"].high == pytest.approx(1 - exact[0], abs=1e-6)
+
+
+def test_a_mean_that_is_no_share_keeps_its_percentiles() -> None:
+    gold = np.eye(2, dtype=bool)
+    found = Bootstrap.of(Outcome(gold, gold, gold.astype(np.float32), Task.MULTILABEL), 50, 0).metrics["coverage_error"]
+    assert (found.value, found.low, found.high) == (1, 1, 1)

@@ -21,12 +21,13 @@ from ..progress import SILENT, Reporter
 from ..wording import count
 from . import curves
 from .comparison import ChangedRow, Comparison, Difference, LabelChange, RobustnessChange, Side, judge
-from .evaluate import Estimate, answer, bootstrapped, estimate, rounded
+from .evaluate import answer
 from .gates import gate_names
 from .label_tests import label_p_values
 from .metrics import Counts, averaged, out_of_scope, per_label
 from .outcome import Outcome, Values
 from .report import milliseconds
+from .resampling import Estimate, bootstrapped, estimate, rounded
 from .robustness import CLEAN, PERTURBATIONS, doing, perturbed, sampled
 
 _MOST_ROWS = 500

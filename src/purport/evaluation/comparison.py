@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from ..frozen import Frozen
 from ..wording import count
-from .evaluate import Estimate
 from .gates import Gate, check_gates
 from .label_tests import SURE
+from .resampling import Estimate
 from .robustness import CLEAN, PERTURBATIONS
 
 _MOST_NAMED = 10

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ..bundle import Bundle
@@ -26,20 +26,11 @@ from ..runtime.decision import Decided
 from .confidence import CONFIDENCES, decided_above, right_above
 from .metrics import Counts, all_metrics, per_label
 from .outcome import Outcome, Values
+from .resampling import LEVEL, Estimate, bootstrapped, estimate, rounded
 
 FILE = "evaluation.json"
-LEVEL = 0.95
-_CHUNK_CELLS = 4_000_000  # weights in memory at once while resampling: 32 MB
 _RIGHT_ABOVE = "right above"
 _FEW = 30
-
-
-class Estimate(Frozen):
-    """A metric with its bootstrap interval; all ``None`` if it is undefined on these rows."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class LabelResult(Frozen):
@@ -254,51 +245,32 @@ class Bootstrap(Frozen):
             return all_metrics(outcome, weights) | several
 
         point, spread = bootstrapped(measured, len(outcome), resamples, seed)
+        rows = _rows_behind(outcome)
         several = {
-            name: list(map(estimate, value[0], spread[name].T)) for name, value in point.items() if value.ndim == 2
+            name: list(map(estimate, value[0], spread[name].T, rows[name]))
+            for name, value in point.items()
+            if value.ndim == 2
         }
         return cls(
-            metrics={name: estimate(value[0], spread[name]) for name, value in point.items() if name not in several},
+            metrics={
+                name: estimate(value[0], spread[name], rows.get(name, len(outcome)))
+                for name, value in point.items()
+                if name not in several
+            },
             right_above=several.pop(_RIGHT_ABOVE),
             labels=several,
         )
 
 
-def bootstrapped(
-    measured: Callable[[Values], dict[str, Values]], n: int, resamples: int, seed: int | np.random.Generator
-) -> tuple[dict[str, Values], dict[str, Values]]:
-    """The values of ``measured`` on the original ``n`` rows, and on ``resamples`` bootstrap samples of them.
-
-    ``measured`` takes weights ``(n_resamples, n)`` (how often each row was drawn) and returns a row per resample.
-
-    Raises:
-        ValueError: ``resamples`` is less than 1.
-    """
-    if resamples < 1:
-        raise ValueError("an interval needs at least one bootstrap sample")
-    rng = np.random.default_rng(seed)
-    size = max(1, min(resamples, _CHUNK_CELLS // n))
-    parts = []
-    for start in range(0, resamples, size):
-        weights = np.zeros((min(size, resamples - start), n))
-        for row in weights:
-            row += np.bincount(rng.integers(0, n, size=n), minlength=n)
-        parts.append(measured(weights))
-    return measured(np.ones((1, n))), {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def estimate(value: float, spread: NDArray[np.float64]) -> Estimate:
-    """``value`` with the percentile interval of its resamples; all ``None`` if it is undefined."""
-    if np.isnan(value):
-        return Estimate(value=None, low=None, high=None)
-    defined = spread[~np.isnan(spread)]
-    if not len(defined):
-        return Estimate(value=rounded(value), low=None, high=None)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return Estimate(value=rounded(value), low=rounded(low), high=rounded(high))
-
-
-def rounded(value: float) -> float:
-    """Round to six decimals, so that results agree between machines whose sums differ in the last bit."""
-    return round(float(value), 6)
+def _rows_behind(outcome: Outcome) -> dict[str, Any]:
+    """How many rows what is measured is a share of, if not of all: a number, or one for each label or confidence."""
+    gold, decided = outcome.gold, outcome.decided
+    return {
+        "recall": gold.sum(axis=0).tolist(),
+        "precision": decided.sum(axis=0).tolist(),
+        "f1": (gold | decided).sum(axis=0).tolist(),
+        _RIGHT_ABOVE: [int(chosen.sum()) for chosen in decided_above(outcome)],
+        "out_of_scope_recall": int((~gold.any(axis=1)).sum()),
+        "out_of_scope_precision": int((~decided.any(axis=1)).sum()),
+        "coverage_error": 0,
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ..wording import DASH
-from .evaluate import Estimate, Evaluation
+from .evaluate import Evaluation
+from .resampling import Estimate
 
 
 def metric_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:

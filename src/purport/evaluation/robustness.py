@@ -22,8 +22,9 @@ from ..frozen import Frozen
 from ..labels import Task
 from ..progress import SILENT, Reporter
 from ..wording import count
-from .evaluate import Estimate, answer, bootstrapped, estimate
+from .evaluate import answer
 from .outcome import Outcome, Values, ratio
+from .resampling import Estimate, bootstrapped, estimate
 
 MOST_ROWS = 1000
 """Rows that are perturbed at most: with more, a measurement takes minutes and its interval hardly narrows."""

@@ -7,8 +7,8 @@ from ..report.figures import bar_figure, bars_height
 from ..report.page import Block, Table, Text, percent
 from ..wording import DASH, count
 from .comparison import RobustnessChange
-from .evaluate import Estimate
 from .metric_table import cells
+from .resampling import Estimate
 from .robustness import CLEAN, Robustness, drawn, title_of
 
 _ENGLISH = (

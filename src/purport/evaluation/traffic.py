@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..frozen import Frozen
 from ..promise import Promised, ScoreCounts
 from ..wording import percent
-from .evaluate import LEVEL, rounded
+from .resampling import LEVEL, rounded
 from .sentences import share_said
 
 _STEPS = 200

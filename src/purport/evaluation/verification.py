@@ -20,8 +20,9 @@ from ..progress import SILENT, Reporter
 from ..promise import Promised, ScoreCounts, WrittenTerm
 from ..wording import count, percent
 from .bounds import exact_interval, rows_needed
-from .evaluate import LEVEL, answer
+from .evaluate import answer
 from .judged import Judged
+from .resampling import LEVEL
 from .sentences import share_said
 from .traffic import Traffic, traffic_of
 

@@ -12,9 +12,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from ...data.table import Positions, RowTable
 from ...labels import Task
 from .. import quick
-from ..evaluate import Estimate, bootstrapped, estimate, rounded
 from ..metrics import roc_auc
 from ..outcome import Outcome
+from ..resampling import Estimate, bootstrapped, estimate, rounded
 from .exploration import Drift
 
 _PERMUTATIONS = 999

@@ -18,7 +18,7 @@ from ...data.table import RowTable, is_evaluation
 from ...model import BoolArray, Lengths
 from ...progress import SILENT, Progress, Reporter
 from ...text import phrase
-from ..evaluate import rounded
+from ..resampling import rounded
 from .drift import drift_between
 from .exploration import Cluster, Counted, Exploration, LabelFacts, SplitFacts, Spread, WordFacts
 
