@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -70,14 +70,15 @@ def label_delimiter(classifier: Classifier) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The numbers of rows classified and of empty rows, the bad rows, what joins labels without lists, and what the
-    rows cost by label (:mod:`.costs`)."""
+    """The numbers of rows classified and of empty rows, the bad rows, what joins labels without lists, what the rows
+    cost by label (:mod:`.costs`), and how many are longer than the model reads."""
 
     answered: int
     bad: tuple[BadRow, ...]
     delimiter: str = "+"
     empty: int = 0
     costs: Mapping[str, LabelCost] = field(default_factory=dict)
+    truncated: int = 0
 
 
 def predict_file(
@@ -108,7 +109,7 @@ def predict_file(
     given = renamed(unique_names(understand(source, layout).columns or layout.columns), answers)
     # In JSON, later rows may have columns that the first ones have not.
     like = (source, layout) if getattr(writer, "own_columns", False) else None
-    answered, unanswered, costs = 0, [], Costs(classifier.labels)
+    answered, truncated, unanswered, costs = 0, 0, [], Costs(classifier.labels)
     found = map(usable, read_rows(source, layout))
     with (
         replacing(target) as partial,
@@ -117,10 +118,12 @@ def predict_file(
         while rows := list(islice(found, _BATCH)):
             texts = [row.text for row in rows if isinstance(row, Row)]
             predictions = _predictions(classifier, texts, options, costs)
+            truncated += sum(each.truncated for each in predictions)
+            given_to = iter(predictions)
             for row in rows:
                 kept = kept_cells(row, given)
                 if isinstance(row, Row):
-                    write(kept | answer_cells(next(predictions), options))
+                    write(kept | answer_cells(next(given_to), options))
                     continue
                 write(kept | {"labels": [], "error": f"row {row.number} {row.problem}"})
                 unanswered.append(row)
@@ -129,7 +132,7 @@ def predict_file(
             answered += len(texts)
             reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
         bad = _bad(source, answered, unanswered)
-    return Tally(answered, bad, joined, len(unanswered) - len(bad), costs.by_label())
+    return Tally(answered, bad, joined, len(unanswered) - len(bad), costs.by_label(), truncated)
 
 
 def prefetch_file(
@@ -160,15 +163,13 @@ def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[Bad
     return bad
 
 
-def _predictions(
-    classifier: Classifier, texts: list[str], options: AnswerOptions, costs: Costs
-) -> Iterator[Prediction]:
+def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions, costs: Costs) -> list[Prediction]:
     if not texts:
-        return iter(())
+        return []
     answers, n = classifier.answer(texts), len(texts)
     found = classifier.predictions(answers, [options.threshold] * n, [None] * n, [options.examples] * n)
     costs.add([each.labels for each in found], answers.cost)
-    return iter(found)
+    return found
 
 
 def require_files(source: Path, target: Path) -> None:

@@ -94,7 +94,9 @@ def test_several_labels_and_named_splits(tmp_path: Path) -> None:
 def test_another_language_gets_the_model_that_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "मेरा पार्सल कहाँ है,track\nपैसे वापस चाहिए,refund\n" * 20, "utf-8")
-    assert draft(survey(DataSpec(name=str(path)))).raw["kind"] == "linear"
+    found = survey(DataSpec(name=str(path)))
+    assert draft(found).raw["kind"] == "linear"
+    assert 'kind = "encoder"  # the packaged encoder reads English only;' in draft(found, kind="encoder").toml
 
 
 def test_what_cannot_be_drafted_says_why(tmp_path: Path) -> None:

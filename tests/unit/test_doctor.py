@@ -137,10 +137,12 @@ def test_encoding_junk_is_repaired_and_plain_text_left_alone() -> None:
 
 def test_another_language_and_overlong_texts() -> None:
     rows = [*clean(), Example("je voudrais réserver un vol pour paris demain matin", ("track",)),
-            Example("word " * 80, ("track",))]  # fmt: skip
+            Example("word " * 300, ("track",))]  # fmt: skip
     diagnosis = examine(train=rows)
     assert named(diagnosis, "Different language").rows[0].note == "fr"
-    assert "82 tokens" in named(diagnosis, "Longer than the 64 tokens").rows[0].note
+    assert (
+        "302 tokens" in named(diagnosis, "Longer than the 256 tokens that models read at most").rows[0].note
+    )
 
 
 def test_clean_rows_have_no_finding_of_weight() -> None:

@@ -285,6 +285,17 @@ def test_contributions_add_up_to_the_logit(linear: Classifier, text: str) -> Non
         assert found.base + sum(word.weight for word in found.words) == pytest.approx(found.full, abs=1e-5)
 
 
+def test_contributions_to_a_long_text_are_those_of_the_sentence_that_decides(linear: Classifier) -> None:
+    """They were those of the part that is read of the whole, which says nothing of the answer."""
+    asked = "Please send me the invoice."
+    text = f"{'I hope that you are well and that the weather is fine. ' * 9}{asked} {'and so on, ' * 200}"
+    whole, alone = linear.explain(text), linear.explain(asked)
+    assert (whole.label, whole.full, whole.base) == (alone.label, alone.full, alone.base)
+    assert whole.base + sum(word.weight for word in whole.words) == pytest.approx(whole.full, abs=1e-5)  # type: ignore[operator]
+    assert {word.text for word in whole.words if word.weight} <= set(asked.strip(".").split()) | {"."}
+    assert "one of its sentences" in whole.note and "one of its sentences" not in alone.note
+
+
 @pytest.mark.parametrize("method", ["contributions", "occlusion", "shapley"])
 def test_a_planted_word_that_decides_is_found(planted: Classifier, method: str) -> None:
     for text in ("please xyzzy my order today", "today my order please, xyzzy!"):

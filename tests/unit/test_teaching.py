@@ -56,6 +56,15 @@ def decided(bundle: Path, texts: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(sorted(each.labels)) for each in Classifier.open(bundle).predict(list(texts))]
 
 
+def test_a_text_of_which_only_a_part_is_read_is_not_taught_unless_that_is_wanted(mine: Path) -> None:
+    """All e-mails with the same beginning and end would be answered alike."""
+    mail = "It was a fine day, and we all thought of you. " * 60
+    with pytest.raises(ExamplesUnfit, match=r'"It was a fine day, .* …" is longer than the model reads'):
+        teach(mine, [Example(TEXT, ("damaged_item",)), Example(f"{mail}{TEXT}. {mail}", ("damaged_item",))])
+    assert Bundle.open(mine).manifest.taught is None
+    assert teach(mine, [Example(f"{mail}{TEXT}. {mail}", ("damaged_item",))], force=True).examples == 1
+
+
 def test_a_taught_text_is_answered_so_and_others_as_before(mine: Path, sample: Dataset) -> None:
     texts = list(sample["test"].texts)
     before = Classifier.open(mine).answer(texts)

@@ -149,7 +149,8 @@ def _file(classifier: Classifier, source: Path, target: Path, layout: Layout, op
     bad = f"; bad rows: {len(tally.bad)}, see the column error" if tally.bad else ""
     joined = f'; labels joined by "{tally.delimiter}"' if tally.delimiter != "+" else ""
     empty = f"; empty rows: {tally.empty}, which keep their places" if tally.empty else ""
-    err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{empty}{bad}")
+    long = f"; longer than the model reads: {tally.truncated}" if tally.truncated else ""
+    err.print(f"{shown[1]}: rows classified: {tally.answered}{joined}{empty}{long}{bad}")
     print_costs(tally.costs, tally.answered)
     if tally.bad:
         raise typer.Exit(1)

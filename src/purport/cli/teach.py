@@ -36,7 +36,12 @@ def teach(
         int, typer.Option("--allow-flips", min=0, help="Number of validation and training rows that may become wrong.")
     ] = 0,
     force: Annotated[
-        bool, typer.Option("--force", help="Teach also what contradicts rows or earlier examples with the same text.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Teach also what contradicts rows or earlier examples with the same text, and texts that are longer "
+            "than the model reads.",
+        ),
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what was taught last.")] = False,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..progress import Progress, Reporter
 from .finding import Action, Finding, Fix, RowRef, Severity, Worth
 
 _MOST_ROWS = 200  # listed per finding
+_LIMIT = 256  # tokens: the most that a recipe of `purport init` gives a model to read
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,10 @@ class Examination:
 
     @cached_property
     def token_lengths(self) -> Lengths:
-        """Tokens of each text, and the limit of the bundle or, without one, of the shipped bundle."""
-        return (self.classifier or Classifier.open(DEFAULT_BUNDLE)).lengths(self.table.texts)
+        """The length of each text, and the limit of the bundle or, without one, the largest that ``train`` chooses."""
+        if self.classifier is not None:
+            return self.classifier.lengths(self.table.texts)
+        return replace(Classifier.open(DEFAULT_BUNDLE).lengths(self.table.texts), limit=_LIMIT)
 
     def excess_error(self, positions: Iterable[int]) -> Worth:
         """How much exact match is lost because these rows do worse than the other training or evaluation rows."""

@@ -70,10 +70,12 @@ class Shift(Frozen):
     """The largest distance between the distributions of the acceptance scores of two sets of rows, and its p-value.
 
     Kolmogorov-Smirnov's test for two samples (asymptotic), at the edges that the bundle keeps, which makes it cautious.
+    ``what`` says which rows they are of, and how many.
     """
 
     distance: float
     p_value: float
+    what: str = ""
 
     @property
     def found(self) -> bool:
@@ -175,13 +177,16 @@ def score_traffic(classifier: Classifier, texts: Sequence[str], name: str, repor
 def _shift(rows: Judged, before: ScoreCounts) -> Shift:
     """The larger of the shifts of the rows with a label and of those without, so that their numbers do not matter."""
     found = []
-    for mask, counts in ((rows.inside, before.inside), (~rows.inside, before.outside)):
+    groups = ((rows.inside, before.inside, "with a label"), (~rows.inside, before.outside, "without a label"))
+    for mask, counts, which in groups:
         here, then = int(mask.sum()), counts[-1]
         if here and then:
             distance = ks_distance(rows.score[mask].astype(np.float64), counts, before.edges)
-            found.append((distance, float(kstwobign.sf(distance * np.sqrt(here * then / (here + then))))))
-    distance, p_value = min(found, key=lambda each: each[1], default=(0.0, 1.0))
-    return Shift(distance=round(distance, 6), p_value=round(min(1.0, p_value * max(1, len(found))), 6))
+            p_value = float(kstwobign.sf(distance * np.sqrt(here * then / (here + then))))
+            found.append((distance, p_value, f"{count(here, 'row')} {which}"))
+    distance, p_value, what = min(found, key=lambda each: each[1], default=(0.0, 1.0, ""))
+    p_value = min(1.0, p_value * max(1, len(found)))
+    return Shift(distance=round(distance, 6), p_value=round(p_value, 6), what=what)
 
 
 def ks_distance(scores: NDArray[np.float64], counts: Sequence[int], edges: Sequence[float]) -> float:
@@ -207,7 +212,8 @@ def verification_lines(found: Verification) -> Iterator[str]:
 
 def shift_said(shift: Shift, what: str) -> str:
     """Whether the scores differ from those of the calibration rows."""
-    numbers = f"Kolmogorov-Smirnov distance {shift.distance:.3f}, p = {shift.p_value:.2g}"
+    of = f" of {shift.what}" if shift.what else ""
+    numbers = f"largest Kolmogorov-Smirnov distance {shift.distance:.3f}{of}, p = {shift.p_value:.2g}"
     if shift.found:
         return (
             f"shift: the acceptance scores of {what} differ from those of the calibration rows ({numbers}), so what "

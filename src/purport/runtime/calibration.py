@@ -15,7 +15,7 @@ from ..errors import BundleCorrupt
 from ..labels import Task
 from ..manifest import Calibration, Scope
 from ..model import Answers, BoolArray, FloatArray, Lengths, Metered, Traits, Usage
-from .long_texts import with_sentences
+from .long_texts import decisive, with_sentences
 from .memory import MEMORY_FILE, Memory
 from .scope import SIGNALS, evidence, in_scope, likeliest, signals
 from .taught_vectors import VECTORS_FILE, TaughtVectors
@@ -97,9 +97,15 @@ class Calibrated:
 
     def by_sentences(self, texts: Sequence[str], whole: Answers) -> Answers:
         """What it answers to ``texts``, where ``whole`` is what :meth:`of` gives for their scores."""
-        if self._scope is None or self.memory is None or not whole.truncated.any():
-            return whole
-        return with_sentences(texts, whole, self._whole)
+        return with_sentences(texts, whole, self._whole) if self._splits(whole) else whole
+
+    def decisive(self, text: str) -> str | None:
+        """The sentence of ``text`` whose answer it gives; ``None`` if it is that to the text as a whole."""
+        whole = self._whole([text])
+        return decisive(text, whole, self._whole) if self._splits(whole) else None
+
+    def _splits(self, whole: Answers) -> bool:
+        return self._scope is not None and self.memory is not None and bool(whole.truncated.any())
 
     def _whole(self, texts: Sequence[str]) -> Answers:
         return self.of(self.score(texts))

@@ -42,13 +42,27 @@ def with_sentences(texts: Sequence[str], answers: Answers, answer: Callable[[Seq
         if len(parts) < 2:
             continue
         found = answer(parts)
-        best = int(found.in_scope.argmax())
-        inside = _discounted(float(found.in_scope[best]), len(parts))
+        best, inside = _best(found)
         if inside > answers.in_scope[row]:
             for name, values in held.items():
                 values[row] = getattr(found, name)[best]
             held["in_scope"][row] = inside
     return replace(answers, **held)  # type: ignore[arg-type]
+
+
+def decisive(text: str, whole: Answers, answer: Callable[[Sequence[str]], Answers]) -> str | None:
+    """The sentence whose answer :func:`with_sentences` gives to ``text``; ``None`` if it is ``whole``."""
+    parts = sentences(text) if whole.truncated[0] else []
+    if len(parts) < 2:
+        return None
+    best, inside = _best(answer(parts))
+    return parts[best] if inside > whole.in_scope[0] else None
+
+
+def _best(found: Answers) -> tuple[int, np.float32]:
+    """The one of the sentences that is most in scope, and how likely that makes it of the text."""
+    best = int(found.in_scope.argmax())
+    return best, _discounted(float(found.in_scope[best]), len(found.in_scope))
 
 
 def _discounted(probability: float, n: int) -> np.float32:

@@ -88,7 +88,10 @@ class TeachRequest(Body):
 
     examples: list[GivenExample] = Field(min_length=1, max_length=MOST_TEXTS)
     allow_flips: Whole = Field(0, ge=0, le=1_000_000, description="Number of rows that may become wrong")
-    force: bool = Field(False, description="Teach also what contradicts rows or earlier examples with the same text")
+    force: bool = Field(
+        False,
+        description="Teach also what contradicts rows or earlier examples with the same text, and texts longer than the model reads",
+    )
 
 
 class Intent(BaseModel):

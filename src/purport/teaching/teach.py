@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from .rewriting import rewriting, taught_bundle, undone_bundle
 # A multiclass bundle that rejects nothing needs a cut below which it does; in_scope of taught strangers is 0.
 _LEAST_CUT = 0.001
 _MOST_SHOWN = 10
+_SHOWN = 60  # characters of a text in a message
 # Of a cosine: what int8 vectors of a memory may be off, five standard deviations, and half the width of a reach.
 _WITHIN = np.float32(0.02)
 _MOST_SCORED = 1000
@@ -79,7 +81,8 @@ def teach(
     ``out``.
 
     ``force`` teaches also what contradicts a training or validation row, or an earlier example, with the same text;
-    such rows may then become wrong.
+    such rows may then become wrong. It teaches texts that are longer than the model reads, too: others in which it
+    reads the same are then answered alike.
 
     Raises:
         BundleError: there is no such bundle, or it does not remember its training examples.
@@ -93,6 +96,7 @@ def teach(
         given = lesson(examples, place.bundle.labels, place.bundle.manifest.task)
         if not force:
             require_consistent(given, pupil.rows, Taught.load(place.bundle.path).examples)
+            pupil.require_read(given)
         taught, decision = pupil.after(given), pupil.decision(given)
         _require_room(taught)
         flips = pupil.flips(given, taught, decision)
@@ -147,6 +151,20 @@ class Pupil:
     def rows(self) -> dict[str, Iterable[Example]]:
         """The training and validation rows, as far as the data was found."""
         return {name: self.data[name] for name in (TRAIN, VALID) if self.data is not None and name in self.data.splits}
+
+    def require_read(self, given: Lesson) -> None:
+        """Check that the model reads each example to its end.
+
+        Raises:
+            ExamplesUnfit: it does not.
+        """
+        for text, cut in zip(given.texts, self.model.score(list(given.texts)).truncated.tolist(), strict=True):
+            if cut:
+                said = shorten(text, _SHOWN, placeholder=" …")
+                raise ExamplesUnfit(
+                    f'"{said}" is longer than the model reads, and every text in which it reads the same would be '
+                    "answered alike; teach the sentence that says what is wanted"
+                )
 
     def after(self, given: Lesson) -> TaughtVectors:
         """All taught examples with those of ``given``, each with its reach.

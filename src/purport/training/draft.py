@@ -86,7 +86,8 @@ def draft(survey: Survey, *, kind: str | None = None, delimiter_is_chosen: bool 
             "train.csv, or name its split with data.train in a recipe"
         )
     rows = len(dataset["train"])
-    chosen = kind_for(dataset) if kind is None else Choice("", "kind", kind)
+    why = _unread(dataset) if kind == "encoder" else ""
+    chosen = kind_for(dataset) if kind is None else Choice("", "kind", kind, why)
     task = Choice("", "task", str(survey.task), survey.why)
     data = _data(survey, rows)
     common = (chosen, task, Choice("", "seed", 0), *data)
@@ -97,14 +98,19 @@ def draft(survey: Survey, *, kind: str | None = None, delimiter_is_chosen: bool 
 
 def kind_for(dataset: Dataset) -> Choice:
     """``encoder`` where it can be trained and reads the language, otherwise ``linear``."""
-    letters = [letter for text in dataset["train"].texts for letter in text if letter.isalpha()]
-    plain = sum(map(str.isascii, letters)) / max(len(letters), 1)
-    if plain < _ENGLISH:
-        why = "the packaged encoder reads English only; a multilingual one can be named with model.name"
+    if why := _unread(dataset):
         return Choice("", "kind", "linear", why)
     if not all(map(find_spec, ("torch", "transformers", "peft"))):
         return Choice("", "kind", "linear", "the packages for kind encoder are not installed")
     return Choice("", "kind", "encoder", "a small pretrained encoder, which knows words that the table does not have")
+
+
+def _unread(dataset: Dataset) -> str:
+    """Why the packaged encoder does not read the texts; empty if it does."""
+    letters = [letter for text in dataset["train"].texts for letter in text if letter.isalpha()]
+    if sum(map(str.isascii, letters)) >= _ENGLISH * len(letters):
+        return ""
+    return "the packaged encoder reads English only; a multilingual one can be named with model.name"
 
 
 def _data(survey: Survey, rows: int) -> list[Choice]:

@@ -82,7 +82,8 @@ def _too_few(term: Term, chosen: Decide, what: str, rows: int, add: str) -> Rows
     return RowsTooFew(
         f"{term} ({term.meaning}) with certainty {chosen.certainty:g} needs at least {what}, even if the model makes "
         "no mistake; there "
-        f"{'is' if rows == 1 else 'are'} {rows:,}. Add {add}, set more rows aside (data.calibration), or promise less"
+        f"{'is' if rows == 1 else 'are'} {rows:,}. Add {add}, set more of them aside (data.calibration) if there are "
+        "as many, or promise less"
     )
 
 

@@ -116,13 +116,16 @@ def _overlong(examination: Examination) -> Iterator[Finding]:
     rows = np.flatnonzero(measured.counts > measured.limit)
     if len(rows):
         share = len(rows) / len(examination.table)
+        reader = "models read at most by default" if examination.classifier is None else "the model reads"
         rows = rows[np.argsort(-measured.counts[rows], kind="stable")]
         yield examination.finding(
             NAME,
             Severity.WARNING if share >= _MANY else Severity.INFO,
             {row: f"{measured.counts[row]} {measured.unit}" for row in rows.tolist()},
-            title=f"Longer than the {measured.limit} {measured.unit} that the model reads: {count(len(rows), 'text')}",
-            why=f"{share:.2%} of all rows; the model ignores everything after the limit.",
-            remedy="Raise model.max_length, or remove text that is not part of the message (signatures, quotes).",
+            title=f"Longer than the {measured.limit:,} {measured.unit} that {reader}: {count(len(rows), 'text')}",
+            why=f"{share:.2%} of all rows. Such a text is read in part, or sentence by sentence, of which the one "
+            "decides that is most like what the model knows.",
+            remedy="Remove text that is not part of the message (signatures, quotes)"
+            + (", or raise model.max_length." if measured.unit == "tokens" else "."),
             worth=examination.excess_error(rows),
         )
