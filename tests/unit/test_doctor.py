@@ -121,7 +121,7 @@ def test_spellings_with_and_without_accents_are_one_suggestion() -> None:
 def test_a_label_that_means_none_is_named_as_out_of_scope(name: str) -> None:
     odd = [Example("sing me a song", (name,)), Example("what is the capital of france", (name,))]
     diagnosis = examine(train=[*clean(), *odd[:1]], test=odd)
-    said = f'data.out_of_scope = ["{name}"]'
+    said = f'add "{name}" to the list data.out_of_scope'
     assert said in named(diagnosis, "seems to mean that none applies").remedy
     assert said in named(examine(train=clean(), test=odd), "Not in train").remedy
 

@@ -90,7 +90,8 @@ class TeachRequest(Body):
     allow_flips: Whole = Field(0, ge=0, le=1_000_000, description="Number of rows that may become wrong")
     force: bool = Field(
         False,
-        description="Teach also what contradicts rows or earlier examples with the same text, and texts longer than the model reads",
+        description="Teach also what contradicts rows or earlier examples with the same text, and texts that are "
+        "longer than the model reads",
     )
 
 

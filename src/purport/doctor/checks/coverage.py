@@ -46,7 +46,7 @@ def _unseen(examination: Examination) -> Iterator[Finding]:
                 title=f'Not in train: "{label}", in {len(rows):,} of {len(positions):,} rows of {split}',
                 why=f"No model trained on this data can predict it: exact match on {split} cannot exceed "
                 f"{1 - share:.2%}.",
-                remedy=f'If it means that no label applies, set data.out_of_scope = ["{label}"] in the recipe.'
+                remedy=f'If it means that no label applies, add "{label}" to the list data.out_of_scope in the recipe.'
                 if means_none(label)
                 else "Add training rows with this label, or remove it from the evaluation rows.",
                 labels=(label,),

@@ -62,8 +62,8 @@ def _out_of_scope(examination: Examination) -> Iterator[Finding]:
         title="Label that seems to mean that none applies: " + _listed(names, counts),
         why="As a label it is one more intent to be learnt, although its texts have nothing in common. As out of "
         "scope, its rows teach the model when to answer that no label applies.",
-        remedy=f"If so, set data.out_of_scope = {json.dumps(names, ensure_ascii=False)} in the recipe, "
-        f"and pass {flags} to purport doctor.",
+        remedy=f"If so, add {', '.join(json.dumps(name, ensure_ascii=False) for name in names)} to the list "
+        f"data.out_of_scope in the recipe, and pass {flags} to purport doctor, too.",
         labels=tuple(name for name in names if name in examination.table.labels),
     )
 
