@@ -140,9 +140,7 @@ def test_another_language_and_overlong_texts() -> None:
             Example("word " * 300, ("track",))]  # fmt: skip
     diagnosis = examine(train=rows)
     assert named(diagnosis, "Different language").rows[0].note == "fr"
-    assert (
-        "302 tokens" in named(diagnosis, "Longer than the 256 tokens that models read at most").rows[0].note
-    )
+    assert "302 tokens" in named(diagnosis, "Longer than the 256 tokens that models read at most").rows[0].note
 
 
 def test_clean_rows_have_no_finding_of_weight() -> None:

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from purport import Bundle, Classifier, Task
+from purport import Bundle, Classifier, Dataset, Task
 from purport.cli.main import app
 from purport.errors import LabelUnknown, MethodUnfit, TextEmpty, TextInvalid
 from purport.explaining.beside import scope
@@ -30,6 +30,7 @@ from purport.labelling.labelled import confidences
 from purport.manifest import Manifest, ModelFacts, PerLabel, Provenance
 from purport.model import Answers, Lengths, Traits
 from purport.received import explanation
+from purport.runtime import long_texts
 from purport.serving.explanations import Explain, ExplainOptions, Probe
 from purport.serving.operations import Request
 from purport.text import segments, spans
@@ -369,6 +370,23 @@ def test_integrated_gradients_are_complete(encoder_bundle: Bundle) -> None:
             assert abs(found.gap) < 0.01 * abs(found.full - found.base)
             logits = classifier.model.score([TEXT]).logits[0]  # type: ignore[attr-defined]
             assert found.full == pytest.approx(float(logits[classifier.labels.names.index(found.label)]), abs=0.05)
+
+
+def test_gradients_of_a_long_text_are_those_of_the_sentence_that_decides(
+    encoder_bundle: Bundle, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    monkeypatch.setattr(long_texts, "_discounted", lambda probability, _: np.float32(probability))  # a sentence wins
+    classifier = Classifier.open(encoder_bundle, threads=1)
+    texts = [f"{'and so on, ' * 40}. {each}" for each in sample["valid"].texts]
+    decisive = ((text, classifier.model.decisive(text)) for text in texts)  # type: ignore[attr-defined]
+    text, sentence = next(each for each in decisive if each[1] is not None)
+    found = classifier.explain(text, method="integrated_gradients")
+    alone = classifier.explain(sentence, method="integrated_gradients", label=found.label)
+    assert found.full == alone.full and "one of its sentences" in found.note
+    weighty = [word.start for word in found.words if word.weight]
+    start = text.index(sentence)
+    assert weighty and all(start <= each < start + len(sentence) for each in weighty)
 
 
 def test_gradients_need_the_trained_weights(linear: Classifier, atis: Classifier) -> None:

@@ -13,11 +13,15 @@ from ..bundle import Bundle
 from ..labels import LabelSet, Task
 from ..model import Answers, BoolArray, FloatArray, Model
 from ..prediction import Prediction
+from ..runtime.calibration import Calibrated
 from ..runtime.decision import Decided
 from ..text import spans
 
 _CERTAIN = 1e-7  # a probability nearer to 0 or 1 than this is taken for this: 16 in log odds
 _NOTHING = "…"  # a service refuses a message without a character
+_SENTENCE = (
+    " The text is longer than the model reads: the answer is that to one of its sentences, and only its words weigh."
+)
 
 
 class Answering(Protocol):
@@ -41,6 +45,14 @@ class Answering(Protocol):
     ) -> list[Prediction]:
         """``answers`` as predictions."""
         ...
+
+
+class Read(NamedTuple):
+    """What has the answer: ``text``, all of it or a sentence that stands at ``start``; ``note`` says so."""
+
+    text: str
+    start: int = 0
+    note: str = ""
 
 
 class Answered(NamedTuple):
@@ -80,6 +92,13 @@ class Units:
             return self.text
         remains = "".join(part for part, keep in zip(self._parts, kept.tolist(), strict=True) if keep).strip()
         return remains or (_NOTHING if remote else "")
+
+
+def read_of(question: Question) -> Read:
+    """What of the text of ``question`` a model of our own answers: one of its sentences, or all of it."""
+    model, text = question.answering.model, question.units.text
+    sentence = model.decisive(text) if isinstance(model, Calibrated) else None
+    return Read(text) if sentence is None else Read(sentence, text.index(sentence), _SENTENCE)
 
 
 class Question:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ...bundle import Bundle
 from ...errors import MethodUnfit
 from ...explaining.explainer import Weighed
-from ...explaining.question import Question
+from ...explaining.question import Question, Read, read_of
 from ...model import BoolArray
 from ...optional import needs
 from ...runtime.calibration import Calibrated
@@ -69,7 +69,8 @@ class IntegratedGradients:
             from captum.attr import LayerIntegratedGradients
 
         model, scorer = self._restored(question.answering.bundle), _scorer(question)
-        located = scorer.reader.located(question.units.text)
+        read = read_of(question)
+        located = scorer.reader.located(read.text)
         ids = torch.tensor([[token for token, _ in located]])
         blank = self._blank(scorer)
         start = torch.tensor([[token if place is None else blank for token, place in located]])
@@ -91,7 +92,7 @@ class IntegratedGradients:
                 break
             steps *= 2
         note = _NOTE.format(baseline=f"{self._baseline} tokens", share=share, steps=steps)
-        return Weighed(_merged(tokens, located, question), "logit", full, base, note=note)
+        return Weighed(_merged(tokens, located, read, question), "logit", full, base, note=note + read.note)
 
     def _restored(self, bundle: Bundle) -> IntentModel:
         if self._held is None or self._held[0] != bundle.manifest.id:
@@ -124,12 +125,12 @@ def _scorer(question: Question) -> OnnxScorer:
     return model.scorer
 
 
-def _merged(tokens: Any, located: list[tuple[int, int | None]], question: Question) -> Any:
-    """The sum of the ``tokens (n_tokens,)`` of each unit."""
+def _merged(tokens: Any, located: list[tuple[int, int | None]], read: Read, question: Question) -> Any:
+    """The sum of the ``tokens (n_tokens,)`` of each unit of ``question``, of which ``read`` was read."""
     starts, found = [start for start, _ in question.units.places], np.zeros(len(question.units))
     for value, (_, place) in zip(tokens.tolist(), located, strict=True):
         if place is not None:
-            found[max(0, bisect_right(starts, place) - 1)] += value
+            found[max(0, bisect_right(starts, read.start + place) - 1)] += value
     return found
 
 

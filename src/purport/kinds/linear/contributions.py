@@ -9,7 +9,7 @@ import numpy as np
 
 from ...bundle import Bundle
 from ...explaining.explainer import Weighed
-from ...explaining.question import Question
+from ...explaining.question import Question, read_of
 from ...model import BoolArray
 from ...runtime.calibration import Calibrated
 from .located import located
@@ -18,9 +18,6 @@ from .model import LinearScorer
 _NOTE = (
     "A weight is the exact sum of what the n-grams of the word add to the logit of the label; an n-gram of several "
     "words is shared evenly. Base, which is the bias, and weights add up to the logit."
-)
-_SENTENCE = (
-    "The text is longer than the model reads: the answer is that to one of its sentences, and only its words weigh."
 )
 
 
@@ -52,16 +49,13 @@ class Contributions:
         """See :class:`~purport.explaining.explainer.Explainer`."""
         model = question.answering.model
         assert isinstance(model, Calibrated) and isinstance(model.scorer, LinearScorer), "fits"
-        starts, text = [start for start, _ in question.units.places], question.units.text
-        sentence = model.decisive(text)
-        read = text if sentence is None else sentence
-        weights, begin = np.zeros(len(starts)), text.index(read)
-        for place, value in _by_place(model.scorer, read, label).items():
-            weights[max(0, bisect_right(starts, begin + place) - 1)] += value
+        starts, read = [start for start, _ in question.units.places], read_of(question)
+        weights = np.zeros(len(starts))
+        for place, value in _by_place(model.scorer, read.text, label).items():
+            weights[max(0, bisect_right(starts, read.start + place) - 1)] += value
         base = float(model.scorer.bias[label])
-        full = float(model.score([read]).logits[0, label])
-        note = _NOTE if sentence is None else f"{_NOTE} {_SENTENCE}"
-        return Weighed(weights, "logit", full, base, note=note)
+        full = float(model.score([read.text]).logits[0, label])
+        return Weighed(weights, "logit", full, base, note=_NOTE + read.note)
 
 
 def _by_place(scorer: LinearScorer, text: str, label: int) -> dict[int, float]:
