@@ -150,7 +150,8 @@ def _note(weighed: Weighed, question: Question) -> str:
     notes = [weighed.note, *_sum(weighed, question.answering.task)]
     if (together := question.units.together) > 1:
         notes.append(
-            f"The text is long: up to {count(together, 'word')} are taken together; more calls, smaller groups."
+            f"The text is long: up to {count(together, 'word')} are taken together; more calls make smaller groups, "
+            "where a server has the time for them."
         )
     if question.whole.truncated[0]:
         notes.append("The model read a part of the text only.")
