@@ -276,3 +276,12 @@ def test_a_mean_that_is_no_share_keeps_its_percentiles() -> None:
     gold = np.eye(2, dtype=bool)
     found = Bootstrap.of(Outcome(gold, gold, gold.astype(np.float32), Task.MULTILABEL), 50, 0).metrics["coverage_error"]
     assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_rows_that_do_not_enter_a_metric_do_not_narrow_its_interval() -> None:
+    gold = np.zeros((500, 2), dtype=bool)
+    gold[:3, 0] = True
+    found = Bootstrap.of(Outcome(gold, gold, gold.astype(np.float32), Task.MULTILABEL), 50, 0).metrics
+    for name in ("recall_micro", "precision_macro", "f1_micro"):
+        assert found[name].low == pytest.approx(0.025 ** (1 / 3), abs=1e-6)
+    assert found["subset_accuracy"].low == pytest.approx(0.025 ** (1 / 500), abs=1e-6)

@@ -62,7 +62,7 @@ class SureAnswers(Frozen):
             return False
         if self.n >= _FEW:
             return True
-        # A bootstrap of a few answers that are all wrong has no width: here the binomial distribution decides.
+        # A bootstrap of a few answers is coarse: here the binomial distribution decides.
         right = round(share.value * self.n)
         odds = [comb(self.n, k) * expected**k * (1 - expected) ** (self.n - k) for k in range(right + 1)]
         return sum(odds) < (1 - LEVEL) / 2
@@ -253,7 +253,7 @@ class Bootstrap(Frozen):
         }
         return cls(
             metrics={
-                name: estimate(value[0], spread[name], rows.get(name, len(outcome)))
+                name: estimate(value[0], spread[name], rows.get(name, 0))
                 for name, value in point.items()
                 if name not in several
             },
@@ -263,14 +263,23 @@ class Bootstrap(Frozen):
 
 
 def _rows_behind(outcome: Outcome) -> dict[str, Any]:
-    """How many rows what is measured is a share of, if not of all: a number, or one for each label or confidence."""
+    """Of how many rows each metric is a share: a number, or one for each label or confidence; no others are shares.
+
+    Averages over labels and F1 are taken as if they were shares of the rows that enter them.
+    """
     gold, decided = outcome.gold, outcome.decided
+    some = {"recall": gold, "precision": decided, "f1": gold | decided, "jaccard": gold | decided}
+    averages = {
+        f"{name}_{average}": int(which.any(axis=1).sum())
+        for name, which in some.items()
+        for average in ("micro", "macro", "weighted")
+    }
+    whole = ("accuracy", "subset_accuracy", "out_of_scope_gold", "out_of_scope_decided")
     return {
-        "recall": gold.sum(axis=0).tolist(),
-        "precision": decided.sum(axis=0).tolist(),
-        "f1": (gold | decided).sum(axis=0).tolist(),
+        **averages,
+        **dict.fromkeys((*whole, *(f"{name}_samples" for name in some)), len(outcome)),
+        **{name: which.sum(axis=0).tolist() for name, which in some.items()},
         _RIGHT_ABOVE: [int(chosen.sum()) for chosen in decided_above(outcome)],
         "out_of_scope_recall": int((~gold.any(axis=1)).sum()),
         "out_of_scope_precision": int((~decided.any(axis=1)).sum()),
-        "coverage_error": 0,
     }

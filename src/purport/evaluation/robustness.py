@@ -149,7 +149,10 @@ def measure_robustness(
             name=name,
             title=title_of(name),
             touched=sum(map(str.__ne__, rows.texts, splits[CLEAN].texts)),
-            **{metric: estimate(values[0, at], spread[metric][:, at]) for metric, values in point.items()},
+            **{
+                metric: estimate(values[0, at], spread[metric][:, at], len(chosen) if metric == "exact_match" else 0)
+                for metric, values in point.items()
+            },
         )
         for at, (name, rows) in enumerate(splits.items())
     ]

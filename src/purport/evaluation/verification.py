@@ -67,7 +67,7 @@ class TermCheck(Frozen):
 
 
 class Shift(Frozen):
-    """The largest distance between the distributions of the acceptance scores of two sets of rows, and its p-value.
+    """The distance between the distributions of the acceptance scores of two sets of rows, and its p-value.
 
     Kolmogorov-Smirnov's test for two samples (asymptotic), at the edges that the bundle keeps, which makes it cautious.
     ``what`` says which rows they are of, and how many.
@@ -175,7 +175,10 @@ def score_traffic(classifier: Classifier, texts: Sequence[str], name: str, repor
 
 
 def _shift(rows: Judged, before: ScoreCounts) -> Shift:
-    """The larger of the shifts of the rows with a label and of those without, so that their numbers do not matter."""
+    """The less likely of the shifts of the rows with a label and of those without, so that their numbers do not matter.
+
+    Its p-value is corrected for two tests.
+    """
     found = []
     groups = ((rows.inside, before.inside, "with a label"), (~rows.inside, before.outside, "without a label"))
     for mask, counts, which in groups:
@@ -213,7 +216,7 @@ def verification_lines(found: Verification) -> Iterator[str]:
 def shift_said(shift: Shift, what: str) -> str:
     """Whether the scores differ from those of the calibration rows."""
     of = f" of {shift.what}" if shift.what else ""
-    numbers = f"largest Kolmogorov-Smirnov distance {shift.distance:.3f}{of}, p = {shift.p_value:.2g}"
+    numbers = f"Kolmogorov-Smirnov distance {shift.distance:.3f}{of}, p = {shift.p_value:.2g}"
     if shift.found:
         return (
             f"shift: the acceptance scores of {what} differ from those of the calibration rows ({numbers}), so what "

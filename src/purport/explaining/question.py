@@ -97,8 +97,9 @@ class Units:
 def read_of(question: Question) -> Read:
     """What of the text of ``question`` a model of our own answers: one of its sentences, or all of it."""
     model, text = question.answering.model, question.units.text
-    sentence = model.decisive(text) if isinstance(model, Calibrated) else None
-    return Read(text) if sentence is None else Read(sentence, text.index(sentence), _SENTENCE)
+    if not question.whole.truncated[0] or not isinstance(model, Calibrated) or (place := model.decisive(text)) is None:
+        return Read(text)
+    return Read(text[slice(*place)], place[0], _SENTENCE)
 
 
 class Question:

@@ -99,8 +99,8 @@ class Calibrated:
         """What it answers to ``texts``, where ``whole`` is what :meth:`of` gives for their scores."""
         return with_sentences(texts, whole, self._whole) if self._splits(whole) else whole
 
-    def decisive(self, text: str) -> str | None:
-        """The sentence of ``text`` whose answer it gives; ``None`` if it is that to the text as a whole."""
+    def decisive(self, text: str) -> tuple[int, int] | None:
+        """Where in ``text`` the sentence stands whose answer it gives; ``None`` if it is that to the whole text."""
         whole = self._whole([text])
         return decisive(text, whole, self._whole) if self._splits(whole) else None
 

@@ -17,11 +17,19 @@ _MARKS = ".!?…。！？।؟\n"
 _TAIL = MOST // 4
 _CHOSEN = ("probabilities", "in_scope", "embedding", "evidence", "taught")
 _LEAST = 1e-6
+_TAUGHT = 0.5  # weight of what was taught, from which on it is the answer
 
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of ``text``, at most :data:`MOST`."""
-    found = [part for part in _END.split(text) if part.strip()]
+    return [text[start:end] for start, end in _places(text)]
+
+
+def _places(text: str) -> list[tuple[int, int]]:
+    ends = list(_END.finditer(text))
+    starts = [0, *(each.end() for each in ends)]
+    found = list(zip(starts, [*(each.start() for each in ends), len(text)], strict=True))
+    found = [(start, end) for start, end in found if text[start:end].strip()]
     return found if len(found) <= MOST else found[: MOST - _TAIL] + found[-_TAIL:]
 
 
@@ -34,12 +42,12 @@ def with_sentences(texts: Sequence[str], answers: Answers, answer: Callable[[Seq
     """``answers`` to ``texts``; a text that is ``truncated`` gets the answer to its sentence that is most in scope.
 
     One of ``n`` sentences is that by chance more easily, so that its odds of being in scope are divided by ``n``. The
-    answer to the text as a whole stays if it is more in scope than that.
+    answer to the text as a whole stays if it is more in scope than that, or was taught.
     """
     held = {name: np.array(value) for name in _CHOSEN if (value := getattr(answers, name)) is not None}
     for row in np.flatnonzero(answers.truncated).tolist():
         parts = sentences(texts[row])
-        if len(parts) < 2:
+        if len(parts) < 2 or _is_taught(answers, row):
             continue
         found = answer(parts)
         best, inside = _best(found)
@@ -50,13 +58,19 @@ def with_sentences(texts: Sequence[str], answers: Answers, answer: Callable[[Seq
     return replace(answers, **held)  # type: ignore[arg-type]
 
 
-def decisive(text: str, whole: Answers, answer: Callable[[Sequence[str]], Answers]) -> str | None:
-    """The sentence whose answer :func:`with_sentences` gives to ``text``; ``None`` if it is ``whole``."""
-    parts = sentences(text) if whole.truncated[0] else []
-    if len(parts) < 2:
+def decisive(
+    text: str, whole: Answers, answer: Callable[[Sequence[str]], Answers]
+) -> tuple[int, int] | None:  # fmt: skip
+    """Where in ``text`` the sentence stands whose answer :func:`with_sentences` gives; ``None`` if it is ``whole``."""
+    places = _places(text) if whole.truncated[0] else []
+    if len(places) < 2 or _is_taught(whole, 0):
         return None
-    best, inside = _best(answer(parts))
-    return parts[best] if inside > whole.in_scope[0] else None
+    best, inside = _best(answer([text[start:end] for start, end in places]))
+    return places[best] if inside > whole.in_scope[0] else None
+
+
+def _is_taught(answers: Answers, row: int) -> bool:
+    return answers.taught is not None and bool(abs(answers.taught[row]) > _TAUGHT)
 
 
 def _best(found: Answers) -> tuple[int, np.float32]:

@@ -32,7 +32,7 @@ from ..manifest import Calibration, Manifest, Provenance, Scope, Uncalibrated
 from ..model import Answers, Model
 from ..progress import SILENT, Line, Progress, Reporter
 from ..promise import Promised
-from ..runtime.asking import FoundT, ask, rows_of
+from ..runtime.asking import FoundT, ask, joined, rows_of
 from ..runtime.calibration import Calibrated, Scorer, Scores
 from ..runtime.decision import decide
 from ..runtime.memory import Memory
@@ -156,7 +156,8 @@ def calibrate(
         whole = calibrated.of(given)
         model: Model = calibrated
         valid = calibrated.by_sentences(run.valid.texts, whole)
-        judged = valid if more is None else held.answers(recipe.task, calibration, scope)
+        own = Answers(valid.probabilities, valid.in_scope, valid.truncated)
+        judged = valid if more is None else joined([own, more.answers(recipe.task, calibration, scope)])
         gold = held.gold
     else:
         assert isinstance(given, Answers) and not isinstance(fitted.model, Scorer), "what the model gives"
