@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -116,20 +117,18 @@ def predict_file(
         writer.write(partial, [*given.values(), *answers], label_delimiter=joined, like=like) as write,
     ):
         while rows := list(islice(found, _BATCH)):
-            texts = [row.text for row in rows if isinstance(row, Row)]
-            predictions = _predictions(classifier, texts, options, costs)
+            predictions = _predictions(classifier, rows, options, costs)
+            answered += len(predictions)
             truncated += sum(each.truncated for each in predictions)
-            given_to = iter(predictions)
             for row in rows:
                 kept = kept_cells(row, given)
                 if isinstance(row, Row):
-                    write(kept | answer_cells(next(given_to), options))
+                    write(kept | answer_cells(predictions.popleft(), options))
                     continue
                 write(kept | {"labels": [], "error": f"row {row.number} {row.problem}"})
                 unanswered.append(row)
                 if on_bad and not row.empty:
                     on_bad(row)
-            answered += len(texts)
             reporter.emit(Progress("classifying", answered + len(unanswered), None, "rows"))
         bad = _bad(source, answered, unanswered)
     return Tally(answered, bad, joined, len(unanswered) - len(bad), costs.by_label(), truncated)
@@ -163,13 +162,17 @@ def _bad(source: Path, answered: int, unanswered: Sequence[BadRow]) -> tuple[Bad
     return bad
 
 
-def _predictions(classifier: Classifier, texts: list[str], options: AnswerOptions, costs: Costs) -> list[Prediction]:
+def _predictions(
+    classifier: Classifier, rows: Sequence[Row | BadRow], options: AnswerOptions, costs: Costs
+) -> deque[Prediction]:
+    """The predictions for those of ``rows`` that can be read."""
+    texts = [row.text for row in rows if isinstance(row, Row)]
     if not texts:
-        return []
+        return deque()
     answers, n = classifier.answer(texts), len(texts)
     found = classifier.predictions(answers, [options.threshold] * n, [None] * n, [options.examples] * n)
     costs.add([each.labels for each in found], answers.cost)
-    return found
+    return deque(found)
 
 
 def require_files(source: Path, target: Path) -> None:
