@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,37 +47,37 @@ def with_sentences(texts: Sequence[str], answers: Answers, answer: Callable[[Seq
     """
     held = {name: np.array(value) for name in _CHOSEN if (value := getattr(answers, name)) is not None}
     for row in np.flatnonzero(answers.truncated).tolist():
-        parts = sentences(texts[row])
-        if len(parts) < 2 or _is_taught(answers, row):
-            continue
-        found = answer(parts)
-        best, inside = _best(found)
-        if inside > answers.in_scope[row]:
+        if (chosen := _chosen(texts[row], answers, row, answer)) is not None:
             for name, values in held.items():
-                values[row] = getattr(found, name)[best]
-            held["in_scope"][row] = inside
+                values[row] = getattr(chosen.answers, name)[chosen.at]
+            held["in_scope"][row] = chosen.in_scope
     return replace(answers, **held)  # type: ignore[arg-type]
 
 
-def decisive(
-    text: str, whole: Answers, answer: Callable[[Sequence[str]], Answers]
-) -> tuple[int, int] | None:  # fmt: skip
+def decisive(text: str, whole: Answers, answer: Callable[[Sequence[str]], Answers]) -> tuple[int, int] | None:
     """Where in ``text`` the sentence stands whose answer :func:`with_sentences` gives; ``None`` if it is ``whole``."""
-    places = _places(text) if whole.truncated[0] else []
-    if len(places) < 2 or _is_taught(whole, 0):
+    chosen = _chosen(text, whole, 0, answer) if whole.truncated[0] else None
+    return None if chosen is None else chosen.place
+
+
+class _Chosen(NamedTuple):
+    """The sentence at ``place``, whose answer is that ``at`` of ``answers``, and how likely the text is in scope."""
+
+    place: tuple[int, int]
+    answers: Answers
+    at: int
+    in_scope: np.float32
+
+
+def _chosen(text: str, whole: Answers, row: int, answer: Callable[[Sequence[str]], Answers]) -> _Chosen | None:
+    """The sentence of ``text`` that is most in scope; ``None`` if the answer in ``row`` of ``whole`` stays."""
+    places = _places(text)
+    if len(places) < 2 or (whole.taught is not None and abs(whole.taught[row]) > _TAUGHT):
         return None
-    best, inside = _best(answer([text[start:end] for start, end in places]))
-    return places[best] if inside > whole.in_scope[0] else None
-
-
-def _is_taught(answers: Answers, row: int) -> bool:
-    return answers.taught is not None and bool(abs(answers.taught[row]) > _TAUGHT)
-
-
-def _best(found: Answers) -> tuple[int, np.float32]:
-    """The one of the sentences that is most in scope, and how likely that makes it of the text."""
+    found = answer([text[start:end] for start, end in places])
     best = int(found.in_scope.argmax())
-    return best, _discounted(float(found.in_scope[best]), len(found.in_scope))
+    inside = _discounted(float(found.in_scope[best]), len(places))
+    return _Chosen(places[best], found, best, inside) if inside > whole.in_scope[row] else None
 
 
 def _discounted(probability: float, n: int) -> np.float32:

@@ -96,8 +96,7 @@ def teach(
         given = lesson(examples, place.bundle.labels, place.bundle.manifest.task)
         if not force:
             require_consistent(given, pupil.rows, Taught.load(place.bundle.path).examples)
-            pupil.require_read(given)
-        taught, decision = pupil.after(given), pupil.decision(given)
+        taught, decision = pupil.after(given, cut=force), pupil.decision(given)
         _require_room(taught)
         flips = pupil.flips(given, taught, decision)
         meant = {normal_form(text) for text in given.texts} if force else set()
@@ -152,28 +151,21 @@ class Pupil:
         """The training and validation rows, as far as the data was found."""
         return {name: self.data[name] for name in (TRAIN, VALID) if self.data is not None and name in self.data.splits}
 
-    def require_read(self, given: Lesson) -> None:
-        """Check that the model reads each example to its end.
+    def after(self, given: Lesson, *, cut: bool = False) -> TaughtVectors:
+        """All taught examples with those of ``given``, each with its reach; ``cut``: also those not read to their end.
 
         Raises:
-            ExamplesUnfit: it does not.
+            ExamplesUnfit: the model has no vector for a text, or reads only a part of it.
         """
-        for text, cut in zip(given.texts, self.model.score(list(given.texts)).truncated.tolist(), strict=True):
-            if cut:
+        scores, gold = self.model.score(list(given.texts)), given.matrix
+        vectors = _embedding(scores)
+        for text, vector, is_cut in zip(given.texts, vectors, scores.truncated.tolist(), strict=True):
+            if is_cut and not cut:
                 said = shorten(text, _SHOWN, placeholder=" …")
                 raise ExamplesUnfit(
                     f'"{said}" is longer than the model reads, and every text in which it reads the same would be '
                     "answered alike; teach the sentence that says what is wanted"
                 )
-
-    def after(self, given: Lesson) -> TaughtVectors:
-        """All taught examples with those of ``given``, each with its reach.
-
-        Raises:
-            ExamplesUnfit: the model has no vector for a text.
-        """
-        vectors, gold = _embedding(self.model.score(list(given.texts))), given.matrix
-        for text, vector in zip(given.texts, vectors, strict=True):
             if not vector.any():
                 raise ExamplesUnfit(f'the model knows nothing of "{text}", so that it cannot be taught; train with it')
         old = (self.model.taught or TaughtVectors.none(vectors.shape[1], 0)).first_labels(gold.shape[1])
